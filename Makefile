@@ -1,0 +1,63 @@
+# rhvae-mri. `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The first Python on the machine that the pins are made for; override with `make PYTHON=… demo`.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
+CORES ?= $(shell nproc)
+
+VENV := .venv
+READY := $(VENV)/.complete
+BIN := $(VENV)/bin
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help: ## List the targets.
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+.PHONY: demo
+demo: $(READY) ## Run the whole study on a simulated cohort (minutes, two cores, no data, no GPU).
+	$(BIN)/snakemake --cores $(CORES)
+	@echo "Done. Open results/tables/classification.html; figures are in results/figures."
+
+.PHONY: test
+test: $(READY) ## Run all tests, the demo included.
+	$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: $(READY) ## Check the format and the style of workflow and library.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/snakefmt --check workflow
+	$(BIN)/snakemake --lint
+
+.PHONY: format
+format: $(READY) ## Bring workflow and library into the common format.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/snakefmt workflow
+
+.PHONY: environment
+environment: $(READY) ## Only create .venv with the exact pins.
+
+.PHONY: pins
+pins: ## Resolve envs/requirements.in anew into the exact pins of envs/requirements.txt.
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PYTHON) -m venv "$$folder" && \
+	"$$folder/bin/pip" install --quiet --dry-run --ignore-installed --report "$$folder/report.json" -r envs/requirements.in && \
+	$(PYTHON) envs/pin.py < "$$folder/report.json" > envs/requirements.new && mv envs/requirements.new envs/requirements.txt
+
+.PHONY: clean
+clean: ## Remove the environment and the caches; results stay.
+	rm -rf $(VENV) .pytest_cache .ruff_cache
+
+# A half-made environment has no $(READY) and is made anew.
+$(READY): envs/requirements.txt envs/check_python.py
+	@[ -n "$(PYTHON)" ] || { echo "No python3 found. Install Python 3.11, 3.12 or 3.13 with its venv module."; exit 1; }
+	@"$(PYTHON)" envs/check_python.py
+	rm -rf $(VENV)
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/pip install --quiet --requirement envs/requirements.txt
+	touch $@
