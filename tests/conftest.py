@@ -1,0 +1,72 @@
+"""What the tests share: the repository's places and a way to run Snakemake on it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def root():
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_images():
+    """The folder of real images beside the checkout, where there is one."""
+    folder = ROOT.parent / "shared" / "real"
+    if not folder.is_dir():
+        pytest.skip(f"the real images are not on this machine ({folder})")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def load_config():
+    def load(name="config.yaml"):
+        return yaml.safe_load((ROOT / "config" / name).read_text())
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def snakemake_command():
+    """Build the command that runs the workflow in a folder of its own."""
+
+    def build(folder, config, *arguments):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "study.yaml"
+        text = yaml.safe_dump(config, sort_keys=False)
+        if not file.exists() or file.read_text() != text:
+            file.write_text(text)
+        return [
+            *(sys.executable, "-m", "snakemake"),
+            *("--snakefile", str(ROOT / "workflow" / "Snakefile")),
+            *("--directory", str(folder)),
+            *("--configfile", str(file)),
+            *("--cores", "2"),
+            *arguments,
+        ]
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def run_snakemake(snakemake_command):
+    """Run the workflow to its end and return its exit status and everything that it printed."""
+
+    def run(folder, config, *arguments):
+        return subprocess.run(
+            snakemake_command(folder, config, *arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | {"PYTHONPATH": ""},
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,47 @@
+"""The one error type that is meant for users."""
+
+from __future__ import annotations
+
+import os
+
+
+class StudyError(Exception):
+    """A problem with the input, the configuration or the machine that a user can act on.
+
+    Parameters
+    ----------
+    what : str
+        What went wrong, in one sentence.
+    where : str or path, optional
+        The file, image, table column or configuration key that is concerned.
+    cause : str, optional
+        The likely cause.
+    remedy : str, optional
+        What to do next.
+
+    Examples
+    --------
+    >>> print(StudyError("The table is empty.", where="tables/ADNIMERGE.csv", remedy="Download it again."))
+    The table is empty.
+      where:        tables/ADNIMERGE.csv
+      what to do:   Download it again.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | os.PathLike[str] | None = None,
+        cause: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.cause = cause
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        details = {"where": self.where, "likely cause": self.cause, "what to do": self.remedy}
+        lines = [f"  {name + ':':<13} {text}" for name, text in details.items() if text is not None]
+        return "\n".join([self.what, *lines])

@@ -1,0 +1,110 @@
+"""Reading and writing of the study's small files; every write is atomic.
+
+A file is written beside its target under a temporary name and moved into place when it is complete, so a
+reader never sees half a file and an interrupted job leaves none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import nibabel
+    import pandas
+
+#: How BIDS writes a missing value in a table.
+MISSING = "n/a"
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path that becomes ``path`` when the block ends without an error.
+
+    Parameters
+    ----------
+    path : path
+        Where the file is to be. Missing parent folders are made.
+
+    Yields
+    ------
+    pathlib.Path
+        A path in the same folder and with the same suffixes (readers such as nibabel go by them).
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{secrets.token_hex(4)}.{target.name}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write ``text`` as UTF-8, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
+    """Write ``content`` as indented JSON, atomically.
+
+    Raises
+    ------
+    ValueError
+        If ``content`` holds a NaN or an infinite number, which JSON does not have.
+    """
+    write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def write_tsv(path: str | os.PathLike[str], table: pandas.DataFrame) -> None:
+    """Write a table as tab-separated text, atomically; missing values become ``n/a`` as in BIDS."""
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, sep="\t", index=False, na_rep=MISSING, lineterminator="\n")
+
+
+def read_tsv(path: str | os.PathLike[str], text_columns: tuple[str, ...] = ()) -> pandas.DataFrame:
+    """Read a tab-separated table.
+
+    Parameters
+    ----------
+    path : path
+        The table.
+    text_columns : tuple of str
+        Columns that stay text even if every cell looks like a number (identifiers such as ``007``).
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table; ``n/a`` and empty cells are missing values, no other text is.
+    """
+    import pandas
+
+    return pandas.read_csv(
+        path,
+        sep="\t",
+        na_values=[MISSING, ""],
+        keep_default_na=False,
+        dtype=dict.fromkeys(text_columns, str),
+    )
+
+
+def save_image(path: str | os.PathLike[str], image: nibabel.Nifti1Image) -> None:
+    """Write a NIfTI image, atomically."""
+    import nibabel
+
+    with atomic_path(path) as temporary:
+        nibabel.save(image, temporary)

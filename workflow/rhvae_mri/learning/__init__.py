@@ -1,0 +1,1 @@
+"""What the two training loops (RHVAE and CNN) share: devices, checkpoints, requests to stop."""

@@ -1,0 +1,173 @@
+"""Checkpoints of a training run: one safetensors file with everything that the next epoch depends on.
+
+Tensors (weights, optimizer moments, states of the random generators) are stored as tensors, everything
+else as JSON in the file's header: no pickle. A run that is resumed from a checkpoint equals, on a CPU and
+bit for bit, one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from rhvae_mri.files import atomic_path
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class TrainingState:
+    """The live objects of a training run that a checkpoint saves and restores.
+
+    Attributes
+    ----------
+    modules : mapping of str to torch.nn.Module
+        Networks, by name.
+    optimizers : mapping of str to torch.optim.Optimizer
+        Optimizers, by name.
+    generators : mapping of str to torch.Generator
+        Random generators, by name. The global generators of torch are always saved.
+    tensors : dict of str to torch.Tensor
+        Other tensors, such as the best weights so far; replaced on restoring.
+    progress : dict
+        Everything else, as JSON values: epoch, best metric, history.
+    """
+
+    modules: Mapping[str, torch.nn.Module]
+    optimizers: Mapping[str, torch.optim.Optimizer]
+    generators: Mapping[str, torch.Generator] = field(default_factory=dict)
+    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+    progress: dict[str, Any] = field(default_factory=dict)
+
+
+def run_digest(settings: Mapping[str, Any], *arrays: numpy.ndarray) -> str:
+    """Digest what a training run depends on: its settings (and code), and the arrays that it trains on.
+
+    Parameters
+    ----------
+    settings : mapping
+        JSON values.
+    *arrays : numpy.ndarray
+        Images and labels.
+
+    Returns
+    -------
+    str
+        For `save_checkpoint` and `restore_checkpoint`.
+    """
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=list).encode())
+    for array in arrays:
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        for row in array:  # row by row, because the array may be a memory map of any size
+            digest.update(numpy.ascontiguousarray(row))
+    return digest.hexdigest()
+
+
+def save_checkpoint(path: str | os.PathLike[str], state: TrainingState, digest: str) -> None:
+    """Write a checkpoint, atomically.
+
+    Parameters
+    ----------
+    path : path
+        The checkpoint file.
+    state : TrainingState
+        What to save.
+    digest : str
+        Identifies settings, data and code of the run; `restore_checkpoint` ignores a file of another digest.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    optimizer_values: dict[str, Any] = {}
+    for name, module in state.modules.items():
+        for key, value in module.state_dict().items():
+            tensors[f"module/{name}/{key}"] = value
+    for name, optimizer in state.optimizers.items():
+        content = optimizer.state_dict()
+        values: dict[str, dict[str, Any]] = {}
+        for index, moments in content["state"].items():
+            for key, value in moments.items():
+                if isinstance(value, torch.Tensor):
+                    tensors[f"optimizer/{name}/{index}/{key}"] = value
+                else:
+                    values.setdefault(str(index), {})[key] = value
+        optimizer_values[name] = {"groups": content["param_groups"], "values": values}
+    for name, generator in state.generators.items():
+        tensors[f"generator/{name}"] = generator.get_state()
+    tensors["torch/cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["torch/cuda"] = torch.cuda.get_rng_state()
+    for name, value in state.tensors.items():
+        tensors[f"tensor/{name}"] = value
+    header = {
+        "digest": digest,
+        "progress": json.dumps(state.progress),
+        "optimizers": json.dumps(optimizer_values),
+    }
+    # A copy of each: safetensors refuses tensors that share memory.
+    content = {key: value.detach().to("cpu", copy=True).contiguous() for key, value in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(content, temporary, metadata=header)
+
+
+def restore_checkpoint(path: str | os.PathLike[str], state: TrainingState, digest: str) -> bool:
+    """Restore a training run from its checkpoint, in place.
+
+    Parameters
+    ----------
+    path : path
+        The checkpoint file; it need not exist.
+    state : TrainingState
+        The run, freshly built; its modules, optimizers and generators are overwritten, its ``tensors`` and
+        ``progress`` replaced.
+    digest : str
+        The run's own digest.
+
+    Returns
+    -------
+    bool
+        Whether a checkpoint of this run was there. One of another digest is left aside, with a warning.
+    """
+    if not Path(path).is_file():
+        return False
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata() or {}
+        if header.get("digest") != digest:
+            logger.warning("The checkpoint %s is of other settings, data or code: starting anew.", path)
+            return False
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    for name, module in state.modules.items():
+        module.load_state_dict(_below(tensors, f"module/{name}/"))
+    for name, optimizer in state.optimizers.items():
+        saved = json.loads(header["optimizers"])[name]
+        moments: dict[int, dict[str, Any]] = {}
+        for key, value in _below(tensors, f"optimizer/{name}/").items():
+            index, moment = key.split("/", 1)
+            moments.setdefault(int(index), {})[moment] = value
+        for index, values in saved["values"].items():
+            moments.setdefault(int(index), {}).update(values)
+        optimizer.load_state_dict({"state": moments, "param_groups": saved["groups"]})
+    for name, generator in state.generators.items():
+        generator.set_state(tensors[f"generator/{name}"])
+    torch.set_rng_state(tensors["torch/cpu"])
+    if torch.cuda.is_available() and "torch/cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["torch/cuda"])
+    state.tensors.clear()
+    state.tensors.update(_below(tensors, "tensor/"))
+    state.progress.clear()
+    state.progress.update(json.loads(header["progress"]))
+    return True
+
+
+def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The entries whose key starts with ``prefix``, without it."""
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

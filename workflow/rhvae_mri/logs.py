@@ -1,0 +1,58 @@
+"""The log of one job: everything that it prints, native libraries included, goes to one file."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rhvae_mri.errors import StudyError
+
+
+@contextmanager
+def log_job(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Send standard output, standard error and `logging` to a file for the duration of the block.
+
+    The redirection is made at the level of file descriptors, because ANTs and dcm2niix print from native
+    code. When the block fails, the traceback goes to the log and the error alone to the terminal.
+
+    Parameters
+    ----------
+    path : path
+        The log file; it is replaced.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    saved_output = os.dup(1)
+    with open(target, "w", encoding="utf-8") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
+    )
+    try:
+        yield
+    except BaseException as error:
+        traceback.print_exc()
+        _say(terminal, error, target)
+        raise SystemExit(1) from None
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(saved_output, 1)
+        os.dup2(terminal, 2)
+        os.close(saved_output)
+        os.close(terminal)
+
+
+def _say(terminal: int, error: BaseException, log: Path) -> None:
+    """Write the error, without its traceback, to the terminal that was there before the redirection."""
+    text = str(error) if isinstance(error, StudyError) else f"{type(error).__name__}: {error}"
+    os.write(terminal, f"{text}\n  full log:     {log}\n".encode())

@@ -1,0 +1,36 @@
+"""Random seeds that depend on the study's seed and on the name of the work alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+
+def derive_seed(study_seed: int, *names: str | int) -> int:
+    """Derive the seed of one piece of work.
+
+    A seed follows from the study's seed and the names only, so adding a participant, a condition or a
+    run leaves every other random draw as it was.
+
+    Parameters
+    ----------
+    study_seed : int
+        The study's seed, from the configuration.
+    *names : str or int
+        What names the work, from the general to the particular, e.g. ``"train_cnn", "baseline", 3``.
+
+    Returns
+    -------
+    int
+        A seed in [0, 2**63), fit for `numpy.random.default_rng` and `torch.manual_seed`.
+
+    Examples
+    --------
+    >>> derive_seed(1, "train_cnn", 3) == derive_seed(1, "train_cnn", 3)
+    True
+    >>> derive_seed(1, "train_cnn", 3) == derive_seed(1, "train_cnn", 4)
+    False
+    """
+    text = json.dumps([int(study_seed), *names], separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
