@@ -1,0 +1,150 @@
+import copy
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from rhvae_mri.configuration import check_configuration, check_sources, is_simulated
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import read_json
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = ROOT / "workflow/schemas/config.schema.json"
+
+
+def load(name):
+    return yaml.safe_load((ROOT / "config" / name).read_text())
+
+
+def keys(content, prefix=""):
+    """All dotted keys of a nested dictionary."""
+    for key, value in content.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from keys(value, f"{prefix}{key}.")
+
+
+def problems(config):
+    with pytest.raises(StudyError) as caught:
+        check_configuration(config, SCHEMA)
+    return str(caught.value)
+
+
+def changed(path, value):
+    config = load("config.yaml")
+    *parents, last = path.split(".")
+    section = config
+    for parent in parents:
+        section = section[parent]
+    section[last] = value
+    return config
+
+
+def paper_with_folders():
+    config = load("paper.yaml")
+    for cohort in config["cohorts"].values():
+        cohort.update(images="images", tables="tables")
+    return config
+
+
+def test_both_configurations_are_valid():
+    check_configuration(load("config.yaml"), SCHEMA)
+    check_configuration(paper_with_folders(), SCHEMA)
+    assert is_simulated(load("config.yaml"))
+    assert not is_simulated(load("paper.yaml"))
+
+
+def test_both_configurations_set_every_key_so_none_shows_through_from_the_other():
+    assert list(keys(load("config.yaml"))) == list(keys(load("paper.yaml")))
+
+
+def test_the_schema_is_valid_and_describes_every_key_with_a_default():
+    schema = read_json(SCHEMA)
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+    def leaves(node, name):
+        if node.get("type") == "object" and "properties" in node:
+            assert node["additionalProperties"] is False, name
+            for key, child in node["properties"].items():
+                yield from leaves(child, f"{name}.{key}")
+        else:
+            yield name, node
+
+    for name, leaf in leaves(schema, ""):
+        assert leaf.get("description"), name
+        assert "default" in leaf, name
+
+
+def test_the_schema_defaults_are_the_values_of_the_default_configuration():
+    def compare(node, value, name):
+        if "properties" in node:
+            for key, child in node["properties"].items():
+                compare(child, value[key], f"{name}.{key}")
+        else:
+            assert node["default"] == value, name
+
+    compare(read_json(SCHEMA), load("config.yaml"), "")
+
+
+def test_the_paper_configuration_has_the_published_values():
+    config = load("paper.yaml")
+    assert config["cnn"]["seeds"] == 20
+    assert config["cnn"]["epochs"] == {"baseline": 100, "optimized": 50}
+    assert config["synthetic"]["sizes"] == [500, 1000, 2000, 3000, 5000, 10000]
+    assert config["grid"]["training_sets"] == ["train-50", "train-full"]
+    assert config["split"]["n_test_per_class"] == 100
+    assert config["template"]["voxel_size"] == 1
+    assert config["bias_correction"]["spline_distance"] == 600
+
+
+def test_an_unknown_key_names_its_nearest_neighbour():
+    config = load("config.yaml")
+    config["cnn"]["learning_rte"] = 0.1
+    text = problems(config)
+    assert "unknown key `learning_rte` in cnn" in text
+    assert "did you mean `learning_rate`?" in text
+
+
+@pytest.mark.parametrize(("text", "better"), [("1e-5", "1.0e-5"), ("2E3", "2.0e+3")])
+def test_a_number_without_a_dot_is_caught(text, better):
+    message = problems(changed("cnn.learning_rate", text))
+    assert f"`cnn.learning_rate` is the text '{text}', not a number" in message
+    assert f"Write {better}." in message
+    assert isinstance(yaml.safe_load(better), float)
+
+
+def test_a_missing_key_and_a_value_out_of_bounds_are_both_named():
+    config = changed("cnn.seeds", 0)
+    del config["split"]["max_tries"]
+    text = problems(config)
+    assert "missing key `max_tries` in split" in text
+    assert "`cnn.seeds` is 0" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("cohorts.ADNI.source", "download", "`cohorts.ADNI.images` is not set"),
+        ("cohorts.AIBL.source", "bids", "`cohorts.AIBL.bids` is not set"),
+        ("cohorts.ADNI.source", "none", "only AIBL can be left out"),
+        ("template.source", "descriptor", "`template.source` must be 'simulated'"),
+        ("grid.training_sets", ["train-9"], "`grid.training_sets` asks for `train-9`"),
+        ("synthetic.sizes", [21], "21 cannot be divided into two classes"),
+    ],
+)
+def test_contradictions_between_keys_are_named(path, value, message):
+    assert message in problems(changed(path, value))
+
+
+def test_missing_folders_are_named_with_their_keys(tmp_path):
+    config = copy.deepcopy(paper_with_folders())
+    config["cohorts"]["ADNI"].update(images=str(tmp_path), tables=str(tmp_path / "nowhere"))
+    with pytest.raises(StudyError) as caught:
+        check_sources(config, ["ADNI"])
+    assert f"`cohorts.ADNI.tables`: there is no folder {tmp_path / 'nowhere'}" in str(caught.value)
+    assert "ADNI.images" not in str(caught.value)
+
+
+def test_a_converted_cohort_needs_no_download():
+    check_sources(paper_with_folders(), [])

@@ -1,0 +1,160 @@
+"""Validation of the study's configuration: every problem at once, each with what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import read_json
+
+#: Numbers such as 1e-5, which YAML 1.1 reads as text because they have no dot.
+_NUMBER_WITHOUT_DOT = re.compile(r"^[-+]?\d+[eE][-+]?\d+$")
+
+#: The keys of a cohort that each kind of source needs.
+_SOURCE_KEYS = {"simulated": (), "none": (), "download": ("images", "tables"), "bids": ("bids",)}
+
+
+def check_configuration(config: Mapping[str, Any], schema_file: str | os.PathLike[str]) -> None:
+    """Hold a configuration against its JSON schema and against the rules that a schema cannot express.
+
+    Parameters
+    ----------
+    config : mapping
+        The configuration, as Snakemake has merged it.
+    schema_file : path
+        The JSON schema.
+
+    Raises
+    ------
+    StudyError
+        Naming every wrong, missing or unknown key, with its value and the remedy.
+    """
+    import jsonschema
+
+    schema = read_json(schema_file)
+    validator = jsonschema.Draft202012Validator(schema)
+    errors = sorted(validator.iter_errors(config), key=_position)
+    problems = [line for error in errors for line in _explain(error)]
+    if not problems:
+        problems = list(_contradictions(config))
+    if problems:
+        raise StudyError(
+            "The configuration is not valid:\n" + "\n".join(f"  - {line}" for line in problems),
+            where="the file given with --configfile (by default config/config.yaml)",
+            remedy="Correct the keys above; config/README.md explains each key.",
+        )
+
+
+def check_sources(config: Mapping[str, Any], cohorts: Sequence[str]) -> None:
+    """Check that the folders and files that the configuration points to are there and complete.
+
+    Parameters
+    ----------
+    config : mapping
+        A valid configuration.
+    cohorts : sequence of str
+        The cohorts whose download is still needed.
+
+    Raises
+    ------
+    StudyError
+        Naming each missing folder with its key, and everything that is missing inside a download.
+    """
+    missing = []
+    for name in cohorts:
+        for key in _SOURCE_KEYS[config["cohorts"][name]["source"]]:
+            if not Path(config["cohorts"][name][key]).is_dir():
+                missing.append(f"`cohorts.{name}.{key}`: there is no folder {config['cohorts'][name][key]}.")
+    template = config["template"]
+    if template["source"] == "file" and not Path(template["file"]).is_file():
+        missing.append(f"`template.file`: there is no file {template['file']}.")
+    if missing:
+        raise StudyError(
+            "The configuration points to what is not there:\n" + "\n".join(f"  - {line}" for line in missing),
+            cause="A mistyped path, or a disk that is not mounted.",
+            remedy="Correct the paths in the configuration.",
+        )
+    downloads = [name for name in cohorts if config["cohorts"][name]["source"] == "download"]
+    if downloads:
+        from rhvae_mri.cohort.preflight import check_download
+
+        for name in downloads:
+            cohort = config["cohorts"][name]
+            check_download(name, Path(cohort["images"]), Path(cohort["tables"]))
+
+
+def is_simulated(config: Mapping[str, Any]) -> bool:
+    """Whether any cohort of the study is simulated."""
+    return any(cohort["source"] == "simulated" for cohort in config["cohorts"].values())
+
+
+def _position(error: Any) -> str:
+    """Where in the configuration an error is, as a dotted key."""
+    return ".".join(str(part) for part in error.absolute_path)
+
+
+def _explain(error: Any) -> Iterator[str]:
+    """Say in plain words what a validation error means."""
+    key = _position(error) or "the top level"
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        for name in sorted(set(error.instance) - set(known), key=str):
+            nearest = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+            hint = f"did you mean `{nearest[0]}`?" if nearest else f"known keys: {', '.join(known)}."
+            yield f"unknown key `{name}` in {key}: {hint}"
+    elif error.validator == "required":
+        for name in error.validator_value:
+            if name not in error.instance:
+                yield f"missing key `{name}` in {key}."
+    elif error.validator == "type" and _NUMBER_WITHOUT_DOT.match(str(error.instance)):
+        yield (
+            f"`{key}` is the text '{error.instance}', not a number: YAML needs a dot in front of the "
+            f"exponent. Write {_with_dot(str(error.instance))}."
+        )
+    else:
+        yield f"`{key}` is {error.instance!r}: {error.message}."
+
+
+def _with_dot(number: str) -> str:
+    """``1e-5`` as YAML 1.1 reads it as a number: ``1.0e-5``."""
+    mantissa, exponent = re.split("[eE]", number)
+    sign = "" if exponent[0] in "+-" else "+"
+    return f"{mantissa}.0e{sign}{exponent}"
+
+
+def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+    """Rules between keys."""
+    for name, cohort in config["cohorts"].items():
+        for key in _SOURCE_KEYS[cohort["source"]]:
+            if cohort[key] is None:
+                yield (
+                    f"`cohorts.{name}.{key}` is not set, but `cohorts.{name}.source` is "
+                    f"'{cohort['source']}': give the folder's path."
+                )
+    sources = {cohort["source"] for cohort in config["cohorts"].values()}
+    template = config["template"]["source"]
+    if ("simulated" in sources) != (template == "simulated"):
+        yield (
+            "`template.source` must be 'simulated' when a cohort is, and must not be when all are real: "
+            "simulated heads have their own skull and scalp."
+        )
+    if template == "file" and config["template"]["file"] is None:
+        yield "`template.file` is not set, but `template.source` is 'file': give the file's path."
+    if config["cohorts"]["ADNI"]["source"] == "none":
+        yield "`cohorts.ADNI.source` is 'none': the study trains on ADNI, only AIBL can be left out."
+    sets = ["train-full", *(f"train-{size}" for size in config["split"]["train_subsets"])]
+    for name in config["grid"]["training_sets"]:
+        if name not in sets:
+            yield (
+                f"`grid.training_sets` asks for `{name}`, which the split does not make "
+                f"(it makes {', '.join(sets)}): add its size to `split.train_subsets`."
+            )
+    if config["synthetic"]["count"] == "total":
+        for size in config["synthetic"]["sizes"]:
+            if size % 2:
+                yield f"`synthetic.sizes`: {size} cannot be divided into two classes of equal size."

@@ -1,0 +1,84 @@
+"""Which networks a study trains: the conditions of the grid, and the batches of seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+
+def list_conditions(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> list[dict[str, Any]]:
+    """List the conditions that the configuration asks for.
+
+    Parameters
+    ----------
+    grid : mapping
+        The configuration's section ``grid``: ``architectures``, ``training_sets``, ``training_data``,
+        ``full_resolution``.
+    synthetic_sizes : sequence of int
+        Sizes of the synthetic sets.
+
+    Returns
+    -------
+    list of dict
+        One per condition, with the keys ``architecture``, ``training_set``, ``training_data``, ``n_synthetic``
+        (0 for real images) and ``resolution``.
+
+    Examples
+    --------
+    >>> grid = {"architectures": ["baseline"], "training_sets": ["train-50"],
+    ...         "training_data": ["real", "augmented"], "full_resolution": True}
+    >>> [(c["training_data"], c["n_synthetic"], c["resolution"]) for c in list_conditions(grid, [500])]
+    [('real', 0, 'full'), ('real', 0, 'downsampled'), ('augmented', 500, 'downsampled')]
+    """
+    return [
+        {"architecture": architecture, "training_set": training_set, **data}
+        for architecture in grid["architectures"]
+        for training_set in grid["training_sets"]
+        for data in _list_data(grid, synthetic_sizes)
+    ]
+
+
+def _list_data(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """The training data of each condition; synthetic images exist at the down-sampled size only."""
+    for data in grid["training_data"]:
+        if data == "real":
+            if grid["full_resolution"]:
+                yield {"training_data": data, "n_synthetic": 0, "resolution": "full"}
+            yield {"training_data": data, "n_synthetic": 0, "resolution": "downsampled"}
+        else:
+            for size in synthetic_sizes:
+                yield {"training_data": data, "n_synthetic": size, "resolution": "downsampled"}
+
+
+def batch_seeds(n_seeds: int, per_job: int) -> list[str]:
+    """Divide the seeds 0 … n-1 into the batches that one job trains, as ``first-last``.
+
+    Examples
+    --------
+    >>> batch_seeds(7, 3)
+    ['0-2', '3-5', '6-6']
+    """
+    return [f"{first}-{min(first + per_job, n_seeds) - 1}" for first in range(0, n_seeds, per_job)]
+
+
+def synthetic_per_class(sizes: Sequence[int], count: str) -> dict[str, int]:
+    """How many images of each class the synthetic set of each size has.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Sizes of the synthetic sets.
+    count : {"total", "per_class"}
+        Whether a size counts both classes together or each.
+
+    Returns
+    -------
+    dict of str to int
+        By size, as text, because the sizes are parts of paths; ``"0"`` (no synthetic images) included.
+
+    Examples
+    --------
+    >>> synthetic_per_class([500, 1000], "total")
+    {'0': 0, '500': 250, '1000': 500}
+    """
+    return {"0": 0} | {str(size): size // 2 if count == "total" else size for size in sizes}
