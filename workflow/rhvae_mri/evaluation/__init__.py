@@ -1,0 +1,1 @@
+"""Metrics, per-seed runs and the study's tables."""

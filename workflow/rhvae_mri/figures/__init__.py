@@ -1,0 +1,1 @@
+"""The study's figures, each drawn from a source table."""

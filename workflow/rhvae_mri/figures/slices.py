@@ -1,0 +1,258 @@
+"""Real beside synthetic images: their three middle slices, on one grey scale."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy
+import pandas
+from matplotlib.figure import Figure
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.figures.style import PAGE_WIDTH, save_figure, set_heading, study_style
+from rhvae_mri.files import write_tsv
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: The plane of each slice and the voxel axis that is at right angles to it.
+PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}
+
+_GAP = 0.04  # between the columns of slices, in parts of a column
+_MARGIN = 0.3  # inches at the left for the names of the rows
+_HEADER = 0.62  # inches for heading and names of the columns
+_FOOTER = 0.22  # inches for the line under the slices
+
+
+class _Slice(NamedTuple):
+    diagnosis: str
+    kind: str
+    position: int
+    image: str
+    plane: str
+    index: int
+    pixels: numpy.ndarray
+
+
+def choose_examples(names: Sequence[str], count: int, seed: int) -> list[str]:
+    """Choose images to show, at random rather than by eye.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The images' names; their order plays no part.
+    count : int
+        How many to choose; all of them if there are not more.
+    seed : int
+        The seed of the draw.
+
+    Returns
+    -------
+    list of str
+        The chosen names, sorted.
+    """
+    candidates = sorted(set(names))
+    if len(candidates) <= count:
+        return candidates
+    places = numpy.random.default_rng(seed).choice(len(candidates), size=count, replace=False)
+    return [candidates[place] for place in sorted(places)]
+
+
+def middle_slice(volume: numpy.ndarray, plane: str) -> tuple[int, numpy.ndarray]:
+    """Take the middle slice of a volume, turned for display.
+
+    Parameters
+    ----------
+    volume : numpy.ndarray of shape (x, y, z)
+        Voxels whose axes run to the right, to the front and upwards (RAS+), as in the study's template.
+    plane : {"axial", "coronal", "sagittal"}
+        The plane.
+
+    Returns
+    -------
+    index : int
+        The slice's place along its axis.
+    pixels : numpy.ndarray
+        Rows from below to above (axial: from back to front), columns from left to right (sagittal: from
+        back to front), to be drawn with the first row at the bottom.
+    """
+    axis = PLANES[plane]
+    index = volume.shape[axis] // 2
+    return index, numpy.take(volume, index, axis=axis).T
+
+
+def draw_slices(
+    real: Mapping[str, Mapping[str, numpy.ndarray]],
+    synthetic: Mapping[str, Mapping[str, numpy.ndarray]],
+    *,
+    svg: str | os.PathLike[str],
+    pdf: str | os.PathLike[str],
+    tsv: str | os.PathLike[str],
+    simulated: bool,
+) -> Figure:
+    """Draw the middle slices of real images beside those of synthetic ones, by diagnosis.
+
+    Parameters
+    ----------
+    real, synthetic : mapping of diagnosis to mapping of image name to numpy.ndarray of shape (x, y, z)
+        The images, all of one shape, axes RAS+, in the order in which they are to appear. Both have the
+        same diagnoses.
+    svg, pdf, tsv : path
+        The figure in two formats and the list of its slices (image, plane, slice index, intensities),
+        written atomically.
+    simulated : bool
+        Whether the figure says that its data are simulated. The "real" images are then simulated too, and
+        are named so.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure, as saved.
+
+    Raises
+    ------
+    StudyError
+        If the diagnoses differ, there is no image, or the images' shapes differ or have NaN voxels.
+    """
+    shape = _common_shape(real, synthetic)
+    slices = [
+        _Slice(diagnosis, kind, position, name, plane, *middle_slice(volume, plane))
+        for kind, images in (("real", real), ("synthetic", synthetic))
+        for diagnosis, volumes in images.items()
+        for position, (name, volume) in enumerate(volumes.items())
+        for plane in PLANES
+    ]
+    # A few bright voxels of fat or vessels would darken everything else.
+    white = float(numpy.percentile(numpy.concatenate([one.pixels.ravel() for one in slices]), 99.5))
+    write_tsv(tsv, _source(slices))
+    title = "Real and synthetic images, middle slices"
+    rows = [
+        (diagnosis, position)
+        for diagnosis in real
+        for position in range(max(len(real[diagnosis]), len(synthetic[diagnosis])))
+    ]
+    with study_style():
+        figure, axes = _grid(shape, len(rows))
+        for ax in axes.flat:
+            ax.set_axis_off()
+            ax.set_anchor("N")
+        for one in slices:
+            row = rows.index((one.diagnosis, one.position))
+            column = list(PLANES).index(one.plane) + (0 if one.kind == "real" else len(PLANES) + 1)
+            axes[row, column].imshow(one.pixels, origin="lower", vmin=0, vmax=white or 1, cmap="gray")
+        _name_columns(axes[0], simulated)
+        for row, (diagnosis, position) in enumerate(rows):
+            if position == 0:
+                _name_row(axes[row, 0], diagnosis)
+        set_heading(figure, title, simulated=simulated, y=1 - 0.08 / figure.get_figheight())
+        figure.text(
+            0.01,
+            0.06 / figure.get_figheight(),
+            f"One grey scale for all images, from 0 to {white:.2f}. The left of the head is on the left, "
+            "and sagittal slices look to the right.",
+            verticalalignment="bottom",
+        )
+        save_figure(figure, svg, pdf, title=title)
+    return figure
+
+
+def _common_shape(
+    real: Mapping[str, Mapping[str, numpy.ndarray]], synthetic: Mapping[str, Mapping[str, numpy.ndarray]]
+) -> tuple[int, int, int]:
+    if list(real) != list(synthetic):
+        raise StudyError(
+            f"There are real images of {', '.join(real) or 'no class'} but synthetic images of "
+            f"{', '.join(synthetic) or 'no class'}."
+        )
+    volumes = {
+        name: volume
+        for images in (real, synthetic)
+        for of_class in images.values()
+        for name, volume in of_class.items()
+    }
+    if not all(len(of_class) for images in (real, synthetic) for of_class in images.values()) or not volumes:
+        raise StudyError("A class has no image to show.")
+    shape = next(iter(volumes.values())).shape
+    for name, volume in volumes.items():
+        if volume.ndim != 3 or volume.shape != shape:
+            raise StudyError(f"Image {name} has the shape {volume.shape}, not {shape}.")
+        if not numpy.isfinite(volume).all():
+            raise StudyError(f"Image {name} has voxels that are NaN or infinite.")
+    return shape
+
+
+def _source(slices: list[_Slice]) -> pandas.DataFrame:
+    rows = [
+        {name: value for name, value in one._asdict().items() if name not in ("position", "pixels")}
+        | {
+            "minimum": round(float(one.pixels.min()), 6),
+            "mean": round(float(one.pixels.mean()), 6),
+            "maximum": round(float(one.pixels.max()), 6),
+        }
+        for one in slices
+    ]
+    return pandas.DataFrame(rows).rename(columns={"image": "image_id", "index": "slice_index"})
+
+
+def _grid(shape: tuple[int, int, int], n_rows: int) -> tuple[Figure, numpy.ndarray]:
+    """Lay out the slices so that a voxel has the same size everywhere; a gap parts real from synthetic."""
+    x, y, z = shape
+    widths = [x, x, y, 0.12 * x, x, x, y]
+    inches_per_voxel = (PAGE_WIDTH - _MARGIN - 0.05) / (sum(widths) * (1 + _GAP))
+    row_height = max(y, z) * inches_per_voxel * (1 + _GAP)
+    height = _HEADER + n_rows * row_height + _FOOTER
+    figure = Figure(figsize=(PAGE_WIDTH, height))
+    axes = figure.subplots(
+        n_rows,
+        len(widths),
+        squeeze=False,
+        width_ratios=widths,
+        gridspec_kw={
+            "left": _MARGIN / PAGE_WIDTH,
+            "right": 1 - 0.05 / PAGE_WIDTH,
+            "top": 1 - _HEADER / height,
+            "bottom": _FOOTER / height,
+            "wspace": _GAP,
+            "hspace": _GAP,
+        },
+    )
+    return figure, axes
+
+
+def _name_columns(axes: Sequence[Axes], simulated: bool) -> None:
+    n_planes = len(PLANES)
+    for first, name in (
+        (0, "Simulated “real” images" if simulated else "Real images"),
+        (n_planes + 1, "Synthetic images (RHVAE)"),
+    ):
+        for ax, plane in zip(axes[first : first + n_planes], PLANES, strict=True):
+            ax.set_title(plane, loc="center", weight="normal", pad=3)
+        _above(axes[first + 1], name)
+
+
+def _above(ax: Axes, text: str) -> None:
+    ax.annotate(
+        text,
+        (0.5, 1),
+        xycoords="axes fraction",
+        xytext=(0, 15),
+        textcoords="offset points",
+        horizontalalignment="center",
+        verticalalignment="bottom",
+        weight="bold",
+    )
+
+
+def _name_row(ax: Axes, diagnosis: str) -> None:
+    ax.annotate(
+        diagnosis,
+        (0, 0.5),
+        xycoords="axes fraction",
+        xytext=(-4, 0),
+        textcoords="offset points",
+        horizontalalignment="right",
+        verticalalignment="center",
+        weight="bold",
+    )

@@ -1,0 +1,89 @@
+"""The one look of the study's figures, and how they are written to files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+import matplotlib.style
+from matplotlib.figure import Figure
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import atomic_path
+from rhvae_mri.pages import SIMULATED_MARK
+
+STYLE_FILE = Path(__file__).parents[2] / "style" / "study.mplstyle"
+
+#: Widths in inches of a figure that fills one column (89 mm) or the page (180 mm).
+COLUMN_WIDTH = 3.5
+PAGE_WIDTH = 7.1
+
+#: Colours of what is not data: means and texts, reference lines, bands behind the data.
+INK = "#1c1f23"
+QUIET = "#9aa2ab"
+BAND = "#f5f6f8"
+
+
+@contextmanager
+def study_style() -> Iterator[None]:
+    """Use the study's style in the block, whatever the user's own matplotlib settings are."""
+    with matplotlib.style.context(str(STYLE_FILE), after_reset=True):
+        yield
+
+
+def colours(names: Sequence[str]) -> dict[str, str]:
+    """Give each name a colour of the style, in order; call it within `study_style`.
+
+    Raises
+    ------
+    StudyError
+        If there are more names than colours.
+    """
+    palette = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
+    if len(names) > len(palette):
+        raise StudyError(
+            f"The style has {len(palette)} colours, but there are {len(names)} things to tell apart.",
+            where=STYLE_FILE,
+            remedy="Draw fewer of them in one figure.",
+        )
+    return dict(zip(names, palette, strict=False))
+
+
+def set_heading(figure: Figure, text: str, *, simulated: bool, y: float | None = None) -> None:
+    """Write the figure's heading, which says so where the data are simulated.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    text : str
+        The heading.
+    simulated : bool
+        Whether the data are simulated.
+    y : float, optional
+        The heading's upper edge as a part of the figure's height, for a figure without automatic layout.
+    """
+    place = {"x": 0.01, "horizontalalignment": "left"} | ({} if y is None else {"y": y})
+    figure.suptitle(f"{SIMULATED_MARK}: {text}" if simulated else text, weight="bold", **place)
+
+
+def save_figure(
+    figure: Figure, svg: str | os.PathLike[str], pdf: str | os.PathLike[str], *, title: str
+) -> None:
+    """Write a figure as SVG and PDF, atomically and without dates; call it within `study_style`.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    svg, pdf : path
+        The files to write.
+    title : str
+        The title in the files' metadata, which screen readers say.
+    """
+    for path, kind, dates in ((svg, "svg", {"Date": None}), (pdf, "pdf", {"CreationDate": None})):
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, format=kind, metadata={"Title": title, **dates})

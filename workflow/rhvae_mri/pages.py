@@ -1,0 +1,54 @@
+"""HTML pages that stand alone: one file, one look, no script and nothing from the network."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+STYLE_SHEET = Path(__file__).parents[1] / "style" / "page.css"
+
+#: What every page, table and figure of a simulated study says.
+SIMULATED_MARK = "Simulated data"
+
+SIMULATED_NOTICE = (
+    "the participants, their images and their diagnoses were made by a program. The results show that the "
+    "workflow runs; they say nothing about Alzheimer's disease and cannot be compared with published results."
+)
+
+
+def html_page(title: str, body: str, *, simulated: bool) -> str:
+    """Put the body of a page into a complete HTML document.
+
+    Parameters
+    ----------
+    title : str
+        The page's title, as plain text.
+    body : str
+        HTML; whoever writes it escapes the texts in it.
+    simulated : bool
+        Whether to say under the title that the study's data are simulated.
+
+    Returns
+    -------
+    str
+        The document, with its style sheet inside.
+    """
+    notice = f'<p class="notice"><strong>{SIMULATED_MARK}:</strong> {escape(SIMULATED_NOTICE)}</p>\n'
+    return (
+        "<!DOCTYPE html>\n"
+        '<html lang="en">\n'
+        "<head>\n"
+        '<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n"
+        f"<style>\n{STYLE_SHEET.read_text(encoding='utf-8')}</style>\n"
+        "</head>\n"
+        "<body>\n"
+        "<main>\n"
+        f"<h1>{escape(title)}</h1>\n"
+        f"{notice if simulated else ''}"
+        f"{body}"
+        "</main>\n"
+        "</body>\n"
+        "</html>\n"
+    )
