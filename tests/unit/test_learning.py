@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rhvae_mri.errors import StudyError
-from rhvae_mri.learning.checkpoints import TrainingState, restore_checkpoint, save_checkpoint
+from rhvae_mri.learning.checkpoints import TrainingState, restore_checkpoint, run_digest, save_checkpoint
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.learning.interrupts import TrainingInterrupted, stop_request
 
@@ -76,3 +76,13 @@ def test_a_gpu_that_is_not_there_is_a_clear_error(monkeypatch):
     assert choose_device("auto").type == "cpu"
     with pytest.raises(StudyError, match="torch sees none"):
         choose_device("cuda")
+
+
+def test_the_digest_of_a_run_changes_with_its_settings_and_its_files(tmp_path):
+    file = tmp_path / "images.safetensors"
+    file.write_bytes(b"one")
+    first = run_digest({"epochs": 3, "layers": [5, 4]}, file)
+    assert run_digest({"layers": [5, 4], "epochs": 3}, file) == first
+    assert run_digest({"epochs": 4, "layers": [5, 4]}, file) != first
+    file.write_bytes(b"three")
+    assert run_digest({"epochs": 3, "layers": [5, 4]}, file) != first

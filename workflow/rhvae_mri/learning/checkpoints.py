@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -51,27 +50,25 @@ class TrainingState:
     progress: dict[str, Any] = field(default_factory=dict)
 
 
-def run_digest(settings: Mapping[str, Any], *arrays: numpy.ndarray) -> str:
-    """Digest what a training run depends on: its settings (and code), and the arrays that it trains on.
+def run_digest(settings: Mapping[str, Any], *files: str | os.PathLike[str]) -> str:
+    """Digest what a training run depends on: its settings (and code), and the files that it reads.
 
     Parameters
     ----------
     settings : mapping
         JSON values.
-    *arrays : numpy.ndarray
-        Images and labels.
+    *files : path
+        The run's input. They may be larger than the memory, so each counts by its size and its time of
+        modification, as for Snakemake.
 
     Returns
     -------
     str
         For `save_checkpoint` and `restore_checkpoint`.
     """
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=list).encode())
-    for array in arrays:
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        for row in array:  # row by row, because the array may be a memory map of any size
-            digest.update(numpy.ascontiguousarray(row))
-    return digest.hexdigest()
+    states = [os.stat(file) for file in files]
+    content = [dict(settings), [[state.st_size, state.st_mtime_ns] for state in states]]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def save_checkpoint(path: str | os.PathLike[str], state: TrainingState, digest: str) -> None:
@@ -156,6 +153,7 @@ def restore_checkpoint(path: str | os.PathLike[str], state: TrainingState, diges
         for index, values in saved["values"].items():
             moments.setdefault(int(index), {}).update(values)
         optimizer.load_state_dict({"state": moments, "param_groups": saved["groups"]})
+        _align_layouts(optimizer)
     for name, generator in state.generators.items():
         generator.set_state(tensors[f"generator/{name}"])
     torch.set_rng_state(tensors["torch/cpu"])
@@ -166,6 +164,14 @@ def restore_checkpoint(path: str | os.PathLike[str], state: TrainingState, diges
     state.progress.clear()
     state.progress.update(json.loads(header["progress"]))
     return True
+
+
+def _align_layouts(optimizer: torch.optim.Optimizer) -> None:
+    """Give each moment the memory layout of its parameter, which the fused optimizers take for granted."""
+    for parameter, moments in optimizer.state.items():
+        for name, value in moments.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter).copy_(value)
 
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -1,0 +1,108 @@
+"""Dry runs: every target and both configurations give the jobs that they should."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+
+def count_jobs(output):
+    """The numbers of jobs by rule, from the table that a dry run prints."""
+    return {rule: int(n) for rule, n in re.findall(r"^([a-z_]+) +(\d+)$", output, re.MULTILINE)}
+
+
+@pytest.fixture(scope="module")
+def dry_run(run_snakemake):
+    def run(folder, config, *targets):
+        result = run_snakemake(folder, config, "--dry-run", "--quiet", "rules", "--", *targets)
+        assert result.returncode == 0, result.stdout
+        return count_jobs(result.stdout)
+
+    return run
+
+
+@pytest.mark.parametrize("target", ["all", "audit", "tables", "figures"])
+def test_every_target_of_the_simulated_study_can_be_planned(dry_run, tmp_path, load_config, target):
+    jobs = dry_run(tmp_path, load_config(), target)
+    assert jobs["simulate_adni"] == 1
+    assert jobs["convert_to_bids"] == (2 if target != "figures" else jobs["convert_to_bids"])
+    assert ("train_cnn" in jobs) == (target != "audit")
+
+
+def test_the_grid_of_the_simulated_study(dry_run, tmp_path, load_config):
+    jobs = dry_run(tmp_path, load_config(), "all")
+    # 2 architectures x 2 training sets x (real + 2 synthetic + 2 augmented), 5 seeds in one job
+    assert jobs["train_cnn"] == jobs["evaluate"] == 20
+    assert jobs["train_rhvae"] == jobs["generate_synthetic"] == 4
+
+
+def test_one_more_seed_and_one_more_size_add_jobs_and_change_none(dry_run, tmp_path, load_config):
+    config = load_config()
+    config["cnn"]["seeds"] = 6
+    config["synthetic"]["sizes"] = [20, 40, 60]
+    jobs = dry_run(tmp_path, config, "all")
+    assert jobs["train_cnn"] == 2 * 28
+    assert jobs["evaluate"] == 28
+
+
+def image_table(cohort, counts):
+    """An image table as `list_images` writes it, of participants without any other file."""
+    lines = [
+        "image_id participant_id session_id cohort age sex site field_strength diagnosis mmse cdr path "
+        "status reason".replace(" ", "\t")
+    ]
+    for diagnosis, number in counts.items():
+        for i in range(number):
+            participant = f"sub-{cohort}{diagnosis}{i}"
+            path = f"results-paper/bids/cohort-{cohort}/{participant}.nii.gz"
+            lines.append(
+                f"{participant}_ses-M000\t{participant}\tses-M000\t{cohort}\t70\tF\t1\t3\t{diagnosis}"
+                f"\t28\t0\t{path}\tkept\tn/a"
+            )
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def converted_paper_study(tmp_path_factory, load_config):
+    """The published study as it stands after conversion: image tables of the published size."""
+    folder = tmp_path_factory.mktemp("paper")
+    config = load_config("paper.yaml")
+    for cohort, counts in {"ADNI": {"AD": 362, "CN": 403}, "AIBL": {"AD": 76, "CN": 429}}.items():
+        for kind in ("images", "tables"):
+            (folder / "downloads" / cohort / kind).mkdir(parents=True)
+            config["cohorts"][cohort][kind] = f"downloads/{cohort}/{kind}"
+        bids = folder / "results-paper" / "bids" / f"cohort-{cohort}"
+        bids.mkdir(parents=True)
+        table = image_table(cohort, counts)
+        for line in table.splitlines()[1:]:
+            (folder / line.split("\t")[11]).touch()
+        for part, content in (("conversion", ""), ("cohorts", table)):
+            name = "conversion.tsv" if part == "conversion" else "images.tsv"
+            file = folder / "results-paper" / part / f"cohort-{cohort}" / name
+            file.parent.mkdir(parents=True)
+            file.write_text(content)
+    return folder, config
+
+
+def test_the_published_study_in_full(dry_run, converted_paper_study):
+    folder, config = converted_paper_study
+    jobs = dry_run(folder, config, "all")
+    assert "convert_to_bids" not in jobs
+    for rule in ("correct_bias", "register_to_mni", "crop_to_template"):
+        assert jobs[rule] == 765 + 505
+    # 2 architectures x 2 training sets x (2 resolutions of real + 6 synthetic + 6 augmented) x 20 seeds
+    assert jobs["train_cnn"] == 2 * 2 * 14 * 20
+    assert jobs["train_rhvae"] == 4
+
+
+def test_the_audit_of_the_published_study_trains_nothing(dry_run, converted_paper_study):
+    folder, config = converted_paper_study
+    assert "train_cnn" not in dry_run(folder, config, "audit")
+
+
+def test_the_workflow_passes_snakemakes_own_linter(root):
+    result = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--lint"], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,24 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from rhvae_mri import jobs
+
+
+def test_a_child_process_can_import_the_library(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    jobs.export_library()
+    jobs.export_library()
+    assert len(os.environ["PYTHONPATH"].split(os.pathsep)) == 2
+    subprocess.run([sys.executable, "-c", "import rhvae_mri.errors"], check=True, cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("device", "tool", "expected"),
+    [("auto", None, 0), ("auto", "/bin/nvidia-smi", 1), ("cpu", "/bin/nvidia-smi", 0), ("cuda", None, 1)],
+)
+def test_a_training_job_counts_as_a_gpu_job_where_it_finds_one(monkeypatch, device, tool, expected):
+    monkeypatch.setattr(jobs.shutil, "which", lambda name: tool)
+    assert jobs.count_gpus(device) == expected

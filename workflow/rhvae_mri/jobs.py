@@ -1,0 +1,31 @@
+"""What the jobs of the workflow find on the machine: this library and, perhaps, a GPU."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+
+def export_library() -> None:
+    """Put this library on PYTHONPATH, so that every process started from here can import it.
+
+    The library is not installed. Jobs inherit the path from the process that reads the Snakefile; on a
+    cluster's node that is a process there.
+    """
+    library = str(Path(__file__).parents[1])
+    paths = [library, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+
+
+def count_gpus(device: str) -> int:
+    """Say how many GPUs one training job takes.
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "cuda"}
+        As in the configuration; ``auto`` takes a GPU where the machine has NVIDIA's tools.
+    """
+    if device == "auto":
+        return int(shutil.which("nvidia-smi") is not None)
+    return int(device == "cuda")

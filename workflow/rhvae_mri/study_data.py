@@ -1,0 +1,147 @@
+"""Which images a model sees: from the tables of the study to arrays and image sets.
+
+The networks know arrays only, the tables know image identifiers only; this module is the one place where
+the two meet. AD has the label 1, CN the label 0.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import numpy
+import pandas
+
+from rhvae_mri.cnn.data import ImagePart, ImageSet
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import read_tsv
+from rhvae_mri.tensor_files import ImageStack
+
+#: Label of each diagnosis; AD is the positive class.
+LABELS = {"CN": 0, "AD": 1}
+
+
+def read_class_images(
+    stack: str | os.PathLike[str], split: str | os.PathLike[str], training_set: str, diagnosis: str
+) -> numpy.ndarray:
+    """Read the images of one class of a training set: what an RHVAE trains on.
+
+    Parameters
+    ----------
+    stack : path
+        The packed images of ADNI.
+    split : path
+        The table of the split.
+    training_set : str
+        ``train-full``, ``train-50``, …
+    diagnosis : str
+        ``AD`` or ``CN``.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (n, *image_shape)
+        The images, in the order of the split.
+    """
+    rows = read_tsv(split)
+    chosen = rows[(rows[training_set] == 1) & (rows["diagnosis"] == diagnosis)]
+    with ImageStack(stack) as images:
+        return images.read_many(chosen["image_id"].tolist())
+
+
+def build_training_sets(
+    stack: str | os.PathLike[str],
+    split: str | os.PathLike[str],
+    training_set: str,
+    training_data: str,
+    synthetic: Mapping[str, str | os.PathLike[str]],
+    n_synthetic_per_class: int,
+) -> tuple[ImageSet, ImageSet]:
+    """Build the training and the validation set of one condition.
+
+    Parameters
+    ----------
+    stack, split : path
+        The packed images of ADNI and the table of the split.
+    training_set : str
+        ``train-full``, ``train-50``, …
+    training_data : {"real", "synthetic", "augmented"}
+        Real images, synthetic ones, or both.
+    synthetic : mapping of str to path
+        By diagnosis, the synthetic images of the RHVAE of this training set; empty for ``real``.
+    n_synthetic_per_class : int
+        How many of them, from the first on.
+
+    Returns
+    -------
+    train, validation : ImageSet
+        With labels. Validation images are always real.
+    """
+    rows = read_tsv(split)
+    parts: list[ImagePart] = []
+    labels: list[int] = []
+    if training_data != "synthetic":
+        real = rows[rows[training_set] == 1]
+        parts.append(_real_part(stack, real["image_id"]))
+        labels += real["diagnosis"].map(LABELS).tolist()
+    for diagnosis, path in synthetic.items():
+        with ImageStack(path) as images:
+            parts.append(ImagePart(images.as_array(), range(n_synthetic_per_class), str(path)))
+        labels += [LABELS[diagnosis]] * n_synthetic_per_class
+    validation = rows[rows["set"] == "validation"]
+    return ImageSet(parts, labels), build_image_set(stack, validation)
+
+
+def build_image_set(stack: str | os.PathLike[str], rows: pandas.DataFrame) -> ImageSet:
+    """Build the image set of some rows of a table with the columns image_id and diagnosis.
+
+    Raises
+    ------
+    StudyError
+        If the stack lacks an image.
+    """
+    return ImageSet([_real_part(stack, rows["image_id"])], rows["diagnosis"].map(LABELS).tolist())
+
+
+def list_evaluated_sets(
+    split: str | os.PathLike[str],
+    independent: str | os.PathLike[str],
+    stacks: Mapping[str, str | os.PathLike[str]],
+) -> list[tuple[str, str, ImageSet, list[str]]]:
+    """List the sets on which networks are evaluated: validation and test of ADNI, and independent cohorts.
+
+    Parameters
+    ----------
+    split : path
+        The table of the split of ADNI.
+    independent : path
+        The table of the participants of other cohorts that are tested; it may have no rows.
+    stacks : mapping of str to path
+        By cohort, its packed images.
+
+    Returns
+    -------
+    list of (cohort, set, images, image_ids)
+        ``set`` is ``validation`` or ``test``; the images have labels.
+    """
+    adni = read_tsv(split)
+    adni = adni[adni["set"] != "train"].assign(cohort="ADNI")
+    others = read_tsv(independent).assign(set="test")
+    sets = []
+    for (cohort, name), rows in pandas.concat([adni, others]).groupby(["cohort", "set"]):
+        sets.append((cohort, name, build_image_set(stacks[cohort], rows), rows["image_id"].tolist()))
+    return sets
+
+
+def _real_part(stack: str | os.PathLike[str], image_ids: pandas.Series) -> ImagePart:
+    """The rows of a stack that hold some images."""
+    with ImageStack(stack) as images:
+        position = {key: row for row, key in enumerate(images.keys)}
+        missing = sorted(set(image_ids) - set(position))
+        if missing:
+            raise StudyError(
+                f"The tensor file lacks the images {', '.join(missing[:20])}.",
+                where=stack,
+                cause="The tensors were packed before the image table or the quality table changed.",
+                remedy="Let the workflow pack them again.",
+            )
+        return ImagePart(images.as_array(), [position[key] for key in image_ids], str(stack))

@@ -1,0 +1,35 @@
+"""The convolutional networks: one job trains one condition with several seeds."""
+
+
+rule train_cnn:
+    """Train one network on one training set with several seeds; validation chooses the epoch."""
+    input:
+        stack="<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
+        split="<results>/split/split.tsv",
+        synthetic=synthetic_stacks,
+        architectures=workflow.source_path("../../resources/architectures.json"),
+    output:
+        networks="<results>/cnn/<condition>/seeds-{seeds}/networks.safetensors",
+        history="<results>/cnn/<condition>/seeds-{seeds}/history.tsv",
+    log:
+        "<logs>/train_cnn/<condition>/seeds-{seeds}.log",
+    benchmark:
+        "<benchmarks>/train_cnn/<condition>/seeds-{seeds}.tsv"
+    conda:
+        "../../envs/learn.yaml"
+    threads: lookup("cnn/threads", within=config)
+    resources:
+        mem_mb=cnn_memory,
+        runtime=training_runtime,
+        gpu=GPUS,
+    params:
+        n_synthetic_per_class=lookup("{n_synthetic}", within=SYNTHETIC_PER_CLASS),
+        epochs=lookup("cnn/epochs/{architecture}", within=config),
+        learning_rate=lookup("cnn/learning_rate", within=config),
+        weight_decay=lookup("cnn/weight_decay", within=config),
+        batch_size=lookup("cnn/batch_size", within=config),
+        device=lookup("study/device", within=config),
+        seed=SEED,
+        code=module_digest("cnn.training", "cnn.storage", "study_data"),
+    script:
+        "../scripts/train_cnn.py"

@@ -1,0 +1,154 @@
+"""What the rules share: the library, the checked configuration, and the input functions."""
+
+import sys
+from functools import cache
+from pathlib import Path
+
+LIBRARY = str(Path(str(workflow.current_basedir)).parent)
+if LIBRARY not in sys.path:
+    sys.path.insert(0, LIBRARY)
+
+from rhvae_mri.configuration import check_configuration, check_sources, is_simulated
+from rhvae_mri.digests import module_digest
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import read_tsv
+from rhvae_mri.jobs import count_gpus, export_library
+from rhvae_mri.study_grid import batch_seeds, list_conditions, synthetic_per_class
+
+export_library()
+
+try:
+    check_configuration(config, workflow.source_path("../schemas/config.schema.json"))
+    COHORTS = [
+        name for name, cohort in config["cohorts"].items() if cohort["source"] != "none"
+    ]
+    # Once a cohort is converted its download is not needed any more.
+    UNCONVERTED = [
+        name
+        for name in COHORTS
+        if not Path(config["pathvars"]["results"], f"bids/cohort-{name}").exists()
+    ]
+    if workflow.is_main_process:
+        check_sources(config, UNCONVERTED)
+except StudyError as error:
+    raise WorkflowError(f"{error}") from None
+
+#: BIDS entity `res` of the registered images, from the template's voxel size in mm.
+RES = "{0}x{0}x{0}".format(config["template"]["voxel_size"])
+#: One entry per trained condition: architecture, training_set, training_data, n_synthetic, resolution.
+CONDITIONS = list_conditions(config["grid"], config["synthetic"]["sizes"])
+#: The runs of a condition, in batches that one job trains: "0-4", "5-9", …
+SEED_BATCHES = batch_seeds(config["cnn"]["seeds"], config["cnn"]["seeds_per_job"])
+#: Images per class in the synthetic set of each size.
+SYNTHETIC_PER_CLASS = synthetic_per_class(
+    config["synthetic"]["sizes"], config["synthetic"]["count"]
+)
+SIMULATED = is_simulated(config)
+SEED = config["study"]["seed"]
+#: A training job takes one unit of the resource `gpu` only where it would find a GPU.
+GPUS = count_gpus(config["study"]["device"])
+
+
+wildcard_constraints:
+    cohort="ADNI|AIBL",
+    folder=r"sub-[A-Za-z0-9]+(/ses-[A-Za-z0-9]+)?",
+    image_id=r"sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?",
+    res=RES,
+    resolution="full|downsampled",
+    diagnosis="AD|CN",
+    training_set=r"train-(full|\d+)",
+    architecture="baseline|optimized",
+    training_data="real|synthetic|augmented",
+    n_synthetic=r"\d+",
+    seeds=r"\d+-\d+",
+
+
+@cache
+def _read_kept_images(table, modified):
+    """Paths of the kept images of a table, by identifier; read again only when the file has changed."""
+    images = read_tsv(table)
+    kept = images[images["status"] == "kept"]
+    return dict(zip(kept["image_id"], kept["path"]))
+
+
+def kept_images(cohort):
+    """Paths of the images that go through preprocessing, by identifier; known after the checkpoint."""
+    table = str(checkpoints.list_images.get(cohort=cohort).output.table)
+    return _read_kept_images(table, Path(table).stat().st_mtime_ns)
+
+
+def raw_image(wildcards):
+    """The T1-weighted image in BIDS that an image identifier stands for."""
+    return kept_images(wildcards.cohort)[wildcards.image_id]
+
+
+def _derivatives(cohort, suffix):
+    """One preprocessed file of each kept image of a cohort, in the order of the image table."""
+    return [
+        f"<results>/derivatives/cohort-{cohort}/{image_id.replace('_', '/', 1)}/anat/{image_id}_{suffix}"
+        for image_id in kept_images(cohort)
+    ]
+
+
+def registered_images(wildcards):
+    """The registered, uncropped image of each kept image of a cohort."""
+    return _derivatives(
+        wildcards.cohort, f"space-MNI152NLin2009cSym_res-{RES}_T1w.nii.gz"
+    )
+
+
+def cropped_images(wildcards):
+    """The cropped image of each kept image of a cohort."""
+    return _derivatives(
+        wildcards.cohort, f"space-MNI152NLin2009cSym_desc-Crop_res-{RES}_T1w.nii.gz"
+    )
+
+
+def audited_images(wildcards):
+    """The cropped image of each kept image of all cohorts."""
+    suffix = f"space-MNI152NLin2009cSym_desc-Crop_res-{RES}_T1w.nii.gz"
+    return [file for cohort in COHORTS for file in _derivatives(cohort, suffix)]
+
+
+def synthetic_stacks(wildcards):
+    """The synthetic images of both classes, for the conditions that train on them."""
+    if wildcards.training_data == "real":
+        return []
+    return expand(
+        "<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
+        training_set=wildcards.training_set,
+        diagnosis=["AD", "CN"],
+    )
+
+
+def n4_memory(wildcards, attempt):
+    """Memory of N4 in MB: it pads the image to whole spline distances, at about 40 bytes a voxel."""
+    simulated = config["cohorts"][wildcards.cohort]["source"] == "simulated"
+    voxel_size = config["simulation"]["voxel_size"] if simulated else 1.0
+    distance = config["bias_correction"]["spline_distance"]
+    extent = distance * -(-256 // distance)
+    return attempt * (500 + int(40e-6 * (extent / voxel_size) ** 3))
+
+
+def rhvae_memory(wildcards, attempt):
+    """Memory of an RHVAE in MB: weights, gradients and both moments of Adam, in float32."""
+    voxels = 84 * 104 * 89 / config["template"]["voxel_size"] ** 3
+    layers = config["rhvae"]
+    widths = (
+        layers["encoder_layers"][0]
+        + layers["decoder_layers"][-1]
+        + layers["metric_layers"][0]
+    )
+    return attempt * (2000 + int(20e-6 * voxels * widths))
+
+
+def cnn_memory(wildcards, attempt):
+    """Memory of a network's training in MB: the images are memory-mapped, so activations decide."""
+    voxels = 169 * 208 * 179 if wildcards.resolution == "full" else 84 * 104 * 89
+    voxels = voxels / config["template"]["voxel_size"] ** 3
+    return attempt * (2000 + int(300e-6 * voxels * config["cnn"]["batch_size"]))
+
+
+def training_runtime(wildcards, attempt):
+    """Minutes that a training job may take; it saves its state, so a further attempt goes on from there."""
+    return attempt * 720

@@ -1,0 +1,68 @@
+"""From a download, or a BIDS folder of the user, to a table of the images that the study takes."""
+
+
+rule convert_to_bids:
+    """Convert a download to BIDS with Clinica, after a check of its folders, tables and DICOM series."""
+    input:
+        images=branch(
+            lookup("cohorts/{cohort}/source", within=config),
+            cases={
+                "simulated": "<results>/downloads/cohort-{cohort}/images",
+                "download": lookup("cohorts/{cohort}/images", within=config),
+            },
+        ),
+        tables=branch(
+            lookup("cohorts/{cohort}/source", within=config),
+            cases={
+                "simulated": "<results>/downloads/cohort-{cohort}/tables",
+                "download": lookup("cohorts/{cohort}/tables", within=config),
+            },
+        ),
+    output:
+        bids=directory("<results>/bids/cohort-{cohort}"),
+        report="<results>/conversion/cohort-{cohort}/conversion.tsv",
+    log:
+        "<logs>/convert_to_bids/cohort-{cohort}.log",
+    benchmark:
+        "<benchmarks>/convert_to_bids/cohort-{cohort}.tsv"
+    conda:
+        "../../envs/convert.yaml"
+    threads: lookup("conversion/processes", within=config)
+    resources:
+        mem_mb=4000,
+        runtime=720,
+    params:
+        processes=lookup("conversion/processes", within=config),
+        code=module_digest("cohort.conversion"),
+    script:
+        "../scripts/convert_to_bids.py"
+
+
+checkpoint list_images:
+    """List every candidate image of a cohort with its clinical data, and why it is kept or left out."""
+    input:
+        bids=branch(
+            lookup("cohorts/{cohort}/source", within=config),
+            cases={"bids": lookup("cohorts/{cohort}/bids", within=config)},
+            otherwise="<results>/bids/cohort-{cohort}",
+        ),
+        report=branch(
+            lookup("cohorts/{cohort}/source", within=config),
+            cases={"bids": []},
+            otherwise="<results>/conversion/cohort-{cohort}/conversion.tsv",
+        ),
+        exclude=branch(config["exclude"], then=config["exclude"]),
+    output:
+        table="<results>/cohorts/cohort-{cohort}/images.tsv",
+    log:
+        "<logs>/list_images/cohort-{cohort}.log",
+    conda:
+        "../../envs/preprocess.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        require_diagnosis=lookup("cohorts/{cohort}/require_diagnosis", within=config),
+        code=module_digest("cohort.images"),
+    script:
+        "../scripts/list_images.py"

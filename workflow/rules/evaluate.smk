@@ -1,0 +1,86 @@
+"""The networks on the test sets, the study's tables and figures."""
+
+
+rule evaluate:
+    """Predict the validation and test images of ADNI and the images of AIBL, for every seed."""
+    input:
+        networks=collect(
+            "<results>/cnn/<condition>/seeds-{seeds}/networks.safetensors",
+            seeds=SEED_BATCHES,
+            allow_missing=True,
+        ),
+        split="<results>/split/split.tsv",
+        stacks=collect(
+            "<results>/tensors/cohort-{cohort}/resolution-{resolution}/images.safetensors",
+            cohort=COHORTS,
+            allow_missing=True,
+        ),
+        independent="<results>/split/independent.tsv",
+    output:
+        predictions="<results>/cnn/<condition>/predictions.tsv",
+    log:
+        "<logs>/evaluate/<condition>.log",
+    conda:
+        "../../envs/learn.yaml"
+    threads: lookup("cnn/threads", within=config)
+    resources:
+        mem_mb=cnn_memory,
+        runtime=60,
+        gpu=GPUS,
+    params:
+        cohorts=COHORTS,
+        batch_size=lookup("evaluation/batch_size", within=config),
+        device=lookup("study/device", within=config),
+        code=module_digest("cnn.prediction", "cnn.storage", "study_data"),
+    script:
+        "../scripts/evaluate.py"
+
+
+rule summarise_runs:
+    """Compute the metrics of every run, in one table."""
+    input:
+        predictions=collect(
+            "<results>/cnn/architecture-{item[architecture]}/training_set-{item[training_set]}/"
+            "training_data-{item[training_data]}/n_synthetic-{item[n_synthetic]}/resolution-{item[resolution]}/predictions.tsv",
+            item=CONDITIONS,
+        ),
+    output:
+        runs="<results>/tables/runs.tsv",
+    log:
+        "<logs>/summarise_runs.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        seeds=lookup("cnn/seeds", within=config),
+        code=module_digest("evaluation.runs"),
+    script:
+        "../scripts/summarise_runs.py"
+
+
+rule tabulate_classification:
+    """Set mean and standard deviation over the seeds beside the published numbers."""
+    input:
+        runs="<results>/tables/runs.tsv",
+        published=workflow.source_path("../../resources/published_results.tsv"),
+        style=workflow.source_path("../style/page.css"),
+    output:
+        table="<results>/tables/classification.tsv",
+        html="<results>/tables/classification.html",
+        markdown="<results>/tables/classification.md",
+    log:
+        "<logs>/tabulate_classification.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        title=lookup("study/name", within=config),
+        simulated=SIMULATED,
+        seed=SEED,
+        code=module_digest("evaluation.tables", "evaluation.rendering"),
+    script:
+        "../scripts/tabulate_classification.py"

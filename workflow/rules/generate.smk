@@ -1,0 +1,74 @@
+"""One Riemannian Hamiltonian VAE per class and training set, and the synthetic images that it makes."""
+
+
+rule train_rhvae:
+    """Train the RHVAE of one class on the images of one training set."""
+    input:
+        stack="<results>/tensors/cohort-ADNI/resolution-downsampled/images.safetensors",
+        split="<results>/split/split.tsv",
+    output:
+        model="<results>/rhvae/training_set-{training_set}/diagnosis-{diagnosis}/model.safetensors",
+        history="<results>/rhvae/training_set-{training_set}/diagnosis-{diagnosis}/history.tsv",
+    log:
+        "<logs>/train_rhvae/training_set-{training_set}_diagnosis-{diagnosis}.log",
+    benchmark:
+        "<benchmarks>/train_rhvae/training_set-{training_set}_diagnosis-{diagnosis}.tsv"
+    conda:
+        "../../envs/learn.yaml"
+    threads: lookup("rhvae/threads", within=config)
+    resources:
+        mem_mb=rhvae_memory,
+        runtime=training_runtime,
+        gpu=GPUS,
+    params:
+        latent_dimension=lookup("rhvae/latent_dimension", within=config),
+        encoder_layers=lookup("rhvae/encoder_layers", within=config),
+        decoder_layers=lookup("rhvae/decoder_layers", within=config),
+        metric_layers=lookup("rhvae/metric_layers", within=config),
+        leapfrog_steps=lookup("rhvae/leapfrog_steps", within=config),
+        leapfrog_step_size=lookup("rhvae/leapfrog_step_size", within=config),
+        sqrt_beta_zero=lookup("rhvae/sqrt_beta_zero", within=config),
+        temperature=lookup("rhvae/temperature", within=config),
+        regularization=lookup("rhvae/regularization", within=config),
+        integrator=lookup("rhvae/integrator", within=config),
+        reconstruction=lookup("rhvae/reconstruction", within=config),
+        learning_rate=lookup("rhvae/learning_rate", within=config),
+        batch_size=lookup("rhvae/batch_size", within=config),
+        max_epochs=lookup("rhvae/max_epochs", within=config),
+        patience=lookup("rhvae/patience", within=config),
+        device=lookup("study/device", within=config),
+        seed=SEED,
+        code=module_digest("rhvae.training", "rhvae.storage", "study_data"),
+    script:
+        "../scripts/train_rhvae.py"
+
+
+rule generate_synthetic:
+    """Sample the latent space of one RHVAE and decode the synthetic images of its class."""
+    input:
+        model="<results>/rhvae/training_set-{training_set}/diagnosis-{diagnosis}/model.safetensors",
+    output:
+        stack="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
+        index="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.tsv",
+    log:
+        "<logs>/generate_synthetic/training_set-{training_set}_diagnosis-{diagnosis}.log",
+    benchmark:
+        "<benchmarks>/generate_synthetic/training_set-{training_set}_diagnosis-{diagnosis}.tsv"
+    conda:
+        "../../envs/learn.yaml"
+    threads: lookup("rhvae/threads", within=config)
+    resources:
+        mem_mb=rhvae_memory,
+        runtime=240,
+        gpu=GPUS,
+    params:
+        n_images=max(SYNTHETIC_PER_CLASS.values()),
+        steps=lookup("synthetic/steps", within=config),
+        leapfrog_steps=lookup("synthetic/leapfrog_steps", within=config),
+        leapfrog_step_size=lookup("synthetic/leapfrog_step_size", within=config),
+        dtype=lookup("synthetic/dtype", within=config),
+        device=lookup("study/device", within=config),
+        seed=SEED,
+        code=module_digest("rhvae.sampler", "rhvae.storage"),
+    script:
+        "../scripts/generate_synthetic.py"

@@ -1,0 +1,131 @@
+"""Per image: N4 bias field correction, affine registration to MNI space, crop. The study's recipe."""
+
+
+rule prepare_template:
+    """Put the template on the study's grid, at the voxel size of the configuration."""
+    input:
+        file=branch(
+            lookup("template/source", within=config),
+            cases={"file": lookup("template/file", within=config)},
+            otherwise=[],
+        ),
+        descriptor=workflow.source_path("../../resources/template.json"),
+    output:
+        image="<results>/template/template.nii.gz",
+        sidecar="<results>/template/template.json",
+    log:
+        "<logs>/prepare_template.log",
+    conda:
+        "../../envs/preprocess.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        source=lookup("template/source", within=config),
+        voxel_size=lookup("template/voxel_size", within=config),
+        code=module_digest("imaging.template"),
+    script:
+        "../scripts/prepare_template.py"
+
+
+rule correct_bias:
+    """Correct the bias field of one image with N4."""
+    input:
+        image=raw_image,
+    output:
+        image="<results>/derivatives/cohort-{cohort}/{folder}/anat/{image_id}_desc-N4_T1w.nii.gz",
+        sidecar="<results>/derivatives/cohort-{cohort}/{folder}/anat/{image_id}_desc-N4_T1w.json",
+    log:
+        "<logs>/correct_bias/cohort-{cohort}/{folder}/{image_id}.log",
+    benchmark:
+        "<benchmarks>/correct_bias/cohort-{cohort}/{folder}/{image_id}.tsv"
+    conda:
+        "../../envs/preprocess.yaml"
+    threads: lookup("bias_correction/threads", within=config)
+    resources:
+        mem_mb=n4_memory,
+        runtime=60,
+    params:
+        spline_distance=lookup("bias_correction/spline_distance", within=config),
+        shrink_factor=lookup("bias_correction/shrink_factor", within=config),
+        iterations=lookup("bias_correction/iterations", within=config),
+        convergence_threshold=lookup(
+            "bias_correction/convergence_threshold", within=config
+        ),
+        code=module_digest("imaging.bias_field"),
+    script:
+        "../scripts/correct_bias.py"
+
+
+rule register_to_mni:
+    """Register one bias-corrected image to the template: rigid, then affine."""
+    input:
+        image="<results>/derivatives/cohort-{cohort}/{folder}/anat/{image_id}_desc-N4_T1w.nii.gz",
+        sidecar="<results>/derivatives/cohort-{cohort}/{folder}/anat/{image_id}_desc-N4_T1w.json",
+        template="<results>/template/template.nii.gz",
+    output:
+        image=(
+            "<results>/derivatives/cohort-{cohort}/{folder}/anat/"
+            "{image_id}_space-MNI152NLin2009cSym_res-{res}_T1w.nii.gz"
+        ),
+        sidecar=(
+            "<results>/derivatives/cohort-{cohort}/{folder}/anat/"
+            "{image_id}_space-MNI152NLin2009cSym_res-{res}_T1w.json"
+        ),
+        affine=(
+            "<results>/derivatives/cohort-{cohort}/{folder}/anat/"
+            "{image_id}_space-MNI152NLin2009cSym_res-{res}_affine.mat"
+        ),
+        affine_sidecar=(
+            "<results>/derivatives/cohort-{cohort}/{folder}/anat/"
+            "{image_id}_space-MNI152NLin2009cSym_res-{res}_affine.json"
+        ),
+    log:
+        "<logs>/register_to_mni/cohort-{cohort}/{folder}/{image_id}_res-{res}.log",
+    benchmark:
+        "<benchmarks>/register_to_mni/cohort-{cohort}/{folder}/{image_id}_res-{res}.tsv"
+    conda:
+        "../../envs/preprocess.yaml"
+    threads: lookup("registration/threads", within=config)
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        seed=SEED,
+        code=module_digest("imaging.registration"),
+    script:
+        "../scripts/register_to_mni.py"
+
+
+rule crop_to_template:
+    """Crop one registered image to the box of the study's tensors."""
+    input:
+        image=(
+            "<results>/derivatives/cohort-{cohort}/{folder}/anat/"
+            "{image_id}_space-MNI152NLin2009cSym_res-{res}_T1w.nii.gz"
+        ),
+        sidecar=(
+            "<results>/derivatives/cohort-{cohort}/{folder}/anat/"
+            "{image_id}_space-MNI152NLin2009cSym_res-{res}_T1w.json"
+        ),
+    output:
+        image=(
+            "<results>/derivatives/cohort-{cohort}/{folder}/anat/"
+            "{image_id}_space-MNI152NLin2009cSym_desc-Crop_res-{res}_T1w.nii.gz"
+        ),
+        sidecar=(
+            "<results>/derivatives/cohort-{cohort}/{folder}/anat/"
+            "{image_id}_space-MNI152NLin2009cSym_desc-Crop_res-{res}_T1w.json"
+        ),
+    log:
+        "<logs>/crop_to_template/cohort-{cohort}/{folder}/{image_id}_res-{res}.log",
+    conda:
+        "../../envs/preprocess.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        voxel_size=lookup("template/voxel_size", within=config),
+        code=module_digest("imaging.crop"),
+    script:
+        "../scripts/crop_to_template.py"

@@ -1,0 +1,43 @@
+"""Downloads of virtual participants with known ground truth, for studies without access to ADNI and AIBL."""
+
+
+rule simulate_adni:
+    """Write a simulated ADNI download: DICOM series in LONI's layout, study tables, ground truth."""
+    output:
+        images=directory("<results>/downloads/cohort-ADNI/images"),
+        tables=directory("<results>/downloads/cohort-ADNI/tables"),
+        truth="<results>/downloads/cohort-ADNI/truth.tsv",
+    log:
+        "<logs>/simulate_adni.log",
+    benchmark:
+        "<benchmarks>/simulate_adni.tsv"
+    conda:
+        "../../envs/convert.yaml"
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        cohort="ADNI",
+        participants=lookup("simulation/participants/ADNI", within=config),
+        voxel_size=lookup("simulation/voxel_size", within=config),
+        seed=SEED,
+        code=module_digest("simulate.download"),
+    script:
+        "../scripts/simulate_download.py"
+
+
+use rule simulate_adni as simulate_aibl with:
+    output:
+        images=directory("<results>/downloads/cohort-AIBL/images"),
+        tables=directory("<results>/downloads/cohort-AIBL/tables"),
+        truth="<results>/downloads/cohort-AIBL/truth.tsv",
+    log:
+        "<logs>/simulate_aibl.log",
+    benchmark:
+        "<benchmarks>/simulate_aibl.tsv"
+    params:
+        cohort="AIBL",
+        participants=lookup("simulation/participants/AIBL", within=config),
+        voxel_size=lookup("simulation/voxel_size", within=config),
+        seed=SEED,
+        code=module_digest("simulate.download"),

@@ -1,0 +1,38 @@
+"""Training, validation and test sets of ADNI, by participant."""
+
+
+rule split_cohort:
+    """Split ADNI, test the balance of age, sex and site, and check that no participant leaks."""
+    input:
+        images="<results>/cohorts/cohort-ADNI/images.tsv",
+        quality="<results>/quality/cohort-ADNI/quality.tsv",
+        independent=branch(
+            "AIBL" in COHORTS, then="<results>/cohorts/cohort-AIBL/images.tsv"
+        ),
+    output:
+        split="<results>/split/split.tsv",
+        balance="<results>/split/balance.tsv",
+        demographics="<results>/split/demographics.tsv",
+        independent="<results>/split/independent.tsv",
+        leakage="<results>/split/leakage.json",
+    log:
+        "<logs>/split_cohort.log",
+    conda:
+        "../../envs/preprocess.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        cohorts=COHORTS,
+        n_test_per_class=lookup("split/n_test_per_class", within=config),
+        validation_fraction=lookup("split/validation_fraction", within=config),
+        train_subsets=lookup("split/train_subsets", within=config),
+        aibl_per_class=lookup("split/aibl_per_class", within=config),
+        p_threshold=lookup("split/p_threshold", within=config),
+        site_threshold=lookup("split/site_threshold", within=config),
+        max_tries=lookup("split/max_tries", within=config),
+        require_balance=lookup("split/require_balance", within=config),
+        seed=SEED,
+        code=module_digest("cohort.split", "cohort.leakage", "cohort.demographics"),
+    script:
+        "../scripts/split_cohort.py"

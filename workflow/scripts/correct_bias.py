@@ -1,0 +1,14 @@
+from rhvae_mri.imaging.bias_field import correct_bias
+from rhvae_mri.imaging.images import record_faults
+from rhvae_mri.logs import log_job
+
+with log_job(snakemake.log[0]), record_faults(snakemake.output.image):
+    correct_bias(
+        snakemake.input.image,
+        snakemake.output.image,
+        spline_distance_mm=snakemake.params.spline_distance,
+        shrink_factor=snakemake.params.shrink_factor,
+        iterations=snakemake.params.iterations,
+        convergence_threshold=snakemake.params.convergence_threshold,
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,37 @@
+import pandas
+
+from rhvae_mri.cnn.prediction import predict
+from rhvae_mri.cnn.storage import load_networks
+from rhvae_mri.evaluation.runs import prediction_table
+from rhvae_mri.files import write_tsv
+from rhvae_mri.learning.devices import choose_device
+from rhvae_mri.logs import log_job
+from rhvae_mri.study_data import list_evaluated_sets
+
+with log_job(snakemake.log[0]):
+    params = snakemake.params
+    device = choose_device(params.device, snakemake.threads)
+    sets = list_evaluated_sets(
+        snakemake.input.split,
+        snakemake.input.independent,
+        dict(zip(params.cohorts, snakemake.input.stacks, strict=True)),
+    )
+    networks = {
+        seed: network for file in snakemake.input.networks for seed, network in load_networks(file).items()
+    }
+    tables = []
+    for cohort, name, images, image_ids in sets:
+        for seed, network in sorted(networks.items()):
+            probabilities = predict(network.network(), images, batch_size=params.batch_size, device=device)
+            tables.append(
+                prediction_table(
+                    dict(snakemake.wildcards.items()),
+                    seed,
+                    cohort,
+                    name,
+                    image_ids,
+                    images.labels,
+                    probabilities,
+                )
+            )
+    write_tsv(snakemake.output.predictions, pandas.concat(tables, ignore_index=True))

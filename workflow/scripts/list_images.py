@@ -1,0 +1,14 @@
+from pathlib import Path
+
+from rhvae_mri.cohort.images import list_images
+from rhvae_mri.logs import log_job
+
+with log_job(snakemake.log[0]):
+    list_images(
+        snakemake.wildcards.cohort,
+        Path(snakemake.input.bids),
+        Path(snakemake.input.report) if snakemake.input.report else None,
+        Path(snakemake.input.exclude) if snakemake.input.exclude else None,
+        Path(snakemake.output.table),
+        require_diagnosis=snakemake.params.require_diagnosis,
+    )

@@ -1,0 +1,17 @@
+from rhvae_mri.files import read_tsv
+from rhvae_mri.imaging.images import derivative_table
+from rhvae_mri.imaging.tensors import pack_tensors
+from rhvae_mri.logs import log_job
+
+with log_job(snakemake.log[0]):
+    quality = read_tsv(snakemake.input.quality)
+    passed = quality["image_id"][quality["status"] == "passed"]
+    table = derivative_table(snakemake.input.images)
+    pack_tensors(
+        table[table["image_id"].isin(passed)],
+        snakemake.output.stack,
+        snakemake.output.index,
+        resolution=snakemake.wildcards.resolution,
+        dtype=snakemake.params.dtype,
+        align_corners=snakemake.params.align_corners,
+    )

@@ -1,0 +1,47 @@
+import shutil
+from pathlib import Path
+
+import pandas
+
+from rhvae_mri.cnn.architectures import read_architectures
+from rhvae_mri.cnn.storage import save_networks
+from rhvae_mri.cnn.training import TrainingSettings, train_networks
+from rhvae_mri.files import write_tsv
+from rhvae_mri.learning.checkpoints import run_digest
+from rhvae_mri.learning.devices import choose_device
+from rhvae_mri.logs import log_job
+from rhvae_mri.seeds import derive_seed
+from rhvae_mri.study_data import build_training_sets
+
+with log_job(snakemake.log[0]):
+    params, names = snakemake.params, snakemake.wildcards
+    train, validation = build_training_sets(
+        snakemake.input.stack,
+        snakemake.input.split,
+        names.training_set,
+        names.training_data,
+        dict(zip(("AD", "CN"), snakemake.input.synthetic, strict=False)),
+        params.n_synthetic_per_class,
+    )
+    architectures = read_architectures(snakemake.input.architectures)
+    first, last = map(int, names.seeds.split("-"))
+    # Beside the output, because Snakemake deletes the declared outputs of a failed job.
+    checkpoints = Path(snakemake.output.networks).with_name("checkpoints")
+    condition = [value for name, value in names.items() if name != "seeds"]
+    trained = train_networks(
+        architectures[names.architecture][names.resolution],
+        train,
+        validation,
+        TrainingSettings(params.epochs, params.batch_size, params.learning_rate, params.weight_decay),
+        seeds={
+            number: derive_seed(params.seed, "train_cnn", *condition, number)
+            for number in range(first, last + 1)
+        },
+        device=choose_device(params.device, snakemake.threads),
+        checkpoints=checkpoints,
+        digest=run_digest(dict(params.items()), *snakemake.input),
+    )
+    save_networks(snakemake.output.networks, trained)
+    histories = [pandas.DataFrame(run.history).assign(seed=seed) for seed, run in trained.items()]
+    write_tsv(snakemake.output.history, pandas.concat(histories))
+    shutil.rmtree(checkpoints, ignore_errors=True)

@@ -1,0 +1,35 @@
+from dataclasses import fields
+from pathlib import Path
+
+import pandas
+
+from rhvae_mri.files import write_tsv
+from rhvae_mri.learning.checkpoints import run_digest
+from rhvae_mri.learning.devices import choose_device
+from rhvae_mri.logs import log_job
+from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
+from rhvae_mri.rhvae.storage import save_model
+from rhvae_mri.rhvae.training import train_rhvae
+from rhvae_mri.seeds import derive_seed
+from rhvae_mri.study_data import read_class_images
+
+with log_job(snakemake.log[0]):
+    params, names = snakemake.params, snakemake.wildcards
+    images = read_class_images(
+        snakemake.input.stack, snakemake.input.split, names.training_set, names.diagnosis
+    )
+    # Beside the output, because Snakemake deletes the declared outputs of a failed job.
+    checkpoint = Path(snakemake.output.model).with_name("checkpoint.safetensors")
+    trained = train_rhvae(
+        images,
+        RHVAESettings(**{field.name: params[field.name] for field in fields(RHVAESettings)}),
+        TrainingSettings(params.learning_rate, params.batch_size, params.max_epochs, params.patience),
+        seed=derive_seed(params.seed, "train_rhvae", names.training_set, names.diagnosis),
+        device=choose_device(params.device, snakemake.threads),
+        checkpoint=checkpoint,
+        digest=run_digest(dict(params.items()), *snakemake.input),
+        progress=True,
+    )
+    save_model(snakemake.output.model, trained.model)
+    write_tsv(snakemake.output.history, pandas.DataFrame(trained.history))
+    checkpoint.unlink(missing_ok=True)
