@@ -1,0 +1,405 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import handmade_cohorts as handmade
+import nibabel
+import numpy
+import pandas
+import pytest
+
+from rhvae_mri.cohort.conversion import convert_to_bids
+from rhvae_mri.cohort.images import COLUMNS, list_images, read_images, select_usable
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import read_tsv
+
+SHAPE = (45, 54, 45)
+
+
+def write_nifti(path, shape=SHAPE, voxel_size=4.0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    affine = numpy.diag([voxel_size, voxel_size, voxel_size, 1.0])
+    nibabel.save(nibabel.Nifti1Image(numpy.zeros(shape, numpy.uint8), affine), path)
+    return path
+
+
+def write_table(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pandas.DataFrame(rows).to_csv(path, sep="\t", index=False, na_rep="n/a")
+    return path
+
+
+class Dataset:
+    """A BIDS dataset in Clinica's form for ADNI; a visit is (session, diagnosis, has an image)."""
+
+    def __init__(self, folder):
+        self.bids = folder / "bids" / "cohort-ADNI"
+        self.report = folder / "conversion.tsv"
+        self.exclude = folder / "exclude.tsv"
+        self.target = folder / "images.tsv"
+        self.participants, self.conversion = [], []
+        self.bids.mkdir(parents=True)
+
+    def image(self, name, session, suffix="_T1w.nii.gz"):
+        return self.bids / name / session / "anat" / f"{name}_{session}{suffix}"
+
+    def add(self, name, *visits, age=70.5):
+        self.participants.append(
+            {"participant_id": name, "alternative_id_1": "x", "sex": "F", "age_bl": age, "site": "007"}
+        )
+        rows = []
+        for session, diagnosis, imaged in visits:
+            years = int(session.removeprefix("ses-M")) / 12
+            row = {"RID": "0295", "session_id": session, "age": age + years, "diagnosis": diagnosis}
+            rows.append({**row, "cdr_sb": 3.5, "cdr_global": 0.5, "MMSE": 28.0})
+            if imaged:
+                path = write_nifti(self.image(name, session))
+                scans = {"filename": f"anat/{path.name}", "scan_id": 12, "mri_field": 1.5}
+                write_table(path.parents[1] / f"{name}_{session}_scans.tsv", [scans])
+        if rows:
+            write_table(self.bids / name / f"{name}_sessions.tsv", rows)
+
+    def converted(self, name, session, status, reason=None):
+        row = {"cohort": "ADNI", "participant_id": name, "session_id": session, "status": status}
+        self.conversion.append({**row, "source": "I1", "reason": reason})
+
+    def table(self, **options):
+        write_table(self.bids / "participants.tsv", self.participants)
+        report = write_table(self.report, self.conversion) if self.conversion else None
+        exclude = self.exclude if self.exclude.exists() else None
+        list_images("ADNI", self.bids, report, exclude, self.target, **options)
+        return read_images(self.target)
+
+    def fates(self, **options):
+        table = self.table(**options)
+        return dict(zip(table["image_id"], table["reason"].fillna("kept"), strict=True))
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return Dataset(tmp_path)
+
+
+def test_the_rules_of_the_study(dataset):
+    dataset.add("sub-A", ("ses-M000", "CN", True), ("ses-M006", "CN", True))
+    dataset.add("sub-B", ("ses-M000", "MCI", True), ("ses-M006", "MCI", True))
+    dataset.add("sub-C", ("ses-M000", "CN", True), ("ses-M006", "MCI", False), ("ses-M012", "CN", True))
+    dataset.add("sub-D", ("ses-M000", "AD", False), ("ses-M006", "AD", True))
+    dataset.add("sub-E", ("ses-M000", "AD", False))
+    dataset.add("sub-F", ("ses-M000", None, True))
+    dataset.add("sub-G", ("ses-M000", None, True), ("ses-M012", "AD", False))
+    dataset.add("sub-H")
+    dataset.converted("sub-A", "ses-M000", "converted")
+    dataset.converted("sub-B", "ses-M018", "missing", "no image in the download: no folder I12")
+    dataset.converted("sub-D", "ses-M000", "unreadable", "3 files are cut short")
+    dataset.converted("sub-H", None, "missing")
+    dataset.converted("sub-I", "ses-M000", "missing", "the converter chose no scan")
+    dataset.converted("sub-I", None, "missing", "no series")
+    dataset.converted("sub-J", "ses-M000", "converted")
+    assert dataset.fates() == {
+        "sub-A_ses-M000": "kept",
+        "sub-A_ses-M006": "not the first usable visit",
+        "sub-B_ses-M000": "diagnosis MCI is not studied",
+        "sub-B_ses-M006": "diagnosis MCI is not studied",
+        "sub-B_ses-M018": "no image in the download: no folder I12",
+        "sub-C_ses-M000": "diagnosis changes between visits (CN, MCI)",
+        "sub-C_ses-M012": "diagnosis changes between visits (CN, MCI)",
+        "sub-D_ses-M000": "DICOM series unreadable: 3 files are cut short",
+        "sub-D_ses-M006": "kept",
+        "sub-E": "no image in the download",
+        "sub-F_ses-M000": "no diagnosis",
+        "sub-G_ses-M000": "kept",
+        "sub-H": "no image in the download",
+        "sub-I_ses-M000": "the converter chose no scan",
+        "sub-J_ses-M000": "converted, but not in the BIDS dataset",
+    }
+
+
+def test_metadata_of_adni(dataset):
+    dataset.add("sub-A", ("ses-M000", "AD", True), ("ses-M006", "AD", True))
+    dataset.add("sub-G", ("ses-M000", None, True), ("ses-M012", "AD", False))
+    table = dataset.table()
+    assert list(table.columns) == list(COLUMNS)
+    first = table.iloc[0]
+    assert first.drop("path").to_dict() == {
+        "image_id": "sub-A_ses-M000",
+        "participant_id": "sub-A",
+        "session_id": "ses-M000",
+        "cohort": "ADNI",
+        "age": 70.5,
+        "sex": "F",
+        "site": "007",
+        "field_strength": 1.5,
+        "diagnosis": "AD",
+        "mmse": 28,
+        "cdr": 0.5,
+        "status": "kept",
+        "reason": first["reason"],
+    }
+    assert Path(first["path"]) == dataset.image("sub-A", "ses-M000")
+    assert table["age"].tolist() == [70.5, 71.0, 70.5]
+    assert table["diagnosis"].tolist() == ["AD", "AD", "AD"]  # a visit without one has the others'
+    assert table["reason"].isna().tolist() == [True, False, True]
+
+
+def test_metadata_of_aibl(tmp_path):
+    bids = tmp_path / "aibl"
+    name = "sub-AIBL10"
+    people = [{"participant_id": name, "date_of_birth": 1936, "sex": "M", "site": 2, "apoe_gen1": 3}]
+    write_table(bids / "participants.tsv", people)
+    visit = {"session_id": "ses-M000", "examination_date": "01/02/2007", "cdr_global": 0.0, "MMS": 30.0}
+    visits = [{**visit, "diagnosis": "CN", "age": 71}, {**visit, "session_id": "ses-M018", "diagnosis": "CN"}]
+    write_table(bids / name / f"{name}_sessions.tsv", visits)
+    for session in ("ses-M000", "ses-M018"):
+        path = write_nifti(bids / name / session / "anat" / f"{name}_{session}_T1w.nii.gz")
+        scans = {"filename": f"anat / {path.name}", "acq_time": None, "mri_field": 1.5}
+        write_table(path.parents[1] / f"{name}_{session}_scans.tsv", [scans])
+    sidecar = bids / name / "ses-M000" / "anat" / f"{name}_ses-M000_T1w.json"
+    sidecar.write_text(json.dumps({"MagneticFieldStrength": 3}))
+    list_images("AIBL", bids, None, None, tmp_path / "images.tsv")
+    first, second = read_images(tmp_path / "images.tsv").to_dict("records")
+    known = {"age": 71, "sex": "M", "site": "2", "field_strength": 3, "diagnosis": "CN", "mmse": 30, "cdr": 0}
+    assert {key: first[key] for key in known} == known
+    assert second["field_strength"] == 1.5
+    assert numpy.isnan(second["age"])
+
+
+def with_large_voxels(participant):
+    """The handmade volumes are tiny: with voxels of 8 mm they have the size of a head."""
+    visits = [
+        replace(visit, scans=tuple(replace(scan, voxel_size=(8.0, 8.0, 8.0)) for scan in visit.scans))
+        for visit in participant.visits
+    ]
+    return replace(participant, visits=tuple(visits))
+
+
+#: What the truth of a simulated download expects, and how the reason in the table of images begins.
+EXPECTED = {
+    "kept": "kept",
+    "no image": ("no image in the download", "the converter chose no scan"),
+    "conversion failed": "DICOM series unreadable: ",
+    "diagnosis changes": "diagnosis changes between visits (",
+    "diagnosis not AD/CN": "diagnosis MCI is not studied",
+    "not baseline": "not the first usable visit",
+}
+
+
+@pytest.mark.parametrize("cohort", ["ADNI", "AIBL"])
+def test_downloads_that_clinica_has_converted(tmp_path, cohort):
+    people = {"ADNI": handmade.adni_cohort, "AIBL": handmade.aibl_cohort}[cohort]()
+    images, tables, truth = handmade.write_cohort([with_large_voxels(person) for person in people], tmp_path)
+    bids, report, target = (tmp_path / name for name in ("bids", "conversion.tsv", "images.tsv"))
+    convert_to_bids(cohort, images, tables, bids, report, tmp_path / "logs", progress=False)
+    list_images(cohort, bids, report, None, target)
+    table = read_images(target).fillna({"reason": "kept", "session_id": "none"})
+    expected = read_tsv(truth, ("site",)).fillna({"session_id": "none"})
+    both = table.merge(expected, on=["participant_id", "session_id"], suffixes=("", "_true"))
+    assert len(both) == len(table) == len(expected)
+    for row in both.itertuples():
+        assert row.reason.startswith(EXPECTED[row.expected_fate]), row.image_id
+    kept = both[both["status"] == "kept"]
+    assert len(kept) == {"ADNI": 3, "AIBL": 2}[cohort]
+    for name in ("sex", "site", "diagnosis", "field_strength"):
+        assert kept[name].tolist() == kept[f"{name}_true"].tolist(), name
+    # AIBL's tables have the year of birth only.
+    assert (kept["age"] - kept["age_true"]).abs().max() <= {"ADNI": 0.1, "AIBL": 1}[cohort]
+    assert kept["mmse"].notna().all()
+    assert kept["cdr"].notna().all()
+
+
+def test_a_plain_dataset_without_sessions(tmp_path):
+    bids = tmp_path / "plain"
+    people = [
+        {"participant_id": "sub-02", "Age": 61, "sex": "female", "Group": "Dementia", "mmse": 20},
+        {"participant_id": "sub-01", "Age": "n/a", "sex": "male", "Group": "control", "mmse": "n/a"},
+        {"participant_id": "sub-03", "Age": 40, "sex": "O", "Group": "MS", "mmse": 30},
+    ]
+    write_table(bids / "participants.tsv", people)
+    for name in ("sub-01", "sub-02", "sub-03", "sub-04"):
+        write_nifti(bids / name / "anat" / f"{name}_T1w.nii.gz")
+    target = tmp_path / "images.tsv"
+    list_images("AIBL", bids, None, None, target)
+    table = read_images(target)
+    assert table["image_id"].tolist() == ["sub-01", "sub-02", "sub-03", "sub-04"]
+    assert table["session_id"].isna().all()
+    assert table["reason"].tolist()[2:] == ["diagnosis MS is not studied", "no diagnosis"]
+    assert table["diagnosis"].tolist()[:3] == ["CN", "AD", "MS"]
+    assert table["sex"].tolist()[:2] == ["M", "F"]
+    assert table["sex"].isna().tolist()[2:] == [True, True]
+    assert table["age"].tolist()[1] == 61
+    list_images("AIBL", bids, None, None, target, require_diagnosis=False)
+    assert set(read_images(target)["status"]) == {"kept"}
+
+
+def test_scores_at_baseline_are_not_given_to_later_visits(tmp_path):
+    bids = tmp_path / "plain"
+    people = [{"participant_id": "sub-1", "age": 60, "diagnosis": "AD", "mmse": 20, "site": "X"}]
+    write_table(bids / "participants.tsv", people)
+    for session in ("ses-2", "ses-10"):
+        write_nifti(bids / "sub-1" / session / "anat" / f"sub-1_{session}_T1w.nii.gz")
+    list_images("ADNI", bids, None, None, tmp_path / "images.tsv")
+    table = read_images(tmp_path / "images.tsv")
+    assert table["session_id"].tolist() == ["ses-2", "ses-10"]
+    assert table["status"].tolist() == ["kept", "excluded"]
+    assert table["mmse"].isna().tolist() == [False, True]
+    assert table["site"].tolist() == ["X", "X"]
+
+
+def test_the_next_usable_visit_is_taken(dataset):
+    dataset.add("sub-A", *((f"ses-M{month:03d}", "AD", True) for month in (0, 6, 12, 24)))
+    dataset.image("sub-A", "ses-M000").write_bytes(b"no image")
+    write_nifti(dataset.image("sub-A", "ses-M006"), shape=(45, 54, 12))
+    fates = dataset.fates()
+    assert fates["sub-A_ses-M000"].startswith("unreadable NIfTI: ")
+    assert fates["sub-A_ses-M006"] == "grossly wrong geometry: field of view of 180 x 216 x 48 mm"
+    assert fates["sub-A_ses-M012"] == "kept"
+    assert fates["sub-A_ses-M024"] == "not the first usable visit"
+
+
+@pytest.mark.parametrize("first_is_bad", [False, True])
+def test_two_images_of_one_session(dataset, first_is_bad):
+    dataset.add("sub-A", ("ses-M000", "AD", True))
+    write_nifti(dataset.image("sub-A", "ses-M000", "_run-2_T1w.nii.gz"))
+    first = dataset.image("sub-A", "ses-M000").rename(dataset.image("sub-A", "ses-M000", "_run-1_T1w.nii.gz"))
+    if first_is_bad:
+        write_nifti(first, shape=(45, 54))
+    fates = dataset.fates()
+    if first_is_bad:
+        reason = "grossly wrong geometry: 2 dimensions (45 x 54) instead of 3"
+        assert fates == {"sub-A_ses-M000_scan-1": reason, "sub-A_ses-M000": "kept"}
+    else:
+        reason = "a second image of the same session (run-2)"
+        assert fates == {"sub-A_ses-M000": "kept", "sub-A_ses-M000_scan-2": reason}
+
+
+def test_exclusions_by_hand(dataset):
+    for name in ("sub-A", "sub-B", "sub-C"):
+        dataset.add(name, ("ses-M000", "AD", True), ("ses-M006", "AD", True))
+    row = {"cohort": "ADNI", "participant_id": "sub-A", "session_id": "ses-M000", "reason": "moved"}
+    other = {"cohort": "AIBL", "participant_id": "sub-AIBL1", "session_id": None, "reason": "of AIBL"}
+    everything = {**row, "participant_id": "sub-B", "session_id": None, "reason": "tumour"}
+    write_table(dataset.exclude, [row, other, everything])
+    assert dataset.fates() == {
+        "sub-A_ses-M000": "excluded by hand: moved",
+        "sub-A_ses-M006": "kept",
+        "sub-B_ses-M000": "excluded by hand: tumour",
+        "sub-B_ses-M006": "excluded by hand: tumour",
+        "sub-C_ses-M000": "kept",
+        "sub-C_ses-M006": "not the first usable visit",
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (("ADNI", "sub-Z", "ses-M000"), "ADNI has no such participants or sessions: sub-Z ses-M000"),
+        (("ADNI", "sub-A", "ses-M099"), "sub-A ses-M099"),
+        (("adni", "sub-A", None), "Unknown cohorts: adni"),
+    ],
+)
+def test_unknown_exclusions_are_named(dataset, row, message):
+    dataset.add("sub-A", ("ses-M000", "AD", True))
+    columns = ("cohort", "participant_id", "session_id", "reason")
+    write_table(dataset.exclude, [dict(zip(columns, (*row, "x"), strict=True))])
+    with pytest.raises(StudyError, match=message):
+        dataset.table()
+    assert not dataset.target.exists()
+
+
+def test_no_usable_image_is_an_error_that_counts_the_reasons(dataset):
+    dataset.add("sub-A", ("ses-M000", "MCI", True))
+    dataset.add("sub-B")
+    with pytest.raises(StudyError) as raised:
+        dataset.table()
+    assert "diagnosis MCI is not studied: 1" in str(raised.value)
+    assert "no image in the download: 1" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("people", "message"),
+    [
+        (None, "no participants.tsv"),
+        ([{"id": "sub-A"}], "no column participant_id"),
+        ([{"participant_id": "sub-A"}, {"participant_id": "sub-A"}], "more than once: sub-A"),
+        ([{"participant_id": "A"}], "do not start with sub-: A"),
+    ],
+)
+def test_bad_participants_tables(tmp_path, people, message):
+    (tmp_path / "bids").mkdir()
+    if people:
+        write_table(tmp_path / "bids" / "participants.tsv", people)
+    with pytest.raises(StudyError, match=message):
+        list_images("ADNI", tmp_path / "bids", None, None, tmp_path / "images.tsv")
+
+
+def test_other_bad_input(dataset):
+    dataset.add("sub-A", ("ses-M000", "AD", True))
+    dataset.converted("sub-A", "ses-M000", "lost")
+    with pytest.raises(StudyError, match="Unknown status of a conversion: lost"):
+        dataset.table()
+    dataset.conversion.clear()
+    write_table(dataset.bids / "sub-A" / "sub-A_sessions.tsv", [{"session_id": "M000"}] * 2)
+    with pytest.raises(StudyError, match="ses-M000 occurs more than once"):
+        dataset.table()
+    with pytest.raises(StudyError, match="does not exist"):
+        list_images("ADNI", dataset.bids / "elsewhere", None, None, dataset.target)
+    (dataset.bids / "participants.tsv").write_bytes(b"participant_id\n\xff\xfe\n")
+    with pytest.raises(StudyError, match="cannot be read"):
+        list_images("ADNI", dataset.bids, None, None, dataset.target)
+
+
+def test_the_same_dataset_gives_the_same_bytes(dataset):
+    for name in ("sub-B", "sub-A"):
+        dataset.add(name, ("ses-M012", "AD", True), ("ses-M006", "AD", True))
+    table = dataset.table()
+    written = dataset.target.read_bytes()
+    dataset.participants.reverse()
+    dataset.table()
+    assert dataset.target.read_bytes() == written
+    assert table["image_id"].is_monotonic_increasing
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_cohorts(dataset, seed):
+    random = numpy.random.default_rng(seed)
+    expected = {}
+    for number in range(12):
+        name = f"sub-{number:02d}"
+        months = sorted(random.choice([0, 6, 12, 24, 36], size=random.integers(1, 5), replace=False))
+        pool = ["AD"] * 4 + ["CN"] * 4 + ["MCI", None]
+        steady = random.choice(pool)
+        visits = []
+        for month in months:
+            diagnosis = random.choice(pool) if random.random() < 0.1 else steady
+            visits.append((f"ses-M{month:03d}", diagnosis, random.random() < 0.7))
+        dataset.add(name, *visits)
+        usable = []
+        for session, _, imaged in visits:
+            if imaged and random.random() < 0.3:
+                dataset.image(name, session).write_bytes(b"\x1f\x8bbroken")
+            elif imaged:
+                usable.append(session)
+        made = {diagnosis for _, diagnosis, _ in visits if diagnosis}
+        if usable and len(made) == 1 and made <= {"AD", "CN"}:
+            expected[name] = (usable[0], made.pop())
+    table = dataset.table()
+    kept = table[table["status"] == "kept"]
+    chosen = zip(kept["session_id"], kept["diagnosis"], strict=True)
+    assert dict(zip(kept["participant_id"], chosen, strict=True)) == expected
+    assert table["image_id"].is_unique
+    assert (table["reason"].isna() == (table["status"] == "kept")).all()
+    assert set(table["participant_id"]) == {f"sub-{number:02d}" for number in range(12)}
+
+
+def test_usable_images_are_kept_and_passed(dataset):
+    for name in ("sub-A", "sub-B", "sub-C"):
+        dataset.add(name, ("ses-M000", "AD", True), ("ses-M006", "AD", True))
+    images = dataset.table()
+    kept = images["image_id"][images["status"] == "kept"].tolist()
+    quality = pandas.DataFrame({"image_id": kept, "status": ["passed", "failed", "passed"]})
+    usable = select_usable(images, quality)
+    assert usable["image_id"].tolist() == ["sub-A_ses-M000", "sub-C_ses-M000"]
+    with pytest.raises(StudyError, match="without a quality check: sub-C_ses-M000"):
+        select_usable(images, quality[:2])
+    with pytest.raises(StudyError, match="more than one quality check: sub-A_ses-M000"):
+        select_usable(images, pandas.concat([quality, quality[:1]]))

@@ -1,0 +1,291 @@
+import time
+
+import numpy
+import pandas
+import pytest
+from scipy import stats
+
+from rhvae_mri.cohort.draws import Criteria, draw_balanced_sets
+from rhvae_mri.cohort.split import (
+    draw_test_participants,
+    name_sets,
+    set_sizes,
+    split_cohort,
+    write_split,
+)
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import read_tsv
+
+STUDY = {"n_test_per_class": 100, "validation_fraction": 0.2, "train_subsets": [50], "seed": 3}
+SMALL = {"n_test_per_class": 10, "validation_fraction": 0.2, "train_subsets": [8], "seed": 3}
+
+
+def make_cohort(n_ad, n_cn, seed=0, n_sites=57):
+    random = numpy.random.default_rng(seed)
+    blocks = []
+    for diagnosis, n, age, women in (("AD", n_ad, 75.3, 0.45), ("CN", n_cn, 73.9, 0.52)):
+        shares = random.dirichlet(numpy.full(n_sites, 2.0))
+        names = [f"sub-ADNI{number:04d}{diagnosis}" for number in range(n)]
+        block = {
+            "image_id": [f"{name}_ses-M000" for name in names],
+            "participant_id": names,
+            "session_id": "ses-M000",
+            "diagnosis": diagnosis,
+            "age": random.normal(age, 7, n).round(1),
+            "sex": numpy.where(random.random(n) < women, "F", "M"),
+            "site": random.choice(n_sites, n, p=shares).astype(str),
+            "mmse": 29.0 if diagnosis == "CN" else 23.0,
+            "cdr": 0.0 if diagnosis == "CN" else 0.5,
+        }
+        blocks.append(pandas.DataFrame(block))
+    return pandas.concat(blocks, ignore_index=True)
+
+
+def counts(split):
+    sets = name_sets(split)
+    return {
+        name: (sum(rows["diagnosis"] == "AD"), sum(rows["diagnosis"] == "CN")) for name, rows in sets.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def study():
+    return split_cohort(make_cohort(362, 403), **STUDY)
+
+
+def test_the_published_counts(study):
+    assert counts(study.split) == {
+        "train-full": (210, 243),
+        "train-50": (50, 50),
+        "validation": (52, 60),
+        "test": (100, 100),
+    }
+
+
+def test_each_participant_is_in_one_set(study):
+    split, cohort = study.split, make_cohort(362, 403)
+    assert sorted(split["participant_id"]) == sorted(cohort["participant_id"])
+    assert split["participant_id"].is_unique
+    assert ((split["set"] == "train") == (split["train-full"] == 1)).all()
+    assert (split.loc[split["train-50"] == 1, "set"] == "train").all()
+    merged = split.merge(cohort, on="participant_id", suffixes=("", "_before"))
+    assert (merged["diagnosis"] == merged["diagnosis_before"]).all()
+    assert (merged["age"] == merged["age_before"]).all()
+
+
+def test_the_sets_do_not_differ(study):
+    """The p-values, computed again by scipy from the table of the split."""
+    sets = name_sets(study.split)
+    sets["rest"] = sets["train-full"][sets["train-full"]["train-50"] == 0]
+    pairs = [
+        ("train-full", "validation"),
+        ("train-full", "test"),
+        ("validation", "test"),
+        ("train-50", "rest"),
+    ]
+    # Towards train-full as a whole a part of it differs less than towards the rest.
+    for one, other in [*pairs, ("train-50", "train-full")]:
+        for diagnosis in ("AD", "CN"):
+            first, second = (sets[name][sets[name]["diagnosis"] == diagnosis] for name in (one, other))
+            assert stats.ttest_ind(first["age"], second["age"]).pvalue >= 0.8
+            sexes = [[sum(group["sex"] == sex) for sex in "MF"] for group in (first, second)]
+            assert stats.chi2_contingency(sexes).pvalue >= 0.8
+
+
+def test_the_table_of_balance(study):
+    balance = study.balance
+    columns = ["comparison", "variable", "test", "statistic", "p_value", "threshold", "n_tries"]
+    assert list(balance.columns) == columns
+    assert (balance["p_value"] >= balance["threshold"]).all()
+    variables = balance.groupby("comparison")["variable"].agg(list).to_dict()
+    expected = {}
+    for diagnosis in ("AD", "CN"):
+        for pair in ("test vs validation", "test vs train-full", "validation vs train-full"):
+            expected[f"{pair}, {diagnosis}"] = ["age", "sex", "site"]
+        expected[f"train-50 vs rest of train-full, {diagnosis}"] = ["age", "sex"]
+    assert variables == expected
+    split = study.split[study.split["diagnosis"] == "AD"]
+    ages = [split.loc[split["set"] == name, "age"] for name in ("test", "validation")]
+    row = balance[(balance["comparison"] == "test vs validation, AD") & (balance["variable"] == "age")].iloc[
+        0
+    ]
+    assert row["statistic"] == pytest.approx(stats.ttest_ind(*ages).statistic)
+    assert row["p_value"] == pytest.approx(stats.ttest_ind(*ages).pvalue)
+
+
+def test_the_split_depends_on_seed_and_participants_alone(study):
+    cohort = make_cohort(362, 403)
+    again = split_cohort(cohort.sample(frac=1, random_state=1), **STUDY)
+    pandas.testing.assert_frame_equal(again.split, study.split)
+    pandas.testing.assert_frame_equal(again.balance, study.balance)
+    other = split_cohort(cohort, **{**STUDY, "seed": 4})
+    assert (other.split["set"] != study.split["set"]).mean() > 0.2
+
+
+def test_another_training_set_changes_nothing_else(study):
+    more = split_cohort(make_cohort(362, 403), **{**STUDY, "train_subsets": [20, 50, 100]}).split
+    pandas.testing.assert_frame_equal(more[study.split.columns], study.split)
+    assert counts(more)["train-20"] == (20, 20)
+    assert counts(more)["train-100"] == (100, 100)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_small_cohorts(seed):
+    result = split_cohort(make_cohort(28, 30, seed, n_sites=4), **{**SMALL, "seed": seed})
+    assert counts(result.split) == {
+        "train-full": (15, 16),
+        "train-8": (8, 8),
+        "validation": (3, 4),
+        "test": (10, 10),
+    }
+    assert (result.balance["p_value"] >= result.balance["threshold"]).all()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_random_cohorts(seed):
+    random = numpy.random.default_rng(seed)
+    n_ad, n_cn = random.integers(40, 120, 2)
+    cohort = make_cohort(n_ad, n_cn, seed, n_sites=int(random.integers(1, 30)))
+    cohort.loc[random.random(len(cohort)) < 0.1, "age"] = numpy.nan
+    cohort.loc[random.random(len(cohort)) < 0.1, "sex"] = None
+    cohort.loc[random.random(len(cohort)) < 0.1, "site"] = None
+    n_test = int(random.integers(5, 15))
+    fraction = float(random.choice([0.1, 0.2, 0.25, 0.5]))
+    options = {"n_test_per_class": n_test, "validation_fraction": fraction, "train_subsets": [5, 10]}
+    result = split_cohort(cohort, **options, p_threshold=0.6, seed=seed)
+    split = result.split
+    assert sorted(split["participant_id"]) == sorted(cohort["participant_id"])
+    for position, n in enumerate((n_ad, n_cn)):
+        sizes = {name: pair[position] for name, pair in counts(split).items()}
+        assert sizes["test"] == n_test
+        assert sizes["validation"] == int(fraction * (n - n_test))
+        assert sizes["train-full"] == n - n_test - sizes["validation"]
+        assert (sizes["train-5"], sizes["train-10"]) == (5, 10)
+    for name in ("train-5", "train-10"):
+        assert (split.loc[split[name] == 1, "train-full"] == 1).all()
+    assert (result.balance["p_value"] >= result.balance["threshold"]).all()
+
+
+def test_variables_that_nobody_has_are_not_tested():
+    cohort = make_cohort(28, 30, n_sites=3).assign(age=numpy.nan, site=None)
+    balance = split_cohort(cohort, **SMALL).balance
+    assert set(balance["variable"]) == {"sex"}
+    cohort["sex"] = None
+    assert split_cohort(cohort, **SMALL).balance.empty
+
+
+def test_a_training_set_of_everyone_needs_no_draw():
+    result = split_cohort(make_cohort(28, 28, n_sites=3), **{**SMALL, "train_subsets": [15]})
+    assert (result.split["train-15"] == result.split["train-full"]).all()
+    assert not result.balance["comparison"].str.contains("train-15").any()
+
+
+def test_sizes_round_down_as_published():
+    assert set_sizes("AD", 362, 100, 0.2, [50]) == (100, 52, 210)
+    assert set_sizes("CN", 403, 100, 0.2, [50]) == (100, 60, 243)
+    assert set_sizes("AD", 110, 10, 0.29, []) == (10, 29, 71)
+
+
+@pytest.mark.parametrize(("n", "fits"), [(19, True), (18, False)])
+def test_too_few_participants(n, fits):
+    """10 to test; of 9 others 1 validates and 8 train."""
+    cohort = make_cohort(n, 40, n_sites=2)
+    if fits:
+        assert counts(split_cohort(cohort, **SMALL, require_balance=False).split)["train-8"][0] == 8
+    else:
+        with pytest.raises(StudyError, match=r"AD has 18 .* needs 19: 10 to test and 9 to validate"):
+            split_cohort(cohort, **SMALL)
+
+
+def test_the_best_draw_is_reported_when_the_tries_are_spent(caplog):
+    cohort, options = make_cohort(28, 30, n_sites=3), {**SMALL, "p_threshold": 0.9999, "max_tries": 300}
+    with pytest.raises(StudyError) as raised:
+        split_cohort(cohort, **options)
+    assert "None of 300 random draws is balanced" in str(raised.value)
+    assert "age p = 0." in str(raised.value)
+    assert "diagnosis AD" in str(raised.value)
+    balance = split_cohort(cohort, **options, require_balance=False).balance
+    assert "None of 300 random draws is balanced" in caplog.text
+    tests = balance[balance["comparison"].str.startswith("test vs")]
+    assert (tests["n_tries"] == 300).all()
+    few = split_cohort(cohort, **{**options, "max_tries": 3}, require_balance=False).balance
+    ages = [table.loc[table["variable"] == "age", "p_value"].min() for table in (few, balance)]
+    assert ages[0] < ages[1]  # a longer search finds a better draw
+
+
+def test_sites_decide_too():
+    """With a level of the sites above 1/2 a draw that is balanced in age and sex is often refused."""
+    cohort = make_cohort(60, 60, n_sites=12)
+    strict = split_cohort(cohort, **{**SMALL, "p_threshold": 0.5}, site_threshold=0.6).balance
+    lenient = split_cohort(cohort, **{**SMALL, "p_threshold": 0.5}, site_threshold=0.001).balance
+    assert (strict.loc[strict["variable"] == "site", "p_value"] >= 0.6).all()
+    assert strict["n_tries"].max() > lenient["n_tries"].max()
+
+
+def test_a_thousand_tries_take_no_time():
+    cohort = make_cohort(362, 403)
+    start = time.perf_counter()
+    split_cohort(cohort, **STUDY, p_threshold=0.99999, max_tries=1000, require_balance=False)
+    assert time.perf_counter() - start < 5
+
+
+def test_draws_are_not_biased():
+    """Where every draw is balanced, each participant is equally often in each set."""
+    people = make_cohort(20, 0, n_sites=1).assign(age=70.0, sex="F")
+    criteria = Criteria(p_threshold=0.8, site_threshold=None, max_tries=1)
+    draws = [draw_balanced_sets(people, (5, 3, 12), criteria, seed).sets for seed in range(300)]
+    for number, size in enumerate((5, 3, 12)):
+        members = numpy.array(draws) == number
+        assert (members.sum(axis=1) == size).all()
+        assert stats.chisquare(members.sum(axis=0)).pvalue > 0.001
+
+
+@pytest.mark.parametrize(
+    ("spoil", "options", "message"),
+    [
+        (lambda cohort: pandas.concat([cohort, cohort[:1]]), {}, "more than one image: sub-ADNI0000AD"),
+        (
+            lambda cohort: cohort.replace({"diagnosis": {"CN": "MCI"}}),
+            {},
+            "neither AD nor CN: sub-ADNI0000CN",
+        ),
+        (lambda cohort: cohort[cohort["diagnosis"] == "AD"], {}, "Diagnosis CN has 0 participants"),
+        (lambda cohort: cohort, {"train_subsets": [8, 8]}, "train-8 is asked for twice"),
+        (lambda cohort: cohort, {"validation_fraction": 0.0}, "make no split"),
+        (lambda cohort: cohort, {"n_test_per_class": 0}, "make no split"),
+    ],
+)
+def test_bad_input(spoil, options, message):
+    with pytest.raises(StudyError, match=message):
+        split_cohort(spoil(make_cohort(28, 30, n_sites=2)), **{**SMALL, **options})
+
+
+def test_the_tables_are_written(tmp_path, study):
+    aibl = make_cohort(7, 9, seed=1)
+    paths = [tmp_path / f"{name}.tsv" for name in ("split", "balance", "demographics")]
+    write_split(study, *paths, test_cohorts={"AIBL": aibl})
+    split = read_tsv(paths[0], ("site",))
+    assert list(split.columns) == [
+        *("image_id", "participant_id", "session_id", "diagnosis", "age", "sex", "site", "set"),
+        *("train-full", "train-50"),
+    ]
+    pandas.testing.assert_frame_equal(split, study.split, check_dtype=False)
+    assert len(read_tsv(paths[1])) == len(study.balance)
+    described = read_tsv(paths[2]).set_index(["set", "diagnosis"])["n"].to_dict()
+    assert described[("train-full", "AD")] == 210
+    assert described[("AIBL", "CN")] == 9
+    write_split(study, *paths)
+    assert "AIBL" not in set(read_tsv(paths[2])["set"])
+
+
+def test_participants_of_an_independent_cohort():
+    cohort = make_cohort(76, 429)
+    everyone = draw_test_participants(cohort, None, seed=1)
+    assert sorted(everyone["participant_id"]) == sorted(cohort["participant_id"])
+    chosen = draw_test_participants(cohort, 50, seed=1)
+    assert chosen["diagnosis"].value_counts().to_dict() == {"AD": 50, "CN": 50}
+    shuffled = draw_test_participants(cohort.sample(frac=1, random_state=0), 50, seed=1)
+    pandas.testing.assert_frame_equal(chosen, shuffled)
+    assert set(chosen["participant_id"]) != set(draw_test_participants(cohort, 50, seed=2)["participant_id"])
+    with pytest.raises(StudyError, match="Diagnosis AD of the independent cohort has 76"):
+        draw_test_participants(cohort, 100, seed=1)

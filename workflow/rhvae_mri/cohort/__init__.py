@@ -1,0 +1,1 @@
+"""Cohorts: conversion to BIDS, tables of images, splits."""

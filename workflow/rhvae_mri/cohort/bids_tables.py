@@ -1,0 +1,275 @@
+"""Reading of a BIDS dataset: its T1-weighted images and what its tables say of participants and visits.
+
+Three kinds of datasets are understood, without being told which one it is:
+
+- ADNI as Clinica writes it: sex and site in ``participants.tsv``; age, diagnosis, MMSE and, where the
+  download has the table ``CDR.csv``, the global CDR in ``sub-*_sessions.tsv``, one row for each clinical
+  visit, imaged or not; the field strength in ``*_scans.tsv``.
+- AIBL as Clinica writes it: no age in ``participants.tsv``; ``sub-*_sessions.tsv`` has the imaged visits
+  only; the field strength is in the image's JSON file; file names in ``*_scans.tsv`` have spaces in them.
+- Any other: ``participants.tsv``, with or without sessions, with or without clinical columns.
+
+The tables are small and many (two per participant), so they are read with the standard library.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import read_json
+
+#: How tables write a missing value.
+_MISSING = frozenset({"", "n/a", "na", "nan", "none"})
+
+#: Names (in lower case) under which a value is found, first match first.
+_COLUMNS = {
+    "age": ("age", "age_bl"),
+    "sex": ("sex", "gender"),
+    "site": ("site",),
+    "diagnosis": ("diagnosis", "dx", "group"),
+    "mmse": ("mmse", "mms", "mmse_bl"),
+    "cdr": ("cdr", "cdr_global", "cdr_bl"),
+    "field_strength": ("mri_field", "field_strength", "magneticfieldstrength"),
+}
+
+#: Spellings of the three diagnoses, in lower case; any other text is kept as it is.
+_DIAGNOSES = {
+    "ad": "AD",
+    "dementia": "AD",
+    "cn": "CN",
+    "nc": "CN",
+    "hc": "CN",
+    "control": "CN",
+    "mci": "MCI",
+}
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What the tables say of one visit, or of a participant; None where they say nothing.
+
+    Attributes
+    ----------
+    age : float or None
+        In years.
+    sex : str or None
+        ``M`` or ``F``.
+    site, diagnosis : str or None
+        The diagnosis is AD, CN or MCI, or another text as the dataset has it.
+    mmse, cdr : float or None
+        Mini-mental state examination, and global clinical dementia rating.
+    """
+
+    age: float | None = None
+    sex: str | None = None
+    site: str | None = None
+    diagnosis: str | None = None
+    mmse: float | None = None
+    cdr: float | None = None
+
+
+@dataclass(frozen=True)
+class T1wImage:
+    """One T1-weighted NIfTI file of a BIDS dataset; ``session_id`` is empty in a dataset without sessions."""
+
+    participant_id: str
+    session_id: str
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The file's name without its suffixes."""
+        return self.path.name.split(".")[0]
+
+    @property
+    def entities(self) -> str:
+        """What the file's name says beyond participant and session, e.g. ``acq-fast_run-2``."""
+        parts = self.name.split("_")[:-1]
+        return "_".join(part for part in parts if not part.startswith(("sub-", "ses-")))
+
+
+def natural_order(text: str) -> list[tuple[int, int | str]]:
+    """Return a sorting key that puts ``ses-M6`` before ``ses-M012``."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text) if part]
+
+
+def read_rows(path: Path, required: tuple[str, ...] = ()) -> list[dict[str, str]]:
+    """Read a tab-separated table as one dictionary per row; missing values become empty text.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The table.
+    required : tuple of str
+        Columns that must be there.
+
+    Raises
+    ------
+    StudyError
+        If the file is not readable text or a required column is missing.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, delimiter="\t")
+            columns = reader.fieldnames or []
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise StudyError(
+            "The table cannot be read.",
+            where=path,
+            cause=str(error),
+            remedy="Save it as tab-separated text in UTF-8.",
+        ) from error
+    absent = [name for name in required if name not in columns]
+    if absent:
+        raise StudyError(
+            f"The table has no column {', '.join(absent)}.",
+            where=path,
+            cause="It is not tab-separated, or its header has other names.",
+            remedy=f"Its columns must include {', '.join(required)}.",
+        )
+    return [{name: _clean(row[name]) for name in columns} for row in rows]
+
+
+def read_participants(bids: Path) -> dict[str, Visit]:
+    """Read ``participants.tsv``.
+
+    Returns
+    -------
+    dict of str to Visit
+        By participant; age, MMSE and CDR are those of the participant's first visit.
+
+    Raises
+    ------
+    StudyError
+        If the dataset or its table is missing, a name does not start with ``sub-`` or occurs twice.
+    """
+    if not bids.is_dir():
+        raise StudyError("The BIDS dataset does not exist.", where=bids, remedy="Check the path.")
+    table = bids / "participants.tsv"
+    if not table.is_file():
+        raise StudyError(
+            "The BIDS dataset has no participants.tsv.",
+            where=bids,
+            cause="The folder is not the root of a BIDS dataset, or the conversion ended early.",
+            remedy="Give the folder that holds participants.tsv, with at least the column participant_id.",
+        )
+    participants: dict[str, Visit] = {}
+    repeated, misnamed = set(), set()
+    for row in read_rows(table, required=("participant_id",)):
+        name = row["participant_id"]
+        if not name.startswith("sub-"):
+            misnamed.add(name or "(empty)")
+        if name in participants:
+            repeated.add(name)
+        participants[name] = _visit(row)
+    if misnamed:
+        raise StudyError(
+            f"Participants whose names do not start with sub-: {', '.join(sorted(misnamed))}.",
+            where=table,
+            remedy="Name them as their folders are named, as BIDS asks.",
+        )
+    if repeated:
+        raise StudyError(
+            f"Participants that occur more than once: {', '.join(sorted(repeated))}.",
+            where=table,
+            remedy="Keep one row for each participant.",
+        )
+    return participants
+
+
+def read_visits(bids: Path, participant_id: str) -> dict[str, Visit]:
+    """Read a participant's ``sub-*_sessions.tsv``.
+
+    Returns
+    -------
+    dict of str to Visit
+        By session, in the order of the sessions' labels; empty where there is no such table.
+
+    Raises
+    ------
+    StudyError
+        If a session occurs twice.
+    """
+    table = bids / participant_id / f"{participant_id}_sessions.tsv"
+    if not table.is_file():
+        return {}
+    visits: dict[str, Visit] = {}
+    for row in read_rows(table, required=("session_id",)):
+        session = row["session_id"]
+        session = session if session.startswith("ses-") else f"ses-{session}"
+        if session in visits:
+            raise StudyError(f"Session {session} occurs more than once.", where=table)
+        visits[session] = _visit(row)
+    return {session: visits[session] for session in sorted(visits, key=natural_order)}
+
+
+def find_images(bids: Path) -> list[T1wImage]:
+    """Find the T1-weighted images, ordered by participant, session and file name."""
+    images = []
+    for pattern in ("sub-*/anat/*_T1w.nii*", "sub-*/ses-*/anat/*_T1w.nii*"):
+        for path in bids.glob(pattern):
+            participant, *session, _, name = path.relative_to(bids).parts
+            if name.startswith(f"{participant}_") and name.endswith((".nii", ".nii.gz")):
+                images.append(T1wImage(participant, session[0] if session else "", path))
+    return sorted(
+        images,
+        key=lambda image: (image.participant_id, natural_order(image.session_id), natural_order(image.name)),
+    )
+
+
+def read_field_strength(image: T1wImage) -> float | None:
+    """Read the field strength of an image, in tesla, from its JSON file or its row in ``*_scans.tsv``."""
+    sidecar = image.path.with_name(f"{image.name}.json")
+    if sidecar.is_file():
+        try:
+            content = read_json(sidecar)
+        except (UnicodeDecodeError, ValueError) as error:
+            raise StudyError("The JSON file cannot be read.", where=sidecar, cause=str(error)) from error
+        strength = _number(str(content.get("MagneticFieldStrength", "")))
+        if strength is not None:
+            return strength
+    for table in sorted(image.path.parent.parent.glob("*_scans.tsv")):
+        for row in read_rows(table):
+            if Path(row.get("filename", "").strip()).name.strip() == image.path.name:
+                return _number(_value(row, "field_strength"))
+    return None
+
+
+def _visit(row: dict[str, str]) -> Visit:
+    """Read the study's columns of one row."""
+    diagnosis = _value(row, "diagnosis")
+    sex = _value(row, "sex")[:1].upper()
+    return Visit(
+        age=_number(_value(row, "age")),
+        sex=sex if sex in {"M", "F"} else None,
+        site=_value(row, "site") or None,
+        diagnosis=_DIAGNOSES.get(diagnosis.lower(), diagnosis) or None,
+        mmse=_number(_value(row, "mmse")),
+        cdr=_number(_value(row, "cdr")),
+    )
+
+
+def _value(row: dict[str, str], variable: str) -> str:
+    """Return the first value that the row has under one of the variable's names, or empty text."""
+    lower = {name.lower(): value for name, value in row.items()}
+    return next((lower[name] for name in _COLUMNS[variable] if lower.get(name)), "")
+
+
+def _clean(cell: str | None) -> str:
+    """Strip a cell; a missing value becomes empty text."""
+    text = (cell or "").strip()
+    return "" if text.lower() in _MISSING else text
+
+
+def _number(text: str) -> float | None:
+    """Convert text to a finite number; None where it is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if abs(number) != float("inf") and number == number else None
