@@ -6,7 +6,8 @@ from rhvae_mri.files import read_tsv, write_tsv
 from rhvae_mri.logs import log_job
 
 with log_job(snakemake.log[0]):
-    table = classification_table(read_tsv(snakemake.input.runs), read_published(snakemake.input.published))
+    runs = read_tsv(snakemake.input.runs)
+    table = classification_table(runs, read_published(snakemake.input.published))
     write_tsv(snakemake.output.table, table)
     render_classification(
         table,

@@ -66,7 +66,7 @@ def run_digest(settings: Mapping[str, Any], *files: str | os.PathLike[str]) -> s
     str
         For `save_checkpoint` and `restore_checkpoint`.
     """
-    states = [os.stat(file) for file in files]
+    states = [Path(file).stat() for file in files]
     content = [dict(settings), [[state.st_size, state.st_mtime_ns] for state in states]]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

@@ -1,0 +1,207 @@
+import json
+
+import numpy
+import pytest
+import torch
+from plain_cnn import pad_and_pool, plain_network
+from torch import nn
+from torch.nn import functional
+
+from rhvae_mri.cnn.architectures import (
+    Architecture,
+    ConvolutionalNetwork,
+    build_network,
+    count_parameters,
+    flattened_size,
+    place_network,
+    read_architectures,
+)
+from rhvae_mri.cnn.layers import PaddedMaxPool3d, pooled_shape
+from rhvae_mri.errors import StudyError
+
+FULL, DOWNSAMPLED, DEMO = (169, 208, 179), (84, 104, 89), (21, 26, 22)
+
+
+@pytest.fixture(scope="module")
+def architectures(root):
+    return read_architectures(root / "resources" / "architectures.json")
+
+
+def pool_by_hand(maps):
+    """The maximum of each window, voxel by voxel, after a zero at the start of each odd dimension."""
+    n, channels, *sizes = maps.shape
+    padded = numpy.zeros((n, channels, *(size + size % 2 for size in sizes)), maps.dtype)
+    padded[(..., *(slice(size % 2, None) for size in sizes))] = maps
+    pooled = numpy.empty((n, channels, *(size // 2 for size in padded.shape[2:])), maps.dtype)
+    for i, j, k in numpy.ndindex(pooled.shape[2:]):
+        window = padded[:, :, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2, 2 * k : 2 * k + 2]
+        pooled[:, :, i, j, k] = window.max(axis=(2, 3, 4))
+    return pooled
+
+
+@pytest.mark.parametrize("shape", [(4, 6, 2), (5, 6, 2), (4, 7, 3), (5, 7, 3), (1, 1, 1), (1, 4, 9)])
+def test_pooling_equals_brute_force(shape):
+    maps = numpy.random.default_rng(0).normal(size=(2, 3, *shape)).astype(numpy.float32)
+    maps -= 0.5
+    pooled = PaddedMaxPool3d()(torch.from_numpy(maps)).numpy()
+    numpy.testing.assert_array_equal(pooled, pool_by_hand(maps))
+    assert pooled.shape[2:] == pooled_shape(shape)
+
+
+def test_a_window_with_padding_is_never_negative_and_one_without_can_be():
+    pooled = PaddedMaxPool3d()(torch.full((1, 1, 3, 4, 4), -2.0))
+    assert pooled[0, 0, 0].eq(0).all()
+    assert pooled[0, 0, 1].eq(-2).all()
+    even = PaddedMaxPool3d()(torch.full((1, 1, 4, 4, 4), -2.0))
+    assert even.eq(-2).all()
+
+
+@pytest.mark.parametrize("shape", [(4, 6, 8), (5, 7, 3), (3, 4, 5)])
+def test_pooling_has_the_gradients_of_a_padded_copy_also_on_ties(shape):
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randint(-2, 3, (2, 3, *shape), generator=generator).float()
+    results = []
+    for pool in (PaddedMaxPool3d(), pad_and_pool):
+        leaf = maps.clone().requires_grad_()
+        pooled = pool(leaf)
+        pooled.backward(torch.arange(pooled.numel(), dtype=torch.float32).reshape(pooled.shape))
+        results.append((pooled.detach(), leaf.grad))
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
+
+
+def test_pooling_shows_nan():
+    maps = torch.zeros(1, 1, 3, 3, 3)
+    maps[0, 0, 0, 0, 0] = torch.nan
+    assert PaddedMaxPool3d()(maps).isnan().sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "resolution", "shape", "convolutions", "fully_connected"),
+    [
+        ("baseline", "downsampled", DOWNSAMPLED, 294_720, 1_621_977),
+        ("optimized", "downsampled", DOWNSAMPLED, 466_890, 2_562),
+        # 32256-1300-50-2, weights and biases
+        ("baseline", "full", FULL, 294_720, 32256 * 1300 + 1300 + 1300 * 50 + 50 + 50 * 2 + 2),
+    ],
+)
+def test_parameter_counts_are_the_published_ones(
+    architectures, name, resolution, shape, convolutions, fully_connected
+):
+    with torch.device("meta"):
+        network = ConvolutionalNetwork(architectures[name][resolution], shape)
+    assert count_parameters(network) == {"convolutions": convolutions, "fully_connected": fully_connected}
+
+
+@pytest.mark.parametrize(
+    ("name", "resolution", "shape", "maps"),
+    [
+        ("baseline", "downsampled", DOWNSAMPLED, (128, 3, 4, 3)),
+        ("baseline", "full", FULL, (128, 6, 7, 6)),
+        ("baseline", "downsampled", DEMO, (128, 1, 1, 1)),
+        ("optimized", "downsampled", DOWNSAMPLED, (160, 2, 2, 2)),
+        ("optimized", "full", FULL, (160, 3, 4, 3)),
+        ("optimized", "downsampled", DEMO, (160, 1, 1, 1)),
+    ],
+)
+def test_shapes_through_the_network(architectures, name, resolution, shape, maps):
+    architecture = architectures[name][resolution]
+    with torch.device("meta"):
+        network = ConvolutionalNetwork(architecture, shape)
+        images = torch.zeros(2, 1, *shape)
+    assert network.convolutions(images).shape == (2, *maps)
+    assert network(images).shape == (2, 2)
+    assert flattened_size(architecture, shape) == numpy.prod(maps)
+
+
+def test_the_published_flattened_sizes(architectures):
+    assert flattened_size(architectures["baseline"]["downsampled"], DOWNSAMPLED) == 4608
+    assert flattened_size(architectures["baseline"]["full"], FULL) == 32256
+    assert flattened_size(architectures["optimized"]["downsampled"], DOWNSAMPLED) == 1280
+
+
+@pytest.mark.parametrize("name", ["baseline", "optimized"])
+@pytest.mark.parametrize("shape", [DEMO, (9, 7, 12)])
+def test_outputs_and_gradients_equal_the_published_order_of_layers(architectures, name, shape):
+    architecture = architectures[name]["downsampled"]
+    network = build_network(architecture, shape, seed=3)
+    plain = plain_network(architecture, shape)
+    plain.load_state_dict(
+        dict(zip(plain.state_dict(), (value.clone() for value in network.state_dict().values()), strict=True))
+    )
+    images = torch.rand(3, 1, *shape, generator=torch.Generator().manual_seed(1))
+    outputs = []
+    for model in (network, plain):
+        torch.manual_seed(5)  # the same dropout in both
+        output = model(images)
+        functional.cross_entropy(output, torch.tensor([0, 1, 1])).backward()
+        outputs.append(output.detach())
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=0, atol=0)
+    for (key, ours), theirs in zip(network.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-5, atol=1e-7, msg=key)
+
+
+def test_the_classifier_has_the_published_dropout(architectures):
+    rates = {
+        name: network.classifier[1].p
+        for name, network in (
+            (name, build_network(architectures[name]["downsampled"], (4, 4, 4)))
+            for name in ("baseline", "optimized")
+        )
+    }
+    assert rates == {"baseline": 0.5, "optimized": 0.001}
+
+
+def test_initial_weights_follow_from_the_seed_and_leave_the_global_state_alone(architectures):
+    architecture = architectures["optimized"]["downsampled"]
+    before = torch.get_rng_state()
+    first, again, other = (build_network(architecture, (4, 5, 6), seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(first.convolutions[0].weight, again.convolutions[0].weight)
+    assert not torch.equal(first.convolutions[0].weight, other.convolutions[0].weight)
+    torch.manual_seed(1)  # torch's own default initialisation
+    assert torch.equal(first.convolutions[0].weight, nn.Conv3d(1, 5, 3).weight)
+
+
+def test_the_memory_layout_changes_results_by_rounding_only(architectures):
+    architecture = architectures["baseline"]["downsampled"]
+    network = build_network(architecture, DEMO, seed=0).eval()
+    images = torch.rand(2, 1, *DEMO, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = network(images)
+        placed = place_network(network, torch.device("cpu"))
+        maps = placed.convolutions[0](images)
+        torch.testing.assert_close(placed(images), expected, rtol=1e-4, atol=1e-6)
+    assert maps.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_an_architecture_survives_its_description(architectures):
+    for resolutions in architectures.values():
+        for architecture in resolutions.values():
+            assert Architecture.from_dict(json.loads(json.dumps(architecture.to_dict()))) == architecture
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"activation": "tanh"}, "no activation 'tanh'"),
+        ({"dropout": 1.0}, "probability"),
+        ({"blocks": []}, "blocks of one convolution"),
+        ({"blocks": [[8], []]}, "blocks of one convolution"),
+        ({"blocks": [[8], [0]]}, "whole and positive"),
+        ({"hidden_features": [2.5]}, "whole and positive"),
+        ({"droput": 0.5}, "has the entries"),
+    ],
+)
+def test_a_wrong_description_is_an_error_that_names_its_place(tmp_path, change, message):
+    description = {"blocks": [[8]], "activation": "relu", "dropout": 0.5, "hidden_features": []}
+    file = tmp_path / "architectures.json"
+    file.write_text(json.dumps({"mine": {"full": description | change}}))
+    with pytest.raises(StudyError, match=message) as caught:
+        read_architectures(file)
+    assert "mine, full" in str(caught.value)
+
+
+def test_images_need_three_dimensions(architectures):
+    with pytest.raises(StudyError, match="three dimensions"):
+        build_network(architectures["baseline"]["full"], (84, 104))

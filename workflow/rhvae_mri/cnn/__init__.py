@@ -1,0 +1,1 @@
+"""The convolutional networks of the study and their training, on arrays."""

@@ -1,0 +1,246 @@
+"""The study's convolutional networks, described as data and built from the description.
+
+A network is a chain of convolutional blocks and a classifier. A block is one or several convolutions
+(3 x 3 x 3, stride 1, padding 1, with bias), each followed by batch normalisation and the activation, and
+closed by `PaddedMaxPool3d`. The classifier flattens the last maps, applies dropout and one or several fully
+connected layers with the activation between them. That is the order of layers of ClinicaDL's ``Conv5_FC3``
+and of its random architectures; the published numbers of parameters confirm the bias and the batch
+normalisation in both.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import nn
+
+from rhvae_mri.cnn.layers import PaddedMaxPool3d, pooled_shape
+from rhvae_mri.cnn.randomness import own_random_state
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import read_json
+
+#: CN and AD; the index of an output is the label of its class.
+N_CLASSES = 2
+
+#: The activations that an architecture can ask for; the slope of the leaky one is torch's default, 0.01.
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a network is made of, except for the size of its input.
+
+    Attributes
+    ----------
+    blocks : tuple of tuple of int
+        For each convolutional block, the numbers of output channels of its convolutions.
+    activation : {"relu", "leaky_relu"}
+        The activation after each convolution and between the fully connected layers.
+    dropout : float
+        The probability with which an input of the classifier is set to zero in training.
+    hidden_features : tuple of int
+        The widths of the fully connected layers before the last one, which has two outputs.
+    """
+
+    blocks: tuple[tuple[int, ...], ...]
+    activation: str
+    dropout: float
+    hidden_features: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        widths = [width for block in self.blocks for width in block] + list(self.hidden_features)
+        if not self.blocks or not all(self.blocks):
+            raise StudyError("An architecture needs convolutional blocks of one convolution or more.")
+        if not all(isinstance(width, int) and width > 0 for width in widths):
+            raise StudyError(f"Numbers of channels and features are whole and positive, not {widths}.")
+        if self.activation not in ACTIVATIONS:
+            raise StudyError(
+                f"There is no activation {self.activation!r}.",
+                remedy=f"Choose from {', '.join(ACTIVATIONS)}.",
+            )
+        if not 0 <= self.dropout < 1:
+            raise StudyError(f"The dropout is a probability in [0, 1), not {self.dropout}.")
+
+    @classmethod
+    def from_dict(cls, description: Mapping[str, Any]) -> Architecture:
+        """Make an architecture from its description as JSON values.
+
+        Raises
+        ------
+        StudyError
+            If an entry is missing, unknown or out of range.
+        """
+        known = {field.name for field in fields(cls)}
+        if description.keys() != known:
+            raise StudyError(
+                f"The description of an architecture has the entries {sorted(description)}.",
+                remedy=f"Give exactly {sorted(known)}.",
+            )
+        return cls(
+            blocks=tuple(tuple(block) for block in description["blocks"]),
+            activation=description["activation"],
+            dropout=float(description["dropout"]),
+            hidden_features=tuple(description["hidden_features"]),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the description as JSON values."""
+        return asdict(self)
+
+
+def read_architectures(path: str | os.PathLike[str]) -> dict[str, dict[str, Architecture]]:
+    """Read a file of architectures.
+
+    Parameters
+    ----------
+    path : path
+        JSON: name of the architecture -> resolution -> description, as in ``resources/architectures.json``.
+        An entry ``source`` of a description says where it comes from and is for human readers.
+
+    Returns
+    -------
+    dict of str to dict of str to Architecture
+        The architectures, by name and resolution.
+
+    Raises
+    ------
+    StudyError
+        If a description is wrong.
+    """
+    architectures: dict[str, dict[str, Architecture]] = {}
+    for name, resolutions in read_json(path).items():
+        for resolution, description in resolutions.items():
+            values = {key: value for key, value in description.items() if key != "source"}
+            try:
+                architecture = Architecture.from_dict(values)
+            except StudyError as error:
+                place = f"{path}: {name}, {resolution}"
+                raise StudyError(error.what, where=place, cause=error.cause, remedy=error.remedy) from error
+            architectures.setdefault(name, {})[resolution] = architecture
+    return architectures
+
+
+class ConvolutionalNetwork(nn.Module):
+    """A network of the study; use `build_network` to make one with repeatable weights.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        What it is made of.
+    input_shape : tuple of int
+        The size of the images in voxels, three numbers. Any size will do: the pooling ends at one voxel.
+
+    Attributes
+    ----------
+    convolutions, classifier : torch.nn.Sequential
+        The two parts.
+
+    Notes
+    -----
+    The pooling comes before the last activation of a block, not after it, which saves seven of eight
+    activations. They are monotone and map zero to zero, so the outputs are the same bit for bit, and so are
+    the gradients, except where two voxels of a window differ by less than the rounding of the activation.
+    """
+
+    def __init__(self, architecture: Architecture, input_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        if len(input_shape) != 3 or min(input_shape) < 1:
+            raise StudyError(f"The networks take images of three dimensions, not of the shape {input_shape}.")
+        self.architecture = architecture
+        self.input_shape = tuple(int(size) for size in input_shape)
+        activation = ACTIVATIONS[architecture.activation]
+        self.convolutions = nn.Sequential()
+        channels = 1
+        for block in architecture.blocks:
+            for position, width in enumerate(block, start=1):
+                self.convolutions.append(nn.Conv3d(channels, width, kernel_size=3, padding=1))
+                self.convolutions.append(nn.BatchNorm3d(width))
+                if position == len(block):
+                    self.convolutions.append(PaddedMaxPool3d())
+                self.convolutions.append(activation())
+                channels = width
+        self.classifier = nn.Sequential(nn.Flatten(), nn.Dropout(architecture.dropout))
+        features = flattened_size(architecture, self.input_shape)
+        for width in architecture.hidden_features:
+            self.classifier.append(nn.Linear(features, width))
+            self.classifier.append(activation())
+            features = width
+        self.classifier.append(nn.Linear(features, N_CLASSES))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Compute the two outputs (logits of CN and AD) of each image.
+
+        Parameters
+        ----------
+        images : torch.Tensor of shape (n, 1, *input_shape)
+            Intensities between 0 and 1.
+
+        Returns
+        -------
+        torch.Tensor of shape (n, 2)
+            The logits.
+        """
+        return self.classifier(self.convolutions(images))
+
+
+def build_network(
+    architecture: Architecture, input_shape: tuple[int, ...], seed: int = 0
+) -> ConvolutionalNetwork:
+    """Build a network on the CPU with torch's default initial weights, drawn from a seed.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        What the network is made of.
+    input_shape : tuple of int
+        The size of the images, in voxels.
+    seed : int
+        The seed of the weights. The global random state is the same before and after.
+
+    Returns
+    -------
+    ConvolutionalNetwork
+        The network, in training mode.
+    """
+    with own_random_state(seed, torch.device("cpu")):
+        return ConvolutionalNetwork(architecture, input_shape)
+
+
+def place_network(network: ConvolutionalNetwork, device: torch.device) -> ConvolutionalNetwork:
+    """Move a network to a device, in the memory layout that is faster there.
+
+    On a CPU the layout with the channels last makes networks faster whose numbers of channels are all
+    multiples of 8 (the baseline: by about a quarter) and the others slower. The results differ by rounding.
+    """
+    widths = [width for block in network.architecture.blocks for width in block]
+    channels_last = device.type == "cpu" and all(width % 8 == 0 for width in widths)
+    layout = torch.channels_last_3d if channels_last else torch.contiguous_format
+    return network.to(device=device, memory_format=layout)
+
+
+def flattened_size(architecture: Architecture, input_shape: tuple[int, ...]) -> int:
+    """Return the number of features that the classifier gets for images of a size.
+
+    Examples
+    --------
+    >>> flattened_size(Architecture(((8,), (16,)), "relu", 0.5, ()), (21, 26, 22))
+    4032
+    """
+    return architecture.blocks[-1][-1] * math.prod(pooled_shape(input_shape, len(architecture.blocks)))
+
+
+def count_parameters(network: ConvolutionalNetwork) -> dict[str, int]:
+    """Count the trained parameters of the two parts of a network.
+
+    Returns
+    -------
+    dict of str to int
+        ``convolutions`` (with their batch normalisation) and ``fully_connected``.
+    """
+    parts = {"convolutions": network.convolutions, "fully_connected": network.classifier}
+    return {name: sum(weights.numel() for weights in part.parameters()) for name, part in parts.items()}

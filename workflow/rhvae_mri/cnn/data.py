@@ -1,0 +1,263 @@
+"""Image sets: rows of one or several stacks (real, synthetic) as one sequence, without a joined copy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy
+import torch
+from numpy.typing import ArrayLike
+
+from rhvae_mri.errors import StudyError
+
+#: Sets of at most this size are kept on the device; larger ones are read batch by batch.
+RESIDENT_BYTES = 4 * 2**30
+
+#: How much of a set is read at a time when it is copied to the device.
+_CHUNK_BYTES = 64 * 2**20
+
+
+class ImagePart(NamedTuple):
+    """Some rows of a stack of images.
+
+    Attributes
+    ----------
+    images : numpy.ndarray of shape (n, *shape), float16 or float32
+        The stack; it may be mapped from a file. Only ``shape``, ``dtype`` and indexing by an array of rows
+        are used.
+    rows : sequence of int
+        The rows of the stack that belong to the set, in order.
+    source : str
+        Where the stack comes from; error messages name it.
+    """
+
+    images: numpy.ndarray
+    rows: Sequence[int] | numpy.ndarray
+    source: str = "images"
+
+
+class ImageSet:
+    """A sequence of images from one or several stacks, with their labels.
+
+    Parameters
+    ----------
+    parts : sequence of ImagePart
+        The images: the rows of the first part, then those of the second, and so on.
+    labels : array_like of int, shape (n,), optional
+        The class of each image, 1 for AD and 0 for CN. Prediction needs none.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        The shape of every image.
+    labels : numpy.ndarray of int64, shape (n,), or None
+        The labels.
+
+    Raises
+    ------
+    StudyError
+        If there is no image, the stacks have images of different shapes, other types than float16 and
+        float32 or too few rows, or the labels are not one 0 or 1 for each image.
+
+    Notes
+    -----
+    Intensities are checked where they are read, by `batch`.
+    """
+
+    def __init__(self, parts: Sequence[ImagePart], labels: ArrayLike | None = None) -> None:
+        self._parts = [part for part in parts if len(part.rows)]
+        if not self._parts:
+            raise StudyError("The image set is empty.", cause="No image of this kind is left in the study.")
+        self.shape = tuple(self._parts[0].images.shape[1:])
+        for part in self._parts:
+            _check_part(part, self.shape, self._parts[0].source)
+        sizes = [len(part.rows) for part in self._parts]
+        self._part_of = numpy.repeat(numpy.arange(len(sizes)), sizes)
+        self._row_of = numpy.concatenate(
+            [numpy.asarray(part.rows, dtype=numpy.int64) for part in self._parts]
+        )
+        self.labels = None if labels is None else _checked_labels(labels, len(self))
+        self._placed: tuple[tuple[torch.device, int], DeviceImages] | None = None
+
+    def __len__(self) -> int:
+        return len(self._row_of)
+
+    @property
+    def dtype(self) -> numpy.dtype:
+        """The element type that holds every image without loss."""
+        return numpy.result_type(*(part.images.dtype for part in self._parts))
+
+    @property
+    def nbytes(self) -> int:
+        """The size of all images in bytes, in `dtype`."""
+        return len(self) * math.prod(self.shape) * self.dtype.itemsize
+
+    def batch(self, indices: ArrayLike) -> numpy.ndarray:
+        """Read images.
+
+        Parameters
+        ----------
+        indices : array_like of int, shape (k,)
+            Positions in the set.
+
+        Returns
+        -------
+        numpy.ndarray of float32, shape (k, *shape)
+            The images.
+
+        Raises
+        ------
+        StudyError
+            If an intensity is NaN or outside [0, 1].
+        """
+        indices = numpy.asarray(indices)
+        images = numpy.empty((len(indices), *self.shape), dtype=numpy.float32)
+        parts, rows = self._part_of[indices], self._row_of[indices]
+        for number in numpy.unique(parts):
+            chosen = parts == number
+            images[chosen] = self._parts[number].images[rows[chosen]]
+        # Written so that NaN is found too: no comparison with it holds.
+        if not (images.min(initial=0.0) >= 0 and images.max(initial=0.0) <= 1):
+            self._raise_intensity(images, indices)
+        return images
+
+    def on(self, device: torch.device, resident_bytes: int = RESIDENT_BYTES) -> DeviceImages:
+        """Make the images available on a device; a second call for the same device copies nothing.
+
+        Parameters
+        ----------
+        device : torch.device
+            Where to compute.
+        resident_bytes : int
+            The largest size of a set that is copied to the device as a whole.
+        """
+        key = (device, resident_bytes)
+        if self._placed is None or self._placed[0] != key:
+            self._placed = (key, DeviceImages(self, device, resident_bytes))
+        return self._placed[1]
+
+    def check_classes(self, name: str) -> None:
+        """Check that the set can train or select a network: labels, and images of both classes.
+
+        Parameters
+        ----------
+        name : str
+            What the error calls the set.
+
+        Raises
+        ------
+        StudyError
+            If there are no labels or a class has no image.
+        """
+        if self.labels is None:
+            raise StudyError(f"The images of the {name} set have no labels.")
+        for label, diagnosis in enumerate(("CN", "AD")):
+            if not (self.labels == label).any():
+                raise StudyError(
+                    f"The {name} set has no image of the class {diagnosis}.",
+                    cause="The cohort is too small for the split, or this class was left out on the way.",
+                    remedy="Look at the split's table and at the reasons for exclusion.",
+                )
+
+    def _raise_intensity(self, images: numpy.ndarray, indices: numpy.ndarray) -> None:
+        """Name the first image of a batch with an intensity that is not allowed."""
+        wrong = ~((images >= 0) & (images <= 1)).reshape(len(images), -1).all(axis=1)
+        index = int(indices[wrong.argmax()])
+        image = images[wrong.argmax()]
+        raise StudyError(
+            f"Row {self._row_of[index]} of a stack has intensities from {image.min()} to {image.max()}; "
+            "the networks take images rescaled to [0, 1].",
+            where=self._parts[self._part_of[index]].source,
+            cause="The images were not rescaled when they were packed, or a synthetic image is not finite.",
+            remedy="Make the stack again.",
+        )
+
+
+class DeviceImages:
+    """The images and labels of a set as tensors on a device, the whole set or read batch by batch.
+
+    Parameters
+    ----------
+    images : ImageSet
+        The set.
+    device : torch.device
+        Where the tensors are to be.
+    resident_bytes : int
+        The largest size of a set that is copied as a whole.
+
+    Attributes
+    ----------
+    labels : torch.Tensor of int64, shape (n,), or None
+        The labels, on the device.
+    """
+
+    def __init__(self, images: ImageSet, device: torch.device, resident_bytes: int = RESIDENT_BYTES) -> None:
+        self._images = images
+        self._device = device
+        self._resident = self._copy() if images.nbytes <= resident_bytes else None
+        self.labels = None if images.labels is None else torch.from_numpy(images.labels).to(device)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether all images are on the device."""
+        return self._resident is not None
+
+    def batch(self, indices: torch.Tensor) -> torch.Tensor:
+        """Return images as float32 of shape (k, 1, *shape), on the device.
+
+        Parameters
+        ----------
+        indices : torch.Tensor of int64, shape (k,)
+            Positions in the set, on the CPU.
+        """
+        if self._resident is None:
+            images = torch.from_numpy(self._images.batch(indices.numpy())).to(self._device)
+        else:
+            images = self._resident[indices.to(self._device)]
+        return images.unsqueeze(1).float()
+
+    def _copy(self) -> torch.Tensor:
+        """Copy the set to the device, chunk by chunk, in the type of its stacks."""
+        size, shape = len(self._images), self._images.shape
+        dtype = torch.float16 if self._images.dtype == numpy.float16 else torch.float32
+        resident = torch.empty((size, *shape), dtype=dtype, device=self._device)
+        step = max(1, _CHUNK_BYTES // (math.prod(shape) * 4))
+        for start in range(0, size, step):
+            indices = numpy.arange(start, min(start + step, size))
+            resident[start : start + step] = torch.from_numpy(self._images.batch(indices))
+        return resident
+
+
+def _check_part(part: ImagePart, shape: tuple[int, ...], first_source: str) -> None:
+    """Check the shape, type and rows of a part."""
+    if part.images.dtype not in (numpy.float16, numpy.float32):
+        raise StudyError(f"A stack of images has the type {part.images.dtype}.", where=part.source)
+    if tuple(part.images.shape[1:]) != shape:
+        raise StudyError(
+            f"Stacks have images of different shapes: {tuple(part.images.shape[1:])} and {shape}.",
+            where=f"{part.source}; {first_source}",
+            cause="They were made at different resolutions or voxel sizes.",
+            remedy="Make them again with one configuration.",
+        )
+    rows = numpy.asarray(part.rows)
+    if rows.min() < 0 or rows.max() >= len(part.images):
+        raise StudyError(
+            f"A stack of {len(part.images)} images is asked for its rows {rows.min()} to {rows.max()}.",
+            where=part.source,
+        )
+
+
+def _checked_labels(labels: ArrayLike, size: int) -> numpy.ndarray:
+    """Return the labels as int64, one for each image."""
+    values = numpy.asarray(labels)
+    if values.shape != (size,):
+        raise StudyError(f"There are {values.size} labels for {size} images.")
+    wrong = ~numpy.isin(values, (0, 1))
+    if wrong.any():
+        raise StudyError(f"Labels are 1 (AD) or 0 (CN), but there is also {values[wrong][0]}.")
+    return values.astype(numpy.int64)

@@ -1,0 +1,101 @@
+"""What a network says of images: outputs and probabilities, in evaluation mode."""
+
+from __future__ import annotations
+
+import numpy
+import torch
+
+from rhvae_mri.cnn.architectures import ConvolutionalNetwork, place_network
+from rhvae_mri.cnn.data import RESIDENT_BYTES, DeviceImages, ImageSet
+from rhvae_mri.errors import StudyError
+
+
+def predict(
+    network: ConvolutionalNetwork,
+    images: ImageSet,
+    *,
+    batch_size: int,
+    device: torch.device,
+    resident_bytes: int = RESIDENT_BYTES,
+) -> numpy.ndarray:
+    """Predict the probability of AD for each image.
+
+    Parameters
+    ----------
+    network : ConvolutionalNetwork
+        The trained network; it is moved to ``device``.
+    images : ImageSet
+        The images, with or without labels.
+    batch_size : int
+        How many images go through the network at a time. It changes the result by rounding only.
+    device : torch.device
+        Where to compute.
+    resident_bytes : int
+        Sets of at most this size are copied to the device as a whole.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (n,)
+        The probabilities of AD, in the order of the set.
+
+    Raises
+    ------
+    StudyError
+        If the images have another shape than the network's input, an intensity is not in [0, 1], or the
+        network's outputs are not finite.
+    """
+    check_shape(network, images)
+    logits = compute_logits(place_network(network, device), images.on(device, resident_bytes), batch_size)
+    if not torch.isfinite(logits).all():
+        raise StudyError(
+            "The network's outputs are not finite.", cause="Its weights are damaged or diverged in training."
+        )
+    return probability_of_ad(logits)
+
+
+def compute_logits(network: ConvolutionalNetwork, images: DeviceImages, batch_size: int) -> torch.Tensor:
+    """Compute a network's outputs in evaluation mode; its own mode is the same before and after.
+
+    Parameters
+    ----------
+    network : ConvolutionalNetwork
+        The network, on the device of the images.
+    images : DeviceImages
+        The images.
+    batch_size : int
+        How many images go through the network at a time.
+
+    Returns
+    -------
+    torch.Tensor of shape (n, 2)
+        The logits of CN and AD, on the device.
+    """
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            batches = torch.arange(len(images)).split(batch_size)
+            return torch.cat([network(images.batch(indices)) for indices in batches])
+    finally:
+        network.train(was_training)
+
+
+def probability_of_ad(logits: torch.Tensor) -> numpy.ndarray:
+    """Turn logits of shape (n, 2) into probabilities of AD, a float64 array of shape (n,)."""
+    return torch.softmax(logits.detach().to("cpu", torch.float64), dim=1)[:, 1].numpy()
+
+
+def check_shape(network: ConvolutionalNetwork, images: ImageSet) -> None:
+    """Check that the images have the shape of the network's input.
+
+    Raises
+    ------
+    StudyError
+        If they have another one.
+    """
+    if images.shape != network.input_shape:
+        raise StudyError(
+            f"The network takes images of {network.input_shape} voxels, but these have {images.shape}.",
+            cause="The network and the images are of different resolutions or voxel sizes.",
+            remedy="Make both with one configuration.",
+        )

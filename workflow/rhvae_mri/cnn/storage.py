@@ -1,0 +1,113 @@
+"""The trained networks of one condition in one safetensors file.
+
+The tensors are named ``seed-3/convolutions.0.weight``; everything else is JSON in the file's header.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from rhvae_mri.cnn.architectures import Architecture
+from rhvae_mri.cnn.trained import TrainedNetwork
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import atomic_path
+
+#: Marks the files of this module and the version of their layout.
+FORMAT = "rhvae-mri networks 1"
+
+
+def save_networks(path: str | os.PathLike[str], networks: Mapping[int, TrainedNetwork]) -> None:
+    """Write the networks of several seeds to one file, atomically.
+
+    Parameters
+    ----------
+    path : path
+        The file to write.
+    networks : mapping of int to TrainedNetwork
+        The networks by the number of their seed, of one architecture and input shape.
+
+    Raises
+    ------
+    StudyError
+        If there is no network, or the architectures or input shapes differ.
+    """
+    if not networks:
+        raise StudyError("There is no network to store.", where=path)
+    first = next(iter(networks.values()))
+    tensors, runs = {}, {}
+    for seed, trained in networks.items():
+        if (trained.architecture, trained.input_shape) != (first.architecture, first.input_shape):
+            raise StudyError("The networks of one file are of one architecture and input shape.", where=path)
+        tensors |= {f"{_prefix(seed)}{key}": weights for key, weights in trained.weights.items()}
+        runs[str(seed)] = {
+            "selected_epoch": trained.selected_epoch,
+            "history": trained.history,
+            "images_per_second": trained.images_per_second,
+        }
+    metadata = {
+        "format": FORMAT,
+        "architecture": json.dumps(first.architecture.to_dict()),
+        "input_shape": json.dumps(first.input_shape),
+        "runs": json.dumps(runs),
+    }
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def load_networks(path: str | os.PathLike[str]) -> dict[int, TrainedNetwork]:
+    """Read the networks of `save_networks`.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    dict of int to TrainedNetwork
+        The networks by the number of their seed, in the order in which they were stored.
+
+    Raises
+    ------
+    StudyError
+        If the file does not exist, is damaged or holds something else.
+    """
+    if not Path(path).is_file():
+        raise StudyError("The file of trained networks does not exist.", where=path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    except SafetensorError as error:
+        raise StudyError(
+            "The file of trained networks cannot be read.",
+            where=path,
+            cause=f"It is damaged or no safetensors file: {error}.",
+            remedy="Delete it and train the networks again.",
+        ) from error
+    if header.get("format") != FORMAT:
+        raise StudyError(
+            "The file holds no trained networks of this study.",
+            where=path,
+            cause="It is another safetensors file, or another version of the workflow wrote it.",
+            remedy="Train the networks again.",
+        )
+    architecture = Architecture.from_dict(json.loads(header["architecture"]))
+    input_shape = tuple(json.loads(header["input_shape"]))
+    networks: dict[int, TrainedNetwork] = {}
+    for seed, run in json.loads(header["runs"]).items():
+        prefix = _prefix(int(seed))
+        weights = {k.removeprefix(prefix): value for k, value in tensors.items() if k.startswith(prefix)}
+        networks[int(seed)] = TrainedNetwork(architecture, input_shape, weights, **run)
+    return networks
+
+
+def _prefix(seed: int) -> str:
+    """How the names of a network's tensors begin."""
+    return f"seed-{seed}/"

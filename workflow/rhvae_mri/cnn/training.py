@@ -1,0 +1,278 @@
+"""The training of the convolutional networks.
+
+Adam and cross entropy; after each epoch the network is evaluated on the validation set, and the weights of
+the epoch with the highest validation balanced accuracy are kept. Where several epochs reach it, the first
+one is kept. Each run has random generators of its own, so it gives the same network alone or among others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from rhvae_mri.cnn.architectures import (
+    Architecture,
+    ConvolutionalNetwork,
+    build_network,
+    place_network,
+)
+from rhvae_mri.cnn.data import RESIDENT_BYTES, DeviceImages, ImageSet
+from rhvae_mri.cnn.epochs import train_epoch, validate
+from rhvae_mri.cnn.prediction import check_shape
+from rhvae_mri.cnn.randomness import own_random_state
+from rhvae_mri.cnn.trained import TrainedNetwork
+from rhvae_mri.errors import StudyError
+from rhvae_mri.learning.checkpoints import TrainingState, restore_checkpoint, save_checkpoint
+from rhvae_mri.learning.interrupts import stop_request
+from rhvae_mri.seeds import derive_seed
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What a run depends on besides its architecture, its images and its seed.
+
+    Attributes
+    ----------
+    epochs : int
+        How often every training image is seen.
+    batch_size : int
+        Images per step, 2 or more. The last batch of an epoch may be smaller; see `split_batches`.
+    learning_rate : float
+        Adam's learning rate.
+    weight_decay : float
+        Adam's L2 penalty.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        valid = {
+            "epochs": self.epochs >= 1,
+            "batch_size": self.batch_size >= 2,
+            "learning_rate": 0 < self.learning_rate < math.inf,
+            "weight_decay": 0 <= self.weight_decay < math.inf,
+        }
+        for name, is_valid in valid.items():
+            if not is_valid:
+                raise StudyError(f"{getattr(self, name)} is no valid value of {name}.", where=f"cnn: {name}")
+
+
+def train_networks(
+    architecture: Architecture,
+    train: ImageSet,
+    validation: ImageSet,
+    settings: TrainingSettings,
+    *,
+    seeds: Mapping[int, int],
+    device: torch.device,
+    checkpoints: Path | None = None,
+    digest: str = "",
+    checkpoint_seconds: float = 60.0,
+    resident_bytes: int = RESIDENT_BYTES,
+) -> dict[int, TrainedNetwork]:
+    """Train one network for each seed.
+
+    Parameters
+    ----------
+    architecture, train, validation, settings, device, digest, checkpoint_seconds, resident_bytes
+        As for `train_network`.
+    seeds : mapping of int to int
+        The seed of each run, by the run's number.
+    checkpoints : path, optional
+        A folder for the checkpoints of the runs. Runs that were finished before an interruption are taken
+        from there. The caller deletes it when the results are stored.
+
+    Returns
+    -------
+    dict of int to TrainedNetwork
+        The networks, by the run's number.
+    """
+    return {
+        number: train_network(
+            architecture,
+            train,
+            validation,
+            settings,
+            seed=seed,
+            device=device,
+            checkpoint=None if checkpoints is None else checkpoints / f"seed-{number}.safetensors",
+            digest=digest,
+            name=f"seed-{number}",
+            checkpoint_seconds=checkpoint_seconds,
+            resident_bytes=resident_bytes,
+        )
+        for number, seed in seeds.items()
+    }
+
+
+def train_network(
+    architecture: Architecture,
+    train: ImageSet,
+    validation: ImageSet,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path | None = None,
+    digest: str = "",
+    name: str = "network",
+    checkpoint_seconds: float = 60.0,
+    resident_bytes: int = RESIDENT_BYTES,
+) -> TrainedNetwork:
+    """Train a network and keep the weights of the best epoch.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        What the network is made of.
+    train : ImageSet
+        The training images, with labels.
+    validation : ImageSet
+        The validation images, with labels: they choose the epoch and are never trained on.
+    settings : TrainingSettings
+        Epochs, batch size, learning rate, weight decay.
+    seed : int
+        The seed of the initial weights, of the order of the images and of dropout.
+    device : torch.device
+        Where to compute.
+    checkpoint : path, optional
+        The file of the run's checkpoint. With one, a stop signal ends the run after the epoch under way,
+        and the same call goes on from there; on a CPU the result is that of an uninterrupted run, bit for
+        bit. After the last epoch the file holds the result. The caller deletes it.
+    digest : str
+        Identifies images and code. A checkpoint of another digest is not used, nor is one of another
+        architecture, seed or other settings.
+    name : str
+        What the log calls the run.
+    checkpoint_seconds : float
+        The least time between two checkpoints, in seconds; with 0 each epoch ends with one.
+    resident_bytes : int
+        Image sets of at most this size are copied to the device as a whole.
+
+    Returns
+    -------
+    TrainedNetwork
+        The selected weights and the history.
+
+    Raises
+    ------
+    StudyError
+        If a set lacks a class, shapes differ, intensities are not in [0, 1], or the training diverges.
+    TrainingInterrupted
+        If a stop signal has come; the state is saved.
+    """
+    train.check_classes("training")
+    validation.check_classes("validation")
+    identity = [digest, architecture.to_dict(), train.shape, asdict(settings), seed]
+    identity += [len(train), len(validation)]
+    own_digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+    with own_random_state(derive_seed(seed, "dropout"), device):
+        # The checkpoint of a finished run holds the result alone, without network and optimizer.
+        state = TrainingState(modules={}, optimizers={})
+        is_resumed = checkpoint is not None and restore_checkpoint(checkpoint, state, own_digest)
+        if is_resumed and state.progress["epoch"] == settings.epochs:
+            logger.info("%s: already trained.", name)
+            return _trained_network(architecture, train, state)
+        network = build_network(architecture, train.shape, derive_seed(seed, "weights"))
+        check_shape(network, validation)
+        state = _initial_state(place_network(network, device), settings, derive_seed(seed, "order"))
+        if is_resumed:
+            restore_checkpoint(checkpoint, state, own_digest)
+            logger.info("%s: going on after epoch %d.", name, state.progress["epoch"])
+        image_sets = train.on(device, resident_bytes), validation.on(device, resident_bytes)
+        saved_at = time.monotonic()
+        with nullcontext() if checkpoint is None else stop_request() as stop:
+            while state.progress["epoch"] < settings.epochs:
+                _next_epoch(state, *image_sets, settings, name)
+                is_last = state.progress["epoch"] == settings.epochs
+                if is_last:
+                    state = TrainingState({}, {}, tensors=state.tensors, progress=state.progress)
+                if checkpoint is not None:
+                    if is_last or stop.name is not None or time.monotonic() - saved_at >= checkpoint_seconds:
+                        save_checkpoint(checkpoint, state, own_digest)
+                        saved_at = time.monotonic()
+                    stop.raise_if_asked(checkpoint)
+    return _trained_network(architecture, train, state)
+
+
+def _initial_state(network: ConvolutionalNetwork, settings: TrainingSettings, seed: int) -> TrainingState:
+    """The state of a run before its first epoch."""
+    # The fused form of Adam computes the same and is several times faster on small networks.
+    optimizer = torch.optim.Adam(
+        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
+    return TrainingState(
+        modules={"network": network},
+        optimizers={"adam": optimizer},
+        generators={"order": torch.Generator().manual_seed(seed)},
+        progress={"epoch": 0, "selected_epoch": 0, "seconds": 0.0, "history": []},
+    )
+
+
+def _next_epoch(
+    state: TrainingState,
+    train: DeviceImages,
+    validation: DeviceImages,
+    settings: TrainingSettings,
+    name: str,
+) -> None:
+    """Train for one epoch, validate, keep the weights if they are the best so far; changes ``state``."""
+    started = time.monotonic()
+    network, progress = state.modules["network"], state.progress
+    epoch = progress["epoch"] + 1
+    order = torch.randperm(len(train), generator=state.generators["order"])
+    trained = train_epoch(network, state.optimizers["adam"], train, order, settings.batch_size)
+    # Evaluation keeps no maps for a backward pass, so twice the batch takes no more memory than training.
+    row = trained | validate(network, validation, 2 * settings.batch_size)
+    if not all(math.isfinite(value) for value in row.values()):
+        raise StudyError(
+            f"The training diverged: its losses are {row['train_loss']} and {row['validation_loss']}.",
+            where=f"{name}, epoch {epoch}",
+            cause=f"The learning rate {settings.learning_rate} is too high for these images.",
+            remedy="Lower `cnn: learning_rate`.",
+        )
+    accuracy = row["validation_balanced_accuracy"]
+    selected = progress["selected_epoch"]
+    if not selected or accuracy > progress["history"][selected - 1]["validation_balanced_accuracy"]:
+        progress["selected_epoch"] = epoch
+        state.tensors = {key: weights.clone() for key, weights in network.state_dict().items()}
+    progress["epoch"] = epoch
+    progress["history"].append({"epoch": epoch, **row})
+    progress["seconds"] += time.monotonic() - started
+    logger.info(
+        "%s: epoch %d of %d, loss %.4f, validation loss %.4f, validation balanced accuracy %.1f %%%s",
+        name,
+        epoch,
+        settings.epochs,
+        row["train_loss"],
+        row["validation_loss"],
+        100 * accuracy,
+        ", the best so far" if progress["selected_epoch"] == epoch else "",
+    )
+
+
+def _trained_network(architecture: Architecture, train: ImageSet, result: TrainingState) -> TrainedNetwork:
+    """The result of a finished run."""
+    selected, history = result.progress["selected_epoch"], result.progress["history"]
+    return TrainedNetwork(
+        architecture=architecture,
+        input_shape=train.shape,
+        weights={key: weights.cpu().contiguous() for key, weights in result.tensors.items()},
+        selected_epoch=selected,
+        history=[row | {"best": int(row["epoch"] == selected)} for row in history],
+        images_per_second=len(train) * len(history) / result.progress["seconds"],
+    )
