@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from rhvae_mri.errors import StudyError
 
@@ -40,6 +43,8 @@ class ClinicaRun:
 def run_clinica(arguments: Sequence[str | os.PathLike[str]], log_folder: Path) -> ClinicaRun:
     """Run a Clinica command; what it prints goes to standard output at once.
 
+    Must be called from the main thread: a termination of this process ends Clinica's processes as well.
+
     Parameters
     ----------
     arguments : sequence of str or path
@@ -53,30 +58,57 @@ def run_clinica(arguments: Sequence[str | os.PathLike[str]], log_folder: Path) -
         Also of a run that failed.
     """
     log_folder.mkdir(parents=True, exist_ok=True)
-    # dcm2niix lies beside the interpreter, whose folder is not on the PATH of every job
-    tools = str(Path(sys.executable).parent)
     environment = os.environ | {
-        "PATH": os.pathsep.join([tools, os.environ.get("PATH", os.defpath)]),
+        "PATH": os.pathsep.join([*_tool_folders(), os.environ.get("PATH", os.defpath)]),
         "CLINICA_LOGGING_DIR": str(log_folder.resolve()),
         "PYTHONUNBUFFERED": "1",
     }
     words = tuple(os.fspath(word) for word in arguments)
     lines = []
-    with subprocess.Popen(
-        [sys.executable, "-m", "clinica.cmdline", *words],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        try:
-            for line in process.stdout:
-                lines.append(_COLOUR.sub("", line.rstrip()))
-                print(lines[-1], flush=True)
-        except BaseException:
-            # An interrupt, unlike a termination, lets Clinica end its own worker processes.
-            process.send_signal(signal.SIGINT)
-            raise
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "clinica.cmdline", *words],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        ) as process,
+        _ended_with_us(process),
+    ):
+        for line in process.stdout:
+            lines.append(_COLOUR.sub("", line.rstrip()))
+            print(lines[-1], flush=True)
     return ClinicaRun(words, process.returncode, lines)
+
+
+def _tool_folders() -> list[str]:
+    """Return where dcm2niix is, which Clinica looks up on the PATH.
+
+    The folder of the Python package comes first: the command that pip makes of it starts Python for each
+    image, the binary inside the package does not. A conda environment has it beside the interpreter.
+    """
+    package = importlib.util.find_spec("dcm2niix")
+    folders = list(package.submodule_search_locations) if package else []
+    return [*folders, str(Path(sys.executable).parent)]
+
+
+@contextmanager
+def _ended_with_us(process: subprocess.Popen) -> Iterator[None]:
+    """End a process and its children when the block is left by an interrupt, a termination or an error."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt("terminated")
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except BaseException:
+        # Its worker processes would go on if it alone were ended.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, previous)

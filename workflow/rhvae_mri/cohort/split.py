@@ -251,7 +251,7 @@ def write_split(
 
 
 def write_independent(target: Path, test_cohorts: Mapping[str, pandas.DataFrame]) -> None:
-    """Write the participants of the independent cohorts that are tested, as one table with a column cohort."""
+    """Write the tested participants of the independent cohorts as one table, with a column cohort."""
     columns = ["cohort", *_COLUMNS]
     tables = [images.assign(cohort=name)[columns] for name, images in test_cohorts.items()]
     write_tsv(target, pandas.concat([pandas.DataFrame(columns=columns), *tables], ignore_index=True))

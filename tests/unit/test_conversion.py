@@ -1,0 +1,312 @@
+"""Conversion of simulated downloads by Clinica itself."""
+
+import csv
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import handmade_cohorts as handmade
+import nibabel
+import numpy
+import pandas
+import pydicom
+import pytest
+
+from rhvae_mri.cohort.aibl_visits import assign_sessions, read_scan_dates
+from rhvae_mri.cohort.clinica import run_clinica
+from rhvae_mri.cohort.conversion import convert_to_bids
+from rhvae_mri.cohort.series import Series
+from rhvae_mri.cohort.staging import choose_aibl_series
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import read_tsv
+
+COHORTS = {"ADNI": handmade.adni_cohort, "AIBL": handmade.aibl_cohort}
+
+TRUNCATED = "_11_S{series}_I{image}.dcm: truncated: 255 of 510 bytes of pixels"
+NO_IMAGE = "no image in the download"
+
+EXPECTED = {
+    "ADNI": [
+        ("sub-ADNI002S0001", "ses-M000", "converted", "I10001", None),
+        ("sub-ADNI002S0001", "ses-M012", "converted", "I10002", None),
+        ("sub-ADNI005S4002", "ses-M000", "converted", "I10004", None),
+        ("sub-ADNI009S6003", "ses-M000", "converted", "I10005", None),
+        ("sub-ADNI010S4004", "ses-M000", "unreadable", "I10006", TRUNCATED.format(series=5006, image=10006)),
+        ("sub-ADNI010S4004", "ses-M024", "converted", "I10007", None),
+        ("sub-ADNI011S0005", None, "missing", None, NO_IMAGE),
+        ("sub-ADNI012S2006", None, "missing", None, NO_IMAGE),
+        ("sub-ADNI013S4007", "ses-M000", "converted", "I10009", None),
+        ("sub-ADNI013S4007", "ses-M012", "missing", None, "the tables list I10010, but it is not there"),
+        ("sub-ADNI014S6008", None, "missing", None, "chose no scan of the visit 'ADNI Screening'"),
+        ("sub-ADNI033S10123", None, "missing", None, "ADNI 4"),
+    ],
+    "AIBL": [
+        ("sub-AIBL10", "ses-M000", "converted", "I10021", None),
+        ("sub-AIBL10", "ses-M018", "converted", "I10023", None),
+        ("sub-AIBL207", "ses-M000", "converted", "I10024", None),
+        ("sub-AIBL31", "ses-M000", "unreadable", "I10025", TRUNCATED.format(series=5025, image=10025)),
+        ("sub-AIBL48", None, "missing", None, NO_IMAGE),
+    ],
+}
+
+
+def convert(cohort, root, name, processes=2):
+    """Convert the download under ``root``; return the BIDS folder and the report."""
+    bids, report = root / name / f"cohort-{cohort}", root / name / "conversion.tsv"
+    convert_to_bids(
+        cohort,
+        root / "images",
+        root / "tables",
+        bids,
+        report,
+        processes=processes,
+        progress=False,
+    )
+    return bids, report
+
+
+def add_adni4_participant(tables):
+    """Real tables of today have participants that Clinica 0.12 cannot read."""
+    path = tables / "ADNIMERGE.csv"
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    rows.append(rows[-1] | {"PTID": "033_S_10123", "RID": "10123", "COLPROT": "ADNI4", "ORIGPROT": "ADNI4"})
+    pandas.DataFrame(rows).to_csv(path, index=False)
+
+
+@pytest.fixture(scope="module", params=COHORTS)
+def converted(request, tmp_path_factory):
+    root = tmp_path_factory.mktemp(request.param)
+    participants = COHORTS[request.param]()
+    _, tables, _ = handmade.write_cohort(participants, root)
+    if request.param == "ADNI":
+        add_adni4_participant(tables)
+    before = contents(root)
+    # more processes than Clinica would accept
+    bids, report = convert(request.param, root, "first", processes=multiprocessing.cpu_count() + 3)
+    return request.param, participants, root, before, bids, report
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_report_says_what_became_of_every_promised_image(converted):
+    cohort, *_, report = converted
+    table = read_tsv(report)
+    assert table.columns.tolist() == [
+        *("cohort", "participant_id", "session_id", "status", "source", "reason"),
+    ]
+    assert set(table["cohort"]) == {cohort}
+    rows = table.astype(object).where(table.notna(), None)
+    assert len(rows) == len(EXPECTED[cohort])
+    for row, (participant, session, status, source, reason) in zip(
+        rows.itertuples(), EXPECTED[cohort], strict=True
+    ):
+        assert (row.participant_id, row.session_id, row.status) == (participant, session, status)
+        assert (row.source or "").endswith(source or "")
+        assert bool(row.source) == bool(source)
+        assert (row.reason or "").endswith(reason or "") or reason in row.reason
+        assert bool(row.reason) == bool(reason)
+
+
+def test_voxels_reach_bids_in_their_order(converted):
+    """Clinica resets the affine, so the order of voxels is what ties an image to its truth."""
+    cohort, participants, _, _, bids, report = converted
+    sources = read_tsv(report).query("status == 'converted'").set_index(["participant_id", "session_id"])
+    compared = 0
+    for person in participants:
+        for visit in person.visits:
+            session = f"ses-M{visit.month:03d}"
+            if (person.participant_id, session) not in sources.index:
+                continue
+            number = int(sources.loc[(person.participant_id, session), "source"].split("I")[-1])
+            scan = next(each for each in visit.scans if each.image_uid == number)
+            true = handmade.make_volume(person, visit, scan).volume
+            name = f"{person.participant_id}_{session}_T1w.nii.gz"
+            image = nibabel.load(bids / person.participant_id / session / "anat" / name)
+            data = nibabel.as_closest_canonical(image).get_fdata()
+            # Clinica writes integers with a slope: voxels are right to half a step of it
+            step = numpy.ptp(true) / 65_535
+            numpy.testing.assert_allclose(data, true, atol=step)
+            assert numpy.corrcoef(data.ravel(), numpy.flip(true, 0).ravel())[0, 1] < 0.9
+            numpy.testing.assert_allclose(image.header.get_zooms(), scan.voxel_size, rtol=1e-5)
+            compared += 1
+    assert compared == {"ADNI": 6, "AIBL": 3}[cohort]
+
+
+def test_clinical_values_reach_bids(converted):
+    cohort, *_, bids, _ = converted
+    participants = read_tsv(bids / "participants.tsv").set_index("participant_id")
+    name = {"ADNI": "sub-ADNI005S4002", "AIBL": "sub-AIBL207"}[cohort]
+    assert participants.loc[name, "sex"] == "M"
+    sessions = read_tsv(bids / name / f"{name}_sessions.tsv").set_index("session_id").loc["ses-M000"]
+    assert sessions["diagnosis"] == "CN"
+    assert int(sessions["MMSE" if cohort == "ADNI" else "MMS"]) == 29
+    assert float(sessions["cdr_global"]) == 0
+    assert float(sessions["age"]) == {"ADNI": 71.3, "AIBL": 71}[cohort]
+    if cohort == "ADNI":
+        person = read_tsv(bids / "sub-ADNI013S4007" / "sub-ADNI013S4007_sessions.tsv")
+        assert person.set_index("session_id")["diagnosis"].to_dict() == {"ses-M000": "MCI", "ses-M012": "AD"}
+        assert participants["diagnosis_sc"].to_dict()["sub-ADNI009S6003"] == "MCI"
+
+
+def test_the_download_is_not_changed(converted):
+    _, _, root, before, *_ = converted
+    after = contents(root)
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_second_conversion_is_identical(converted):
+    cohort, _, root, _, bids, report = converted
+    first = contents(bids)
+    (root / "again").mkdir()
+    # in place of an older folder, which must not shine through, and with one process
+    (root / "again" / f"cohort-{cohort}").mkdir()
+    (root / "again" / f"cohort-{cohort}" / "old.txt").touch()
+    again, second_report = convert(cohort, root, "again", processes=1)
+    assert contents(again) == first
+    assert second_report.read_bytes() == report.read_bytes()
+    assert sorted(path.name for path in again.parent.iterdir()) == [f"cohort-{cohort}", "conversion.tsv"]
+
+
+def test_paths_in_the_converter_s_own_list_are_true(converted):
+    cohort, _, root, _, bids, _ = converted
+    name = {"ADNI": "conversion_info/v0/t1_paths.tsv", "AIBL": "conversion_info/t1_paths.tsv"}[cohort]
+    table = read_tsv(bids / name)
+    paths = table["Path" if cohort == "ADNI" else "Path_to_T1"].dropna()
+    assert len(paths) == {"ADNI": 6, "AIBL": 3}[cohort]
+    assert all((root / "images" / path).is_dir() and path.startswith(str(root)) for path in paths)
+
+
+def test_an_aibl_series_that_dcm2niix_alone_finds_broken(tmp_path):
+    """The headers are good, the compressed pixels are not: Clinica stops there and has to start again."""
+    scans = [handmade.make_scan(n, sequence="MPRAGE_ADNI_confirmed") for n in (1, 2)]
+    people = [
+        handmade.make_participant(str(n), "AIBL", handmade.make_visit(0, "CN", scan))
+        for n, scan in enumerate(scans, 10)
+    ]
+    handmade.write_cohort(people, tmp_path)
+    for path in (tmp_path / "images" / "10").rglob("*.dcm"):
+        image = pydicom.dcmread(path)
+        image.PixelData = pydicom.encaps.encapsulate([b"not a compressed image" * 9])
+        image.file_meta.TransferSyntaxUID = pydicom.uid.JPEGLosslessSV1
+        image["PixelData"].VR = "OB"
+        image.save_as(path)
+    bids, report = convert("AIBL", tmp_path, "out")
+    table = read_tsv(report).set_index("participant_id")
+    assert table["status"].to_dict() == {"sub-AIBL10": "unreadable", "sub-AIBL11": "converted"}
+    assert table.loc["sub-AIBL10", "reason"].startswith("dcm2niix could not convert it")
+    assert [path.name for path in bids.glob("sub-*")] == ["sub-AIBL11"]
+
+
+def test_a_converter_that_stops_leaves_nothing_behind(tmp_path):
+    images, tables, truth = handmade.write_cohort(handmade.adni_cohort()[:1], tmp_path)
+    merge = pandas.read_csv(tables / "ADNIMERGE.csv")
+    merge.assign(VISCODE="nonsense").to_csv(tables / "ADNIMERGE.csv", index=False)
+    with pytest.raises(StudyError, match="Clinica stopped with exit code 1") as caught:
+        convert("ADNI", tmp_path, "out")
+    assert "Cannot extract month from visit code nonsense" in str(caught.value)
+    assert "clinica convert adni-to-bids" in str(caught.value)
+    assert not list((tmp_path / "out").iterdir())
+    assert {path.name for path in tmp_path.iterdir()} == {images.name, tables.name, truth.name, "out"}
+
+
+def test_a_download_without_any_good_series(tmp_path):
+    people = handmade.aibl_cohort()[2:3]
+    handmade.write_cohort(people, tmp_path)
+    with pytest.raises(StudyError, match="None of the 1 T1-weighted series") as caught:
+        convert("AIBL", tmp_path, "out")
+    assert "truncated: 255 of 510" in str(caught.value)
+
+
+def test_a_missing_table_stops_before_any_work(tmp_path):
+    handmade.write_cohort(handmade.adni_cohort()[:1], tmp_path)
+    (tmp_path / "tables" / "APOERES.csv").unlink()
+    with pytest.raises(StudyError, match=r"APOERES\.csv is missing"):
+        convert("ADNI", tmp_path, "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_exit_code_and_output_of_clinica(tmp_path, capfd):
+    run = run_clinica(["convert", "adni-to-bids", "-np", "0"], tmp_path / "log")
+    assert run.exit_code == 2
+    assert not Path("pypeline.log").exists()
+    assert any("number of processes" in line for line in run.lines)
+    assert capfd.readouterr().out.splitlines() == run.lines
+
+
+def aibl_series(tmp_path, *places):
+    return [Series(place.split("/")[0], image, tmp_path / place, ()) for image, place in enumerate(places)]
+
+
+def test_one_aibl_series_is_chosen_for_each_session(tmp_path):
+    dates = "2006-04-18_08_12_00.0", "2007-10-10_08_12_00.0", "2010-01-01_08_12_00.0"
+    series = aibl_series(
+        tmp_path,
+        f"10/MPRAGE_SAG_ISO_p2/{dates[0]}/I0",
+        f"10/MPRAGE_ADNI_confirmed_RPT/{dates[0]}/I1",
+        f"10/MPRAGE_ADNI_confirmed/{dates[0]}/I2",
+        f"10/MPRAGE_ADNI_confirmed/{dates[0]}/I3",
+        f"10/MPRAGE_ADNI_confirmed_RPT/{dates[1]}/I4",
+        f"10/MPRAGE_ADNI_confirmed/{dates[2]}/I5",
+        f"207/MPRAGE_SAG_ISO_p2/{dates[1]}/I6",
+    )
+    handmade.write_cohort(handmade.aibl_cohort(), tmp_path)
+    promised = read_scan_dates(tmp_path / "tables")
+    assert promised == {
+        ("10", "2006-04-18"): "ses-M000",
+        ("10", "2007-10-10"): "ses-M018",
+        ("207", "2006-04-18"): "ses-M000",
+        ("31", "2006-04-18"): "ses-M000",
+        ("48", "2006-04-18"): "ses-M000",
+    }
+    sessions = assign_sessions(series, promised)
+    assert list(sessions.values()) == ["ses-M000"] * 4 + ["ses-M018", None, "ses-M000"]
+    assert [each.image for each in choose_aibl_series(series, sessions)] == [2, 4, 6]
+    # where the first is left out, a repetition is better than a series without date
+    del series[2:4]
+    assert [each.image for each in choose_aibl_series(series, sessions)] == [1, 4, 6]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_clinica_ends_with_the_job(tmp_path, number):
+    """A stand-in for Clinica starts a worker and waits; both must be gone when the job is stopped."""
+    package = tmp_path / "clinica"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "cmdline.py").write_text(
+        "import os, subprocess\n"
+        "worker = subprocess.Popen(['sleep', '60'])\n"
+        "print(os.getpid(), worker.pid, flush=True)\n"
+        "worker.wait()\n"
+    )
+    program = (
+        "import signal, pathlib; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from rhvae_mri.cohort.clinica import run_clinica\n"
+        "run_clinica(['convert'], pathlib.Path('log'))\n"
+    )
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    job = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": paths},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    pids = [int(pid) for pid in job.stdout.readline().split()]
+    assert all(is_running(pid) for pid in pids)
+    job.send_signal(number)
+    assert job.wait(20) != 0
+    assert not any(is_running(pid) for pid in pids)
+
+
+def is_running(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"

@@ -1,0 +1,1 @@
+"""Simulated ADNI and AIBL downloads with known ground truth, made from average anatomy."""

@@ -1,0 +1,272 @@
+"""Writing a simulated scan as a DICOM series: one MR image file per sagittal slice.
+
+The attributes follow the MR Image information object (DICOM PS3.3, A.4): every attribute of type 1, and those
+of type 2 that apply. All unique identifiers derive from seeds, and each file says that it is simulated.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+
+#: What every simulated file and folder says of itself.
+SIMULATED_MARK = "SIMULATED DATA, NO REAL PERSON"
+
+#: RAS+ (NIfTI) to LPS+ (DICOM) coordinates.
+_RAS_TO_LPS = numpy.diag([-1.0, -1.0, 1.0])
+
+#: The fault ``truncated_series`` takes this part of the pixels from every third file.
+_TRUNCATED_PART = 0.5
+
+# Values that no slice has, as long as the longest that one may have.
+_UID_PLACEHOLDER = "2.25." + "9" * 38
+_NUMBER_PLACEHOLDER = "1987654321"
+_POSITION_PLACEHOLDERS = ("9999999.00000001", "9999999.00000002", "9999999.00000003")
+_LOCATION_PLACEHOLDER = "9999999.00000004"
+
+
+@dataclass(frozen=True)
+class SeriesHeader:
+    """What the files of one series say beside geometry and pixels.
+
+    Attributes
+    ----------
+    patient_id : str
+        The study's identifier of the participant.
+    sex : str
+        ``M`` or ``F``.
+    age : float
+        In years, at the scan.
+    study : str
+        ``ADNI`` or ``AIBL``.
+    site : int
+        Number of the imaging site.
+    description : str
+        Name of the sequence.
+    time : datetime.datetime
+        Start of the series.
+    field_strength : float
+        In tesla.
+    series_number : int
+        Place of the series in its session, from 1.
+    seed : int
+        Seed of the unique identifiers; different for each series of a study.
+    """
+
+    patient_id: str
+    sex: str
+    age: float
+    study: str
+    site: int
+    description: str
+    time: datetime.datetime
+    field_strength: float
+    series_number: int
+    seed: int
+
+
+def write_series(
+    folder: str | os.PathLike[str],
+    file_stem: str,
+    volume: numpy.ndarray,
+    affine: numpy.ndarray,
+    header: SeriesHeader,
+    *,
+    image_id: str,
+    truncated: bool = False,
+) -> list[Path]:
+    """Write a volume as a series of sagittal MR slices, explicit VR little endian, uncompressed.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of the series; made if it is missing.
+    file_stem : str
+        Beginning of the file names; ``_<slice>_<image_id>.dcm`` is added, with the slice's number from 1.
+    volume : numpy.ndarray
+        int16, shape (nx, ny, nz), axes in RAS+ order.
+    affine : numpy.ndarray
+        Shape (4, 4), voxel index to scanner coordinates (RAS+, mm), with orthogonal axes that lie within
+        45 degrees of the scanner's, so that readers find the same order of axes.
+    header : SeriesHeader
+        The other attributes.
+    image_id : str
+        End of the file names; ``S<series>_I<image>`` in a LONI download.
+    truncated : bool
+        Cut every third file short in the middle of its pixels, as a broken download is.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files, in slice order.
+
+    Raises
+    ------
+    ValueError
+        If the volume is not three-dimensional int16, or the affine's axes are not orthogonal or not RAS+.
+    """
+    geometry = _SagittalGeometry.from_affine(volume, affine)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    dataset = _series_dataset(volume, geometry, header)
+    template = _file_template(dataset, volume[0].nbytes)
+    paths = []
+    for index in range(volume.shape[0]):
+        # Rows run from superior to inferior, columns from anterior to posterior, as on a screen.
+        pixels = volume[index, ::-1, ::-1].T.astype("<i2").tobytes()
+        uid = _uid(dataset.SeriesInstanceUID, index + 1)
+        content = _fill(template, uid, index + 1, geometry.position(index)) + pixels
+        if truncated and index % 3 == 1:
+            content = content[: len(content) - int(len(pixels) * _TRUNCATED_PART)]
+        path = folder / f"{file_stem}_{index + 1}_{image_id}.dcm"
+        path.write_bytes(content)
+        paths.append(path)
+    return paths
+
+
+@dataclass(frozen=True)
+class _SagittalGeometry:
+    """Positions of sagittal slices in DICOM's patient coordinates (LPS+, mm)."""
+
+    orientation: list[float]
+    spacing: list[float]
+    thickness: float
+    first_position: numpy.ndarray
+    step: numpy.ndarray
+
+    @classmethod
+    def from_affine(cls, volume: numpy.ndarray, affine: numpy.ndarray) -> _SagittalGeometry:
+        if volume.ndim != 3 or volume.dtype != numpy.int16:
+            raise ValueError(f"A series needs a 3-D int16 volume, not {volume.ndim}-D {volume.dtype}.")
+        axes = affine[:3, :3]
+        sizes = numpy.linalg.norm(axes, axis=0)
+        directions = axes / sizes
+        if not numpy.allclose(directions.T @ directions, numpy.eye(3), atol=1e-4):
+            raise ValueError("The axes of the affine are not orthogonal; DICOM slices cannot be sheared.")
+        if numpy.any(numpy.diag(directions) <= numpy.sqrt(0.5)):
+            raise ValueError("The axes of the affine are not within 45 degrees of RAS+.")
+        corner = affine[:3] @ [0, volume.shape[1] - 1, volume.shape[2] - 1, 1]
+        along_row = -_RAS_TO_LPS @ directions[:, 1]
+        along_column = -_RAS_TO_LPS @ directions[:, 2]
+        return cls(
+            orientation=[_decimal(value) for value in (*along_row, *along_column)],
+            spacing=[_decimal(sizes[2]), _decimal(sizes[1])],
+            thickness=_decimal(sizes[0]),
+            first_position=_RAS_TO_LPS @ corner,
+            step=_RAS_TO_LPS @ axes[:, 0],
+        )
+
+    def position(self, index: int) -> numpy.ndarray:
+        return self.first_position + index * self.step
+
+
+def _series_dataset(volume: numpy.ndarray, geometry: _SagittalGeometry, header: SeriesHeader) -> Dataset:
+    """Return a dataset with all that the slices of a series share."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.MediaStorageSOPClassUID = MRImageStorage
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.ImplementationClassUID = _uid("rhvae-mri", "simulate", "dicom")
+    date, time = header.time.strftime("%Y%m%d"), header.time.strftime("%H%M%S.%f")
+    dataset.SpecificCharacterSet = "ISO_IR 100"
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "OTHER"]
+    dataset.SOPClassUID = MRImageStorage
+    dataset.StudyDate = dataset.SeriesDate = dataset.AcquisitionDate = dataset.ContentDate = date
+    dataset.StudyTime = dataset.SeriesTime = dataset.AcquisitionTime = dataset.ContentTime = time
+    dataset.AccessionNumber = ""
+    dataset.Modality = "MR"
+    dataset.Manufacturer = "SIMULATED"
+    dataset.ManufacturerModelName = "rhvae-mri simulated scanner"
+    dataset.InstitutionName = f"SIMULATED SITE {header.site:03d}"
+    dataset.ReferringPhysicianName = ""
+    dataset.StudyDescription = f"{header.study} (simulated)"
+    dataset.SeriesDescription = dataset.ProtocolName = header.description
+    dataset.PatientName = f"SIMULATED^{header.patient_id}"
+    dataset.PatientID = header.patient_id
+    dataset.PatientBirthDate = ""
+    dataset.PatientSex = header.sex
+    dataset.PatientAge = f"{int(header.age):03d}Y"
+    dataset.PatientIdentityRemoved = "YES"
+    dataset.DeidentificationMethod = SIMULATED_MARK
+    dataset.ImageComments = SIMULATED_MARK
+    dataset.ContentQualification = "RESEARCH"
+    dataset.BodyPartExamined = "HEAD"
+    dataset.ScanningSequence = ["GR", "IR"]
+    dataset.SequenceVariant = ["SP", "MP"]
+    dataset.ScanOptions = ""
+    dataset.MRAcquisitionType = "3D"
+    dataset.SliceThickness = dataset.SpacingBetweenSlices = geometry.thickness
+    dataset.RepetitionTime, dataset.EchoTime, dataset.InversionTime = 2300, 2.98, 900
+    dataset.EchoTrainLength = 1
+    dataset.NumberOfAverages = 1
+    dataset.AcquisitionNumber = 1
+    dataset.FlipAngle = 9
+    dataset.MagneticFieldStrength = header.field_strength
+    dataset.PatientPosition = "HFS"
+    session = (header.study, header.patient_id, date, str(header.field_strength))
+    dataset.StudyInstanceUID = _uid(*session)
+    dataset.SeriesInstanceUID = _uid(*session, header.seed)
+    dataset.FrameOfReferenceUID = _uid(*session, "frame of reference")
+    dataset.StudyID = "1"
+    dataset.SeriesNumber = header.series_number
+    dataset.PositionReferenceIndicator = ""
+    dataset.ImageOrientationPatient = geometry.orientation
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.Rows, dataset.Columns = volume.shape[2], volume.shape[1]
+    dataset.PixelSpacing = geometry.spacing
+    dataset.BitsAllocated = dataset.BitsStored = 16
+    dataset.HighBit = 15
+    dataset.PixelRepresentation = 1
+    low, high = numpy.percentile(volume, (1, 99.5))
+    dataset.WindowCenter, dataset.WindowWidth = round((low + high) / 2), max(round(high - low), 1)
+    return dataset
+
+
+def _file_template(dataset: Dataset, pixel_bytes: int) -> bytes:
+    """Encode a slice up to its pixels, with placeholders of fixed length where slices differ.
+
+    pydicom takes milliseconds to encode a file; filling the placeholders takes microseconds.
+    """
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = _UID_PLACEHOLDER
+    dataset.InstanceNumber = _NUMBER_PLACEHOLDER
+    dataset.ImagePositionPatient = list(_POSITION_PLACEHOLDERS)
+    dataset.SliceLocation = _LOCATION_PLACEHOLDER
+    dataset.add_new("PixelData", "OW", bytes(pixel_bytes))
+    buffer = io.BytesIO()
+    dcmwrite(buffer, dataset, enforce_file_format=True)
+    return buffer.getvalue()[:-pixel_bytes]
+
+
+def _fill(template: bytes, uid: str, number: int, position: numpy.ndarray) -> bytes:
+    """Put the values of one slice in the places of the placeholders."""
+    # Leading zeros rather than spaces: dcm2niix misreads decimals with spaces around them.
+    values = {
+        _UID_PLACEHOLDER: uid,
+        _NUMBER_PLACEHOLDER: f"{number:010d}",
+        _LOCATION_PLACEHOLDER: f"{-position[0]:+016.8f}",
+        **{slot: f"{value:+016.8f}" for slot, value in zip(_POSITION_PLACEHOLDERS, position, strict=True)},
+    }
+    for slot, value in values.items():
+        template = template.replace(slot.encode(), value.encode())
+    return template
+
+
+def _decimal(value: float) -> float:
+    """Round so that the number fits DICOM's 16 characters."""
+    return round(float(value), 8)
+
+
+def _uid(*names: str | int) -> str:
+    """Derive a unique identifier of the UUID form (root 2.25) from names; its length is always the same."""
+    digest = hashlib.sha256("\x1f".join(str(name) for name in names).encode()).digest()
+    return f"2.25.{10**37 + int.from_bytes(digest[:16], 'big') % (9 * 10**37)}"

@@ -1,0 +1,141 @@
+"""Simulated downloads: images folder, study tables and ground truth of a whole cohort."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pandas
+from tqdm import tqdm
+
+from rhvae_mri.files import write_text, write_tsv
+from rhvae_mri.folders import atomic_folder
+from rhvae_mri.simulate import adni, aibl
+from rhvae_mri.simulate.dicom import SeriesHeader, write_series
+from rhvae_mri.simulate.loni import series_place
+from rhvae_mri.simulate.records import Participant, Scan, SimulatedScan, Visit
+from rhvae_mri.simulate.truth import age_at, truth_table
+
+_NOTE = """All data in this folder are SIMULATED.
+
+They were made by rhvae-mri from an average brain; no image, date, score or identifier belongs to a person.
+The layout and the names of the tables follow a {cohort} download, so that the study's software accepts them.
+"""
+
+
+def simulate_download(
+    cohort: str,
+    counts: Mapping[str, int],
+    voxel_size: float,
+    seed: int,
+    images: str | os.PathLike[str],
+    tables: str | os.PathLike[str],
+    truth: str | os.PathLike[str],
+    progress: bool = True,
+) -> None:
+    """Draw a cohort, render its scans and write them as a LONI download.
+
+    Parameters
+    ----------
+    cohort : str
+        ``ADNI`` or ``AIBL``.
+    counts : mapping of str to int
+        Sizes of the cohort's parts, see `rhvae_mri.simulate.participants.draw_cohort`.
+    voxel_size : float
+        Typical voxel size of the scans, in mm.
+    seed : int
+        Everything follows from it.
+    images, tables : path
+        Folders to write: the DICOM series and the study tables. Each is complete or absent.
+    truth : path
+        Table to write, see `rhvae_mri.simulate.truth.truth_table`.
+    progress : bool
+        Show a progress bar on standard error.
+    """
+    # Here and not above: the tables and series of hand-made participants need no anatomy.
+    from rhvae_mri.simulate.anatomy import load_anatomy
+    from rhvae_mri.simulate.heads import render_scan
+    from rhvae_mri.simulate.participants import draw_cohort
+
+    participants = draw_cohort(cohort, counts, voxel_size, seed)
+    render = partial(render_scan, anatomy=load_anatomy())
+    write_download(participants, render, seed, images, tables, truth, progress=progress)
+
+
+def write_download(
+    participants: Sequence[Participant],
+    render: Callable[[Participant, Visit, Scan], SimulatedScan],
+    seed: int,
+    images: str | os.PathLike[str],
+    tables: str | os.PathLike[str],
+    truth: str | os.PathLike[str],
+    progress: bool = True,
+) -> None:
+    """Write the download of a cohort that is drawn already.
+
+    Parameters
+    ----------
+    participants : sequence of Participant
+        The cohort; all of one study.
+    render : callable
+        Gives the image of a scan.
+    seed : int
+        Seed of the scores in the study tables.
+    images, tables, truth, progress
+        As in `simulate_download`.
+    """
+    cohort = participants[0].cohort
+    note = _NOTE.format(cohort=cohort)
+    scans = [
+        (person, visit, scan)
+        for person in participants
+        for visit in person.visits
+        for scan in visit.scans
+        if scan.on_disk
+    ]
+    known = {}
+    with atomic_folder(images) as image_folder, atomic_folder(tables) as table_folder:
+        for person, visit, scan in tqdm(scans, desc=f"simulated {cohort} scans", disable=not progress):
+            rendered = render(person, visit, scan)
+            _write_scan(image_folder, person, visit, scan, rendered)
+            # The volume has served; keeping all of a cohort's would need gigabytes at full size.
+            known[scan.image_uid] = replace(rendered, volume=rendered.volume[:0])
+        for name, table in _study_tables(cohort, participants, seed).items():
+            table.to_csv(table_folder / name, index=False, lineterminator="\n")
+        for folder in (image_folder, table_folder):
+            write_text(folder / "README.txt", note)
+        write_tsv(truth, truth_table(participants, known))
+
+
+def _study_tables(cohort: str, participants: Sequence[Participant], seed: int) -> dict[str, pandas.DataFrame]:
+    if cohort == "ADNI":
+        return adni.study_tables(participants, seed)
+    return aibl.study_tables(participants)
+
+
+def _write_scan(images: Path, person: Participant, visit: Visit, scan: Scan, rendered: SimulatedScan) -> None:
+    place = series_place(person, visit, scan)
+    header = SeriesHeader(
+        patient_id=person.subject,
+        sex=person.sex,
+        age=age_at(person, visit),
+        study=person.cohort,
+        site=person.site,
+        description=scan.sequence,
+        time=place.time,
+        field_strength=scan.field_strength,
+        series_number=place.series_number,
+        seed=scan.seed,
+    )
+    write_series(
+        images / place.folder,
+        place.file_stem,
+        rendered.volume,
+        rendered.affine,
+        header,
+        image_id=place.image_id,
+        truncated=scan.fault == "truncated_series",
+    )
