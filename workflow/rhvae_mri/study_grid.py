@@ -20,8 +20,8 @@ def list_conditions(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> 
     Returns
     -------
     list of dict
-        One per condition, with the keys ``architecture``, ``training_set``, ``training_data``, ``n_synthetic``
-        (0 for real images) and ``resolution``.
+        One per condition: ``architecture``, ``training_set``, ``training_data``, ``n_synthetic`` (0 for
+        real images) and ``resolution``.
 
     Examples
     --------
