@@ -1,0 +1,257 @@
+import dataclasses
+
+import pytest
+import torch
+from torch.distributions import Bernoulli, MultivariateNormal
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.rhvae.hamiltonian import sqrt_beta
+from rhvae_mri.rhvae.model import RHVAE
+from rhvae_mri.rhvae.networks import build_networks
+from rhvae_mri.rhvae.settings import RHVAESettings, SamplerSettings, TrainingSettings
+
+SHAPE = (3, 2, 4)
+SMALL = RHVAESettings(
+    latent_dimension=3,
+    leapfrog_step_size=0.02,
+    encoder_layers=(7,),
+    decoder_layers=(6, 8),
+    metric_layers=(5,),
+)
+
+
+def make(n=5, seed=0, dtype=torch.float64, **changes):
+    """A model with a final metric, images and noise."""
+    settings = dataclasses.replace(SMALL, **changes)
+    generator = torch.Generator().manual_seed(seed)
+    model = RHVAE(settings, SHAPE, generator=generator).to(torch.float64)
+    with torch.no_grad():  # away from the nearly constant networks of the usual initial weights
+        for weight in model.parameters():
+            weight *= 2
+    model.fit_metric(torch.rand(2 * n, *SHAPE, generator=generator, dtype=torch.float64))
+    images = torch.rand(n, *SHAPE, generator=generator, dtype=torch.float64)
+    noise = torch.randn(2, n, settings.latent_dimension, generator=generator, dtype=torch.float64)
+    return model.to(dtype), images.to(dtype), noise.to(dtype)
+
+
+class SlowRHVAE:
+    """The definition, image by image, with every derivative by autograd and the metric in a loop."""
+
+    def __init__(self, model, images, noise):
+        self.settings = model.settings
+        self.model = model
+        self.images = images
+        mean, log_variance = model.encoder(images)
+        self.log_variance = log_variance
+        self.noise = noise
+        if model.training:
+            self.factors = model.metric_network(images)
+            self.centroids, self.matrices = mean, [f @ f.T for f in self.factors]
+        else:
+            self.centroids, self.matrices = model.centroids, model.matrices
+        self.start = mean + torch.exp(0.5 * log_variance) * noise[0]
+
+    def inverse(self, z):
+        total = self.settings.regularization * torch.eye(len(z), dtype=z.dtype)
+        for c, m in zip(self.centroids, self.matrices, strict=True):
+            total = total + m * torch.exp(-((z - c) ** 2).sum() / self.settings.temperature**2)
+        return total
+
+    def log_likelihood(self, k, z):
+        reconstruction = torch.sigmoid(self.model.decoder(z[None])).flatten()
+        target = self.images[k].flatten()
+        if self.settings.reconstruction == "bce":
+            return Bernoulli(probs=reconstruction, validate_args=False).log_prob(target).sum()
+        return -0.5 * ((reconstruction - target) ** 2).sum()
+
+    def hamiltonian(self, k, z, rho):
+        inverse = self.inverse(z)
+        prior = MultivariateNormal(torch.zeros_like(z), torch.eye(len(z), dtype=z.dtype)).log_prob(z)
+        kinetic = 0.5 * rho @ inverse @ rho - 0.5 * torch.linalg.slogdet(inverse)[1]
+        return -self.log_likelihood(k, z) - prior + kinetic
+
+    def slope(self, k, z, rho, by):
+        """A partial derivative of the Hamiltonian, which can itself be differentiated."""
+        z_copy, rho_copy = z.view_as(z), rho.view_as(rho)
+        wanted = z_copy if by == "z" else rho_copy
+        return torch.autograd.grad(self.hamiltonian(k, z_copy, rho_copy), wanted, create_graph=True)[0]
+
+    def end(self, k):
+        """Position and momentum of image k after the flow."""
+        settings = self.settings
+        published = settings.integrator == "published"
+        frozen = torch.detach if published else torch.clone
+        eps = settings.leapfrog_step_size
+        z = self.start[k]
+        if self.model.training:
+            rho = self.factors[k] @ self.noise[1][k] / settings.sqrt_beta_zero
+        else:
+            metric = torch.linalg.inv(self.inverse(z))
+            rho = torch.linalg.cholesky(metric) @ self.noise[1][k] / settings.sqrt_beta_zero
+        for step in range(settings.leapfrog_steps):
+            half = rho
+            for _ in range(3):
+                half = rho - eps / 2 * frozen(self.slope(k, z, half, "z"))
+            first = frozen(self.slope(k, z, half, "rho"))
+            moved = z
+            for _ in range(3):
+                last = first if published else self.slope(k, moved, half, "rho")
+                moved = z + eps / 2 * (first + last)
+            rho = half - eps / 2 * self.slope(k, moved, half, "z")
+            rho = rho * sqrt_beta(step, settings) / sqrt_beta(step + 1, settings)
+            z = moved
+        return z, rho
+
+    def loss(self):
+        total = 0.0
+        d = self.settings.latent_dimension
+        standard = MultivariateNormal(torch.zeros(d).double(), torch.eye(d).double())
+        for k in range(len(self.images)):
+            z, rho = self.end(k)
+            momentum = MultivariateNormal(torch.zeros_like(z), precision_matrix=self.inverse(z))
+            joint = self.log_likelihood(k, z) + standard.log_prob(z) + momentum.log_prob(rho)
+            total = total - joint + standard.log_prob(self.noise[0][k]) - 0.5 * self.log_variance[k].sum()
+        return total / len(self.images)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("integrator", ["published", "generalized"])
+@pytest.mark.parametrize(("reconstruction", "steps"), [("bce", 3), ("mse", 2), ("mse", 0)])
+def test_loss_flow_and_parameter_gradients_equal_the_slow_definition(
+    training, integrator, reconstruction, steps
+):
+    model, images, noise = make(
+        n=2, integrator=integrator, reconstruction=reconstruction, leapfrog_steps=steps
+    )
+    model.train(training)
+    output = model(images, *noise)
+    slow = SlowRHVAE(model, images, noise)
+    ends = [slow.end(k) for k in range(len(images))]
+    torch.testing.assert_close(output.end.position, torch.stack([z for z, _ in ends]), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        output.end.momentum, torch.stack([rho for _, rho in ends]), rtol=1e-10, atol=1e-12
+    )
+    loss = slow.loss()
+    torch.testing.assert_close(output.loss, loss, rtol=1e-10, atol=0)
+    weights = list(model.parameters())
+    ours = torch.autograd.grad(output.loss, weights, materialize_grads=True, allow_unused=True)
+    theirs = torch.autograd.grad(loss, weights, materialize_grads=True, allow_unused=True)
+    assert any(gradient.abs().max() > 0.1 for gradient in theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
+
+
+def test_the_generalized_integrator_is_differentiated_in_full():
+    model, images, noise = make(integrator="generalized", leapfrog_step_size=0.1)
+    loss = model(images, *noise).loss
+    loss.backward()
+    for weight in (model.encoder.mean.weight, model.decoder.logits.bias, model.metric_network.lower.weight):
+        values = []
+        for shift in (1e-6, -1e-6):
+            with torch.no_grad():
+                weight[0] += shift
+                values.append(model(images, *noise).loss.item())
+                weight[0] -= shift
+        assert weight.grad[0].sum().item() == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-5)
+
+
+def test_the_loss_is_the_mean_of_its_terms_and_the_same_without_gradients():
+    model, images, noise = make()
+    output = model(images, *noise)
+    terms = output.reconstruction + output.prior + output.momentum + output.posterior
+    assert output.loss.item() == pytest.approx(terms.mean().item(), rel=1e-12)
+    with torch.no_grad():
+        again = model(images, *noise)
+    assert again.loss.item() == pytest.approx(output.loss.item(), rel=1e-12)
+    assert not again.loss.requires_grad
+
+
+def test_the_decoder_runs_once_per_position():
+    model, images, noise = make(leapfrog_steps=4)
+    calls = []
+    model.decoder.register_forward_hook(lambda *_: calls.append(1))
+    model(images, *noise)
+    assert len(calls) == 5
+
+
+def test_float32_agrees_with_float64():
+    wide, images, noise = make(n=6)
+    narrow, images_32, noise_32 = make(n=6, dtype=torch.float32)
+    assert narrow(images_32, *noise_32).loss.dtype == torch.float32
+    assert narrow(images_32, *noise_32).loss.item() == pytest.approx(
+        wide(images, *noise).loss.item(), rel=1e-5
+    )
+
+
+def test_saturated_voxels_keep_a_finite_loss():
+    model, images, noise = make(dtype=torch.float32)
+    with torch.no_grad():
+        model.decoder.logits.bias += 200
+    assert torch.isfinite(model(images, *noise).loss)
+
+
+def test_the_final_metric_is_that_of_all_images_whatever_the_batch_size():
+    model, _, _ = make()
+    images = torch.rand(11, *SHAPE, dtype=torch.float64)
+    model.fit_metric(images, batch_size=4)
+    factors = model.metric_network(images)
+    torch.testing.assert_close(model.centroids, model.encoder(images)[0])
+    torch.testing.assert_close(model.matrices, factors @ factors.mT)
+    assert (factors.diagonal(dim1=1, dim2=2) > 0).all()
+    assert torch.equal(factors, factors.tril())
+
+
+def test_evaluation_needs_the_final_metric():
+    model = RHVAE(SMALL, SHAPE).eval()
+    with pytest.raises(StudyError, match="no final metric"):
+        model(torch.rand(2, *SHAPE), torch.randn(2, 3), torch.randn(2, 3))
+
+
+def test_decoded_images_do_not_depend_on_how_many_are_asked_for():
+    model, _, _ = make(dtype=torch.float32)
+    positions = torch.randn(23, 3)
+    images = list(model.decode_one_by_one(positions, batch_size=8))
+    assert len(images) == 23
+    assert all(image.shape == SHAPE and image.min() >= 0 and image.max() <= 1 for image in images)
+    fewer = list(model.decode_one_by_one(positions[:9], batch_size=8))
+    assert all((a == b).all() for a, b in zip(fewer, images[:9], strict=True))
+
+
+def test_the_study_s_networks_have_their_published_size():
+    def count(n_voxels):
+        networks = build_networks(RHVAESettings(), n_voxels)
+        return sum(weight.numel() for module in networks for weight in module.parameters())
+
+    per_voxel = count(21) - count(20)
+    assert per_voxel == 500 + 500 + 1 + 400
+    total = count(20) + per_voxel * (84 * 104 * 89 - 20)
+    assert total == pytest.approx(1.09e9, rel=0.001)
+
+
+def test_initial_weights_follow_from_the_generator_alone():
+    state = torch.get_rng_state()
+    first, second = (build_networks(SMALL, 24, torch.Generator().manual_seed(5)) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(first.encoder.body[0].weight, second.encoder.body[0].weight)
+    assert first.encoder.body[0].weight.abs().max() <= 24**-0.5
+
+
+@pytest.mark.parametrize(
+    ("make_settings", "key"),
+    [
+        (lambda: RHVAESettings(latent_dimension=0), "latent_dimension"),
+        (lambda: RHVAESettings(leapfrog_step_size=-1e-3), "leapfrog_step_size"),
+        (lambda: RHVAESettings(temperature="1e-5"), "temperature"),
+        (lambda: RHVAESettings(sqrt_beta_zero=2.0), "sqrt_beta_zero"),
+        (lambda: RHVAESettings(encoder_layers=(500, 0)), "encoder_layers"),
+        (lambda: RHVAESettings(reconstruction="l1"), "reconstruction"),
+        (lambda: RHVAESettings(integrator="euler"), "integrator"),
+        (lambda: TrainingSettings(learning_rate=float("nan")), "learning_rate"),
+        (lambda: TrainingSettings(batch_size=2.5), "batch_size"),
+        (lambda: SamplerSettings(leapfrog_steps=0), "leapfrog_steps"),
+    ],
+)
+def test_settings_out_of_bounds_name_their_key(make_settings, key):
+    with pytest.raises(StudyError, match=key) as raised:
+        make_settings()
+    assert raised.value.where == key

@@ -1,0 +1,97 @@
+import math
+
+import pytest
+import torch
+
+from rhvae_mri.rhvae import sampler
+from rhvae_mri.rhvae.metric import LatentMetric
+from rhvae_mri.rhvae.sampler import log_density, sample_latent
+from rhvae_mri.rhvae.settings import SamplerSettings
+
+#: Long steps, so that short chains forget where they began.
+FAST = SamplerSettings(steps=30, leapfrog_steps=6, step_size=0.25)
+
+
+def three_centroids():
+    centroids = torch.tensor([[0.0, 0.0], [1.6, 0.3], [0.4, -1.2]], dtype=torch.float64)
+    factors = torch.tensor(
+        [[[1.0, 0.0], [0.4, 0.5]], [[0.6, 0.0], [-0.5, 1.1]], [[0.3, 0.0], [0.2, 0.9]]], dtype=torch.float64
+    )
+    return LatentMetric(centroids, factors @ factors.mT, 1.2, 1e-6)
+
+
+def test_the_density_and_its_gradient_equal_finite_differences():
+    generator = torch.Generator().manual_seed(3)
+    d, n_centroids = 10, 50
+    centroids = torch.randn(n_centroids, d, generator=generator, dtype=torch.float64)
+    factors = torch.randn(n_centroids, d, d, generator=generator, dtype=torch.float64).tril()
+    matrices = factors @ factors.mT
+    metric = LatentMetric(centroids, matrices, 1.5, 1e-2)
+    positions = torch.randn(4, d, generator=generator, dtype=torch.float64)
+
+    def brute(z):
+        weights = torch.exp(-((z - centroids) ** 2).sum(1) / 1.5**2)
+        inverse = (weights[:, None, None] * matrices).sum(0) + 1e-2 * torch.eye(d, dtype=torch.float64)
+        return torch.log(torch.sqrt(torch.det(inverse)))
+
+    value, gradient = log_density(positions, metric)
+    for k, z in enumerate(positions):
+        assert value[k].item() == pytest.approx(brute(z).item(), rel=1e-10)
+        for axis in range(d):
+            shift = 1e-5 * torch.eye(d, dtype=torch.float64)[axis]
+            slope = (brute(z + shift) - brute(z - shift)) / 2e-5
+            assert gradient[k, axis].item() == pytest.approx(slope.item(), rel=1e-6, abs=1e-8)
+
+
+def test_the_moments_in_two_dimensions_equal_quadrature():
+    metric = three_centroids()
+    axis = torch.linspace(-5, 6, 551, dtype=torch.float64)
+    grid = torch.cartesian_prod(axis, axis)
+    density = torch.exp(log_density(grid, metric)[0])
+    density /= density.sum()
+    mean = density @ grid
+    covariance = (grid - mean).T @ (density[:, None] * (grid - mean))
+
+    draws = sample_latent(metric, 2000, seed=11, settings=FAST).positions
+    error = (covariance.diagonal() / len(draws)).sqrt()
+    assert ((draws.mean(0) - mean).abs() < 4 * error).all()
+    assert ((draws.T.cov() - covariance).abs() < 4 * covariance.diagonal().max() * math.sqrt(2 / 2000)).all()
+
+
+def test_one_round_centroid_gives_a_normal_distribution():
+    centre = torch.tensor([[3.0, -2.0, 1.0]], dtype=torch.float64)
+    metric = LatentMetric(centre, torch.eye(3, dtype=torch.float64)[None], 1.5, 1e-9)
+    sample = sample_latent(metric, 1000, seed=5, settings=FAST)
+    variance = 1.5**2 / 3  # sqrt det G^-1 = exp(-d r^2 / (2 T^2))
+    assert ((sample.positions.mean(0) - centre[0]).abs() < 4 * math.sqrt(variance / 1000)).all()
+    assert ((sample.positions.var(0) / variance - 1).abs() < 4 * math.sqrt(2 / 1000)).all()
+    assert 0.7 < sample.acceptance.mean() < 1
+
+
+def test_a_chain_does_not_depend_on_how_many_are_asked_for(monkeypatch):
+    monkeypatch.setattr(sampler, "BLOCK", 20)
+    metric = three_centroids()
+    settings = SamplerSettings(steps=5, leapfrog_steps=2, step_size=0.3)
+    many = sample_latent(metric, 50, seed=2, settings=settings)
+    assert many.positions.shape == (50, 2)
+    for n in (0, 1, 20, 33):
+        few = sample_latent(metric, n, seed=2, settings=settings)
+        assert torch.equal(few.positions, many.positions[:n])
+        assert torch.equal(few.acceptance, many.acceptance[:n])
+    assert len(torch.unique(many.positions, dim=0)) == 50
+    assert not torch.equal(sample_latent(metric, 50, seed=3, settings=settings).positions, many.positions)
+
+
+def test_chains_start_at_centroids_and_stay_there_without_steps():
+    metric = three_centroids()
+    start = sample_latent(metric, 60, seed=1, settings=SamplerSettings(steps=0)).positions
+    assert torch.equal(torch.unique(start, dim=0), torch.unique(metric.centroids, dim=0))
+
+
+def test_huge_energies_neither_overflow_nor_are_accepted():
+    # The steps are so long that every proposal ends where exp(-H) is zero in float32.
+    metric = LatentMetric(torch.zeros(1, 10), 1e4 * torch.eye(10)[None], 0.05, 1e-2)
+    settings = SamplerSettings(steps=3, leapfrog_steps=3, step_size=10.0)
+    sample = sample_latent(metric, 10, seed=1, settings=settings)
+    assert torch.equal(sample.positions, torch.zeros(10, 10))
+    assert sample.acceptance.max() == 0

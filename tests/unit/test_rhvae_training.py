@@ -1,0 +1,247 @@
+import dataclasses
+import os
+import signal
+
+import numpy
+import pytest
+import torch
+from torch import nn
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.learning.interrupts import TrainingInterrupted
+from rhvae_mri.rhvae import training as training_module
+from rhvae_mri.rhvae.networks import Networks, build_networks
+from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
+from rhvae_mri.rhvae.training import train_rhvae
+
+SETTINGS = RHVAESettings(
+    latent_dimension=2, leapfrog_steps=1, encoder_layers=(16,), decoder_layers=(16,), metric_layers=(8,)
+)
+TRAINING = TrainingSettings(learning_rate=5e-3, batch_size=5, max_epochs=9)
+
+
+def discs(n=8, dtype=numpy.float32):
+    """Images of discs whose size grows from the first to the last."""
+    axis = numpy.linspace(-1, 1, 9)
+    radius = numpy.hypot(*numpy.meshgrid(axis, axis))
+    return numpy.stack([radius < r for r in numpy.linspace(0.3, 0.9, n)]).astype(dtype)
+
+
+def train(training=TRAINING, settings=SETTINGS, images=None, seed=1, **options):
+    return train_rhvae(discs() if images is None else images, settings, training, seed=seed, **options)
+
+
+def same_weights(a, b):
+    return all(
+        torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
+
+
+class AskToStop:
+    """Sends this process a signal when an epoch ends."""
+
+    def __init__(self, monkeypatch, epoch, number=signal.SIGTERM):
+        original = training_module._Run.train_epoch
+
+        def train_epoch(run):
+            result = original(run)
+            if run.epoch == epoch:
+                os.kill(os.getpid(), number)
+            return result
+
+        monkeypatch.setattr(training_module._Run, "train_epoch", train_epoch)
+
+
+def test_training_learns_the_images():
+    training = dataclasses.replace(TRAINING, max_epochs=100, batch_size=4, learning_rate=1e-2)
+    trained = train(training)
+    images = torch.from_numpy(discs())
+    with torch.no_grad():
+        error = (trained.model.decode(trained.model.centroids) - images).square().sum()
+    spread = (images - images.mean(0)).square().sum()
+    assert error < 0.2 * spread
+    assert trained.history[-1]["loss"] < 0.5 * trained.history[0]["loss"]
+    assert trained.model.centroids.shape == (8, 2)
+    assert not trained.model.training
+
+
+def test_training_follows_from_the_seed_alone():
+    torch.manual_seed(1)
+    first = train()
+    torch.manual_seed(2)
+    second = train()
+    assert first.history == second.history
+    assert same_weights(first.model, second.model)
+    assert train(seed=2).history != first.history
+
+
+def test_the_history_names_the_terms_of_the_loss():
+    history = train().history
+    assert [row["epoch"] for row in history] == list(range(1, 10))
+    for row in history:
+        total = row["reconstruction"] + row["prior"] + row["momentum"] + row["posterior"]
+        assert row["loss"] == pytest.approx(total, rel=1e-5)
+        assert (row["learning_rate"], row["leapfrog_step_size"]) == (5e-3, 1e-3)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_an_interrupted_and_resumed_training_equals_an_uninterrupted_one(tmp_path, monkeypatch, number):
+    whole = train()
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    with monkeypatch.context() as patch:
+        AskToStop(patch, epoch=5, number=number)
+        with pytest.raises(TrainingInterrupted):
+            train(checkpoint=checkpoint, digest="a")
+    assert checkpoint.is_file()
+    resumed = train(checkpoint=checkpoint, digest="a")
+    assert resumed.history == whole.history
+    assert resumed.best_epoch == whole.best_epoch
+    assert same_weights(resumed.model, whole.model)
+
+
+def test_checkpoints_come_with_time_and_those_of_another_digest_are_not_used(tmp_path):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    often = dataclasses.replace(TRAINING, checkpoint_seconds=1e-9)
+    whole = train(often, checkpoint=checkpoint, digest="a")
+    assert checkpoint.is_file()
+    longer = dataclasses.replace(TRAINING, max_epochs=11)
+    assert train(longer, checkpoint=checkpoint, digest="b", seed=3).history[0] != whole.history[0]
+    continued = train(longer, checkpoint=checkpoint, digest="a", seed=3)
+    assert continued.history[:9] == whole.history
+    assert len(continued.history) == 11
+
+
+def test_training_stops_when_the_loss_no_longer_falls_and_keeps_the_best_weights(monkeypatch):
+    # From the fourth epoch on the learning rate makes the loss rise.
+    original = training_module._Run.train_epoch
+
+    def train_epoch(run):
+        if run.epoch == 3:
+            run.optimizer.param_groups[0]["lr"] = 0.3
+        return original(run)
+
+    monkeypatch.setattr(training_module._Run, "train_epoch", train_epoch)
+    stopped = train(dataclasses.replace(TRAINING, max_epochs=40, patience=3))
+    assert len(stopped.history) == stopped.best_epoch + 3
+    losses = [row["loss"] for row in stopped.history]
+    assert losses[stopped.best_epoch - 1] == min(losses)
+    exact = train(dataclasses.replace(TRAINING, max_epochs=stopped.best_epoch))
+    assert same_weights(stopped.model, exact.model)
+
+
+def test_a_number_that_is_not_finite_sends_training_back_with_smaller_steps(monkeypatch, caplog):
+    original = training_module._Run._step
+    calls = []
+
+    def step(run, output):
+        calls.append(1)
+        if len(calls) in (6, 7):
+            output = dataclasses.replace(output, loss=output.loss * float("nan"))
+        return original(run, output)
+
+    monkeypatch.setattr(training_module._Run, "_step", step)
+    trained = train()
+    assert [(r["epoch"], r["batch"]) for r in trained.recoveries] == [(3, 2), (3, 1)]
+    # First an optimizer step was to blame, then, from good weights and without one, the leapfrog step.
+    assert [r["learning_rate"] for r in trained.recoveries] == [5e-3 / 2, 5e-3 / 2]
+    assert [r["leapfrog_step_size"] for r in trained.recoveries] == [1e-3, 1e-3 / 2]
+    assert trained.history[2]["learning_rate"] == 5e-3 / 2
+    assert trained.history[2]["leapfrog_step_size"] == 1e-3 / 2
+    assert trained.model.settings.leapfrog_step_size == 1e-3 / 2
+    assert len(trained.history) == 9
+    assert "epoch 3, batch 2" in caplog.text
+    assert all(torch.isfinite(weight).all() for weight in trained.model.parameters())
+
+
+@pytest.mark.parametrize("fault", [float("nan"), 1e4])
+def test_weights_that_no_finished_epoch_has_confirmed_are_not_gone_back_to(fault):
+    run = training_module._Run(discs(), SETTINGS, TRAINING, 1, "cpu", None)
+    first = {name: value.clone() for name, value in run.model.state_dict().items()}
+    assert run.train_epoch()
+    # The last step of the first epoch, whose loss is the best so far, has spoiled the weights.
+    with torch.no_grad():
+        for name, weight in run.model.named_parameters():
+            weight.fill_(fault)
+            run.state.tensors[f"best/{name}"].fill_(fault)
+    assert not run.train_epoch()
+    assert all(torch.equal(value, first[name]) for name, value in run.model.state_dict().items())
+    assert run.train_epoch()
+    assert [row["epoch"] for row in run.history] == [1, 2]
+
+
+def test_a_last_step_that_spoils_the_weights_is_taken_back():
+    run = training_module._Run(discs(), SETTINGS, TRAINING, 1, "cpu", None)
+    assert run.train_epoch()
+    good = run.state.tensors["previous/encoder.mean.bias"].clone()
+    run.state.tensors["best/metric_network.log_diagonal.bias"].fill_(1e3)  # its exponential overflows
+    assert torch.equal(run.result().model.encoder.mean.bias, good)
+    run.state.tensors["previous/metric_network.log_diagonal.bias"].fill_(1e3)
+    with pytest.raises(StudyError, match="metric of the trained RHVAE is not finite"):
+        run.result()
+
+
+def test_a_resumed_training_remembers_its_recoveries(tmp_path, monkeypatch):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    steep = dataclasses.replace(SETTINGS, leapfrog_step_size=1e12)
+    many = dataclasses.replace(TRAINING, max_recoveries=60)
+    whole = train(many, steep)
+    assert whole.recoveries
+    with monkeypatch.context() as patch:
+        AskToStop(patch, epoch=2)
+        with pytest.raises(TrainingInterrupted):
+            train(many, steep, checkpoint=checkpoint)
+    resumed = train(many, steep, checkpoint=checkpoint)
+    assert resumed.recoveries == whole.recoveries
+    assert resumed.history == whole.history
+    assert same_weights(resumed.model, whole.model)
+    assert resumed.model.settings == whole.model.settings
+
+
+def test_training_gives_up_with_a_clear_error():
+    steep = dataclasses.replace(SETTINGS, leapfrog_step_size=1e30)
+    with pytest.raises(StudyError, match="not finite or has exploded, after 5 recoveries") as raised:
+        train(settings=steep)
+    assert raised.value.where == "epoch 1, batch 1"
+    assert "leapfrog_step_size" in raised.value.remedy
+
+
+def test_own_modules_and_float64_are_trained():
+    class Doubled(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+            self.norm = nn.BatchNorm1d(81)
+
+        def forward(self, positions):
+            return self.norm(self.inner(positions))
+
+    networks = build_networks(SETTINGS, 81, torch.Generator().manual_seed(0))
+    networks = Networks(networks.encoder, Doubled(networks.decoder), networks.metric)
+    trained = train(images=discs(dtype=numpy.float64), networks=networks, progress=True)
+    assert trained.model.decoder.inner is networks.decoder.inner
+    assert trained.model.centroids.dtype == torch.float64
+    assert trained.history[-1]["loss"] < trained.history[0]["loss"]
+
+
+def spoil(index, value):
+    images = discs()
+    images[index] = value
+    return images
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (discs()[:1], r"shape \(1, 9, 9\)"),
+        (discs().astype(numpy.uint8), "type uint8"),
+        (list(discs()), "type list"),
+        (spoil((2, 0, 0), numpy.nan), "1 of 8 training images have voxels that are NaN.*number 2"),
+        (spoil((3, 0, 0), numpy.inf), "NaN or infinite.*number 3"),
+        (spoil((slice(4, 6), 0, 0), 1.01), "2 of 8 training images have values outside.*number 4"),
+        (spoil((0, 0, 0), -0.01), "outside"),
+        (spoil(7, 0.5), "one value in all voxels.*number 7"),
+    ],
+)
+def test_images_that_are_not_fit_for_training_are_refused(images, message):
+    with pytest.raises(StudyError, match=message):
+        train(images=images)

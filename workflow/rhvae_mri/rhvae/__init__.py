@@ -1,0 +1,1 @@
+"""The Riemannian Hamiltonian variational autoencoder (RHVAE), on arrays of any shape."""

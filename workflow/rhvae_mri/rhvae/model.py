@@ -1,0 +1,257 @@
+"""The RHVAE: a variational autoencoder whose encoder's draw flows along a learned Riemannian metric.
+
+Source: Chadebec, Thibeau-Sutre, Burgos, Allassonniere, "Data Augmentation in High Dimensional Low Sample Size
+Setting Using a Geometry-Based Variational Autoencoder", arXiv 2105.00026.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy
+import torch
+from torch import nn
+from torch.nn import functional
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.rhvae.hamiltonian import PhasePoint, Potential, flow
+from rhvae_mri.rhvae.metric import LatentMetric
+from rhvae_mri.rhvae.networks import Networks, build_networks
+from rhvae_mri.rhvae.settings import RHVAESettings
+
+
+@dataclass(frozen=True)
+class RHVAEOutput:
+    """What one pass through the model gives.
+
+    Attributes
+    ----------
+    loss : torch.Tensor, shape ()
+        The mean over the batch of the four terms below.
+    reconstruction, prior, momentum, posterior : torch.Tensor, shape (n,)
+        -log p(x | z_K), -log N(z_K; 0, I), -log N(rho_K; 0, G(z_K)) and log q(z_0 | x).
+    mean, log_variance : torch.Tensor, shape (n, d)
+        The encoder's output.
+    end : PhasePoint
+        z_K, rho_K, the metric there, and the decoder's logits.
+    """
+
+    loss: torch.Tensor
+    reconstruction: torch.Tensor
+    prior: torch.Tensor
+    momentum: torch.Tensor
+    posterior: torch.Tensor
+    mean: torch.Tensor
+    log_variance: torch.Tensor
+    end: PhasePoint
+
+
+class RHVAE(nn.Module):
+    """Riemannian Hamiltonian variational autoencoder for images of one shape.
+
+    Parameters
+    ----------
+    settings : RHVAESettings
+        The model's settings.
+    image_shape : tuple of int
+        Shape of an image, with as many axes as you like.
+    networks : Networks, optional
+        Your own modules; the study's multi-layer perceptrons if not given.
+    generator : torch.Generator, optional
+        Draws the initial weights of the study's networks.
+
+    Attributes
+    ----------
+    centroids, matrices : torch.Tensor, shapes (N, d) and (N, d, d)
+        The final metric; empty until `fit_metric` is called.
+    """
+
+    centroids: torch.Tensor
+    matrices: torch.Tensor
+
+    def __init__(
+        self,
+        settings: RHVAESettings,
+        image_shape: tuple[int, ...],
+        networks: Networks | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.image_shape = tuple(int(length) for length in image_shape)
+        if networks is None:
+            networks = build_networks(settings, math.prod(self.image_shape), generator)
+        self.encoder = networks.encoder
+        self.decoder = networks.decoder
+        self.metric_network = networks.metric
+        d = settings.latent_dimension
+        self.register_buffer("centroids", torch.empty(0, d))
+        self.register_buffer("matrices", torch.empty(0, d, d))
+
+    def forward(self, images: torch.Tensor, latent_noise: torch.Tensor, gamma: torch.Tensor) -> RHVAEOutput:
+        """Encode, flow, decode and compute the loss.
+
+        In training mode the metric is that of the batch; in evaluation mode it is the final one. The first
+        momentum is L gamma / sqrt(beta_0), as in the public code: L is the image's own matrix in training
+        mode and the Cholesky factor of G(z_0) in evaluation mode.
+
+        Parameters
+        ----------
+        images : torch.Tensor, shape (n, *image_shape)
+            Values in [0, 1].
+        latent_noise, gamma : torch.Tensor, shape (n, d)
+            Standard normal draws, for the latent position and for the momentum.
+
+        Returns
+        -------
+        RHVAEOutput
+            The loss, its terms, and where the flow ends.
+
+        Raises
+        ------
+        StudyError
+            If the model is in evaluation mode and has no final metric yet.
+        """
+        settings = self.settings
+        mean, log_variance = self.encoder(images)
+        start = mean + torch.exp(log_variance / 2) * latent_noise
+        if self.training:
+            factor = self.metric_network(images)
+            metric = self._metric(mean, factor @ factor.mT)
+        else:
+            metric = self.final_metric()
+            factor = torch.linalg.cholesky_ex(metric.at(start).metric).L
+        momentum = torch.einsum("nij,nj->ni", factor, gamma) / settings.sqrt_beta_zero
+
+        def potential(positions: torch.Tensor, differentiable: bool) -> Potential:
+            return self.potential(images, positions, differentiable)
+
+        end = flow(start, momentum, metric, potential, settings)
+        log_two_pi = settings.latent_dimension * math.log(2 * math.pi)
+        energy = torch.einsum("ni,ni->n", end.momentum, end.metric.velocity(end.momentum))
+        terms = {
+            "reconstruction": -self.log_likelihood(images, end.potential.logits),
+            "prior": (end.position.square().sum(1) + log_two_pi) / 2,
+            "momentum": (energy - end.metric.log_det_inverse + log_two_pi) / 2,
+            "posterior": -(latent_noise.square().sum(1) + log_variance.sum(1) + log_two_pi) / 2,
+        }
+        loss = torch.stack(list(terms.values())).sum(0).mean()
+        return RHVAEOutput(loss=loss, **terms, mean=mean, log_variance=log_variance, end=end)
+
+    def potential(self, images: torch.Tensor, positions: torch.Tensor, differentiable: bool) -> Potential:
+        """Compute the gradient of -log p(x, z) in z.
+
+        Parameters
+        ----------
+        images : torch.Tensor, shape (n, *image_shape)
+            x.
+        positions : torch.Tensor, shape (n, d)
+            z.
+        differentiable : bool
+            Whether the result keeps its graph, so that the gradient can itself be differentiated.
+        """
+        with torch.enable_grad():
+            if not differentiable:
+                positions = positions.detach()
+            if not positions.requires_grad:
+                positions.requires_grad_()
+            logits = self.decoder(positions)
+            slope = self._likelihood_slope(images, logits if differentiable else logits.detach())
+            (gradient,) = torch.autograd.grad(logits, positions, -slope, create_graph=differentiable)
+        if not differentiable:
+            logits, positions = logits.detach(), positions.detach()
+        return Potential(logits, positions + gradient)
+
+    def log_likelihood(self, images: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Sum log p(x | z) over the voxels, without the constant of the normal density.
+
+        Parameters
+        ----------
+        images : torch.Tensor, shape (n, *image_shape)
+            x.
+        logits : torch.Tensor, shape (n, ...)
+            The decoder's output at z.
+
+        Returns
+        -------
+        torch.Tensor, shape (n,)
+            One sum per image.
+        """
+        target, logits = images.flatten(1), logits.flatten(1)
+        if self.settings.reconstruction == "bce":
+            voxels = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        else:
+            voxels = functional.mse_loss(torch.sigmoid(logits), target, reduction="none") / 2
+        return -voxels.sum(1)
+
+    def _likelihood_slope(self, images: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Derivative of log p(x | z) in the logits, of their shape."""
+        reconstruction = torch.sigmoid(logits)
+        residual = images.reshape(logits.shape) - reconstruction
+        if self.settings.reconstruction == "bce":
+            return residual
+        return residual * reconstruction * (1 - reconstruction)
+
+    def final_metric(self) -> LatentMetric:
+        """The metric of the whole training set.
+
+        Raises
+        ------
+        StudyError
+            If `fit_metric` has not been called.
+        """
+        if not len(self.centroids):
+            raise StudyError(
+                "The RHVAE has no final metric yet.",
+                cause="The model was not trained to the end.",
+                remedy="Call fit_metric with the training images.",
+            )
+        return self._metric(self.centroids, self.matrices)
+
+    @torch.no_grad()
+    def fit_metric(self, images: torch.Tensor, batch_size: int = 64) -> None:
+        """Take the centroids and matrices of all training images as the final metric.
+
+        Parameters
+        ----------
+        images : torch.Tensor, shape (N, *image_shape)
+            The training set, on the model's device.
+        batch_size : int
+            Images per pass through the networks.
+        """
+        batches = images.split(batch_size)
+        self.centroids = torch.cat([self.encoder(batch)[0] for batch in batches])
+        factors = torch.cat([self.metric_network(batch) for batch in batches])
+        self.matrices = factors @ factors.mT
+
+    def decode(self, positions: torch.Tensor) -> torch.Tensor:
+        """Decode latent positions (n, d) to images (n, *image_shape) with values in [0, 1]."""
+        return torch.sigmoid(self.decoder(positions)).reshape(len(positions), *self.image_shape)
+
+    @torch.no_grad()
+    def decode_one_by_one(self, positions: torch.Tensor, batch_size: int = 64) -> Iterator[numpy.ndarray]:
+        """Decode latent positions batch by batch; only one batch of images is in memory.
+
+        Parameters
+        ----------
+        positions : torch.Tensor, shape (n, d)
+            Latent positions, on any device.
+        batch_size : int
+            Images per pass through the decoder. The last batch is filled up, so that an image does not
+            depend on how many others are asked for.
+
+        Yields
+        ------
+        numpy.ndarray, shape image_shape
+            Images with values in [0, 1].
+        """
+        reference = self.centroids
+        for batch in positions.split(batch_size):
+            filled = functional.pad(batch, (0, 0, 0, batch_size - len(batch)))
+            images = self.decode(filled.to(device=reference.device, dtype=reference.dtype))
+            yield from images[: len(batch)].cpu().numpy()
+
+    def _metric(self, centroids: torch.Tensor, matrices: torch.Tensor) -> LatentMetric:
+        return LatentMetric(centroids, matrices, self.settings.temperature, self.settings.regularization)

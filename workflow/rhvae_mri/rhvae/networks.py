@@ -1,0 +1,134 @@
+"""The three networks of the RHVAE: encoder, decoder and metric network, as multi-layer perceptrons.
+
+Any other modules with the same inputs and outputs can take their place (see `Networks`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.utils import skip_init
+
+from rhvae_mri.rhvae.settings import RHVAESettings
+
+
+class Networks(NamedTuple):
+    """The modules of one RHVAE; images go in as (n, *image_shape).
+
+    Attributes
+    ----------
+    encoder : torch.nn.Module
+        Images to a pair of means and log-variances, each of shape (n, d).
+    decoder : torch.nn.Module
+        Latent positions (n, d) to logits of the voxels, which reshape to (n, *image_shape).
+    metric : torch.nn.Module
+        Images to lower triangular matrices (n, d, d) with a positive diagonal.
+    """
+
+    encoder: nn.Module
+    decoder: nn.Module
+    metric: nn.Module
+
+
+def build_networks(
+    settings: RHVAESettings, n_voxels: int, generator: torch.Generator | None = None
+) -> Networks:
+    """Build the study's networks.
+
+    Parameters
+    ----------
+    settings : RHVAESettings
+        Latent dimension and widths of the hidden layers.
+    n_voxels : int
+        Number of voxels of an image.
+    generator : torch.Generator, optional
+        Draws the initial weights (on the CPU).
+
+    Returns
+    -------
+    Networks
+        Float32 modules on the CPU.
+    """
+    d = settings.latent_dimension
+    return Networks(
+        Encoder(n_voxels, settings.encoder_layers, d, generator),
+        Decoder(d, settings.decoder_layers, n_voxels, generator),
+        MetricNetwork(n_voxels, settings.metric_layers, d, generator),
+    )
+
+
+class Encoder(nn.Module):
+    """Images (n, ...) to means and log-variances of the latent position, each (n, d)."""
+
+    def __init__(
+        self, n_voxels: int, widths: Sequence[int], dimension: int, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        self.body, width = _hidden_layers(n_voxels, widths, generator)
+        self.mean = _linear(width, dimension, generator)
+        self.log_variance = _linear(width, dimension, generator)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encode a batch."""
+        hidden = self.body(images.flatten(1))
+        return self.mean(hidden), self.log_variance(hidden)
+
+
+class Decoder(nn.Module):
+    """Latent positions (n, d) to logits of the voxels (n, n_voxels); the sigmoid is left to the caller."""
+
+    def __init__(
+        self, dimension: int, widths: Sequence[int], n_voxels: int, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        self.body, width = _hidden_layers(dimension, widths, generator)
+        self.logits = _linear(width, n_voxels, generator)
+
+    def forward(self, positions: torch.Tensor) -> torch.Tensor:
+        """Decode a batch."""
+        return self.logits(self.body(positions))
+
+
+class MetricNetwork(nn.Module):
+    """Images (n, ...) to lower triangular matrices L (n, d, d); the diagonal is an exponential."""
+
+    def __init__(
+        self, n_voxels: int, widths: Sequence[int], dimension: int, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        self.body, width = _hidden_layers(n_voxels, widths, generator)
+        self.log_diagonal = _linear(width, dimension, generator)
+        self.lower = _linear(width, dimension * (dimension - 1) // 2, generator)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Compute the matrices of a batch."""
+        hidden = self.body(images.flatten(1))
+        matrices = torch.diag_embed(self.log_diagonal(hidden).exp())
+        rows, columns = torch.tril_indices(*matrices.shape[1:], offset=-1, device=matrices.device)
+        matrices[:, rows, columns] = self.lower(hidden)
+        return matrices
+
+
+def _hidden_layers(
+    n_inputs: int, widths: Sequence[int], generator: torch.Generator | None
+) -> tuple[nn.Sequential, int]:
+    """Linear layers with ReLU, and the width of the last one."""
+    layers: list[nn.Module] = []
+    for width in widths:
+        layers += [_linear(n_inputs, width, generator), nn.ReLU()]
+        n_inputs = width
+    return nn.Sequential(*layers), n_inputs
+
+
+def _linear(n_inputs: int, n_outputs: int, generator: torch.Generator | None) -> nn.Linear:
+    """A linear layer with torch's usual initial distribution, drawn from ``generator``."""
+    layer = skip_init(nn.Linear, n_inputs, n_outputs)
+    bound = 1 / math.sqrt(n_inputs)
+    with torch.no_grad():
+        layer.weight.uniform_(-bound, bound, generator=generator)
+        layer.bias.uniform_(-bound, bound, generator=generator)
+    return layer

@@ -1,0 +1,169 @@
+"""The settings of the RHVAE, of its training and of its sampler, with the study's values as defaults."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from rhvae_mri.errors import StudyError
+
+RECONSTRUCTIONS = ("bce", "mse")
+INTEGRATORS = ("published", "generalized")
+
+
+@dataclass(frozen=True)
+class RHVAESettings:
+    """The model: its networks, its metric and its Hamiltonian flow.
+
+    Attributes
+    ----------
+    latent_dimension : int
+        Dimension d of the latent space.
+    leapfrog_steps : int
+        Number K of leapfrog steps between the encoder's draw and the decoder.
+    leapfrog_step_size : float
+        Length of one leapfrog step.
+    sqrt_beta_zero : float
+        Square root of the initial temperature of the momentum, in (0, 1].
+    temperature : float
+        Temperature T of the metric: how far, in the latent space, a centroid's matrix reaches.
+    regularization : float
+        Lambda, the multiple of the identity in the inverse metric.
+    encoder_layers, decoder_layers, metric_layers : tuple of int
+        Widths of the hidden layers, from input to output.
+    reconstruction : {"bce", "mse"}
+        Likelihood of a voxel: Bernoulli (binary cross entropy) or normal with unit variance (half the
+        squared error). Both are summed over the voxels.
+    integrator : {"published", "generalized"}
+        ``published`` computes what Pyraug 0.0.6 and pythae 0.1.2 compute: the position moves with the
+        metric at its old place, and the first two parts of a leapfrog step count as constants in the
+        gradient of the loss. ``generalized`` is the leapfrog that is implicit in momentum and position,
+        time-reversible up to the fixed-point iterations, and differentiated in full.
+
+    Raises
+    ------
+    StudyError
+        If a value is outside its bounds.
+    """
+
+    latent_dimension: int = 10
+    leapfrog_steps: int = 3
+    leapfrog_step_size: float = 1e-3
+    sqrt_beta_zero: float = 0.3
+    temperature: float = 1.5
+    regularization: float = 1e-2
+    encoder_layers: tuple[int, ...] = (500, 500, 400)
+    decoder_layers: tuple[int, ...] = (400, 500, 500)
+    metric_layers: tuple[int, ...] = (400,)
+    reconstruction: str = "bce"
+    integrator: str = "published"
+
+    def __post_init__(self) -> None:
+        for name in ("encoder_layers", "decoder_layers", "metric_layers"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+            _require_widths(name, getattr(self, name))
+        _require_count("latent_dimension", self.latent_dimension, 1)
+        _require_count("leapfrog_steps", self.leapfrog_steps, 0)
+        for name in ("leapfrog_step_size", "sqrt_beta_zero", "temperature", "regularization"):
+            _require_positive(name, getattr(self, name))
+        if self.sqrt_beta_zero > 1:
+            raise _outside("sqrt_beta_zero", self.sqrt_beta_zero, "a number above 0 and at most 1")
+        if self.reconstruction not in RECONSTRUCTIONS:
+            raise _outside("reconstruction", self.reconstruction, " or ".join(RECONSTRUCTIONS))
+        if self.integrator not in INTEGRATORS:
+            raise _outside("integrator", self.integrator, " or ".join(INTEGRATORS))
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The training loop.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Step size of Adam.
+    batch_size : int
+        Images per optimizer step; their means are the metric's centroids in that step.
+    max_epochs : int
+        Passes over the training set, at most.
+    patience : int
+        Training stops when the training loss has not improved for this many epochs.
+    max_recoveries : int
+        How often training may go back to its best weights with half the step sizes after a number that
+        is not finite.
+    checkpoint_seconds : float
+        Seconds between two checkpoints.
+
+    Raises
+    ------
+    StudyError
+        If a value is outside its bounds.
+    """
+
+    learning_rate: float = 1e-4
+    batch_size: int = 100
+    max_epochs: int = 5000
+    patience: int = 50
+    max_recoveries: int = 5
+    checkpoint_seconds: float = 600.0
+
+    def __post_init__(self) -> None:
+        _require_positive("learning_rate", self.learning_rate)
+        _require_positive("checkpoint_seconds", self.checkpoint_seconds)
+        for name in ("batch_size", "max_epochs", "patience"):
+            _require_count(name, getattr(self, name), 1)
+        _require_count("max_recoveries", self.max_recoveries, 0)
+
+
+@dataclass(frozen=True)
+class SamplerSettings:
+    """The Hamiltonian Monte Carlo chains in the latent space.
+
+    Attributes
+    ----------
+    steps : int
+        Proposals per chain.
+    leapfrog_steps : int
+        Leapfrog steps per proposal.
+    step_size : float
+        Length of one leapfrog step.
+
+    Raises
+    ------
+    StudyError
+        If a value is outside its bounds.
+    """
+
+    steps: int = 100
+    leapfrog_steps: int = 15
+    step_size: float = 0.03
+
+    def __post_init__(self) -> None:
+        _require_count("steps", self.steps, 0)
+        _require_count("leapfrog_steps", self.leapfrog_steps, 1)
+        _require_positive("step_size", self.step_size)
+
+
+def _outside(name: str, value: Any, rule: str) -> StudyError:
+    return StudyError(f"The setting {name} is {value!r}.", where=name, remedy=f"Give {rule}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _require_count(name: str, value: Any, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise _outside(name, value, f"a whole number of at least {least}")
+
+
+def _require_positive(name: str, value: Any) -> None:
+    if not _is_number(value) or not math.isfinite(value) or value <= 0:
+        raise _outside(name, value, "a number above 0")
+
+
+def _require_widths(name: str, widths: tuple[Any, ...]) -> None:
+    for width in widths:
+        if not isinstance(width, int) or isinstance(width, bool) or width < 1:
+            raise _outside(name, widths, "a list of whole numbers of at least 1")
