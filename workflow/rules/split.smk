@@ -4,11 +4,8 @@
 rule split_cohort:
     """Split ADNI, test the balance of age, sex and site, and check that no participant leaks."""
     input:
-        images="<results>/cohorts/cohort-ADNI/images.tsv",
-        quality="<results>/quality/cohort-ADNI/quality.tsv",
-        independent=branch(
-            "AIBL" in COHORTS, then="<results>/cohorts/cohort-AIBL/images.tsv"
-        ),
+        images=collect("<results>/cohorts/cohort-{cohort}/images.tsv", cohort=COHORTS),
+        quality=collect("<results>/quality/cohort-{cohort}/quality.tsv", cohort=COHORTS),
     output:
         split="<results>/split/split.tsv",
         balance="<results>/split/balance.tsv",
