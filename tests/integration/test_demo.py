@@ -10,7 +10,7 @@ import pytest
 
 from rhvae_mri.files import read_tsv
 from rhvae_mri.imaging.registration import read_itk_affine
-from rhvae_mri.simulate.anatomy import load_anatomy
+from rhvae_mri.simulate.anatomy import LATTICE_ORIGIN, load_anatomy
 from rhvae_mri.simulate.heads import bias_field
 from rhvae_mri.tensor_files import ImageStack
 
@@ -120,9 +120,8 @@ def test_poor_images_fail_the_quality_check_with_a_measure_in_the_reason(demo):
 
 def test_registration_recovers_the_true_affine(demo):
     """Mean error over the brain of at most one voxel of the template for 95 % of the good images."""
-    anatomy = load_anatomy()
-    brain = numpy.argwhere(anatomy.brain > 0.5)[::500]
-    points = numpy.c_[brain, numpy.ones(len(brain))] @ anatomy.affine.T
+    brain = numpy.argwhere(load_anatomy().brain)[::500] + numpy.array(LATTICE_ORIGIN)
+    points = numpy.c_[brain, numpy.ones(len(brain))]
     errors = {}
     for _, row in good_images(demo).iterrows():
         size = "{0}x{0}x{0}".format(demo.config["template"]["voxel_size"])
