@@ -1,7 +1,5 @@
 """Preprocessing of real heads through the `bids:` input, on the coarse grid."""
 
-import shutil
-
 import nibabel
 import numpy
 import pytest
@@ -9,6 +7,18 @@ import pytest
 from rhvae_mri.files import read_tsv
 
 pytestmark = pytest.mark.real
+
+
+def save_coarse(source, target):
+    """Average a scan over blocks in the plane of its thin voxels: N4 takes minutes on the full scan."""
+    image = nibabel.load(source)
+    factors = [max(1, round(3 / size)) for size in image.header.get_zooms()[:3]]
+    shape = [length // factor for length, factor in zip(image.shape, factors, strict=True)]
+    voxels = image.get_fdata()[tuple(slice(n * f) for n, f in zip(shape, factors, strict=True))]
+    blocks = voxels.reshape([number for pair in zip(shape, factors, strict=True) for number in pair])
+    affine = image.affine @ numpy.diag([*factors, 1.0])
+    affine[:3, 3] = image.affine[:3, :3] @ [(factor - 1) / 2 for factor in factors] + image.affine[:3, 3]
+    nibabel.save(nibabel.Nifti1Image(blocks.mean(axis=(1, 3, 5)).astype("float32"), affine), target)
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +29,7 @@ def study(tmp_path_factory, load_config, run_snakemake, shared_images):
         anat = folder / "bids" / f"sub-{name}" / "anat"
         anat.mkdir(parents=True)
         source = shared_images / f"head_{name[-2:]}_T1w.nii.gz"
-        shutil.copyfile(source, anat / f"sub-{name}_T1w.nii.gz")
+        save_coarse(source, anat / f"sub-{name}_T1w.nii.gz")
         lines.append(f"sub-{name}\tn/a\tn/a")
     (folder / "bids" / "participants.tsv").write_text("\n".join(lines) + "\n")
     (folder / "bids" / "dataset_description.json").write_text('{"Name": "real", "BIDSVersion": "1.8.0"}\n')
@@ -50,8 +60,9 @@ def test_the_heads_are_aligned_and_nothing_is_cut_off(study, name):
     ours, theirs = registered.get_fdata(), template.get_fdata()
     assert ours.shape == theirs.shape
     brain = theirs > numpy.percentile(theirs, 60)
-    # The scans are up to 3 mm thick and end below the vertex at most by one slice.
-    assert (ours[brain] > 0).mean() > 0.97
-    assert numpy.corrcoef(ours[brain], theirs[brain])[0, 1] > 0.3
+    # The scans themselves end a little below the vertex.
+    assert (ours[brain] > 0).mean() > 0.93
+    assert numpy.corrcoef(ours[brain], theirs[brain])[0, 1] > 0.4
     cropped = nibabel.load(anat / f"sub-{name}_space-MNI152NLin2009cSym_desc-Crop_res-4x4x4_T1w.nii.gz")
     assert cropped.shape == (42, 52, 45)
+    assert cropped.get_fdata().sum() > 0.95 * ours.sum()

@@ -91,6 +91,10 @@ rule register_to_mni:
         mem_mb=4000,
         runtime=60,
     params:
+        shrink_factors=lookup("registration/shrink_factors", within=config),
+        smoothing=lookup("registration/smoothing", within=config),
+        smoothing_unit=lookup("registration/smoothing_unit", within=config),
+        iterations=lookup("registration/iterations", within=config),
         seed=SEED,
         code=module_digest("imaging.registration"),
     script:

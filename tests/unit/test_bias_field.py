@@ -1,0 +1,145 @@
+import importlib.util
+import subprocess
+import sys
+
+import nibabel
+import numpy
+import pytest
+from phantoms import coordinates, grid, head, save
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import read_json
+from rhvae_mri.imaging import ants_library
+from rhvae_mri.imaging.ants_library import ants_folder, load_ants, run_ants, write_for_ants
+from rhvae_mri.imaging.bias_field import bias_arguments, correct_bias
+from rhvae_mri.imaging.images import ImageError, record_faults
+
+
+@pytest.fixture(scope="module")
+def phantom():
+    """A phantom with a known bias field and noise, on 6 mm voxels: truth, biased image, affine."""
+    shape, affine = grid(6.0)
+    points = coordinates(shape, affine)
+    truth = head(points)
+    field = numpy.exp(points @ [0.0025, -0.0015, 0.002])
+    noise = numpy.abs(numpy.random.default_rng(0).normal(0, 1, shape))
+    return truth, truth * field + noise, affine
+
+
+@pytest.fixture(scope="module")
+def corrected(phantom, tmp_path_factory):
+    """The phantom corrected with the study's parameters, from integers as scanners write them."""
+    folder = tmp_path_factory.mktemp("bias") / "sub-1" / "anat"
+    _, biased, affine = phantom
+    source = save(folder / "sub-1_T1w.nii.gz", biased * 8, affine, numpy.int16)
+    target = folder / "sub-1_desc-N4_T1w.nii.gz"
+    correct_bias(source, target)
+    return target
+
+
+def test_n4_recovers_the_known_bias(phantom, corrected):
+    truth, biased, _ = phantom
+    inside = truth > 30
+    result = nibabel.load(corrected).get_fdata()
+    before = numpy.corrcoef(biased[inside], truth[inside])[0, 1]
+    after = numpy.corrcoef(result[inside], truth[inside])[0, 1]
+    assert before < 0.92
+    assert after > 0.95
+    estimated, true = 8 * biased[inside] / result[inside], biased[inside] / truth[inside]
+    assert numpy.corrcoef(numpy.log(estimated), numpy.log(true))[0, 1] > 0.8
+
+
+def test_the_grid_is_kept_and_the_voxels_are_float32(phantom, corrected):
+    image = nibabel.load(corrected)
+    assert image.get_data_dtype() == numpy.float32
+    assert image.shape == phantom[0].shape
+    numpy.testing.assert_allclose(image.affine, phantom[2], atol=1e-6)
+
+
+def test_the_sidecar_tells_what_was_done(corrected):
+    sidecar = read_json(corrected.with_name("sub-1_desc-N4_T1w.json"))
+    assert sidecar["Sources"] == ["bids::sub-1/anat/sub-1_T1w.nii.gz"]
+    assert sidecar["SkullStripped"] is False
+    assert sidecar["BiasFieldCorrection"]["SplineDistanceMm"] == 600
+    assert sidecar["Threads"] == 1
+    assert sidecar["SoftwareVersions"]["antspyx"] == "0.6.3"
+
+
+def test_the_default_parameters_are_the_studys_call(phantom, corrected):
+    """`N4BiasFieldCorrection -d 3 -b [600]` and nothing else gives the same voxels."""
+    source = nibabel.load(corrected.with_name("sub-1_T1w.nii.gz"))
+    with ants_folder() as folder:
+        write_for_ants(folder / "i.nii", source.get_fdata(), source.affine)
+        run_ants("N4BiasFieldCorrection", ["-d", "3", "-b", "[600]", "-i", "i.nii", "-o", "o.nii"], folder, 1)
+        bare = nibabel.load(folder / "o.nii").get_fdata()
+    numpy.testing.assert_array_equal(nibabel.load(corrected).get_fdata(), bare)
+
+
+def test_other_parameters_reach_n4():
+    arguments = bias_arguments(
+        "a.nii",
+        "b.nii",
+        spline_distance_mm=200,
+        shrink_factor=2,
+        iterations=(20, 10),
+        convergence_threshold=1e-4,
+    )
+    text = " ".join(arguments)
+    assert "-b [200] -s 2 -c [20x10,0.0001]" in text
+
+
+def test_an_unfit_image_is_refused_and_the_study_goes_on(tmp_path):
+    target = tmp_path / "sub-1_desc-N4_T1w.nii.gz"
+    with pytest.raises(ImageError, match="does not exist"):
+        correct_bias(tmp_path / "none.nii.gz", target)
+    assert not target.exists()
+    with record_faults(target):
+        correct_bias(tmp_path / "none.nii.gz", target)
+    assert target.stat().st_size == 0
+
+
+def test_a_failing_program_is_an_error(phantom):
+    with ants_folder() as folder:
+        write_for_ants(folder / "i.nii", phantom[0], phantom[2])
+        with pytest.raises(ImageError, match="N4BiasFieldCorrection failed with exit status 1"):
+            run_ants("N4BiasFieldCorrection", ["-d", "3", "-i", "i.nii", "--no-such-flag", "1"], folder, 1)
+        short = ["-d", "3", "-i", "i.nii", "-c", "[1,0]", "-b", "[600]", "-o", "missing/o.nii"]
+        with pytest.raises(ImageError, match="N4BiasFieldCorrection failed") as error:
+            run_ants("N4BiasFieldCorrection", short, folder, 1)
+        assert "missing/o.nii" in error.value.cause
+
+
+def test_the_number_of_threads_cannot_change_once_ants_is_loaded():
+    load_ants(1)
+    with pytest.raises(StudyError, match="loaded already with 1 threads, not 2"):
+        load_ants(2)
+    assert load_ants(1) is load_ants(1)
+
+
+def test_a_missing_antspyx_is_named(monkeypatch):
+    monkeypatch.delitem(sys.modules, ants_library._MODULE, raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(StudyError, match="ANTs is not installed") as error:
+        load_ants(1)
+    assert "antspyx" in error.value.remedy
+
+
+def test_per_image_jobs_import_nothing_heavy(request):
+    """A process that loads ANTs and all per-image steps has none of the slow libraries."""
+    program = """
+import sys
+from rhvae_mri.imaging import bias_field, crop, registration
+from rhvae_mri.imaging.ants_library import load_ants
+load_ants(1)
+import nibabel
+heavy = {"ants", "torch", "nilearn", "pandas", "sklearn", "statsmodels", "matplotlib", "scipy.stats"}
+print(sorted(heavy & set(sys.modules)))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=request.config.rootpath / "workflow",
+    )
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,57 @@
+import doctest
+
+import numpy
+import pytest
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.imaging import grid
+
+
+def test_the_study_grid_at_1_mm_is_the_templates():
+    shape, affine = grid.study_grid(1.0)
+    assert shape == (193, 229, 193)
+    numpy.testing.assert_array_equal(affine, [[1, 0, 0, -96], [0, 1, 0, -132], [0, 0, 1, -78], [0, 0, 0, 1]])
+
+
+def test_the_crop_at_1_mm_is_the_studys():
+    box = grid.crop_box(1.0)
+    assert box == (slice(12, 181), slice(13, 221), slice(0, 179))
+    _, affine = grid.study_grid(1.0)
+    origin = affine @ [*(part.start for part in box), 1]
+    numpy.testing.assert_array_equal(origin[:3], [-84, -119, -78])
+    assert tuple(part.stop - part.start for part in box) == (169, 208, 179)
+
+
+@pytest.mark.parametrize("voxel_size", [1.0, 1.1, 1.5, 2.0, 3.0, 4.0, 5.0, 6.5, 8.0])
+def test_a_coarse_grid_has_the_same_field_of_view(voxel_size):
+    fine_shape, fine = grid.study_grid(1.0)
+    shape, affine = grid.study_grid(voxel_size)
+    low, fine_low = affine[:3, 3] - voxel_size / 2, fine[:3, 3] - 0.5
+    numpy.testing.assert_allclose(low, fine_low)
+    high = low + voxel_size * numpy.array(shape)
+    fine_high = fine_low + numpy.array(fine_shape)
+    assert (high >= fine_high - 1e-3).all()
+    assert (high < fine_high + voxel_size).all()
+
+
+@pytest.mark.parametrize("voxel_size", [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 8.0])
+def test_a_coarse_crop_covers_the_same_box_to_within_a_voxel(voxel_size):
+    shape, _ = grid.study_grid(voxel_size)
+    for part, start, stop, count in zip(
+        grid.crop_box(voxel_size), grid.CROP_START, grid.CROP_STOP, shape, strict=True
+    ):
+        assert 0 <= part.start < part.stop <= count
+        assert abs(part.start * voxel_size - start) <= voxel_size / 2
+        assert abs(part.stop * voxel_size - stop) <= voxel_size
+
+
+@pytest.mark.parametrize("voxel_size", [0, -1, 0.5, 20, float("nan")])
+def test_an_impossible_voxel_size_is_refused(voxel_size):
+    with pytest.raises(StudyError, match="is not possible"):
+        grid.study_grid(voxel_size)
+
+
+def test_the_examples_in_the_docstrings_hold():
+    outcome = doctest.testmod(grid)
+    assert outcome.attempted >= 4
+    assert outcome.failed == 0

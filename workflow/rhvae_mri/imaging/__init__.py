@@ -1,0 +1,1 @@
+"""Volumes: template and grids, bias field correction, registration, cropping, tensors."""

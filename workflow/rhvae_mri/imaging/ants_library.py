@@ -1,0 +1,144 @@
+"""ANTs, called in this process: the same programs, arguments and numbers as on its command line.
+
+The wheel of antspyx holds ANTs as one compiled extension. Importing the package ``ants`` around it takes
+seconds, because that loads plotting and statistics libraries; the extension alone loads in a fraction of a
+second, which counts when each image is a job of its own.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import chdir, contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+import numpy
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.imaging.images import ImageError
+
+logger = logging.getLogger(__name__)
+
+Program = Literal["N4BiasFieldCorrection", "antsRegistration"]
+
+#: ITK reads this when it loads, and never again.
+THREADS_VARIABLE = "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"
+
+_MODULE = "ants.lib"
+
+
+def load_ants(threads: int) -> ModuleType:
+    """Load ANTs' compiled extension, without the Python package around it.
+
+    Parameters
+    ----------
+    threads : int
+        The number of threads ITK may use. Results are repeatable to the last bit with one only.
+
+    Returns
+    -------
+    module
+        The extension, with one function per ANTs program; each takes the list of command line arguments and
+        returns the exit status.
+
+    Raises
+    ------
+    StudyError
+        If antspyx is not installed, or the extension is loaded already with another number of threads.
+    """
+    if _MODULE in sys.modules:
+        loaded = os.environ.get(THREADS_VARIABLE)
+        if loaded != str(threads):
+            raise StudyError(
+                f"ANTs is loaded already with {loaded or 'another number of'} threads, not {threads}.",
+                cause="ITK fixes its number of threads when it loads.",
+                remedy=f"Start a new process, or set {THREADS_VARIABLE}={threads} before `import ants`.",
+            )
+        return sys.modules[_MODULE]
+    os.environ[THREADS_VARIABLE] = str(threads)
+    loader = importlib.machinery.ExtensionFileLoader(_MODULE, str(_find_extension()))
+    spec = importlib.util.spec_from_loader(_MODULE, loader)
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    sys.modules[_MODULE] = module  # a second copy in one process would register its types twice
+    return module
+
+
+@contextmanager
+def ants_folder() -> Iterator[Path]:
+    """Make a temporary folder for the files that ANTs reads and writes.
+
+    ANTs splits its arguments at commas and brackets, so its files need plain names: `run_ants` works in this
+    folder, with names alone.
+    """
+    with tempfile.TemporaryDirectory(prefix="rhvae-mri-") as folder:
+        yield Path(folder)
+
+
+def write_for_ants(path: Path, voxels: numpy.ndarray, affine: numpy.ndarray) -> None:
+    """Write an image as ANTs reads it best: float32, and one geometry in both places of the header."""
+    import nibabel
+
+    image = nibabel.Nifti1Image(numpy.asarray(voxels, dtype=numpy.float32), affine)
+    image.set_sform(affine, code="scanner")
+    image.set_qform(affine, code="scanner")
+    nibabel.save(image, path)
+
+
+def run_ants(program: Program, arguments: Sequence[str], folder: Path, threads: int) -> None:
+    """Run one of ANTs' programs.
+
+    The working directory of the process is ``folder`` for the duration of the call.
+
+    Parameters
+    ----------
+    program : {"N4BiasFieldCorrection", "antsRegistration"}
+        The program's name.
+    arguments : sequence of str
+        Its command line arguments; files are names in ``folder``. The input files must exist: some programs
+        crash the whole process without them.
+    folder : pathlib.Path
+        From `ants_folder`.
+    threads : int
+        The number of threads.
+
+    Raises
+    ------
+    ImageError
+        If the program fails.
+    StudyError
+        If ANTs cannot be loaded.
+    """
+    call = getattr(load_ants(threads), program)
+    logger.info("%s %s", program, " ".join(arguments))
+    sys.stdout.flush()  # the program prints from native code, in its own order
+    try:
+        with chdir(folder):
+            status = call(list(arguments))
+    except RuntimeError as error:
+        raise ImageError(f"{program} failed.", cause=str(error).strip()) from error
+    if status:
+        raise ImageError(f"{program} failed with exit status {status}; its own message is in the log.")
+
+
+def _find_extension() -> Path:
+    """Find the compiled extension of antspyx without importing the package."""
+    spec = importlib.util.find_spec("ants")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    for folder in folders:
+        for suffix in importlib.machinery.EXTENSION_SUFFIXES:
+            path = Path(folder) / f"lib{suffix}"
+            if path.is_file():
+                return path
+    raise StudyError(
+        "ANTs is not installed.",
+        cause="The Python package antspyx is missing from this environment, or is not the one of the pins.",
+        remedy="Install the environment again (`make demo` does), or `pip install antspyx==0.6.3`.",
+    )

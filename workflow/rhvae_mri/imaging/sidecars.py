@@ -1,0 +1,140 @@
+"""JSON files beside the images, with BIDS derivative terms: an image's sources and what was done to it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import rhvae_mri
+from rhvae_mri.files import write_json
+
+BIDS_VERSION = "1.10.0"
+
+#: The name under which BIDS URIs speak of the data set that holds the raw images.
+RAW_DATASET = "raw"
+
+_SUFFIXES = (".nii.gz", ".nii", ".mat", ".safetensors")
+
+
+def sidecar_path(path: str | os.PathLike[str]) -> Path:
+    """Give the place of the JSON file that describes an image or a transform.
+
+    Examples
+    --------
+    >>> sidecar_path("anat/sub-1_T1w.nii.gz").name
+    'sub-1_T1w.json'
+    """
+    target = Path(path)
+    for suffix in _SUFFIXES:
+        if target.name.endswith(suffix):
+            return target.with_name(target.name.removesuffix(suffix) + ".json")
+    return target.with_name(target.name + ".json")
+
+
+def software_versions(*packages: str) -> dict[str, str]:
+    """Give the versions of this library, of Python and of the named installed packages."""
+    versions = {"rhvae-mri": rhvae_mri.__version__, "python": platform.python_version()}
+    for package in packages:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+def source_uri(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> str:
+    """Name a source file in the sidecar of a target.
+
+    Parameters
+    ----------
+    source : path
+        The file that was read.
+    target : path
+        The file that was made from it.
+
+    Returns
+    -------
+    str
+        A BIDS URI for a file of a BIDS folder: ``bids::sub-…`` where both are in one data set, else
+        ``bids:raw:sub-…``. The name alone for any other file.
+
+    Examples
+    --------
+    >>> source_uri("bids/sub-1/anat/sub-1_T1w.nii.gz", "derivatives/sub-1/anat/sub-1_desc-N4_T1w.nii.gz")
+    'bids:raw:sub-1/anat/sub-1_T1w.nii.gz'
+    """
+    root, inside = _split_bids(Path(source))
+    if root is None:
+        return inside
+    target_root, _ = _split_bids(Path(target))
+    dataset = "" if target_root is not None and root.resolve() == target_root.resolve() else RAW_DATASET
+    return f"bids:{dataset}:{inside}"
+
+
+def write_sidecar(
+    target: str | os.PathLike[str],
+    description: str,
+    sources: Sequence[str | os.PathLike[str]],
+    packages: Sequence[str],
+    **fields: Any,
+) -> None:
+    """Describe an image in the JSON file beside it.
+
+    Parameters
+    ----------
+    target : path
+        The image.
+    description : str
+        What the image is, in a sentence.
+    sources : sequence of path
+        The files that it was made from.
+    packages : sequence of str
+        The packages whose versions matter.
+    **fields
+        Further entries (parameters of the step, seed); numbers, text, lists and dictionaries.
+    """
+    content = {
+        "Description": description,
+        "Sources": [source_uri(source, target) for source in sources],
+        "SkullStripped": False,
+        **fields,
+        "SoftwareVersions": software_versions(*packages),
+    }
+    write_json(sidecar_path(target), content)
+
+
+def write_dataset_description(
+    target: str | os.PathLike[str], name: str, raw_dataset: str | os.PathLike[str]
+) -> None:
+    """Write the ``dataset_description.json`` of a folder of derivatives.
+
+    Parameters
+    ----------
+    target : path
+        The file to write, in the root of the derivatives.
+    name : str
+        The data set's name.
+    raw_dataset : path
+        The BIDS folder with the raw images, to which the sources in the sidecars refer.
+    """
+    link = os.path.relpath(raw_dataset, Path(target).parent)
+    content = {
+        "Name": name,
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "rhvae-mri", "Version": rhvae_mri.__version__}],
+        "DatasetLinks": {RAW_DATASET: Path(link).as_posix()},
+    }
+    write_json(target, content)
+
+
+def _split_bids(path: Path) -> tuple[Path | None, str]:
+    """Split a path into the root of its BIDS data set and the path inside it (without one: the name)."""
+    for parent in path.parents:
+        if parent.name.startswith("sub-"):
+            return parent.parent, path.relative_to(parent.parent).as_posix()
+    return None, path.name

@@ -1,0 +1,277 @@
+"""How a scanner sees a head: site, position in the box, coil shading, noise and motion.
+
+Everything here works on plain arrays; `rhvae_mri.simulate.heads` puts it together.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.seeds import derive_seed
+
+#: Size of the scanned box in mm, from left to right, back to front and bottom to top of the patient.
+FIELD_OF_VIEW = (212.0, 256.0, 256.0)
+
+#: The point of the average head (MNI, mm) that an unshifted scan has in the middle of its box.
+HEAD_CENTRE = (0.0, -4.0, -8.0)
+
+#: Largest shift of the head from there (mm), and largest rotation about each axis (degrees).
+LARGEST_SHIFT, LARGEST_ROTATION = 15.0, 10.0
+
+#: Exponents of x, y and z of the terms of the log bias field, in the order of its coefficients.
+BIAS_TERMS = tuple(e for e in itertools.product(range(4), repeat=3) if sum(e) <= 3)
+
+# standard deviation of the coefficients by degree of the term, before scaling
+_BIAS_SPREAD = (0.0, 1.0, 1.0, 0.4)
+
+# standard deviation of the log bias field over the head, smallest and largest
+_BIAS_STRENGTH = (0.11, 0.17)
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """What is peculiar to a site's scanner.
+
+    Attributes
+    ----------
+    in_plane : float
+        Factor on the cohort's voxel size in the sagittal plane; slices are 1.2 times as thick as that size.
+    white_matter : float
+        Signal of white matter.
+    gamma : float
+        Exponent on the signal relative to white matter: the contrast of the sequence.
+    noise : float
+        Standard deviation of the noise in each of the two receiver channels, relative to white matter.
+    """
+
+    in_plane: float
+    white_matter: float
+    gamma: float
+    noise: float
+
+
+def site_scanner(cohort: str, site: int, field_strength: float) -> Scanner:
+    """Give the scanner of a site; the same in every study, since it is a property of the site.
+
+    Parameters
+    ----------
+    cohort : str
+        ``ADNI`` or ``AIBL``.
+    site : int
+        The site's number.
+    field_strength : float
+        In tesla; the noise is inversely proportional to it.
+    """
+    random = numpy.random.default_rng(derive_seed(0, "scanner", cohort, site, f"{field_strength:g}"))
+    return Scanner(
+        in_plane=float(random.choice([1.0, 1.0, 1.1, 1.25])),
+        white_matter=float(random.uniform(500, 850)),
+        gamma=float(random.uniform(0.85, 1.15)),
+        noise=float(random.uniform(0.017, 0.025) * 3.0 / field_strength),
+    )
+
+
+def box_shape(voxel_size: tuple[float, float, float]) -> tuple[int, int, int]:
+    """Give the number of voxels of a scan along each axis."""
+    counts = [
+        int(numpy.ceil(extent / size - 1e-6)) for extent, size in zip(FIELD_OF_VIEW, voxel_size, strict=True)
+    ]
+    return counts[0], counts[1], counts[2]
+
+
+def box_affine(shape: tuple[int, int, int], voxel_size: tuple[float, float, float]) -> numpy.ndarray:
+    """Give the affine of a scan whose box is centred on the scanner's origin, axes RAS+."""
+    affine = numpy.diag([*voxel_size, 1.0])
+    affine[:3, 3] = -(numpy.array(shape) - 1) / 2 * voxel_size
+    return affine
+
+
+def head_size(head_seed: int, sex: str) -> numpy.ndarray:
+    """Draw the size and proportions of a head, within about 5 % of the average.
+
+    Returns
+    -------
+    numpy.ndarray of shape (3, 3)
+        Upper triangular: scales on the diagonal, shears above it.
+    """
+    random = numpy.random.default_rng(derive_seed(head_seed, "size"))
+    common = (0.012 if sex == "M" else -0.012) + 0.012 * random.standard_normal()
+    scales = common + 0.012 * random.standard_normal(3)
+    shears = 0.012 * random.standard_normal(3)
+    size = numpy.diag(1 + numpy.clip(scales, -0.05, 0.05))
+    size[numpy.triu_indices(3, 1)] = numpy.clip(shears, -0.03, 0.03)
+    return size
+
+
+def draw_pose(size: numpy.ndarray, surface: numpy.ndarray, margin: float, seed: int) -> numpy.ndarray:
+    """Draw where a head lies in the scanner, so that all of it is in the box.
+
+    Parameters
+    ----------
+    size : numpy.ndarray of shape (3, 3)
+        From `head_size`.
+    surface : numpy.ndarray of shape (3, n)
+        Points of the average head (MNI, mm) that must be in the box.
+    margin : float
+        Distance in mm to the walls of the box that the points must keep.
+    seed : int
+        Seed of the draw.
+
+    Returns
+    -------
+    numpy.ndarray of shape (4, 4)
+        Template coordinates (MNI, mm) to scanner coordinates (mm).
+    """
+    random = numpy.random.default_rng(derive_seed(seed, "pose"))
+    angles = numpy.deg2rad(random.uniform(-LARGEST_ROTATION, LARGEST_ROTATION, 3) * (1.0, 0.7, 0.8))
+    pose = numpy.eye(4)
+    pose[:3, :3] = _rotation(angles) @ size
+    pose[:3, 3] = -pose[:3, :3] @ HEAD_CENTRE
+    placed = pose[:3, :3] @ surface + pose[:3, 3:]
+    half_box = numpy.array(FIELD_OF_VIEW) / 2 - margin
+    lowest = -half_box - placed.min(axis=1)
+    highest = half_box - placed.max(axis=1)
+    middle = (lowest + highest) / 2
+    # where the head hardly fits it goes to the middle of the box
+    lowest = numpy.minimum(numpy.maximum(lowest, -LARGEST_SHIFT), middle)
+    highest = numpy.maximum(numpy.minimum(highest, LARGEST_SHIFT), middle)
+    pose[:3, 3] += random.uniform(lowest, highest)
+    return pose
+
+
+def misplace_box(pose: numpy.ndarray, seed: int) -> numpy.ndarray:
+    """Move a head so far up that the box holds the neck, the face and the lowest part of the brain only."""
+    random = numpy.random.default_rng(derive_seed(seed, "wrong_field_of_view"))
+    cut = numpy.array([0.0, HEAD_CENTRE[1], random.uniform(-48, -30), 1.0])
+    moved = pose.copy()
+    moved[2, 3] += FIELD_OF_VIEW[2] / 2 - (pose @ cut)[2]
+    return moved
+
+
+def bias_field(shape: tuple[int, int, int], coefficients: numpy.ndarray) -> numpy.ndarray:
+    """Evaluate a bias field: the exponential of a polynomial of degree 3.
+
+    A scan is its bias-free image times this field (and noise).
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Number of voxels of a volume whose axes are in RAS+ order.
+    coefficients : numpy.ndarray of shape (20,)
+        One for each term of `BIAS_TERMS`: the exponents of x, y and z, each of which runs from -1 in the
+        first voxel to 1 in the last.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, the given shape; its logarithm averages to zero over the head.
+
+    Raises
+    ------
+    StudyError
+        If the number of coefficients is wrong.
+
+    Examples
+    --------
+    >>> coefficients = numpy.zeros(20)
+    >>> coefficients[BIAS_TERMS.index((1, 0, 0))] = 0.2
+    >>> bias_field((3, 1, 1), coefficients).ravel().round(3).tolist()
+    [0.819000005722046, 1.0, 1.2209999561309814]
+    """
+    coefficients = numpy.asarray(coefficients, float)
+    if coefficients.shape != (len(BIAS_TERMS),):
+        raise StudyError(
+            f"A bias field has {len(BIAS_TERMS)} coefficients, not {coefficients.size}.",
+            remedy="Take the bias columns of truth.tsv in their order.",
+        )
+    axes = [numpy.linspace(-1, 1, count) if count > 1 else numpy.zeros(1) for count in shape]
+    powers = [numpy.stack([axis**k for k in range(4)]).astype(numpy.float32) for axis in axes]
+    cube = numpy.zeros((4, 4, 4), numpy.float32)
+    cube[tuple(numpy.array(BIAS_TERMS).T)] = coefficients
+    along_z = numpy.tensordot(cube, powers[2], 1)
+    along_yz = numpy.einsum("ijz,jy->iyz", along_z, powers[1])
+    return numpy.exp(numpy.tensordot(powers[0].T, along_yz, 1))
+
+
+def draw_bias(head: numpy.ndarray, seed: int) -> numpy.ndarray:
+    """Draw the coefficients of a bias field whose logarithm averages to zero over the head.
+
+    Parameters
+    ----------
+    head : numpy.ndarray of bool, shape (x, y, z)
+        The head in the scan.
+    seed : int
+        Seed of the draw.
+
+    Returns
+    -------
+    numpy.ndarray of shape (20,)
+        See `bias_field`.
+    """
+    random = numpy.random.default_rng(derive_seed(seed, "bias"))
+    spread = numpy.array([_BIAS_SPREAD[sum(exponents)] for exponents in BIAS_TERMS])
+    coefficients = spread * random.standard_normal(len(BIAS_TERMS))
+    strength = random.uniform(*_BIAS_STRENGTH)
+    inside = numpy.log(bias_field(head.shape, coefficients)[head]).astype(float)
+    coefficients *= strength / inside.std()
+    coefficients[BIAS_TERMS.index((0, 0, 0))] = -inside.mean() * strength / inside.std()
+    return coefficients
+
+
+def add_noise(image: numpy.ndarray, standard_deviation: float, seed: int) -> numpy.ndarray:
+    """Add Rician noise: the magnitude of the image plus complex Gaussian noise."""
+    random = numpy.random.default_rng(derive_seed(seed, "noise"))
+    noise = random.standard_normal((2, *image.shape), dtype=numpy.float32) * numpy.float32(standard_deviation)
+    return numpy.hypot(image + noise[0], noise[1])
+
+
+def add_motion(image: numpy.ndarray, voxel_size: tuple[float, float, float], seed: int) -> numpy.ndarray:
+    """Spoil an image by head motion during the scan: ghosts and blur along the phase-encoding axis.
+
+    Each line of k-space along the posterior-anterior axis is measured with the head elsewhere: a random walk,
+    with jumps, of some centimetres; the shift is a phase ramp in the other axes.
+
+    Parameters
+    ----------
+    image : numpy.ndarray of shape (x, y, z)
+        The image without motion.
+    voxel_size : tuple of float
+        In mm.
+    seed : int
+        Seed of the motion.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, the magnitude of the spoiled image.
+    """
+    random = numpy.random.default_rng(derive_seed(seed, "motion"))
+    lines = image.shape[1]
+    jumps = random.standard_normal((3, lines)) * (random.random(lines) < 0.5)
+    path = numpy.cumsum(jumps, axis=1)
+    path *= 12.0 / path.std(axis=1, keepdims=True)
+    # the order in which lines are measured is interleaved, which makes ghosts of the jumps
+    order = numpy.argsort(numpy.arange(lines) % 3, kind="stable")
+    shifts = numpy.empty_like(path)
+    shifts[:, order] = path - path.mean(axis=1, keepdims=True)
+    spectrum = numpy.fft.fftn(image)
+    fx, fy, fz = (numpy.fft.fftfreq(count, size) for count, size in zip(image.shape, voxel_size, strict=True))
+    phase = (
+        fx[:, None, None] * shifts[0][None, :, None]
+        + (fy * shifts[1])[None, :, None]
+        + fz[None, None, :] * shifts[2][None, :, None]
+    )
+    return numpy.abs(numpy.fft.ifftn(spectrum * numpy.exp(-2j * numpy.pi * phase))).astype(numpy.float32)
+
+
+def _rotation(angles: numpy.ndarray) -> numpy.ndarray:
+    """Give the rotation matrix for angles (radians) about the x, y and z axes, in this order."""
+    (sin_x, sin_y, sin_z), (cos_x, cos_y, cos_z) = numpy.sin(angles), numpy.cos(angles)
+    about_x = numpy.array([[1, 0, 0], [0, cos_x, -sin_x], [0, sin_x, cos_x]])
+    about_y = numpy.array([[cos_y, 0, sin_y], [0, 1, 0], [-sin_y, 0, cos_y]])
+    about_z = numpy.array([[cos_z, -sin_z, 0], [sin_z, cos_z, 0], [0, 0, 1]])
+    return about_z @ about_y @ about_x

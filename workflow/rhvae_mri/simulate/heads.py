@@ -1,0 +1,158 @@
+"""Rendering of one simulated scan of one participant, with its ground truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy
+from scipy import ndimage
+
+from rhvae_mri.simulate import acquisition
+from rhvae_mri.simulate.acquisition import bias_field
+from rhvae_mri.simulate.anatomy import LATTICE_ORIGIN, AverageAnatomy, coarse_lattice
+from rhvae_mri.simulate.deformation import Deformation, deform, near_head, structure_volumes
+from rhvae_mri.simulate.disease import anatomy_at
+from rhvae_mri.simulate.head_shape import FADE_START
+from rhvae_mri.simulate.records import Anatomy, Participant, Scan, SimulatedScan, Visit
+
+__all__ = ["bias_field", "render_scan"]
+
+#: Noise of a spoiled scan, relative to white matter.
+SPOILED_NOISE = 0.12
+
+# Gaussian blur of a voxel, standard deviation in voxels: a full width at half maximum of one voxel
+_BLUR = 0.425
+
+# below this voxel size (mm) the 1 mm average is sampled as it is, above it blocks of 2 mm
+_FINE = 1.8
+
+
+def render_scan(participant: Participant, visit: Visit, scan: Scan, anatomy: AverageAnatomy) -> SimulatedScan:
+    """Render one scan.
+
+    Parameters
+    ----------
+    participant, visit, scan
+        Who, when and how; ``visit`` is one of the participant's and ``scan`` one of the visit's.
+    anatomy : AverageAnatomy
+        From `rhvae_mri.simulate.anatomy.load_anatomy`.
+
+    Returns
+    -------
+    SimulatedScan
+        The volume with its true affine, bias field and volumes. A truncated series is rendered as a good
+        one: its files are cut when they are written.
+    """
+    now = anatomy_at(participant, visit)
+    deformation, (ventricles, hippocampi) = _deformation(now)
+    scanner = acquisition.site_scanner(participant.cohort, participant.site, scan.field_strength)
+    shape = acquisition.box_shape(scan.voxel_size)
+    affine = acquisition.box_affine(shape, scan.voxel_size)
+    size = acquisition.head_size(now.head_seed, participant.sex)
+    margin = 6.0 + 1.5 * max(scan.voxel_size)
+    pose = acquisition.draw_pose(size, _head_surface(anatomy), margin, scan.seed)
+    if scan.fault == "wrong_field_of_view":
+        pose = acquisition.misplace_box(pose, scan.seed)
+    template_to_voxel = numpy.linalg.inv(affine) @ pose
+
+    signal, head = _see(anatomy, now, deformation, template_to_voxel, shape, scan.voxel_size)
+    image = scanner.white_matter * signal**scanner.gamma
+    bias = acquisition.draw_bias(head, scan.seed)
+    image *= acquisition.bias_field(shape, bias)
+    noise = scanner.noise
+    if scan.fault == "motion_noise":
+        image = acquisition.add_motion(image, scan.voxel_size, scan.seed)
+        noise = SPOILED_NOISE
+    image = acquisition.add_noise(image, noise * scanner.white_matter, scan.seed)
+
+    growth = float(numpy.linalg.det(size))
+    return SimulatedScan(
+        volume=numpy.rint(image).astype(numpy.int16),
+        affine=affine,
+        template_to_voxel=template_to_voxel,
+        bias_coefficients=bias,
+        ventricle_ml=ventricles * growth,
+        hippocampus_ml=hippocampi * growth,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """The average head as a scan with a certain voxel size sees it: maps on blocks of ``step`` mm."""
+
+    step: int
+    origin: numpy.ndarray
+    intensity: numpy.ndarray
+    cortical_loss: numpy.ndarray
+    temporal_loss: numpy.ndarray
+    head: numpy.ndarray
+
+    def index(self, points: numpy.ndarray) -> numpy.ndarray:
+        """Turn coordinates (mm), shape (3, n), into indices of the maps."""
+        return (points - self.origin[:, None].astype(numpy.float32)) / numpy.float32(self.step)
+
+
+def _see(
+    anatomy: AverageAnatomy,
+    now: Anatomy,
+    deformation: Deformation,
+    template_to_voxel: numpy.ndarray,
+    shape: tuple[int, int, int],
+    voxel_size: tuple[float, float, float],
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Sample the individual head at the voxels of a scan: signal relative to white matter, and head mask."""
+    level = _level(anatomy, voxel_size)
+    tissue = level.intensity + numpy.float32(now.cortical_thinning) * level.cortical_loss
+    # the grey matter around the hippocampi turns into fluid to the degree that they shrink
+    tissue += numpy.float32(numpy.clip(1 - now.hippocampus_scale, 0, 1)) * level.temporal_loss
+
+    to_template = numpy.linalg.inv(template_to_voxel).astype(numpy.float32)
+    signal, head = numpy.zeros(shape, numpy.float32), numpy.zeros(shape, bool)
+    plane = numpy.indices(shape[1:], dtype=numpy.float32).reshape(2, -1)
+    offsets = to_template[:3, 1:3] @ plane + to_template[:3, 3:]
+    # some sagittal slices at a time, which bounds the memory at 1 mm
+    slab = max(1, 500_000 // plane.shape[1])
+    for start in range(0, shape[0], slab):
+        slices = numpy.arange(start, min(start + slab, shape[0]), dtype=numpy.float32)
+        points = (to_template[:3, :1, None] * slices[:, None] + offsets[:, None, :]).reshape(3, -1)
+        near = near_head(points)
+        index = level.index(deformation.at(points[:, near]))
+        part = (slice(start, start + slices.size), slice(None), slice(None))
+        values = numpy.zeros(near.size, numpy.float32)
+        values[near] = ndimage.map_coordinates(tissue, index, output=numpy.float32, order=1, prefilter=False)
+        signal[part] = values.reshape(signal[part].shape)
+        inside = numpy.zeros(near.size, bool)
+        inside[near] = ndimage.map_coordinates(level.head, index, output=bool, order=0, prefilter=False)
+        head[part] = inside.reshape(head[part].shape)
+    return signal, head
+
+
+@lru_cache(maxsize=8)
+def _level(anatomy: AverageAnatomy, voxel_size: tuple[float, float, float]) -> _Level:
+    """Blur the average head to a scan's voxel size, so that sampling it does not alias."""
+    maps = (anatomy.intensity, anatomy.cortical_loss, anatomy.temporal_loss)
+    if min(voxel_size) < _FINE:
+        return _Level(1, numpy.array(LATTICE_ORIGIN), *maps, anatomy.head)
+    blocks = [coarse_lattice(array, 2)[0] for array in maps]
+    head, origin = coarse_lattice(anatomy.head, 2)
+    # a block of 2 mm is a blur of its own: a variance of 4/12 square millimetres
+    sigma = [numpy.sqrt((_BLUR * size) ** 2 - 4 / 12) / 2 for size in voxel_size]
+    return _Level(2, origin, *(ndimage.gaussian_filter(array, sigma) for array in blocks), head > 0.5)
+
+
+@lru_cache(maxsize=1)
+def _head_surface(anatomy: AverageAnatomy) -> numpy.ndarray:
+    """Give points on the skin of the average head, shape (3, n), without the neck that fades away."""
+    head, origin = coarse_lattice(anatomy.head, 5)
+    solid = head > 0.3
+    border = solid & ~ndimage.binary_erosion(solid)
+    points = numpy.argwhere(border) * 5.0 + origin
+    return points[points[:, 2] > FADE_START].T
+
+
+@lru_cache(maxsize=4)
+def _deformation(now: Anatomy) -> tuple[Deformation, tuple[float, float]]:
+    """Make the deformation of a head and its volumes; several scans of one visit share them."""
+    deformation = deform(now.head_seed, now.ventricle_scale, now.hippocampus_scale)
+    return deformation, structure_volumes(deformation)

@@ -1,0 +1,268 @@
+"""The virtual participants of a simulated cohort: who they are, their visits and their scans."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.seeds import derive_seed
+from rhvae_mri.simulate.acquisition import site_scanner
+from rhvae_mri.simulate.disease import draw_anatomy
+from rhvae_mri.simulate.records import Diagnosis, Fault, Participant, Scan, Visit
+
+#: The parts of a cohort, in the order in which they are listed.
+GROUPS = (
+    "AD",
+    "CN",
+    "MCI",
+    "converters",
+    "without_image",
+    "truncated_series",
+    "wrong_field_of_view",
+    "motion_noise",
+)
+
+#: ADNI's phases: share of the participants, first and last screening, range of roster numbers (wider than the
+#: real ones, so that a large simulated cohort fits in).
+_PHASES = {
+    "ADNI1": (0.45, "2005-09-01", "2007-09-01", 1),
+    "ADNIGO": (0.05, "2010-05-01", "2011-03-01", 3301),
+    "ADNI2": (0.30, "2011-04-01", "2013-09-01", 3301),
+    "ADNI3": (0.20, "2017-02-01", "2021-06-01", 6601),
+}
+_NUMBERS_PER_PHASE = 3299  # a prime number
+_AIBL_SCREENING = ("2006-11-01", "2008-09-01")
+
+#: Some of ADNI's sites, and AIBL's two.
+_ADNI_SITES = (2, 3, 5, 6, 7, 11, 13, 14, 16, 18, 20, 21, 22, 23, 24, 27)
+_AIBL_SITES = (2, 3)
+
+#: Month of the follow-up visit.
+_FOLLOW_UP_MONTH = {"ADNI": 12, "AIBL": 18}
+
+#: Shares of participants: with a scan at the follow-up visit, with a visit but no scan, with a repeated scan
+#: at the first visit, and (of those of ADNI 1) with another scan at 3 T on the same day.
+_FOLLOW_UP_SCAN, _FOLLOW_UP_ONLY, _REPEAT, _SECOND_FIELD = 0.15, 0.30, 0.2, 0.25
+
+#: Mean and standard deviation of the age at the first visit, and its limits.
+_AGE, _AGE_LIMITS = {"CN": (74.5, 6.0), "MCI": (74.0, 7.0), "AD": (75.5, 6.5)}, (55.0, 90.0)
+
+#: Chances of 0, 1 and 2 alleles.
+_APOE4 = {"CN": (0.72, 0.25, 0.03), "MCI": (0.50, 0.38, 0.12), "AD": (0.34, 0.47, 0.19)}
+
+#: Limits of the MMSE.
+_MMSE = {"CN": (27, 30), "MCI": (24, 29), "AD": (18, 26)}
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What the part of the cohort fixes: diagnoses at the first and later visits, and what is wrong."""
+
+    first: Diagnosis
+    later: Diagnosis
+    fault: Fault
+    imaged: bool
+
+
+def draw_cohort(cohort: str, counts: Mapping[str, int], voxel_size: float, seed: int) -> list[Participant]:
+    """Draw the participants of a cohort.
+
+    Parameters
+    ----------
+    cohort : str
+        ``ADNI`` or ``AIBL``.
+    counts : mapping of str to int
+        Number of participants of each part (`GROUPS`); a part that is not named has none. ``AD``, ``CN`` and
+        ``MCI`` have a stable diagnosis and good scans. The diagnosis of ``converters`` changes at the second
+        visit. The tables list scans of ``without_image`` that the download does not hold. The only scan of
+        each of the last three carries the fault of that name.
+    voxel_size : float
+        Typical voxel size in mm: slices are 1.2 times as thick, and the sites' scanners have 1 to 1.25 times
+        this size in the plane, as in ADNI with 1 mm.
+    seed : int
+        Seed of the cohort. A participant depends on the seed and on the place in the part only, so a larger
+        part leaves all others as they were.
+
+    Returns
+    -------
+    list of Participant
+        In the order of `GROUPS`.
+
+    Raises
+    ------
+    StudyError
+        If the cohort or a part is unknown, a number is negative, or there are more participants than
+        roster numbers.
+    """
+    if cohort not in _FOLLOW_UP_MONTH:
+        raise StudyError(
+            f"There is no simulated cohort {cohort!r}.",
+            where="simulation.participants",
+            remedy=f"Take one of {', '.join(_FOLLOW_UP_MONTH)}.",
+        )
+    limit = _NUMBERS_PER_PHASE // len(GROUPS)
+    for group, count in counts.items():
+        if group not in GROUPS or not 0 <= count <= limit:
+            raise StudyError(
+                f"A simulated cohort cannot have {count} participants in the part {group!r}.",
+                where=f"simulation.participants.{cohort}",
+                remedy=f"The parts are {', '.join(GROUPS)}, with 0 to {limit} participants each.",
+            )
+    return [
+        _draw_participant(cohort, group, number, voxel_size, seed)
+        for group in GROUPS
+        for number in range(counts.get(group, 0))
+    ]
+
+
+def _draw_participant(cohort: str, group: str, number: int, voxel_size: float, seed: int) -> Participant:
+    """Draw the participant with this number, from 0, in a part of a cohort."""
+    person_seed = derive_seed(seed, "participant", cohort, group, number)
+    random = numpy.random.default_rng(person_seed)
+    plan = _plan(group, number)
+    # no two participants share a place
+    place = number * len(GROUPS) + GROUPS.index(group)
+    phase, roster_number, first_date = _enrol(cohort, place, derive_seed(seed, "roster", cohort), random)
+    site = int(random.choice(_ADNI_SITES if cohort == "ADNI" else _AIBL_SITES))
+    subject = f"{site:03d}_S_{roster_number:04d}" if cohort == "ADNI" else str(roster_number)
+    mean, spread = _AGE[plan.first]
+    age = round(float(numpy.clip(random.normal(mean, spread), *_AGE_LIMITS)), 1)
+    sex = "M" if random.random() < 0.5 else "F"
+    return Participant(
+        cohort=cohort,
+        subject=subject,
+        participant_id=f"sub-{cohort}{subject.replace('_', '')}",
+        sex=sex,
+        age=age,
+        education_years=int(numpy.clip(round(random.normal(15.5, 2.8)), 6, 20)),
+        apoe4_alleles=int(random.choice(3, p=_APOE4[plan.first])),
+        site=site,
+        phase=phase,
+        anatomy=draw_anatomy(plan.first, age, sex, derive_seed(person_seed, "anatomy")),
+        visits=_draw_visits(cohort, phase, site, plan, place, first_date, voxel_size, person_seed),
+    )
+
+
+def _plan(group: str, number: int) -> _Plan:
+    """Say what membership in a part means; within a part AD and CN take turns."""
+    if group in ("AD", "CN", "MCI"):
+        return _Plan(group, group, "none", True)
+    if group == "converters":
+        first, later = (("CN", "MCI"), ("MCI", "AD"))[number % 2]
+        return _Plan(first, later, "none", True)
+    diagnosis: Diagnosis = ("AD", "CN")[number % 2]
+    if group == "without_image":
+        return _Plan(diagnosis, diagnosis, "none", False)
+    return _Plan(diagnosis, diagnosis, group, True)
+
+
+def _enrol(
+    cohort: str, place: int, roster_seed: int, random: numpy.random.Generator
+) -> tuple[str, int, datetime.date]:
+    """Draw phase, roster number and date of the first visit."""
+    # places become numbers without order, and different places different numbers
+    shuffled = (place * (1 + roster_seed % (_NUMBERS_PER_PHASE - 1)) + roster_seed) % _NUMBERS_PER_PHASE
+    if cohort == "AIBL":
+        phase, number, (begin, end) = "AIBL", 1 + shuffled, _AIBL_SCREENING
+    else:
+        shares = [share for share, *_ in _PHASES.values()]
+        phase = str(random.choice(list(_PHASES), p=shares))
+        _, begin, end, first_number = _PHASES[phase]
+        number = first_number + shuffled
+    first, last = datetime.date.fromisoformat(begin), datetime.date.fromisoformat(end)
+    return phase, number, _working_day(first + datetime.timedelta(int(random.integers((last - first).days))))
+
+
+def _draw_visits(
+    cohort: str,
+    phase: str,
+    site: int,
+    plan: _Plan,
+    place: int,
+    first_date: datetime.date,
+    voxel_size: float,
+    person_seed: int,
+) -> tuple[Visit, ...]:
+    """Draw the first visit and, for some, one that follows."""
+    random = numpy.random.default_rng(derive_seed(person_seed, "visits"))
+    converts = plan.first != plan.later
+    good = plan.fault == "none" and plan.imaged
+    chance = random.random()
+    has_second_scan = good and chance < _FOLLOW_UP_SCAN
+    # a change of the diagnosis takes a second visit
+    has_second_visit = converts or chance < _FOLLOW_UP_SCAN + _FOLLOW_UP_ONLY
+    month = _FOLLOW_UP_MONTH[cohort]
+    delay = datetime.timedelta(round(month * 30.44 + random.normal(0, 12)))
+    times = [(0, first_date, plan.first, True)]
+    if has_second_visit:
+        times.append((month, _working_day(first_date + delay), plan.later, has_second_scan or converts))
+
+    visits = []
+    image = 0
+    for visit_month, date, diagnosis, scanned in times:
+        scans: list[Scan] = []
+        wanted = _wanted_scans(cohort, phase, good and visit_month == 0, random) if scanned else []
+        for sequence, field_strength, usable in wanted:
+            in_plane = voxel_size * site_scanner(cohort, site, field_strength).in_plane
+            scans.append(
+                Scan(
+                    # a place has room for 20 images
+                    image_uid=30_000 + 20 * place + image,
+                    series_id=10_000 + 20 * place + image,
+                    sequence=sequence,
+                    field_strength=field_strength,
+                    voxel_size=(1.2 * voxel_size, in_plane, in_plane),
+                    fault=plan.fault,
+                    usable=usable,
+                    on_disk=plan.imaged,
+                    seed=derive_seed(person_seed, "scan", image),
+                )
+            )
+            image += 1
+        mmse, cdr = _draw_scores(diagnosis, random)
+        visits.append(Visit(visit_month, date, diagnosis, mmse, cdr, tuple(scans)))
+    return tuple(visits)
+
+
+def _wanted_scans(
+    cohort: str, phase: str, may_repeat: bool, random: numpy.random.Generator
+) -> list[tuple[str, float, bool]]:
+    """Draw the scans of one visit: sequence, field strength (tesla), and whether the study accepts it."""
+    repeated = may_repeat and random.random() < _REPEAT
+    second_field = may_repeat and random.random() < _SECOND_FIELD
+    if cohort == "AIBL":
+        field_strength = 1.5 if random.random() < 0.3 else 3.0
+        scans = [("MPRAGE_ADNI_confirmed", field_strength, True)]
+        # AIBL has no table of rejected scans: both are good
+        return scans + [("MPRAGE_ADNI_confirmed_REPEAT", field_strength, True)] * repeated
+    sequence, field_strength = {
+        "ADNI1": ("MP-RAGE", 1.5),
+        "ADNIGO": ("MPRAGE", 3.0),
+        "ADNI2": ("MPRAGE", 3.0),
+        "ADNI3": ("Accelerated Sagittal MPRAGE", 3.0),
+    }[phase]
+    scans = [(sequence, field_strength, not repeated)]
+    if repeated:
+        scans.append((f"{sequence} REPEAT", field_strength, True))
+    if second_field and phase == "ADNI1":
+        scans.append((sequence, 3.0, True))
+    return scans
+
+
+def _draw_scores(diagnosis: Diagnosis, random: numpy.random.Generator) -> tuple[int, float]:
+    """Draw MMSE and global CDR."""
+    low, high = _MMSE[diagnosis]
+    mmse = int(random.integers(low, high + 1))
+    if diagnosis == "AD":
+        # the more severe cases are rated 1
+        return mmse, 1.0 if mmse < 22 or random.random() < 0.3 else 0.5
+    return mmse, 0.0 if diagnosis == "CN" else 0.5
+
+
+def _working_day(date: datetime.date) -> datetime.date:
+    """Move a date at a weekend to the Monday after it."""
+    return date + datetime.timedelta({5: 2, 6: 1}.get(date.weekday(), 0))
