@@ -11,8 +11,4 @@ if not (3, 11) <= sys.version_info[:2] <= (3, 13):
         )
     )
 if importlib.util.find_spec("ensurepip") is None:
-    sys.exit(
-        "{} lacks the venv module with pip.\nOn Debian and Ubuntu: apt-get install python3-venv".format(
-            sys.executable
-        )
-    )
+    sys.exit("This Python lacks the venv module with pip. On Debian and Ubuntu: apt-get install python3-venv")

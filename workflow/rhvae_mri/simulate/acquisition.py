@@ -28,6 +28,9 @@ BIAS_TERMS = tuple(e for e in itertools.product(range(4), repeat=3) if sum(e) <=
 # standard deviation of the coefficients by degree of the term, before scaling
 _BIAS_SPREAD = (0.0, 1.0, 1.0, 0.4)
 
+# mean of the coefficient of z, likewise: head coils receive less from the neck than from the brain
+_FADE_TO_NECK = 1.2
+
 # standard deviation of the log bias field over the head, smallest and largest
 _BIAS_STRENGTH = (0.11, 0.17)
 
@@ -215,6 +218,7 @@ def draw_bias(head: numpy.ndarray, seed: int) -> numpy.ndarray:
     random = numpy.random.default_rng(derive_seed(seed, "bias"))
     spread = numpy.array([_BIAS_SPREAD[sum(exponents)] for exponents in BIAS_TERMS])
     coefficients = spread * random.standard_normal(len(BIAS_TERMS))
+    coefficients[BIAS_TERMS.index((0, 0, 1))] += _FADE_TO_NECK
     strength = random.uniform(*_BIAS_STRENGTH)
     inside = numpy.log(bias_field(head.shape, coefficients)[head]).astype(float)
     coefficients *= strength / inside.std()
