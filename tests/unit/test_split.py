@@ -7,10 +7,12 @@ from scipy import stats
 
 from rhvae_mri.cohort.draws import Criteria, draw_balanced_sets
 from rhvae_mri.cohort.split import (
+    draw_test_cohorts,
     draw_test_participants,
     name_sets,
     set_sizes,
     split_cohort,
+    write_independent,
     write_split,
 )
 from rhvae_mri.errors import StudyError
@@ -289,3 +291,34 @@ def test_participants_of_an_independent_cohort():
     assert set(chosen["participant_id"]) != set(draw_test_participants(cohort, 50, seed=2)["participant_id"])
     with pytest.raises(StudyError, match="Diagnosis AD of the independent cohort has 76"):
         draw_test_participants(cohort, 100, seed=1)
+
+
+def test_test_cohorts_are_drawn_each_on_its_own_and_written_as_one_table(tmp_path):
+    def cohort(prefix):
+        names = [f"sub-{prefix}{number}" for number in range(20)]
+        return pandas.DataFrame(
+            {
+                "image_id": [f"{name}_ses-M000" for name in names],
+                "participant_id": names,
+                "session_id": "ses-M000",
+                "diagnosis": ["AD", "CN"] * 10,
+                "age": 70.0,
+                "sex": "F",
+                "site": "1",
+                "mmse": 28,
+                "cdr": 0,
+            }
+        )
+
+    cohorts = {"AIBL": cohort("AIBL"), "OASIS": cohort("OASIS")}
+    everyone = draw_test_cohorts(cohorts, "all", seed=1)
+    some = draw_test_cohorts(cohorts, 3, seed=1)
+    alone = draw_test_cohorts({"OASIS": cohorts["OASIS"]}, 3, seed=1)
+    assert [len(table) for table in everyone.values()] == [20, 20]
+    assert some["AIBL"]["diagnosis"].value_counts().to_dict() == {"AD": 3, "CN": 3}
+    pandas.testing.assert_frame_equal(some["OASIS"], alone["OASIS"])
+    write_independent(tmp_path / "independent.tsv", some)
+    written = read_tsv(tmp_path / "independent.tsv")
+    assert written["cohort"].value_counts().to_dict() == {"AIBL": 6, "OASIS": 6}
+    write_independent(tmp_path / "none.tsv", {})
+    assert list(read_tsv(tmp_path / "none.tsv").columns) == list(written.columns)

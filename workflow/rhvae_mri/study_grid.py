@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rhvae_mri.seeds import derive_seed
+
 
 def list_conditions(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> list[dict[str, Any]]:
     """List the conditions that the configuration asks for.
@@ -59,6 +61,29 @@ def batch_seeds(n_seeds: int, per_job: int) -> list[str]:
     ['0-2', '3-5', '6-6']
     """
     return [f"{first}-{min(first + per_job, n_seeds) - 1}" for first in range(0, n_seeds, per_job)]
+
+
+def seeds_of_batch(batch: str, study_seed: int, condition: Sequence[str]) -> dict[int, int]:
+    """Give the random seed of each run of a batch, by the run's number.
+
+    Parameters
+    ----------
+    batch : str
+        One of `batch_seeds`.
+    study_seed : int
+        The study's seed.
+    condition : sequence of str
+        The values that name the condition.
+
+    Examples
+    --------
+    >>> list(seeds_of_batch("3-5", 1, ["baseline", "train-50"]))
+    [3, 4, 5]
+    """
+    first, last = map(int, batch.split("-"))
+    return {
+        number: derive_seed(study_seed, "train_cnn", *condition, number) for number in range(first, last + 1)
+    }
 
 
 def synthetic_per_class(sizes: Sequence[int], count: str) -> dict[str, int]:

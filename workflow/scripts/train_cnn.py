@@ -10,8 +10,8 @@ from rhvae_mri.files import write_tsv
 from rhvae_mri.learning.checkpoints import run_digest
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.logs import log_job
-from rhvae_mri.seeds import derive_seed
 from rhvae_mri.study_data import build_training_sets
+from rhvae_mri.study_grid import seeds_of_batch
 
 with log_job(snakemake.log[0]):
     params, names = snakemake.params, snakemake.wildcards
@@ -24,7 +24,6 @@ with log_job(snakemake.log[0]):
         params.n_synthetic_per_class,
     )
     architectures = read_architectures(snakemake.input.architectures)
-    first, last = map(int, names.seeds.split("-"))
     # Beside the output, because Snakemake deletes the declared outputs of a failed job.
     checkpoints = Path(snakemake.output.networks).with_name("checkpoints")
     condition = [value for name, value in names.items() if name != "seeds"]
@@ -33,10 +32,7 @@ with log_job(snakemake.log[0]):
         train,
         validation,
         TrainingSettings(params.epochs, params.batch_size, params.learning_rate, params.weight_decay),
-        seeds={
-            number: derive_seed(params.seed, "train_cnn", *condition, number)
-            for number in range(first, last + 1)
-        },
+        seeds=seeds_of_batch(names.seeds, params.seed, condition),
         device=choose_device(params.device, snakemake.threads),
         checkpoints=checkpoints,
         digest=run_digest(dict(params.items()), *snakemake.input),

@@ -226,6 +226,27 @@ def draw_test_participants(images: pandas.DataFrame, n_per_class: int | None, se
     return pandas.concat(chosen).sort_index().reset_index(drop=True)
 
 
+def draw_test_cohorts(
+    cohorts: Mapping[str, pandas.DataFrame], n_per_class: int | str, seed: int
+) -> dict[str, pandas.DataFrame]:
+    """Choose the participants of every independent cohort that are tested.
+
+    Parameters
+    ----------
+    cohorts : mapping of str to pandas.DataFrame
+        The usable images of each cohort.
+    n_per_class : int or "all"
+        Participants per diagnosis.
+    seed : int
+        Seed; each cohort has a draw of its own.
+    """
+    number = None if n_per_class == "all" else int(n_per_class)
+    return {
+        name: draw_test_participants(images, number, derive_seed(seed, name))
+        for name, images in cohorts.items()
+    }
+
+
 def write_split(
     result: SplitResult,
     split: Path,
@@ -254,7 +275,8 @@ def write_independent(target: Path, test_cohorts: Mapping[str, pandas.DataFrame]
     """Write the tested participants of the independent cohorts as one table, with a column cohort."""
     columns = ["cohort", *_COLUMNS]
     tables = [images.assign(cohort=name)[columns] for name, images in test_cohorts.items()]
-    write_tsv(target, pandas.concat([pandas.DataFrame(columns=columns), *tables], ignore_index=True))
+    nobody = pandas.DataFrame(columns=columns)
+    write_tsv(target, pandas.concat(tables, ignore_index=True) if tables else nobody)
 
 
 def _check_images(images: pandas.DataFrame) -> pandas.DataFrame:

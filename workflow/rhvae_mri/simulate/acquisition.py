@@ -182,8 +182,8 @@ def bias_field(shape: tuple[int, int, int], coefficients: numpy.ndarray) -> nump
     --------
     >>> coefficients = numpy.zeros(20)
     >>> coefficients[BIAS_TERMS.index((1, 0, 0))] = 0.2
-    >>> bias_field((3, 1, 1), coefficients).ravel().round(3).tolist()
-    [0.819000005722046, 1.0, 1.2209999561309814]
+    >>> [f"{value:.3f}" for value in bias_field((3, 1, 1), coefficients).ravel()]
+    ['0.819', '1.000', '1.221']
     """
     coefficients = numpy.asarray(coefficients, float)
     if coefficients.shape != (len(BIAS_TERMS),):
