@@ -40,6 +40,10 @@ format: $(READY) ## Bring workflow and library into the common format.
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt workflow
 
+.PHONY: docs
+docs: $(READY) ## Write config/README.md from the schema.
+	PYTHONPATH=workflow $(BIN)/python -m rhvae_mri.configuration_page workflow/schemas/config.schema.json config/README.md
+
 .PHONY: environment
 environment: $(READY) ## Only create .venv with the exact pins.
 

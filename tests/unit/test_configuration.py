@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from rhvae_mri.configuration import check_configuration, check_sources, is_simulated
+from rhvae_mri.configuration_page import describe_configuration
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
 
@@ -148,3 +149,10 @@ def test_missing_folders_are_named_with_their_keys(tmp_path):
 
 def test_a_converted_cohort_needs_no_download():
     check_sources(paper_with_folders(), [])
+
+
+def test_the_page_about_the_configuration_is_up_to_date():
+    page = (ROOT / "config" / "README.md").read_text()
+    assert page == describe_configuration(read_json(SCHEMA)), "run `make docs`"
+    for key in keys(load("config.yaml")):
+        assert key.split(".")[-1] in page
