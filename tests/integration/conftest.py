@@ -39,7 +39,7 @@ def watch_memory(process, study):
             except psutil.Error:
                 continue
         study.peak_memory = max(study.peak_memory, total)
-        time.sleep(0.5)
+        time.sleep(2)
 
 
 @pytest.fixture(scope="session")
