@@ -189,7 +189,7 @@ def test_downloads_that_clinica_has_converted(tmp_path, cohort):
     people = {"ADNI": handmade.adni_cohort, "AIBL": handmade.aibl_cohort}[cohort]()
     images, tables, truth = handmade.write_cohort([with_large_voxels(person) for person in people], tmp_path)
     bids, report, target = (tmp_path / name for name in ("bids", "conversion.tsv", "images.tsv"))
-    convert_to_bids(cohort, images, tables, bids, report, tmp_path / "logs", progress=False)
+    convert_to_bids(cohort, images, tables, bids, report, log_folder=tmp_path / "logs", progress=False)
     list_images(cohort, bids, report, None, target)
     table = read_images(target).fillna({"reason": "kept", "session_id": "none"})
     expected = read_tsv(truth, ("site",)).fillna({"session_id": "none"})
