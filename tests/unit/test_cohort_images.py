@@ -3,24 +3,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import handmade_cohorts as handmade
-import nibabel
 import numpy
 import pandas
 import pytest
+from nifti_files import write_nifti
 
 from rhvae_mri.cohort.conversion import convert_to_bids
 from rhvae_mri.cohort.images import COLUMNS, list_images, read_images, select_usable
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
-
-SHAPE = (45, 54, 45)
-
-
-def write_nifti(path, shape=SHAPE, voxel_size=4.0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    affine = numpy.diag([voxel_size, voxel_size, voxel_size, 1.0])
-    nibabel.save(nibabel.Nifti1Image(numpy.zeros(shape, numpy.uint8), affine), path)
-    return path
 
 
 def write_table(path, rows):

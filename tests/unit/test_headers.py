@@ -3,17 +3,9 @@ import gzip
 import nibabel
 import numpy
 import pytest
+from nifti_files import SHAPE, write_nifti
 
 from rhvae_mri.cohort.headers import describe_fault
-
-SHAPE = (45, 54, 45)
-
-
-def write_nifti(path, shape=SHAPE, voxel_size=4.0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    affine = numpy.diag([voxel_size, voxel_size, voxel_size, 1.0])
-    nibabel.save(nibabel.Nifti1Image(numpy.zeros(shape, numpy.uint8), affine), path)
-    return path
 
 
 @pytest.mark.parametrize(
