@@ -23,7 +23,9 @@ def test_the_studys_crop_is_exact(tmp_path):
     crop = nibabel.load(tmp_path / "crop.nii")
     assert crop.shape == (169, 208, 179)
     assert crop.get_data_dtype() == numpy.float32
-    numpy.testing.assert_array_equal(crop.affine[:3, 3], [-84, -119, -78])
+    expected = [[1, 0, 0, -84], [0, 1, 0, -119], [0, 0, 1, -78], [0, 0, 0, 1]]
+    numpy.testing.assert_array_equal(crop.affine, expected)
+    numpy.testing.assert_array_equal(crop.get_sform(coded=True)[0], expected)
     numpy.testing.assert_array_equal(numpy.asarray(crop.dataobj), voxels[12:181, 13:221, 0:179])
 
 

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
@@ -26,12 +27,34 @@ from rhvae_mri.imaging.images import ImageError
 
 logger = logging.getLogger(__name__)
 
-Program = Literal["N4BiasFieldCorrection", "antsRegistration"]
+Program = Literal["N4BiasFieldCorrection", "antsApplyTransforms", "antsRegistration"]
 
 #: ITK reads this when it loads, and never again.
 THREADS_VARIABLE = "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"
 
 _MODULE = "ants.lib"
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the voxels of an image lie, as ITK reads it from the file (axes left, back, top; in mm).
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Number of voxels along each axis.
+    origin : tuple of float
+        Centre of the first voxel.
+    spacing : tuple of float
+        Size of the voxels.
+    direction : tuple of tuple of float
+        Direction cosines; the columns belong to the axes of the voxels.
+    """
+
+    shape: tuple[int, ...]
+    origin: tuple[float, ...]
+    spacing: tuple[float, ...]
+    direction: tuple[tuple[float, ...], ...]
 
 
 def load_ants(threads: int) -> ModuleType:
@@ -92,6 +115,19 @@ def write_for_ants(path: Path, voxels: numpy.ndarray, affine: numpy.ndarray) -> 
     nibabel.save(image, path)
 
 
+def read_geometry(path: Path, threads: int) -> Geometry:
+    """Read the geometry of an image that `write_for_ants` wrote, in ITK's own numbers to the last bit."""
+    ants = load_ants(threads)
+    image = ants.imageReadF3(str(path))
+    direction = ants.getDirection(image)
+    return Geometry(
+        tuple(ants.getShape(image)),
+        tuple(ants.getOrigin(image)),
+        tuple(ants.getSpacing(image)),
+        tuple(tuple(direction[row : row + 3]) for row in (0, 3, 6)),
+    )
+
+
 def run_ants(program: Program, arguments: Sequence[str], folder: Path, threads: int) -> None:
     """Run one of ANTs' programs.
 
@@ -99,7 +135,7 @@ def run_ants(program: Program, arguments: Sequence[str], folder: Path, threads: 
 
     Parameters
     ----------
-    program : {"N4BiasFieldCorrection", "antsRegistration"}
+    program : {"N4BiasFieldCorrection", "antsApplyTransforms", "antsRegistration"}
         The program's name.
     arguments : sequence of str
         Its command line arguments; files are names in ``folder``. The input files must exist: some programs

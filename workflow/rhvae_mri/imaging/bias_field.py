@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
+import numpy
+
+from rhvae_mri.errors import StudyError
 from rhvae_mri.files import save_image
 from rhvae_mri.imaging.ants_library import ants_folder, run_ants, write_for_ants
 from rhvae_mri.imaging.images import read_image
+from rhvae_mri.imaging.n4_grid import coarse_grid, refine_field, sample, write_coarse
 from rhvae_mri.imaging.sidecars import write_sidecar
+
+#: Who pads the image to whole spline distances: ANTs itself at full resolution, or this library coarsely.
+Padding = Literal["ants", "coarse"]
 
 
 def bias_arguments(
@@ -30,8 +39,8 @@ def bias_arguments(
     image, corrected : str
         Names of the input and output files, without commas or brackets.
     spline_distance_mm : float
-        Distance between the knots of the B-spline at the coarsest level. N4 pads the image with zeros to a
-        multiple of it, which costs 8 GB of memory at 1 mm and 600 mm.
+        Distance between the knots of the B-spline at the coarsest level. ANTs pads the image with zeros
+        to a multiple of it, which costs 8 GB of memory at 1 mm and 600 mm.
     shrink_factor : int
         N4 estimates the field on every n-th voxel.
     iterations : sequence of int
@@ -45,7 +54,42 @@ def bias_arguments(
         *("-o", corrected),
         *("-b", f"[{spline_distance_mm:g}]"),
         *("-s", str(shrink_factor)),
-        *("-c", f"[{'x'.join(map(str, iterations))},{convergence_threshold:g}]"),
+        *("-c", _convergence(iterations, convergence_threshold)),
+    ]
+
+
+def coarse_arguments(
+    image: str,
+    mask: str,
+    corrected: str,
+    field: str,
+    *,
+    elements: Sequence[int] = (1, 1, 1),
+    iterations: Sequence[int] = (50, 50, 50, 50),
+    convergence_threshold: float = 0.0,
+) -> list[str]:
+    """Give the command line arguments of N4 on an image that is padded and shrunk already.
+
+    Parameters
+    ----------
+    image, mask : str
+        Names of the coarse image, and of the mask of what is no padding.
+    corrected, field : str
+        Names of the output files: the corrected coarse image, and the bias field.
+    elements : sequence of int
+        Mesh elements of the spline along each axis. With a number of elements ANTs does not pad.
+    iterations, convergence_threshold
+        See `bias_arguments`.
+    """
+    return [
+        *("-d", "3", "-v", "1"),
+        *("-i", image),
+        *("-x", mask),
+        *("-r", "0"),  # with a mask ANTs rescales the intensities unless told otherwise
+        *("-o", f"[{corrected},{field}]"),
+        *("-b", f"[{'x'.join(map(str, elements))}]"),
+        *("-s", "1"),
+        *("-c", _convergence(iterations, convergence_threshold)),
     ]
 
 
@@ -57,6 +101,7 @@ def correct_bias(
     shrink_factor: int = 4,
     iterations: Sequence[int] = (50, 50, 50, 50),
     convergence_threshold: float = 0.0,
+    padding: Padding = "ants",
     threads: int = 1,
 ) -> None:
     """Divide an image by its bias field, estimated with N4.
@@ -72,6 +117,10 @@ def correct_bias(
         The corrected image, NIfTI.
     spline_distance_mm, shrink_factor, iterations, convergence_threshold
         See `bias_arguments`; the defaults are the study's.
+    padding : {"ants", "coarse"}
+        Who pads the image to whole spline distances. ``ants`` is the study's direct call. ``coarse`` gives
+        N4 the same voxels, padded after they are picked (see `n4_grid`), for a fraction of the memory; the
+        measured difference is in ``benchmarks/README.md``.
     threads : int
         The number of threads.
 
@@ -83,21 +132,44 @@ def correct_bias(
         If ANTs is not installed.
     """
     import nibabel
-    import numpy
 
+    if padding not in ("ants", "coarse"):
+        raise StudyError(f"The padding of N4 is {padding!r}; it must be ants or coarse.")
     voxels, affine = read_image(source)
-    arguments = bias_arguments(
-        "image.nii",
-        "corrected.nii",
-        spline_distance_mm=spline_distance_mm,
-        shrink_factor=shrink_factor,
-        iterations=iterations,
-        convergence_threshold=convergence_threshold,
-    )
+    settings = {"iterations": iterations, "convergence_threshold": convergence_threshold}
     with ants_folder() as folder:
         write_for_ants(folder / "image.nii", voxels, affine)
-        run_ants("N4BiasFieldCorrection", arguments, folder, threads)
-        corrected = nibabel.load(folder / "corrected.nii").get_fdata(dtype=numpy.float32)
+        if padding == "ants":
+            arguments = bias_arguments(
+                "image.nii",
+                "corrected.nii",
+                spline_distance_mm=spline_distance_mm,
+                shrink_factor=shrink_factor,
+                **settings,
+            )
+            run_ants("N4BiasFieldCorrection", arguments, folder, threads)
+            corrected = _read_voxels(folder / "corrected.nii")
+            details = {}
+        else:
+            grid = coarse_grid("image.nii", folder, spline_distance_mm, shrink_factor, threads)
+            coarse, mask = sample(voxels, grid)
+            write_coarse(folder / "coarse.mha", coarse, grid)
+            write_coarse(folder / "mask.mha", mask, grid)
+            arguments = coarse_arguments(
+                "coarse.mha",
+                "mask.mha",
+                "corrected.nii",
+                "field.nii",
+                elements=grid.elements,
+                **settings,
+            )
+            run_ants("N4BiasFieldCorrection", arguments, folder, threads)
+            field = _read_voxels(folder / "field.nii")
+            corrected = voxels / refine_field(field, grid, len(iterations))
+            details = {
+                "PaddedShape": list(grid.padded_shape),
+                "CoarseShape": list(coarse.shape),
+            }
     save_image(target, nibabel.Nifti1Image(corrected, affine))
     write_sidecar(
         target,
@@ -106,11 +178,25 @@ def correct_bias(
         ["antspyx", "nibabel", "numpy"],
         BiasFieldCorrection={
             "Program": "N4BiasFieldCorrection",
+            "Padding": padding,
             "SplineDistanceMm": spline_distance_mm,
             "ShrinkFactor": shrink_factor,
             "Iterations": list(iterations),
             "ConvergenceThreshold": convergence_threshold,
             "Arguments": arguments,
+            **details,
         },
         Threads=threads,
     )
+
+
+def _convergence(iterations: Sequence[int], threshold: float) -> str:
+    """The argument that ends N4's levels."""
+    return f"[{'x'.join(map(str, iterations))},{threshold:g}]"
+
+
+def _read_voxels(path: Path) -> numpy.ndarray:
+    """Read a result of ANTs as float32."""
+    import nibabel
+
+    return nibabel.load(path).get_fdata(dtype=numpy.float32)
