@@ -5,6 +5,7 @@ from phantoms import coordinates, grid, head, save
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
+from rhvae_mri.imaging.grid import TEMPLATE_SHAPE
 from rhvae_mri.imaging.images import ImageError
 from rhvae_mri.imaging.registration import (
     Levels,
@@ -70,18 +71,59 @@ def register(source, template, folder, seed=1, levels=LEVELS):
     return image, affine
 
 
+#: What ``antsRegistrationSyNQuick.sh -d 3 -f F -m M -r 32 -n 1 -p d -e 42 -t a -o P`` passes to
+#: antsRegistration for a fixed image of at most 256 voxels along each axis. Read from the script of ANTs
+#: 2.6.5 (that of 2.3.5, of the study's years, gives the same), one flag a line and in its order, without the
+#: blanks inside its brackets, which ANTs' parser drops.
+SCRIPT = """
+--verbose 1
+--random-seed 42
+--dimensionality 3
+--float 0
+--collapse-output-transforms 1
+--output [P,PWarped.nii.gz,PInverseWarped.nii.gz]
+--interpolation Linear
+--use-histogram-matching 0
+--winsorize-image-intensities [0.005,0.995]
+--initial-moving-transform [F,M,1]
+--transform Rigid[0.1]
+--metric MI[F,M,1,32,Regular,0.25]
+--convergence [1000x500x250x0,1e-6,10]
+--shrink-factors 8x4x2x1
+--smoothing-sigmas 3x2x1x0vox
+--transform Affine[0.1]
+--metric MI[F,M,1,32,Regular,0.25]
+--convergence [1000x500x250x0,1e-6,10]
+--shrink-factors 8x4x2x1
+--smoothing-sigmas 3x2x1x0vox
+"""
+
+
+def split_stages(flags):
+    """The flags before the first stage, and those of each stage in turn; flags within one have no order."""
+    parts = [{}]
+    for flag, value in flags:
+        if flag == "--transform":
+            parts.append({})
+        assert flag not in parts[-1]
+        parts[-1][flag] = value
+    return parts
+
+
 def test_the_arguments_are_those_of_antsregistrationsynquick():
-    arguments = " ".join(registration_arguments("F", "M", "P", "W", 41))
-    stage = (
-        "--metric MI[F,M,1,32,Regular,0.25] --convergence [1000x500x250x0,1e-6,10] "
-        "--shrink-factors 8x4x2x1 --smoothing-sigmas 3x2x1x0vox"
-    )
-    assert arguments == (
-        "--verbose 1 --random-seed 42 --dimensionality 3 --float 0 --collapse-output-transforms 1 "
-        "--output [P,W] --interpolation Linear --use-histogram-matching 0 "
-        "--winsorize-image-intensities [0.005,0.995] --initial-moving-transform [F,M,1] "
-        f"--transform Rigid[0.1] {stage} --transform Affine[0.1] {stage}"
-    )
+    arguments = registration_arguments("F", "M", "P", "PWarped.nii.gz", 41)
+    ours = split_stages(zip(arguments[::2], arguments[1::2], strict=True))
+    script = split_stages(line.split() for line in SCRIPT.split("\n")[1:-1])
+    assert [stage.get("--transform") for stage in ours] == [None, "Rigid[0.1]", "Affine[0.1]"]
+    # the one difference: the script also asks for the template in the space of the image, a mere by-product
+    assert script[0].pop("--output") == "[P,PWarped.nii.gz,PInverseWarped.nii.gz]"
+    assert ours[0].pop("--output") == "[P,PWarped.nii.gz]"
+    assert ours == script
+
+
+def test_the_template_is_none_of_the_images_that_the_script_calls_large():
+    """Above 256 voxels along an axis the script takes other levels; the study's template is below."""
+    assert max(TEMPLATE_SHAPE) <= 256
 
 
 def test_seeds_of_the_study_become_seeds_of_ants():
@@ -132,7 +174,7 @@ def test_the_sidecars_hold_the_transform_and_the_seed(template, tmp_path):
     source = scan(tmp_path / "scan.nii.gz", pose((0, 0, 0), (10, 0, 0)))
     image, affine = register(source, template, tmp_path, seed=3)
     about_image = read_json(tmp_path / "image.json")
-    assert about_image["Sources"] == [source.name, affine.name]
+    assert about_image["Sources"] == [source.name, "template.nii.gz", affine.name]
     assert about_image["SpatialReference"] == "template.nii.gz"
     assert about_image["RandomSeed"] == 4
     assert "[500x100,1e-6,10]" in about_image["Registration"]["Arguments"]

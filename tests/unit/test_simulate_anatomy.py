@@ -2,9 +2,7 @@ import numpy
 import pytest
 from scipy import ndimage
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.imaging.grid import study_grid
-from rhvae_mri.simulate import anatomy as module
 from rhvae_mri.simulate.anatomy import (
     LATTICE_ORIGIN,
     LATTICE_SHAPE,
@@ -130,12 +128,6 @@ def test_template_at_one_mm_is_the_average_itself(anatomy):
     start = [round(o - p) for o, p in zip(image.affine[:3, 3], LATTICE_ORIGIN, strict=True)]
     part = tuple(slice(s, s + n) for s, n in zip(start, image.shape, strict=True))
     assert numpy.allclose(image.get_fdata(), 100 * anatomy.intensity[part], atol=1e-3)
-
-
-def test_missing_nilearn_is_explained(monkeypatch):
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(StudyError, match="nilearn is not installed"):
-        load_anatomy.__wrapped__()
 
 
 def test_coarse_lattice_is_the_mean_of_blocks(anatomy):

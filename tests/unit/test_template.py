@@ -7,11 +7,12 @@ import numpy
 import pytest
 from phantoms import coordinates, save
 
+from rhvae_mri.descriptors import read_descriptor
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
 from rhvae_mri.imaging import template
 from rhvae_mri.imaging.grid import study_grid
-from rhvae_mri.imaging.template import prepare_template, read_descriptor
+from rhvae_mri.imaging.template import prepare_template
 
 
 def smooth(points):
@@ -98,17 +99,6 @@ def test_a_downloaded_template_is_used_when_it_is_the_pinned_one(tmp_path):
     assert sidecar["URL"] == descriptor["url"]
     assert sidecar["Origin"] == "a test"
     numpy.testing.assert_array_equal(nibabel.load(tmp_path / "template.nii.gz").get_fdata(), voxels)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [("{", "not valid JSON"), ("[1]", "no text `url`"), ('{"url": "http://a/b"}', "no text `sha256`")],
-)
-def test_a_wrong_descriptor_is_named(tmp_path, text, message):
-    (tmp_path / "d.json").write_text(text)
-    with pytest.raises(StudyError, match=message) as error:
-        read_descriptor(tmp_path / "d.json")
-    assert error.value.where == tmp_path / "d.json"
 
 
 def test_the_projects_own_descriptor_is_complete(request):

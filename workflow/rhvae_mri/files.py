@@ -103,8 +103,9 @@ def read_tsv(path: str | os.PathLike[str], text_columns: tuple[str, ...] = ()) -
 
 
 def save_image(path: str | os.PathLike[str], image: nibabel.Nifti1Image) -> None:
-    """Write a NIfTI image, atomically."""
+    """Write a NIfTI image, atomically; its lengths are in mm."""
     import nibabel
 
+    image.header.set_xyzt_units("mm")
     with atomic_path(path) as temporary:
         nibabel.save(image, temporary)

@@ -227,10 +227,9 @@ def read_field_strength(image: T1wImage) -> float | None:
     sidecar = image.path.with_name(f"{image.name}.json")
     if sidecar.is_file():
         try:
-            content = read_json(sidecar)
-        except (UnicodeDecodeError, ValueError) as error:
-            raise StudyError("The JSON file cannot be read.", where=sidecar, cause=str(error)) from error
-        strength = _number(str(content.get("MagneticFieldStrength", "")))
+            strength = _number(str(read_json(sidecar).get("MagneticFieldStrength", "")))
+        except (AttributeError, UnicodeDecodeError, ValueError):
+            strength = None  # damaged, or no JSON object: the image is good without it
         if strength is not None:
             return strength
     for table in sorted(image.path.parent.parent.glob("*_scans.tsv")):

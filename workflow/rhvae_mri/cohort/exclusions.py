@@ -1,58 +1,101 @@
-"""The hand-written list of images that are to be left out of the study."""
+"""The hand-written list of an auditor's decisions on single images (``exclude.tsv``).
+
+========  ==============================================================================================
+decision  meaning
+========  ==============================================================================================
+replace   the image is left out before the preprocessing, so the participant's next usable visit takes
+          its place
+exclude   the image is left out after the quality check, and stays visible in the audit
+keep      the image stays although the quality check found fault with it
+========  ==============================================================================================
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import datetime
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from rhvae_mri.cohort.bids_tables import read_rows
 from rhvae_mri.errors import StudyError
 
-COLUMNS = ("cohort", "participant_id", "session_id", "reason")
+COLUMNS = ("cohort", "participant_id", "session_id", "decision", "reason", "who", "date")
 COHORTS = ("ADNI", "AIBL")
+DECISIONS = ("keep", "exclude", "replace")
+
+#: Columns of the table before there were decisions; every row meant what ``replace`` means.
+_FORMER_COLUMNS = ("cohort", "participant_id", "session_id", "reason")
 
 
 @dataclass(frozen=True)
-class Exclusions:
-    """What is to be left out of one cohort.
+class Decision:
+    """What an auditor decided on an image.
 
     Attributes
     ----------
-    reasons : dict
-        (participant, session) to reason; an empty session stands for all of the participant's sessions.
+    decision : {"keep", "exclude", "replace"}
+        See the module.
+    reason, who : str
+        Why, and the auditor's name or initials.
+    date : str
+        ISO 8601, such as ``2026-03-31``.
     """
 
-    reasons: dict[tuple[str, str], str]
+    decision: str
+    reason: str
+    who: str
+    date: str
 
-    def reason(self, participant_id: str, session_id: str) -> str | None:
-        """Return why an image of this session is left out, or None."""
-        return self.reasons.get((participant_id, session_id)) or self.reasons.get((participant_id, ""))
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.who}, {self.date})"
 
 
-def read_exclusions(path: Path | None, cohort: str, sessions: Collection[tuple[str, str]]) -> Exclusions:
+@dataclass(frozen=True)
+class Decisions:
+    """The decisions on one cohort.
+
+    Attributes
+    ----------
+    entries : dict
+        (participant, session) to decision; an empty session stands for all of the participant's sessions.
+    """
+
+    entries: dict[tuple[str, str], Decision]
+
+    def find(self, participant_id: str, session_id: str) -> Decision | None:
+        """Return the decision on the image of a session, or None."""
+        return self.entries.get((participant_id, session_id)) or self.entries.get((participant_id, ""))
+
+
+def read_decisions(
+    path: Path | None, cohort: str, sessions: Collection[tuple[str, str]] | None = None
+) -> Decisions:
     """Read ``exclude.tsv``.
 
     Parameters
     ----------
     path : pathlib.Path or None
-        The table, with the columns cohort, participant_id, session_id (``n/a``: all of them) and reason.
+        The table, with the columns of `COLUMNS`; a session ``n/a`` stands for all of the participant's. None
+        is an empty table.
     cohort : str
-        The rows of other cohorts are passed over.
-    sessions : collection of (str, str)
-        The cohort's participants and sessions, and (participant, "") for each participant.
+        The rows of other cohorts are checked in form and then passed over.
+    sessions : collection of (str, str), optional
+        The cohort's participants and sessions, and (participant, "") for each participant. Without it the
+        names are not checked.
 
     Raises
     ------
     StudyError
-        If a row names a cohort, participant or session that does not exist: a slip of the pen would
-        otherwise let in the very image that was to be left out.
+        If a row names a cohort, participant or session that does not exist (a slip of the pen would
+        otherwise let in the very image that was to be left out), or its decision is unknown, unsigned,
+        undated or without a reason, or two rows contradict each other.
     """
     if path is None:
-        return Exclusions({})
+        return Decisions({})
     if not path.is_file():
-        raise StudyError("The list of exclusions does not exist.", where=path, remedy="Check the path.")
-    rows = read_rows(path, required=COLUMNS)
+        raise StudyError("The list of decisions does not exist.", where=path, remedy="Check the path.")
+    rows = _read_table(path)
     foreign = sorted({row["cohort"] for row in rows} - {*COHORTS, cohort})
     if foreign:
         raise StudyError(
@@ -60,12 +103,16 @@ def read_exclusions(path: Path | None, cohort: str, sessions: Collection[tuple[s
             where=path,
             remedy=f"The cohorts are {', '.join(dict.fromkeys((*COHORTS, cohort)))}.",
         )
-    reasons = {
-        (row["participant_id"], row["session_id"]): row["reason"] or "no reason given"
-        for row in rows
-        if row["cohort"] == cohort
-    }
-    unknown = [f"{participant} {session}".strip() for participant, session in reasons.keys() - sessions]
+    # the header is the first line
+    decisions = [(line, row, _check_row(path, line, row)) for line, row in enumerate(rows, start=2)]
+    entries: dict[tuple[str, str], Decision] = {}
+    lines: dict[tuple[str, str], int] = {}
+    for line, row, decision in decisions:
+        if row["cohort"] == cohort:
+            name = (row["participant_id"], row["session_id"])
+            _check_agreement(path, line, name, decision, lines, entries)
+            entries[name], lines[name] = decision, line
+    unknown = [] if sessions is None else [" ".join(name).strip() for name in entries.keys() - sessions]
     if unknown:
         raise StudyError(
             f"{cohort} has no such participants or sessions: {', '.join(sorted(unknown))}.",
@@ -73,4 +120,66 @@ def read_exclusions(path: Path | None, cohort: str, sessions: Collection[tuple[s
             cause="A spelling mistake, or the download has changed.",
             remedy="Use the BIDS names, e.g. sub-ADNI002S0295 and ses-M000; write n/a for all sessions.",
         )
-    return Exclusions(reasons)
+    return Decisions(entries)
+
+
+def _read_table(path: Path) -> list[dict[str, str]]:
+    """Read the rows of the table; say what a table of the former kind lacks."""
+    try:
+        return read_rows(path, required=COLUMNS)
+    except StudyError as error:
+        read_rows(path, required=_FORMER_COLUMNS)
+        raise StudyError(
+            error.what,
+            where=path,
+            cause="It was written for an earlier version, in which every row meant what `replace` means now.",
+            remedy="Add the columns decision (replace, or one of keep and exclude), who, and date "
+            f"(YYYY-MM-DD), so that they are {', '.join(COLUMNS)}.",
+        ) from error
+
+
+def _check_row(path: Path, line: int, row: dict[str, str]) -> Decision:
+    """Turn a row into a decision; refuse one that is unknown or incomplete."""
+    problem = next(_problems(row), None)
+    if problem:
+        raise StudyError(
+            f"Line {line} ({row['participant_id']} {row['session_id']}): {problem}.",
+            where=path,
+            remedy="Each row needs a decision, a reason, who decided, and the date.",
+        )
+    return Decision(row["decision"], row["reason"], row["who"], row["date"])
+
+
+def _problems(row: dict[str, str]) -> Iterator[str]:
+    """Yield what is wrong with the cells of a row."""
+    if row["decision"] not in DECISIONS:
+        yield f"the decision is {row['decision'] or 'empty'}, and not one of {', '.join(DECISIONS)}"
+    for column in ("participant_id", "reason", "who"):
+        if not row[column]:
+            yield f"the column {column} is empty"
+    try:
+        plain = datetime.date.fromisoformat(row["date"]).isoformat() == row["date"]
+    except ValueError:
+        plain = False
+    if not plain:
+        yield f"the date is {row['date'] or 'empty'}, not of the form YYYY-MM-DD"
+
+
+def _check_agreement(
+    path: Path,
+    line: int,
+    name: tuple[str, str],
+    decision: Decision,
+    lines: dict[tuple[str, str], int],
+    entries: dict[tuple[str, str], Decision],
+) -> None:
+    """Refuse a row that contradicts an earlier one on the same image."""
+    for earlier, other in entries.items():
+        same_image = earlier[0] == name[0] and (earlier[1] == name[1] or "" in (earlier[1], name[1]))
+        if same_image and other.decision != decision.decision:
+            raise StudyError(
+                f"Lines {lines[earlier]} ({other.decision}) and {line} ({decision.decision}) contradict each "
+                f"other on {' '.join(name).strip()}.",
+                where=path,
+                remedy="Leave one of them in the table.",
+            )

@@ -1,20 +1,35 @@
-"""A check of NIfTI files that is cheap enough for every image of a download: no voxel is looked at."""
+"""Checks of image files that are cheap enough for every image of a download: no voxel is looked at."""
 
 from __future__ import annotations
 
 import gzip
-import math
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-#: Plausible voxel sizes, in mm: from high-resolution research scans to coarse localizers.
-VOXEL_SIZE = (0.2, 10.0)
+from rhvae_mri.files import read_json
+from rhvae_mri.imaging.sidecars import sidecar_path
+
+if TYPE_CHECKING:
+    import nibabel
+
 #: Plausible extent of a scan of the head along each axis, in mm. A brain measures about 140 x 175 x 120 mm.
 FIELD_OF_VIEW = (100.0, 600.0)
 
+#: DICOM's codes of what else archives hold. Other text in its place is not repeated: it may be anything.
+_OTHER_MODALITIES = frozenset(
+    [
+        *("CR", "CT", "DX", "KO", "NM", "OT", "PR", "PT", "REG"),
+        *("RTDOSE", "RTPLAN", "RTSTRUCT", "SC", "SEG", "SR", "US"),
+    ]
+)
+
 
 def describe_fault(path: Path) -> str | None:
-    """Say what is wrong with a NIfTI file, going by its header and its length.
+    """Say what is wrong with a NIfTI file, going by its header, its length and its JSON file.
+
+    The voxels are read in the next step only (`rhvae_mri.imaging.images.read_image`), which finds what is
+    wrong with them: a checksum, NaN, an overflow.
 
     Parameters
     ----------
@@ -24,62 +39,83 @@ def describe_fault(path: Path) -> str | None:
     Returns
     -------
     str or None
-        ``unreadable NIfTI: …``, ``grossly wrong geometry: …``, or None for a plausible image.
+        ``unreadable NIfTI: …``, ``grossly wrong geometry: …``, ``wrong data type: …``,
+        ``wrong modality: …``, or None for a plausible image.
     """
-    import nibabel
+    from rhvae_mri.imaging.nifti import NiftiError, check_header, open_nifti
+
+    try:
+        image = open_nifti(path)
+        check_header(path, image)
+        _check_field_of_view(image)
+        _check_length(path, image)
+    except NiftiError as fault:
+        return str(fault)
+    words = wrong_modality(_described_modality(path))
+    return None if words is None else f"wrong modality: {words}"
+
+
+def wrong_modality(code: object) -> str | None:
+    """Say what an image is if it is no magnetic resonance image.
+
+    Parameters
+    ----------
+    code : object
+        DICOM's code (``MR``, ``PT`` …); empty or None where nothing is said, which is no fault.
+
+    Examples
+    --------
+    >>> wrong_modality("PT"), wrong_modality("a name"), wrong_modality("MR")
+    ('PT instead of MR', 'another one than MR', None)
+    """
+    if not code or code == "MR":
+        return None
+    return f"{code} instead of MR" if code in _OTHER_MODALITIES else "another one than MR"
+
+
+def _check_field_of_view(image: nibabel.Nifti1Pair) -> None:
     import numpy
 
-    try:
-        image = nibabel.load(path)
-    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
-        return f"unreadable NIfTI: {_one_line(error)}"
-    if not isinstance(image, nibabel.Nifti1Pair):
-        return f"unreadable NIfTI: it is in the format {type(image).__name__}"
+    from rhvae_mri.imaging.nifti import GEOMETRY, NiftiError, times, volume_shape
 
-    shape = image.shape
-    if len(shape) != 3:
-        return f"grossly wrong geometry: {len(shape)} dimensions ({_times(shape)}) instead of 3"
-    affine = image.affine
-    if not numpy.isfinite(affine).all() or abs(numpy.linalg.det(affine[:3, :3])) < 1e-9:
-        return "grossly wrong geometry: the affine matrix of the header is not invertible"
-    sizes = numpy.linalg.norm(affine[:3, :3], axis=0)
-    if (sizes < VOXEL_SIZE[0]).any() or (sizes > VOXEL_SIZE[1]).any():
-        return f"grossly wrong geometry: voxels of {_times(sizes)} mm"
-    extent = sizes * shape
+    extent = numpy.linalg.norm(image.affine[:3, :3], axis=0) * volume_shape(image)
     if (extent < FIELD_OF_VIEW[0]).any() or (extent > FIELD_OF_VIEW[1]).any():
-        return f"grossly wrong geometry: field of view of {_times(extent)} mm"
-
-    needed = image.dataobj.offset + math.prod(shape) * image.get_data_dtype().itemsize
-    if not _has_length(path, needed):
-        return "unreadable NIfTI: the file is shorter than its header says"
-    return None
+        raise NiftiError(GEOMETRY, f"field of view of {times(extent)} mm")
 
 
-def _has_length(path: Path, needed: int) -> bool:
-    """Say whether a file, uncompressed, holds at least ``needed`` bytes."""
-    if path.suffix != ".gz":
-        return path.stat().st_size >= needed
-    # The last four bytes of a gzip file are its length. They are not if the file was cut short, but neither
-    # if it consists of several blocks, so only a full look at such a file tells.
-    with open(path, "rb") as file:
-        file.seek(-4, 2)
-        if int.from_bytes(file.read(4), "little") == needed % 2**32:
-            return True
+def _check_length(path: Path, image: nibabel.Nifti1Pair) -> None:
+    """Refuse a file that holds fewer bytes, uncompressed, than its header says."""
+    from rhvae_mri.imaging.nifti import UNREADABLE, NiftiError, gzip_fault, needed_length
+
+    needed = needed_length(image)
+    length = path.stat().st_size
+    if path.suffix == ".gz":
+        # The last four bytes of a gzip file are its length. They are not if the file was cut short, but
+        # neither if it consists of several blocks, so only a full look at such a file tells.
+        with open(path, "rb") as file:
+            file.seek(-4, 2)
+            if int.from_bytes(file.read(4), "little") == needed % 2**32:
+                return
+        try:
+            length = _uncompressed_length(path)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise NiftiError(UNREADABLE, gzip_fault(error)) from error
+    if length < needed:
+        raise NiftiError(UNREADABLE, "the file is shorter than its header says")
+
+
+def _uncompressed_length(path: Path) -> int:
+    """Return the number of bytes in a gzip file."""
     length = 0
+    with gzip.open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            length += len(block)
+    return length
+
+
+def _described_modality(path: Path) -> object:
+    """Return the modality that the JSON file beside an image names, or None."""
     try:
-        with gzip.open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                length += len(block)
-    except (OSError, EOFError, zlib.error):
-        return False
-    return length >= needed
-
-
-def _times(numbers: object) -> str:
-    """Write the numbers of a shape or an extent, e.g. ``180 x 216 x 72``."""
-    return " x ".join(f"{number:.4g}" for number in numbers)
-
-
-def _one_line(error: Exception) -> str:
-    """Return the message of an error without line breaks, or its name."""
-    return " ".join(str(error).split()) or type(error).__name__
+        return read_json(sidecar_path(path)).get("Modality")
+    except (OSError, ValueError, AttributeError):
+        return None

@@ -10,12 +10,14 @@ no image in the download                        the conversion found none, or th
 the converter chose no scan …, made no image …  the conversion's words
 DICOM series unreadable: …                      the conversion failed; its words
 converted, but not in the BIDS dataset          the conversion's report and the folder disagree
-excluded by hand: …                             the list of exclusions names it
+replaced by hand: …                             the auditor's decision `replace`, see
+                                                `rhvae_mri.cohort.exclusions`
 no diagnosis                                    none of the participant's visits has one
 diagnosis changes between visits (CN, MCI)      the visits' diagnoses, in order
 diagnosis MCI is not studied                    neither AD nor CN
 unreadable NIfTI: …                             see `rhvae_mri.cohort.headers`
 grossly wrong geometry: …                       see `rhvae_mri.cohort.headers`
+wrong data type: …, wrong modality: …           see `rhvae_mri.cohort.headers`
 a second image of the same session (run-2)      a usable image of the same session comes first
 not the first usable visit                      an earlier session has a usable image
 ==============================================  ======================================================
@@ -36,7 +38,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rhvae_mri.cohort.bids_tables import T1wImage, natural_order, read_field_strength
-from rhvae_mri.cohort.exclusions import Exclusions, read_exclusions
+from rhvae_mri.cohort.exclusions import Decisions, read_decisions
 from rhvae_mri.cohort.headers import describe_fault
 from rhvae_mri.cohort.participants import Participant, read_cohort
 from rhvae_mri.errors import StudyError
@@ -92,7 +94,8 @@ def list_images(
         The table of the conversion, see `rhvae_mri.cohort.participants.read_cohort`, or None for a dataset
         that was given in BIDS.
     exclude : pathlib.Path or None
-        The list of exclusions, see `rhvae_mri.cohort.exclusions.read_exclusions`.
+        The auditor's decisions, see `rhvae_mri.cohort.exclusions.read_decisions`. Only `replace` counts here:
+        `keep` and `exclude` are for the quality check.
     target : pathlib.Path
         The table to write: one row for each image, for each session that the conversion reports without an
         image, and for each participant without any; ordered by participant, session and file name. Missing
@@ -109,10 +112,10 @@ def list_images(
 
     participants = read_cohort(Path(bids), cohort, Path(conversion_report) if conversion_report else None)
     sessions = {(person.name, session) for person in participants for session in ("", *person.sessions)}
-    exclusions = read_exclusions(Path(exclude) if exclude else None, cohort, sessions)
+    decisions = read_decisions(Path(exclude) if exclude else None, cohort, sessions)
     rows = []
     for person in participants:
-        verdicts = _judge(person, exclusions, require_diagnosis)
+        verdicts = _judge(person, decisions, require_diagnosis)
         rows.extend({"cohort": cohort, **row} for row in _rows(person, verdicts))
     _report_attrition(cohort, Path(bids), rows)
     write_tsv(target, pandas.DataFrame(rows, columns=list(COLUMNS)).replace("", None))
@@ -153,15 +156,15 @@ def select_usable(images: pandas.DataFrame, quality: pandas.DataFrame) -> pandas
     return kept[kept["image_id"].isin(passed)].sort_values("image_id", ignore_index=True)
 
 
-def _judge(person: Participant, exclusions: Exclusions, require_diagnosis: bool) -> dict[T1wImage, str]:
+def _judge(person: Participant, decisions: Decisions, require_diagnosis: bool) -> dict[T1wImage, str]:
     """Give each image of a participant the reason why it is left out; the one that is kept has none ("")."""
     unfit = _unfit(person) if require_diagnosis else None
     verdicts: dict[T1wImage, str] = {}
     kept: T1wImage | None = None
     for image in person.images:
-        by_hand = exclusions.reason(person.name, image.session_id)
-        if by_hand:
-            verdicts[image] = f"excluded by hand: {by_hand}"
+        by_hand = decisions.find(person.name, image.session_id)
+        if by_hand and by_hand.decision == "replace":
+            verdicts[image] = f"replaced by hand: {by_hand}"
         elif reason := unfit or describe_fault(image.path):
             verdicts[image] = reason
         elif kept is None:

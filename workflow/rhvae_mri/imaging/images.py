@@ -2,6 +2,11 @@
 
 A bad image never stops the study. The step that meets it leaves empty files in place of its results, with the
 reason in the JSON file beside each; the next steps pass the reason on, and the quality table names it.
+
+What the header says is checked in `rhvae_mri.imaging.nifti`; here are the checks of the voxels. One NaN or
+infinite voxel is enough to refuse an image, although the study's tensors have 0 for NaN: scanners and
+dcm2niix write integers, which have neither, so a NaN tells of damage or of processing that the study knows
+nothing of, and N4 and the registration spread it over its surroundings before a tensor is made.
 """
 
 from __future__ import annotations
@@ -9,7 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import zlib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,25 +24,47 @@ import numpy
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json, write_json, write_text
+from rhvae_mri.imaging.nifti import (
+    DATA_TYPE,
+    GEOMETRY,
+    UNREADABLE,
+    NiftiError,
+    check_header,
+    open_nifti,
+    read_voxels,
+)
 from rhvae_mri.imaging.sidecars import sidecar_path
 
 if TYPE_CHECKING:
+    import nibabel
     import pandas
 
 logger = logging.getLogger(__name__)
 
-#: Smallest number of voxels along an axis, and bounds of a voxel's size in mm, for an image of a head.
-MINIMUM_VOXELS = 8
-VOXEL_SIZE_BOUNDS = (0.2, 12.0)
-
-#: Largest cosine between two axes of the voxel grid that still counts as a right angle.
-SHEAR_TOLERANCE = 1e-3
+#: An unscaled signed image that comes this near to both ends of its numbers has overflown: beyond the highest
+#: number the lowest follows.
+OVERFLOW_SHARE = 0.9
 
 _FAULT = "Fault"
+
+_SENTENCES = {
+    UNREADABLE: "The image cannot be read",
+    GEOMETRY: "The image has a grossly wrong geometry",
+    DATA_TYPE: "The image has a wrong data type",
+}
+
+_REMEDY = (
+    "Copy or convert the image again; or list its session in the table of exclusions with the decision "
+    "replace, so that another visit of the participant takes its place."
+)
 
 
 class ImageError(StudyError):
     """A fault of one participant's image, which is then left out of the study."""
+
+    def in_one_line(self) -> str:
+        """Write what is wrong and why as one cell of a table."""
+        return " ".join(f"{self.what} {self.cause or ''}".split())
 
 
 def read_image(path: str | os.PathLike[str]) -> tuple[numpy.ndarray, numpy.ndarray]:
@@ -58,49 +85,38 @@ def read_image(path: str | os.PathLike[str]) -> tuple[numpy.ndarray, numpy.ndarr
     Raises
     ------
     ImageError
-        If the file is missing or unreadable, an earlier step failed on the image, it is not one 3-D volume,
-        its voxels are constant, NaN or infinite, or its header gives no usable geometry.
+        If the file is missing or unreadable, an earlier step failed on the image, it is not one 3-D volume
+        of plain numbers, its header gives no usable geometry, or its voxels are constant, NaN, infinite or
+        beyond the range of their type.
     """
-    import nibabel
-
     fault = recorded_fault(path)
     if fault is not None:
         raise fault
-    if not Path(path).is_file():
+    if not Path(path).exists():
         raise ImageError("The image does not exist.", where=path)
     try:
-        image = nibabel.load(path)
-        voxels = numpy.asarray(image.dataobj, dtype=numpy.float32)
-        affine = numpy.array(image.affine, dtype=float)
-        oriented = bool(image.header["sform_code"] or image.header["qform_code"])
-    except (
-        nibabel.filebasedimages.ImageFileError,
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        zlib.error,
-    ) as error:
+        image = open_nifti(Path(path))
+        check_header(Path(path), image)
+        voxels = read_voxels(Path(path), image)
+    except NiftiError as error:
         raise ImageError(
-            "The image cannot be read.",
+            f"{_SENTENCES[error.kind]}: {error.words}.",
             where=path,
-            cause=f"The file is damaged or is not NIfTI ({error}).",
-            remedy="Convert or copy it again.",
+            cause=error.cause,
+            remedy=error.remedy or _REMEDY,
         ) from error
-    while voxels.ndim > 3 and voxels.shape[-1] == 1:
-        voxels = voxels[..., 0]
-    _check_voxels(path, voxels)
-    _check_geometry(path, affine, oriented)
-    return voxels, affine
+    _check_finite(path, voxels)
+    _check_range(path, voxels, image)
+    return voxels, numpy.array(image.affine, dtype=float)
 
 
 def derivative_table(paths: Sequence[str]) -> pandas.DataFrame:
-    """List registered or cropped images by the image that they were made from.
+    """List corrected, registered or cropped images or transforms by the image that they were made from.
 
     Parameters
     ----------
     paths : sequence of str
-        Files with the BIDS entity ``space``, named after their image.
+        Files named after their image, and then with the BIDS entity ``space`` or ``desc``.
 
     Returns
     -------
@@ -110,7 +126,7 @@ def derivative_table(paths: Sequence[str]) -> pandas.DataFrame:
     import pandas
 
     return pandas.DataFrame(
-        {"image_id": [Path(path).name.split("_space-")[0] for path in paths], "path": paths}
+        {"image_id": [re.split("_(?:space|desc)-", Path(path).name)[0] for path in paths], "path": paths}
     )
 
 
@@ -151,51 +167,41 @@ def record_faults(*targets: str | os.PathLike[str]) -> Iterator[None]:
                 write_json(sidecar_path(target), {_FAULT: fault})
 
 
-def _check_voxels(path: str | os.PathLike[str], voxels: numpy.ndarray) -> None:
-    """Refuse voxels that are not a picture."""
-    if voxels.ndim != 3:
-        raise ImageError(
-            f"The image has {voxels.ndim} dimensions {voxels.shape}, not three.",
-            where=path,
-            cause="It is a series of volumes or a single slice, not an anatomical scan.",
-        )
-    if min(voxels.shape) < MINIMUM_VOXELS:
-        raise ImageError(
-            f"The image has only {'x'.join(map(str, voxels.shape))} voxels.",
-            where=path,
-            cause="It is a localizer, or slices are missing.",
-        )
+def _check_finite(path: str | os.PathLike[str], voxels: numpy.ndarray) -> None:
+    """Refuse NaN, infinite and constant voxels."""
     bad = int(voxels.size - numpy.isfinite(voxels).sum())
     if bad:
-        raise ImageError(f"The image has {bad} voxels that are NaN or infinite.", where=path)
+        raise ImageError(
+            f"The image has {bad} voxels that are NaN or infinite ({100 * bad / voxels.size:.2g} %).",
+            where=path,
+            cause="It is no output of a scanner: it was processed before, or its scaling overflows.",
+            remedy=_REMEDY,
+        )
     if voxels.min() == voxels.max():
-        raise ImageError(f"All voxels of the image have the value {voxels.min():g}.", where=path)
+        raise ImageError(
+            f"All voxels of the image have the value {voxels.min():g}.", where=path, remedy=_REMEDY
+        )
 
 
-def _check_geometry(path: str | os.PathLike[str], affine: numpy.ndarray, oriented: bool) -> None:
-    """Refuse a header from which no one can tell where in space the voxels are."""
-    if not oriented:
+def _check_range(path: str | os.PathLike[str], voxels: numpy.ndarray, image: nibabel.Nifti1Pair) -> None:
+    """Refuse intensities that were cut down to too few bits.
+
+    A magnitude has no sign, so a negative number in an unscaled signed byte is one above 127. Wider numbers
+    have room for offsets; they have overflown where both ends of their range are in use. In unsigned bytes
+    an overflow leaves no trace.
+    """
+    stored = image.get_data_dtype()
+    unscaled = image.dataobj.slope == 1 and image.dataobj.inter == 0
+    if stored.kind != "i" or not unscaled:
+        return
+    limits = numpy.iinfo(stored)
+    low, high = float(voxels.min()), float(voxels.max())
+    both_ends = low < OVERFLOW_SHARE * limits.min and high > OVERFLOW_SHARE * limits.max
+    if (stored.itemsize == 1 and low < 0) or both_ends:
         raise ImageError(
-            "The image does not say which way is left.",
+            f"{_SENTENCES[DATA_TYPE]}: its intensities run from {low:g} to {high:g}, beyond the range of "
+            f"{stored.name}.",
             where=path,
-            cause="Both the sform and the qform code of its header are zero.",
-            remedy="Convert the image again from DICOM with dcm2niix.",
-        )
-    low, high = VOXEL_SIZE_BOUNDS
-    sizes = numpy.linalg.norm(affine[:3, :3], axis=0)
-    if not (numpy.isfinite(affine).all() and (sizes >= low).all() and (sizes <= high).all()):
-        text = " x ".join(f"{size:.3g}" for size in sizes)
-        raise ImageError(
-            f"The voxels have an impossible size: {text} mm.",
-            where=path,
-            cause="The header is damaged, or its unit is not mm.",
-        )
-    axes = affine[:3, :3] / sizes
-    cosines = numpy.abs(axes.T @ axes - numpy.eye(3))
-    if cosines.max() > SHEAR_TOLERANCE:
-        raise ImageError(
-            "The axes of the image are not at right angles to each other.",
-            where=path,
-            cause="It was scanned with a tilted gantry, or a sheared transform was written into its header.",
-            remedy="Resample it to a rectangular grid first; ANTs reads no other.",
+            cause=f"Values above {limits.max} were written as negative numbers.",
+            remedy=_REMEDY,
         )

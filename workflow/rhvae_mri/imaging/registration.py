@@ -173,7 +173,7 @@ def register_to_template(
     write_sidecar(
         target_image,
         "Registered to the template with an affine transform and resampled onto its grid, whole head",
-        [source, target_affine],
+        [source, template, target_affine],
         packages,
         Resolution=f"{size} mm, the template's grid",
         Interpolation="linear",
@@ -182,7 +182,7 @@ def register_to_template(
     write_sidecar(
         target_affine,
         "Affine transform from template to image coordinates, in ITK's format (axes left, back, top)",
-        [source],
+        [source, template],
         packages,
         MatrixTemplateToImageRAS=read_itk_affine(target_affine).tolist(),
         **shared,

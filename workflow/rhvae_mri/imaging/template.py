@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy
 
-from rhvae_mri.downloads import check_file, fetch, sha256_of
+from rhvae_mri.descriptors import obtain_file
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import save_image
 from rhvae_mri.imaging.grid import TEMPLATE_ORIGIN, TEMPLATE_SHAPE, study_grid
@@ -21,8 +21,6 @@ SIMULATED = "simulated"
 
 #: The part of the study's box that a template must show.
 MINIMUM_COVERAGE = 0.75
-
-_DESCRIPTORS = (".json", ".yaml", ".yml")
 
 
 @dataclass
@@ -82,36 +80,6 @@ def prepare_template(
     )
 
 
-def read_descriptor(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read the descriptor of a pinned download.
-
-    Parameters
-    ----------
-    path : path
-        A JSON or YAML file with at least `url` and `sha256`.
-
-    Raises
-    ------
-    StudyError
-        If it cannot be read or lacks one of the two.
-    """
-    import yaml
-
-    file = check_file(path)
-    try:
-        descriptor = yaml.safe_load(file.read_text(encoding="utf-8"))  # JSON is YAML
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise StudyError("The descriptor is not valid JSON or YAML.", where=file, cause=str(error)) from error
-    for key in ("url", "sha256"):
-        if not isinstance(descriptor, dict) or not isinstance(descriptor.get(key), str):
-            raise StudyError(
-                f"The descriptor has no text `{key}`.",
-                where=file,
-                remedy="A descriptor needs `url` and `sha256`; resources/template.json is one.",
-            )
-    return descriptor
-
-
 def _simulated_template(voxel_size: float) -> _Template:
     """Make the template of the simulated study."""
     from rhvae_mri.simulate.anatomy import whole_head_template
@@ -126,21 +94,14 @@ def _simulated_template(voxel_size: float) -> _Template:
 
 def _real_template(source: str, downloads: Path) -> _Template:
     """Read the user's template, or the one that a descriptor names."""
-    if source.lower().endswith(_DESCRIPTORS):
-        descriptor = read_descriptor(source)
-        name = descriptor["url"].rsplit("/", 1)[-1]
-        path = fetch(descriptor["url"], descriptor["sha256"], downloads / name)
-        origin = {"Origin": descriptor.get("name", name), "URL": descriptor["url"]}
-    else:
-        path = check_file(source)
-        origin = {"Origin": "the user's file"}
+    path, origin = obtain_file(source, downloads)
     try:
         voxels, affine = read_image(path)
     except ImageError as error:
         raise StudyError(
             f"The template is unusable: {error.what}", where=path, cause=error.cause, remedy=error.remedy
         ) from error
-    return _Template(voxels, affine, [path], {"Simulated": False, **origin, "SHA256": sha256_of(path)})
+    return _Template(voxels, affine, [path], {"Simulated": False, **origin})
 
 
 def _to_study_grid(template: _Template, voxel_size: float) -> tuple[numpy.ndarray, str]:

@@ -7,10 +7,8 @@ nilearn ships; skull, scalp and face are added by `rhvae_mri.simulate.head_shape
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import nibabel
 import numpy
@@ -18,16 +16,12 @@ from scipy import ndimage
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.imaging.grid import TEMPLATE_ORIGIN, study_grid
+from rhvae_mri.imaging.mni_tissue import read_average
 from rhvae_mri.simulate import head_shape
 
 #: The 1 mm lattice of the average head: MNI coordinate (mm) of the first voxel, and number of voxels.
 LATTICE_ORIGIN = (-100.0, -136.0, -118.0)
 LATTICE_SHAPE = (202, 250, 234)
-
-# how nilearn's arrays (197x233x189, origin -98, -134, -72) lie on the study's grid
-_SOURCE_SHAPE = (197, 233, 189)
-_SOURCE_PART = (slice(2, 195), slice(2, 231), slice(0, 187))
-_SOURCE_FIRST_SLICE = 6
 
 # the average's T1 intensities of fluid, grey and white matter, and what they become
 _SOURCE_LEVELS = (0.0, 70.0, 165.0, 222.0, 255.0)
@@ -78,7 +72,7 @@ def load_anatomy() -> AverageAnatomy:
     StudyError
         If nilearn is not installed or its template is not the one that this module knows.
     """
-    t1, grey, white = (_source_map(name) for name in ("t1", "gm", "wm"))
+    t1, grey, white = (_on_lattice(read_average(name)) for name in ("t1", "gm", "wm"))
     brain = t1 > 0
     levels = numpy.interp(numpy.arange(256), _SOURCE_LEVELS, _TARGET_LEVELS).astype(numpy.float32)
     hull = _hull(brain)
@@ -154,34 +148,11 @@ def coarse_lattice(array: numpy.ndarray, factor: int) -> tuple[numpy.ndarray, nu
     return means, numpy.array(LATTICE_ORIGIN) + (factor - 1) / 2
 
 
-def _source_map(name: str) -> numpy.ndarray:
-    """Read one of nilearn's maps (t1, gm, wm) onto the 1 mm lattice, uint8."""
-    package = importlib.util.find_spec("nilearn")
-    if package is None or not package.submodule_search_locations:
-        raise StudyError("nilearn is not installed.", remedy="Run make demo or make test: they install it.")
-    # the file is read directly: importing nilearn takes seconds
-    folder = Path(package.submodule_search_locations[0]) / "datasets" / "data"
-    path = folder / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
-    if not path.is_file():
-        raise StudyError(
-            "nilearn's average brain is not where it should be.",
-            where=path,
-            cause="Another version of nilearn is installed.",
-            remedy="Install the version in envs/requirements.txt.",
-        )
-    source = numpy.asarray(nibabel.load(path).dataobj)
-    if source.shape != _SOURCE_SHAPE or source.dtype != numpy.uint8:
-        raise StudyError(
-            f"nilearn's average brain has shape {source.shape} and type {source.dtype}.",
-            where=path,
-            cause=f"Expected {_SOURCE_SHAPE} and uint8: another version of nilearn is installed.",
-            remedy="Install the version in envs/requirements.txt.",
-        )
-    lattice = numpy.zeros(LATTICE_SHAPE, numpy.uint8)
+def _on_lattice(average: numpy.ndarray) -> numpy.ndarray:
+    """Put a map of the study's 1 mm grid onto the larger lattice."""
+    lattice = numpy.zeros(LATTICE_SHAPE, average.dtype)
     offset = (numpy.array(TEMPLATE_ORIGIN) - LATTICE_ORIGIN).astype(int)
-    offset[2] += _SOURCE_FIRST_SLICE
-    part = source[_SOURCE_PART]
-    lattice[tuple(slice(o, o + n) for o, n in zip(offset, part.shape, strict=True))] = part
+    lattice[tuple(slice(o, o + n) for o, n in zip(offset, average.shape, strict=True))] = average
     return lattice
 
 
