@@ -11,6 +11,8 @@ CORES ?= $(shell nproc)
 VENV := .venv
 READY := $(VENV)/.complete
 BIN := $(VENV)/bin
+PEERS := .venv-peers
+PEERS_READY := $(PEERS)/.complete
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -47,6 +49,9 @@ docs: $(READY) ## Write config/README.md from the schema.
 .PHONY: environment
 environment: $(READY) ## Only create .venv with the exact pins.
 
+.PHONY: peers
+peers: $(PEERS_READY) ## Only create .venv-peers with the implementations that the tests compare with.
+
 .PHONY: pins
 pins: ## Resolve envs/requirements.in anew into the exact pins of envs/requirements.txt.
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PYTHON) -m venv "$$folder" && \
@@ -55,7 +60,7 @@ pins: ## Resolve envs/requirements.in anew into the exact pins of envs/requireme
 
 .PHONY: clean
 clean: ## Remove the environment and the caches; results stay.
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache
 
 # A half-made environment has no $(READY) and is made anew.
 $(READY): envs/requirements.txt envs/check_python.py
@@ -64,4 +69,13 @@ $(READY): envs/requirements.txt envs/check_python.py
 	rm -rf $(VENV)
 	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/pip install --quiet --requirement envs/requirements.txt
+	touch $@
+
+# The packages of $(VENV) are seen from there too, behind its own. pip does not see them while it installs.
+$(PEERS_READY): envs/peers.txt $(READY)
+	rm -rf $(PEERS)
+	$(BIN)/python -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --no-deps --requirement envs/peers.txt
+	purelib='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	$(BIN)/python -c "$$purelib" > "$$($(PEERS)/bin/python -c "$$purelib")/study.pth"
 	touch $@

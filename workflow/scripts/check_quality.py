@@ -1,15 +1,21 @@
+from pathlib import Path
+
+from rhvae_mri.cohort.exclusions import read_decisions
 from rhvae_mri.files import read_tsv, write_tsv
-from rhvae_mri.imaging.images import derivative_table
 from rhvae_mri.logs import log_job
-from rhvae_mri.quality.similarity import check_quality
+from rhvae_mri.quality.verdict import check_quality
+
+NAMES = ("image_id", "participant_id", "session_id")
 
 with log_job(snakemake.log[0]):
-    images = read_tsv(snakemake.input.table)[["image_id", "participant_id", "session_id"]]
-    registered = derivative_table(snakemake.input.images).rename(columns={"path": "registered"})
+    # list_images has checked the names in the same list
+    exclude = Path(snakemake.input.exclude) if snakemake.input.exclude else None
     quality = check_quality(
-        images.merge(registered, on="image_id"),
-        snakemake.input.template,
+        read_tsv(snakemake.input.metrics, (*NAMES, "fault")),
+        read_tsv(snakemake.input.deep_quality, (*NAMES, "reason")),
+        read_decisions(exclude, snakemake.wildcards.cohort),
         minimum_similarity=snakemake.params.minimum_similarity,
         minimum_overlap=snakemake.params.minimum_overlap,
+        outlier_z=snakemake.params.outlier_z,
     )
     write_tsv(snakemake.output.table, quality)

@@ -1,0 +1,145 @@
+"""The deep quality check: a pretrained network looks at three slices of each registered image.
+
+It is the study's own check, run as ClinicaDL 1.6.1 runs it: an image passes when the network's probability of
+a good registration is above the threshold. Without weights the check is reported as not run.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.imaging.images import ImageError, read_image
+from rhvae_mri.quality.deep_networks import PASSED, build_network
+from rhvae_mri.quality.deep_slices import prepare_slices
+
+if TYPE_CHECKING:
+    import pandas
+
+#: Columns of the table.
+COLUMNS = ("image_id", "network", "pass_probability", "status", "reason")
+
+#: What the table says when there are no weights.
+NO_WEIGHTS = "no weights: `quality.deep.source` in the configuration is none"
+
+
+def check_deep_quality(
+    images: pandas.DataFrame,
+    weights: str | os.PathLike[str] | None,
+    *,
+    network: str = "resnet18",
+    threshold: float = 0.5,
+    batch_size: int = 16,
+    device: str = "auto",
+    threads: int = 1,
+) -> pandas.DataFrame:
+    """Let a pretrained network judge the registration of each image of a cohort.
+
+    Parameters
+    ----------
+    images : pandas.DataFrame
+        Columns `image_id` and `registered` (path of the registered image, not cropped).
+    weights : path or None
+        The network's weights (see `deep_weights.read_weights`); None: the check is not run.
+    network : str
+        A name of `deep_networks.NETWORKS`; the study's is ``resnet18``.
+    threshold : float
+        An image passes with a probability above it. The study's is 0.5.
+    batch_size : int
+        How many images the network sees at a time.
+    device : {"auto", "cpu", "cuda"}
+        Where to compute; ``auto`` takes the GPU when there is one.
+    threads : int
+        The number of CPU threads.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table of `COLUMNS`, a row for each image in their order. `status` is ``passed``, ``failed`` or
+        ``not run``; `reason` says why an image did not pass. An image that cannot be read, or on which an
+        earlier step failed, fails without a probability. Without weights every row is ``not run``.
+
+    Raises
+    ------
+    StudyError
+        If a column is missing, the weights do not fit the network, or there is no GPU for ``cuda``.
+    """
+    import pandas
+
+    missing = {"image_id", "registered"} - set(images.columns)
+    if missing:
+        raise StudyError(f"The table of images has no column {', '.join(sorted(missing))}.")
+    table = pandas.DataFrame(
+        {
+            "image_id": images["image_id"].to_numpy(),
+            "network": network,
+            "pass_probability": numpy.nan,
+            "status": "not run",
+            "reason": NO_WEIGHTS,
+        },
+        columns=list(COLUMNS),
+    )
+    if weights is None:
+        return table
+    probabilities, faults = _pass_probabilities(
+        [str(path) for path in images["registered"]], _Judge(network, weights, device, threads), batch_size
+    )
+    passed = probabilities > threshold
+    table["pass_probability"] = probabilities
+    table["status"] = numpy.where(passed, "passed", "failed")
+    table["reason"] = [
+        fault or (None if good else f"pass probability {value:.3f} is not above {threshold:g}")
+        for fault, good, value in zip(faults, passed, probabilities, strict=True)
+    ]
+    return table
+
+
+class _Judge:
+    """A network with its weights, on the device where it computes."""
+
+    def __init__(self, network: str, weights: str | os.PathLike[str], device: str, threads: int) -> None:
+        from rhvae_mri.learning.devices import choose_device
+        from rhvae_mri.quality.deep_weights import read_weights
+
+        self.device = choose_device(device, threads)
+        self.network = build_network(network)
+        self.network.load_state_dict(read_weights(weights, network))
+        self.network.to(self.device)
+
+    def __call__(self, slices: list[numpy.ndarray]) -> numpy.ndarray:
+        """Give the probability of a good registration for each head, by its slices."""
+        import torch
+
+        batch = torch.from_numpy(numpy.stack(slices)).to(self.device)
+        # GPUs round the factors of convolutions to 10 bits by default; the verdict is not to depend on that
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            return self.network(batch).softmax(dim=1)[:, PASSED].cpu().numpy()
+
+
+def _pass_probabilities(
+    paths: list[str], judge: _Judge, batch_size: int
+) -> tuple[numpy.ndarray, list[str | None]]:
+    """Judge images by batches; give their probabilities (NaN for a bad image) and their faults."""
+    from tqdm import tqdm
+
+    probabilities = numpy.full(len(paths), numpy.nan)
+    faults: list[str | None] = [None] * len(paths)
+    waiting: dict[int, numpy.ndarray] = {}
+
+    def judge_waiting() -> None:
+        if waiting:
+            probabilities[list(waiting)] = judge(list(waiting.values()))
+            waiting.clear()
+
+    for position, path in enumerate(tqdm(paths, desc="deep quality", unit="image", mininterval=5)):
+        try:
+            waiting[position] = prepare_slices(read_image(path)[0])
+        except ImageError as error:
+            faults[position] = error.in_one_line()
+        if len(waiting) == batch_size:
+            judge_waiting()
+    judge_waiting()
+    return probabilities, faults

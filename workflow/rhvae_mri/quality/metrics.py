@@ -1,0 +1,260 @@
+"""Measures of image quality that need no network, for every image of a cohort.
+
+What compares an image with the template is taken on voxels of about 4 mm; the noise is measured at the scan's
+own voxels. `rhvae_mri.quality.definitions` says what each metric is.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.imaging.grid import TEMPLATE_ORIGIN, study_grid
+from rhvae_mri.imaging.images import ImageError, read_image, recorded_fault
+from rhvae_mri.imaging.mni_tissue import read_average
+from rhvae_mri.imaging.nifti import NiftiError, check_header, open_nifti, read_voxels
+from rhvae_mri.imaging.registration import read_itk_affine
+from rhvae_mri.imaging.template import block_weights
+from rhvae_mri.quality.affine import describe_affine
+from rhvae_mri.quality.definitions import METRIC_NAMES
+from rhvae_mri.quality.masks import (
+    COMPARISON_SIZE,
+    block_centres,
+    block_means,
+    brain_mask,
+    dice,
+    dilate,
+    head_mask,
+)
+from rhvae_mri.quality.signal_noise import AIR_DISTANCE, Regions, measure_signal
+from rhvae_mri.quality.similarity import correlation, normalized_mutual_information
+
+if TYPE_CHECKING:
+    import pandas
+
+#: How far outside the template's head, in mm, voxels still count for the similarity.
+MARGIN = 8.0
+
+#: Probability of white or grey matter from which a voxel of the average brain stands for the tissue; white
+#: matter keeps this distance in mm to everything else, which the thin cortex cannot.
+TISSUE_PROBABILITY = 0.9
+WHITE_MATTER_DEPTH = 2
+
+#: Points of each tissue at which scans are sampled.
+TISSUE_POINTS = 10_000
+
+#: Columns of the table that name an image.
+IDENTIFIERS = ("image_id", "participant_id", "session_id")
+
+#: Columns of the table of metrics.
+COLUMNS = (*IDENTIFIERS, *METRIC_NAMES, "fault")
+
+_FILES = ("raw", "corrected", "registered", "affine")
+
+# images that one process takes at a time
+_IMAGES_AT_ONCE = 4
+
+
+def measure_quality(
+    images: pandas.DataFrame, template: str | os.PathLike[str], *, processes: int = 1
+) -> pandas.DataFrame:
+    """Measure the quality of each image.
+
+    Parameters
+    ----------
+    images : pandas.DataFrame
+        Columns `image_id`, `participant_id`, `session_id`, and the paths `raw` (the scan), `corrected` (after
+        N4), `registered` (on the template's grid, not cropped) and `affine` (ITK's ``.mat`` file).
+    template : path
+        The whole-head template, on the study's grid.
+    processes : int
+        How many images to measure at a time.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each image with its identifiers, the metrics of `definitions.METRICS`, and `fault`. A metric
+        that cannot be measured is missing. An image that cannot be read, or on which an earlier step failed,
+        has no metrics (but the share of NaN, where that can be counted) and the reason in `fault`.
+
+    Raises
+    ------
+    StudyError
+        If the template cannot be read or is not on the study's grid, or a column is missing.
+    """
+    import pandas
+    from tqdm import tqdm
+
+    missing = {*IDENTIFIERS, *_FILES} - set(images.columns)
+    if missing:
+        raise StudyError(f"The table of images has no column {', '.join(sorted(missing))}.")
+    measure = partial(measure_image, Reference(template))
+    files = images[list(_FILES)].to_dict("records")
+    bar = {"desc": "quality", "unit": "image", "total": len(files), "mininterval": 5}
+    if processes == 1:
+        found = list(tqdm(map(measure, files), **bar))
+    else:
+        with ProcessPoolExecutor(processes) as pool:
+            found = list(tqdm(pool.map(measure, files, chunksize=_IMAGES_AT_ONCE), **bar))
+    names = images[list(IDENTIFIERS)].to_dict("records")
+    rows = [{**name, **values} for name, values in zip(names, found, strict=True)]
+    # a metric that no image has would be a column of objects
+    return pandas.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(METRIC_NAMES, float))
+
+
+class Reference:
+    """The template and the average brain, prepared for comparison with many images.
+
+    Parameters
+    ----------
+    template : path
+        The whole-head template, on the study's grid.
+
+    Raises
+    ------
+    StudyError
+        If it cannot be read or is on another grid.
+    """
+
+    def __init__(self, template: str | os.PathLike[str]) -> None:
+        from scipy import ndimage
+
+        try:
+            voxels, affine = read_image(template)
+        except ImageError as error:
+            raise StudyError(
+                f"The template is unusable: {error.what}", where=template, cause=error.cause
+            ) from error
+        voxel_size = float(numpy.linalg.norm(affine[:3, 0]))
+        self.shape, self.affine = study_grid(voxel_size)
+        if not self.is_own_grid(voxels, affine):
+            raise StudyError(
+                "The template is not on the study's grid.",
+                where=template,
+                remedy="Remove it and run the workflow again: the rule prepare_template makes it.",
+            )
+        self.factor = max(1, round(COMPARISON_SIZE / voxel_size))
+        self.coarse_size = voxel_size * self.factor
+        self.voxels = block_means(voxels, self.factor)
+        self.head = head_mask(self.voxels, self.coarse_size)
+        self.surroundings = dilate(self.head, MARGIN, self.coarse_size)
+        self.brain = _share(read_average("t1") > 0, self.voxels.shape, self.coarse_size) > 0.5
+        self.regions = Regions(
+            head=self.head,
+            not_air=dilate(self.head, AIR_DISTANCE, self.coarse_size),
+            affine=self.affine @ block_centres((self.factor,) * 3),
+            white_matter=_points(ndimage.binary_erosion(_tissue("wm"), iterations=WHITE_MATTER_DEPTH)),
+            grey_matter=_points(_tissue("gm")),
+        )
+
+    def is_own_grid(self, voxels: numpy.ndarray, affine: numpy.ndarray) -> bool:
+        """Say whether an image is on the template's grid."""
+        return voxels.shape == self.shape and numpy.allclose(affine, self.affine, atol=1e-3)
+
+
+def measure_image(reference: Reference, files: dict[str, str]) -> dict[str, Any]:
+    """Give the metrics of one image by name, or what is wrong with it as `fault`.
+
+    Parameters
+    ----------
+    reference : Reference
+        The template.
+    files : dict of str to path
+        The image's `raw`, `corrected` and `registered` file and its `affine`.
+    """
+    try:
+        registered, grid = read_image(files["registered"])
+        if not reference.is_own_grid(registered, grid):
+            raise ImageError(
+                f"The registered image has {'x'.join(map(str, registered.shape))} voxels; it is not on the "
+                "template's grid.",
+                where=files["registered"],
+            )
+        affine = _read_affine(files["affine"])
+        (raw, scan_affine), (corrected, _) = read_image(files["raw"]), read_image(files["corrected"])
+        if raw.shape != corrected.shape:
+            raise ImageError("The corrected image has not the raw image's grid.", where=files["corrected"])
+    except ImageError as error:
+        return {"nan_fraction": _nan_fraction(files["raw"]), "fault": error.in_one_line()}
+    return {
+        **_compare(registered, reference),
+        **measure_signal(raw, corrected, scan_affine, affine, reference.regions),
+        **describe_affine(affine),
+        **_intensities(registered, reference),
+        "nan_fraction": 0.0,  # `read_image` accepts no other image
+    }
+
+
+def _compare(registered: numpy.ndarray, reference: Reference) -> dict[str, float]:
+    """Compare a registered image with the template."""
+    coarse = block_means(registered, reference.factor)
+    pair = (coarse, reference.voxels, reference.surroundings)
+    return {
+        "similarity": correlation(*pair),
+        "mutual_information": normalized_mutual_information(*pair),
+        "mask_overlap": dice(head_mask(coarse, reference.coarse_size), reference.head),
+        "brain_overlap": dice(brain_mask(coarse, reference.brain, reference.coarse_size), reference.brain),
+    }
+
+
+def _intensities(registered: numpy.ndarray, reference: Reference) -> dict[str, float | None]:
+    """Describe the intensities of a registered image inside the template's head."""
+    factor = reference.factor
+    # one voxel of each block is enough for percentiles
+    blocks = tuple(slice(0, count * factor, factor) for count in reference.head.shape)
+    low, high = (float(value) for value in numpy.percentile(registered[blocks][reference.head], [2, 98]))
+    zeros = block_means(registered == 0, factor)
+    return {
+        "intensity_low": low,
+        "intensity_high": high,
+        "intensity_peak": float(registered.max()) / high if high > 0 else None,
+        "zero_fraction": float(zeros[reference.head].mean()),
+    }
+
+
+def _read_affine(path: str) -> numpy.ndarray:
+    """Read the transform of one image; a damaged file is a fault of this image only."""
+    fault = recorded_fault(path)
+    if fault is not None:
+        raise fault
+    try:
+        return read_itk_affine(path)
+    except StudyError as error:
+        raise ImageError(error.what, where=path, cause=error.cause) from error
+
+
+def _nan_fraction(path: str) -> float | None:
+    """Give the share of NaN and infinite voxels of an image, refused for them or not; None if unreadable."""
+    try:
+        image = open_nifti(Path(path))
+        check_header(Path(path), image)
+        voxels = read_voxels(Path(path), image)
+    except NiftiError:
+        return None
+    return 1 - float(numpy.isfinite(voxels).mean())
+
+
+def _share(mask: numpy.ndarray, shape: tuple[int, ...], voxel_size: float) -> numpy.ndarray:
+    """Give the share of a mask on the 1 mm grid in each voxel of a coarser grid that starts at its edge."""
+    share = mask.astype(numpy.float32)
+    for axis, count in enumerate(shape):
+        weights = block_weights(share.shape[axis], count, voxel_size).astype(numpy.float32)
+        share = numpy.moveaxis(numpy.tensordot(weights, share, axes=(1, axis)), 0, axis)
+    return share
+
+
+def _tissue(name: str) -> numpy.ndarray:
+    """Give where the average brain is a tissue beyond doubt."""
+    return read_average(name) >= 255 * TISSUE_PROBABILITY
+
+
+def _points(mask: numpy.ndarray) -> numpy.ndarray:
+    """Give evenly chosen voxels of a mask on the 1 mm grid as MNI coordinates in mm, shape (n, 3)."""
+    index = numpy.argwhere(mask)
+    return index[:: max(1, len(index) // TISSUE_POINTS)] + numpy.array(TEMPLATE_ORIGIN)

@@ -1,0 +1,97 @@
+"""Images that differ from the others of their cohort, metric by metric.
+
+The measure is the robust z-score (Iglewicz and Hoaglin 1993): the distance from the cohort's median, over
+1.4826 times the median absolute deviation, which is the standard deviation of normally distributed values. A
+few bad images do not change it. It asks whether an image is unusual, not whether it is unusable: a flag sends
+an auditor there, and alone leaves no image out. In a cohort of scanners of several field strengths the noise
+spreads over all of them, so a noisy scan at 3 T stands out less than it would among its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy
+
+from rhvae_mri.quality.definitions import METRICS, Metric
+
+if TYPE_CHECKING:
+    import pandas
+
+#: Fewest images with a metric in a cohort, below which nothing is said of outliers.
+MINIMUM_IMAGES = 10
+
+#: From the median absolute deviation to the standard deviation of normally distributed values.
+MAD_TO_DEVIATION = 1.4826
+
+
+def robust_scores(metrics: pandas.DataFrame) -> pandas.DataFrame:
+    """Give the robust z-score of every metric of every image.
+
+    Parameters
+    ----------
+    metrics : pandas.DataFrame
+        The table of `metrics.measure_quality`, of one cohort.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A column for each metric in which outliers are looked for, the rows of ``metrics``. Positive above the
+        median. Missing where the metric is, and in a metric that fewer than `MINIMUM_IMAGES` images have.
+    """
+    import pandas
+
+    scores = {metric.name: _scores(metric, metrics[metric.name]) for metric in METRICS if metric.bad}
+    return pandas.DataFrame(scores, index=metrics.index)
+
+
+def flag_outliers(metrics: pandas.DataFrame, outlier_z: float) -> pandas.Series:
+    """Name the outlying metrics of every image.
+
+    Parameters
+    ----------
+    metrics : pandas.DataFrame
+        The table of `metrics.measure_quality`, of one cohort.
+    outlier_z : float
+        A metric is flagged from this robust z-score on, in the direction that is bad for it.
+
+    Returns
+    -------
+    pandas.Series of str or None
+        Such as ``snr 3.1 (robust z -7.2)``, the metrics in the order of the table and separated by ``; ``;
+        None for an image without outliers. The rows of ``metrics``.
+
+    Notes
+    -----
+    The rates of flags that were measured are in `verdict.check_quality`.
+    """
+    import pandas
+
+    scores = robust_scores(metrics)
+    flags: list[list[str]] = [[] for _ in range(len(metrics))]
+    for metric in METRICS:
+        if metric.bad is None:
+            continue
+        values, column = metrics[metric.name].to_numpy(dtype=float), scores[metric.name].to_numpy()
+        for row in numpy.flatnonzero(_badness(metric, column) >= outlier_z):
+            flags[row].append(f"{metric.name} {values[row]:.3g} (robust z {column[row]:+.1f})")
+    return pandas.Series(["; ".join(texts) or None for texts in flags], index=metrics.index, dtype=object)
+
+
+def _scores(metric: Metric, column: pandas.Series) -> numpy.ndarray:
+    """Give the robust z-scores of one metric."""
+    values = column.to_numpy(dtype=float)
+    known = ~numpy.isnan(values)
+    if known.sum() < MINIMUM_IMAGES:
+        return numpy.full(values.size, numpy.nan)
+    if metric.logarithmic:
+        # a value that is not positive has no logarithm, and is far below all others
+        values = numpy.log(numpy.maximum(values, numpy.finfo(float).tiny))
+    median = numpy.median(values[known])
+    spread = MAD_TO_DEVIATION * numpy.median(numpy.abs(values[known] - median))
+    return (values - median) / max(spread, metric.smallest_spread)
+
+
+def _badness(metric: Metric, scores: numpy.ndarray) -> numpy.ndarray:
+    """Turn scores so that high is bad; NaN stays."""
+    return {"low": -scores, "high": scores, "both": numpy.abs(scores)}[metric.bad]

@@ -1,0 +1,16 @@
+from rhvae_mri.files import write_tsv
+from rhvae_mri.imaging.images import derivative_table
+from rhvae_mri.logs import log_job
+from rhvae_mri.quality.deep_quality import check_deep_quality
+
+with log_job(snakemake.log[0]):
+    table = check_deep_quality(
+        derivative_table(snakemake.input.images).rename(columns={"path": "registered"}),
+        snakemake.input.get("weights") or None,
+        network=snakemake.params.network,
+        threshold=snakemake.params.threshold,
+        batch_size=snakemake.params.batch_size,
+        device=snakemake.params.device,
+        threads=snakemake.threads,
+    )
+    write_tsv(snakemake.output.table, table)
