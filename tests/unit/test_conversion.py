@@ -14,6 +14,7 @@ import numpy
 import pandas
 import pydicom
 import pytest
+from bids_checks import bids_errors
 
 from rhvae_mri.cohort.aibl_visits import assign_sessions, read_scan_dates
 from rhvae_mri.cohort.clinica import run_clinica
@@ -151,6 +152,11 @@ def test_clinical_values_reach_bids(converted):
         person = read_tsv(bids / "sub-ADNI013S4007" / "sub-ADNI013S4007_sessions.tsv")
         assert person.set_index("session_id")["diagnosis"].to_dict() == {"ses-M000": "MCI", "ses-M012": "AD"}
         assert participants["diagnosis_sc"].to_dict()["sub-ADNI009S6003"] == "MCI"
+
+
+def test_the_converted_dataset_is_valid_bids(converted):
+    *_, bids, _ = converted
+    assert bids_errors(bids) == []
 
 
 def test_the_download_is_not_changed(converted):

@@ -19,6 +19,7 @@ from pathlib import Path
 import pandas
 
 from rhvae_mri.cohort.aibl_visits import assign_sessions, read_scan_dates
+from rhvae_mri.cohort.bids_validity import mend_dataset
 from rhvae_mri.cohort.clinica import ClinicaRun, run_clinica
 from rhvae_mri.cohort.conversion_report import Row, report_adni, report_aibl, report_table
 from rhvae_mri.cohort.preflight import check_download
@@ -61,7 +62,8 @@ def convert_to_bids(
     images, tables : path
         The download: folder of the images and folder of the study tables. Neither is changed.
     bids : path
-        Folder to write; it is complete or absent. Only T1-weighted images are converted.
+        Folder to write; it is complete or absent. Only T1-weighted images are converted. What the converter
+        leaves invalid is mended (see `rhvae_mri.cohort.bids_validity.mend_dataset`).
     report : path
         Table to write: cohort, participant_id, session_id (missing for a participant as a whole), status
         (``converted``, ``missing`` or ``unreadable``), source (relative to ``images``) and reason.
@@ -97,6 +99,7 @@ def convert_to_bids(
         staging = Path(temporary).resolve()
         download = _Download(images, tables, Path(log_folder or staging / "log"), processes)
         rows = convert(download, series, broken, staging, output)
+        mend_dataset(output)
         _make_reproducible(output, staging / "images", images)
         table = report_table(cohort, images, rows)
         write_tsv(report, table)

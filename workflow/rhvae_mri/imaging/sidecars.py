@@ -12,10 +12,10 @@ from typing import Any
 import rhvae_mri
 from rhvae_mri.files import write_json
 
-BIDS_VERSION = "1.10.0"
-
-#: The name under which BIDS URIs speak of the data set that holds the raw images.
+#: The names under which BIDS URIs speak of the data set that holds the raw images, and of the folder of the
+#: template; the derivatives' ``DatasetLinks`` say where both are.
 RAW_DATASET = "raw"
+TEMPLATE_DATASET = "template"
 
 _SUFFIXES = (".nii.gz", ".nii", ".mat", ".safetensors")
 
@@ -60,7 +60,8 @@ def source_uri(source: str | os.PathLike[str], target: str | os.PathLike[str]) -
     -------
     str
         A BIDS URI for a file of a BIDS folder: ``bids::sub-…`` where both are in one data set, else
-        ``bids:raw:sub-…``. The name alone for any other file.
+        ``bids:raw:sub-…``; ``bids:template:…`` for a file of the folder ``template``. The name alone for any
+        other file.
 
     Examples
     --------
@@ -69,7 +70,8 @@ def source_uri(source: str | os.PathLike[str], target: str | os.PathLike[str]) -
     """
     root, inside = _split_bids(Path(source))
     if root is None:
-        return inside
+        in_template = Path(source).parent.name == TEMPLATE_DATASET
+        return f"bids:{TEMPLATE_DATASET}:{inside}" if in_template else inside
     target_root, _ = _split_bids(Path(target))
     dataset = "" if target_root is not None and root.resolve() == target_root.resolve() else RAW_DATASET
     return f"bids:{dataset}:{inside}"
@@ -102,34 +104,10 @@ def write_sidecar(
         "Sources": [source_uri(source, target) for source in sources],
         "SkullStripped": False,
         **fields,
-        "SoftwareVersions": software_versions(*packages),
+        # BIDS has the term SoftwareVersions already, for the software of the scanner
+        "SoftwarePackages": software_versions(*packages),
     }
     write_json(sidecar_path(target), content)
-
-
-def write_dataset_description(
-    target: str | os.PathLike[str], name: str, raw_dataset: str | os.PathLike[str]
-) -> None:
-    """Write the ``dataset_description.json`` of a folder of derivatives.
-
-    Parameters
-    ----------
-    target : path
-        The file to write, in the root of the derivatives.
-    name : str
-        The data set's name.
-    raw_dataset : path
-        The BIDS folder with the raw images, to which the sources in the sidecars refer.
-    """
-    link = os.path.relpath(raw_dataset, Path(target).parent)
-    content = {
-        "Name": name,
-        "BIDSVersion": BIDS_VERSION,
-        "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": "rhvae-mri", "Version": rhvae_mri.__version__}],
-        "DatasetLinks": {RAW_DATASET: Path(link).as_posix()},
-    }
-    write_json(target, content)
 
 
 def _split_bids(path: Path) -> tuple[Path | None, str]:

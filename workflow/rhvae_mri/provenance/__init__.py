@@ -1,0 +1,1 @@
+"""Provenance: what the study ran with, the checksum of every file, and the description of the derivatives."""

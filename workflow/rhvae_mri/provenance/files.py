@@ -1,0 +1,265 @@
+"""The chain of files from the raw image to the cropped one, with the SHA-256 of each, and its verification.
+
+``python -m rhvae_mri.provenance.files results/provenance/cohort-ADNI/files.tsv`` verifies a cohort's files.
+The library is not installed, so the folder ``workflow`` must be on PYTHONPATH.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from rhvae_mri.cohort.images import read_images
+from rhvae_mri.downloads import sha256_of
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import MISSING, read_json, read_tsv, write_tsv
+from rhvae_mri.imaging.images import recorded_fault
+from rhvae_mri.imaging.sidecars import sidecar_path, source_uri
+
+#: The steps after the raw image, in the order in which their files are made.
+STEPS = ("desc-N4", "affine", "registered", "cropped")
+RAW = "raw"
+
+COLUMNS = ("image_id", "step", "path", "sha256", "bytes", "sources", "sources_sha256", "note")
+
+#: Between the sources of one file.
+SEPARATOR = "; "
+
+#: Before a folder of DICOM files, whose path starts in the download and not in the study's folder.
+DOWNLOAD = "download:"
+
+
+def record_files(
+    images: str | os.PathLike[str],
+    derivatives: Mapping[str, Sequence[str]],
+    template: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    conversion: str | os.PathLike[str] | None = None,
+    threads: int = 1,
+    progress: bool = True,
+) -> None:
+    """Write size, checksum and sources of every file of a cohort, from the raw to the cropped image.
+
+    Sources are those that the JSON file beside each file names; their checksums are of the files as they are
+    now.
+
+    Parameters
+    ----------
+    images : path
+        The table of the cohort's images; those with the status ``kept`` count.
+    derivatives : mapping of str to sequence of str
+        The files of each step of `STEPS`, one per kept image and named after it.
+    template : path
+        The template of the registration.
+    target : path
+        The table to write, with the columns image_id, step (``raw`` or one of `STEPS`), path, sha256 (missing
+        for an empty file), bytes, sources, sources_sha256 and note (why a file is empty). Paths are relative
+        to the working directory. The source of a raw image is the folder of its DICOM files, as
+        ``download:`` and the path inside the download; it has no checksum. Sources are separated by ``; ``.
+    conversion : path, optional
+        The table of the conversion from DICOM; without it raw images have no source.
+    threads : int
+        How many files to read at a time.
+    progress : bool
+        Show a progress bar on standard error.
+    """
+    import pandas
+
+    table = read_images(Path(images))
+    kept = table[table["status"] == "kept"]
+    folders = _dicom_folders(conversion)
+    files_of = {step: {_image_id(path): path for path in paths} for step, paths in derivatives.items()}
+    rows = []
+    for image in kept.itertuples():
+        folder = folders.get((image.participant_id, image.session_id))
+        rows.append(_row(image.image_id, RAW, image.path, [folder] if folder else []))
+        chain = [image.path, template]
+        for step in STEPS:
+            path = files_of[step][image.image_id]
+            rows.append(_row(image.image_id, step, path, _sources(path, chain)))
+            chain.append(path)
+    checksums = file_checksums(
+        {path for row in rows for path in (row["path"], *row["sources"])}, threads=threads, progress=progress
+    )
+    for row in rows:
+        row["sha256"] = checksums.get(row["path"])
+        sums = [checksums.get(source, MISSING) for source in row["sources"]]
+        row["sources"], row["sources_sha256"] = SEPARATOR.join(row["sources"]), SEPARATOR.join(sums)
+    write_tsv(target, pandas.DataFrame(rows, columns=list(COLUMNS)).replace("", None))
+
+
+def file_checksums(
+    paths: Iterable[str], *, root: str | os.PathLike[str] = ".", threads: int = 1, progress: bool = True
+) -> dict[str, str]:
+    """Give the SHA-256 of each path that is a file with something in it.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        Paths, relative to ``root``. Others (empty, missing, or a URI) are left out of the result.
+    root : path
+        The study's folder.
+    threads : int
+        How many files to read at a time.
+    progress : bool
+        Show a progress bar on standard error.
+    """
+    from tqdm import tqdm
+
+    places = {path: Path(root, path) for path in sorted(set(paths))}
+    there = {path: place for path, place in places.items() if place.is_file() and place.stat().st_size}
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        sums = tqdm(
+            pool.map(sha256_of, there.values()),
+            total=len(there),
+            desc="checksums",
+            unit="file",
+            mininterval=5,
+            disable=not progress,
+        )
+        return dict(zip(there, sums, strict=True))
+
+
+def verify_files(
+    table: str | os.PathLike[str],
+    root: str | os.PathLike[str] = ".",
+    *,
+    threads: int = 1,
+    progress: bool = True,
+) -> dict[str, str]:
+    """Compute the checksums of a cohort's files again.
+
+    Parameters
+    ----------
+    table : path
+        From `record_files`.
+    root : path
+        The study's folder, where the table's paths start.
+    threads : int
+        How many files to read at a time.
+    progress : bool
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    dict of str to str
+        What is wrong with a file (it differs, is missing, or was empty), by path; empty if all files, and the
+        sources of each, are those of the record.
+
+    Raises
+    ------
+    StudyError
+        If the file is no such table.
+    """
+    recorded = _read_recorded(table)
+    found = file_checksums(recorded, root=root, threads=threads, progress=progress)
+    problems = {}
+    for path, sums in recorded.items():
+        if not Path(root, path).is_file():
+            problems[path] = "missing"
+        elif len(sums) > 1:
+            problems[path] = "recorded with different checksums: it changed between two steps"
+        elif sums != {found.get(path, MISSING)}:
+            problems[path] = "was empty when recorded" if sums == {MISSING} else "differs"
+    return problems
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Verify files on the command line; return 1 if one differs or is missing, else 0."""
+    parser = argparse.ArgumentParser(
+        prog="python -m rhvae_mri.provenance.files",
+        description="Compute the SHA-256 of a study's files again; name those that differ from the record.",
+    )
+    parser.add_argument("table", help="files.tsv of a cohort, in results/provenance")
+    parser.add_argument("root", nargs="?", default=".", help="the folder in which the study ran (here)")
+    parser.add_argument("--threads", type=int, default=1, help="how many files to read at a time (1)")
+    options = parser.parse_args(arguments)
+    try:
+        problems = verify_files(options.table, options.root, threads=options.threads)
+    except (StudyError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    for path, problem in problems.items():
+        print(f"{path}: {problem}")
+    print(f"{len(problems)} files differ from the record." if problems else "All files are as recorded.")
+    return int(bool(problems))
+
+
+def _row(image_id: str, step: str, path: str, sources: Sequence[str]) -> dict[str, Any]:
+    """Return what a file's row says before any checksum is known."""
+    file = Path(path)
+    return {
+        "image_id": image_id,
+        "step": step,
+        "path": _relative(path),
+        "bytes": str(file.stat().st_size) if file.is_file() else None,
+        "sources": list(sources),
+        "note": _note(file),
+    }
+
+
+def _note(file: Path) -> str | None:
+    """Say why there is nothing in a file."""
+    if not file.is_file():
+        return "the file is missing"
+    if file.stat().st_size:
+        return None
+    fault = recorded_fault(file)
+    return "empty file" if fault is None else f"empty file, the image is left out: {fault.what}"
+
+
+def _sources(path: str, chain: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Return what a file was made from: files of the chain by their path, others as the sidecar has them."""
+    sidecar = sidecar_path(path)
+    content = read_json(sidecar) if sidecar.is_file() else {}
+    named = [*content.get("Sources", []), content.get("SpatialReference")]
+    known = {source_uri(each, path): _relative(each) for each in chain}
+    return list(dict.fromkeys(known.get(uri, uri) for uri in named if uri))
+
+
+def _dicom_folders(conversion: str | os.PathLike[str] | None) -> dict[tuple[str, str], str]:
+    """Return the folder of DICOM files of each converted session."""
+    if conversion is None:
+        return {}
+    converted = read_tsv(conversion).query("status == 'converted'").dropna(subset=["session_id", "source"])
+    return {(row.participant_id, row.session_id): f"{DOWNLOAD}{row.source}" for row in converted.itertuples()}
+
+
+def _image_id(path: str) -> str:
+    """Return the image that a derivative is named after."""
+    return re.split("_(?:space|desc)-", Path(path).name)[0]
+
+
+def _relative(path: str | os.PathLike[str]) -> str:
+    return Path(os.path.relpath(path)).as_posix()
+
+
+def _read_recorded(table: str | os.PathLike[str]) -> dict[str, set[str]]:
+    """Return the checksums under which each path is recorded, as a file or as a source of one."""
+    files = read_tsv(table, text_columns=COLUMNS).fillna(MISSING)
+    absent = [name for name in COLUMNS if name not in files]
+    if absent:
+        raise StudyError(
+            f"The table has no column {', '.join(absent)}.",
+            where=table,
+            remedy="Give the table files.tsv of a cohort, in results/provenance.",
+        )
+    recorded: dict[str, set[str]] = {}
+    for row in files.itertuples():
+        recorded.setdefault(row.path, set()).add(row.sha256)
+        sources = zip(row.sources.split(SEPARATOR), row.sources_sha256.split(SEPARATOR), strict=True)
+        for path, checksum in sources:
+            if checksum != MISSING:  # not a folder of DICOM files, nor a name that no file was found for
+                recorded.setdefault(path, set()).add(checksum)
+    return recorded
+
+
+if __name__ == "__main__":
+    sys.exit(main())
