@@ -1,4 +1,4 @@
-"""HTML pages that stand alone: one file, one look, no script and nothing from the network."""
+"""HTML pages that stand alone: one look, and nothing from the network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIMULATED_NOTICE = (
 )
 
 
-def html_page(title: str, body: str, *, simulated: bool) -> str:
+def html_page(title: str, body: str, *, simulated: bool, style: str = "", policy: str | None = None) -> str:
     """Put the body of a page into a complete HTML document.
 
     Parameters
@@ -27,6 +27,10 @@ def html_page(title: str, body: str, *, simulated: bool) -> str:
         HTML; whoever writes it escapes the texts in it.
     simulated : bool
         Whether to say under the title that the study's data are simulated.
+    style : str
+        A further style sheet, for this page only.
+    policy : str, optional
+        The page's Content-Security-Policy: what the browser may load and run.
 
     Returns
     -------
@@ -34,14 +38,16 @@ def html_page(title: str, body: str, *, simulated: bool) -> str:
         The document, with its style sheet inside.
     """
     notice = f'<p class="notice"><strong>{SIMULATED_MARK}:</strong> {escape(SIMULATED_NOTICE)}</p>\n'
+    rules = f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n' if policy else ""
     return (
         "<!DOCTYPE html>\n"
         '<html lang="en">\n'
         "<head>\n"
         '<meta charset="utf-8">\n'
+        f"{rules}"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n"
-        f"<style>\n{STYLE_SHEET.read_text(encoding='utf-8')}</style>\n"
+        f"<style>\n{STYLE_SHEET.read_text(encoding='utf-8')}{style}</style>\n"
         "</head>\n"
         "<body>\n"
         "<main>\n"

@@ -1,0 +1,352 @@
+import base64
+import hashlib
+import html
+import json
+import re
+
+import numpy
+import pandas
+import pytest
+from headless_browser import Browser, find_chromium
+from made_up_audit import CONFIRMED, EXCLUDED, FAILED, FAULTY, N_KEPT, PLANTED, MadeUpAudit
+
+from rhvae_mri.audit.charts import histogram
+from rhvae_mri.audit.records import collect_values, describe_metrics, robust_positions
+from rhvae_mri.cohort.exclusions import read_decisions
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import read_tsv
+from rhvae_mri.quality.outliers import flag_outliers
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    return MadeUpAudit(tmp_path_factory.mktemp("cohort"))
+
+
+@pytest.fixture(scope="module")
+def audit(cohort, tmp_path_factory):
+    return cohort.draw(tmp_path_factory.mktemp("audit") / "cohort-ADNI")
+
+
+@pytest.fixture(scope="module")
+def page(audit):
+    return (audit / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def data(page):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
+
+
+def test_the_folder_has_the_page_its_tables_and_the_pictures_it_names(audit, data):
+    assert {path.name for path in audit.iterdir()} == {
+        "index.html",
+        "images",
+        "attrition.tsv",
+        "intensities.tsv",
+    }
+    named = {name for pictures in data["images"]["pictures"] for name, _, _ in pictures.values()}
+    there = {path.name for path in (audit / "images").iterdir()}
+    assert len(named) == 4 * (N_KEPT - 1) + 1  # of the faulty image there is only the scan
+    assert named <= there
+    assert {"template.webp", "contour.svg", "crop.svg"} <= there
+
+
+def test_simulated_data_are_called_simulated(cohort, page, tmp_path):
+    assert "Simulated data:" in page
+    real = cohort.draw(tmp_path / "real", simulated=False)
+    assert "Simulated data:" not in (real / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_policy_forbids_the_network_and_every_script_but_the_pages_own(page):
+    policy = html.unescape(re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1])
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["img-src"] == "'self' file: data:"
+    script = re.search(r"<script>(.*)</script>", page, re.S)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert rules["script-src"] == f"'sha256-{digest}'"
+    assert not re.findall(r"https?://(?!www\.w3\.org/)", page)
+
+
+def test_texts_of_the_tables_are_no_markup(page, data):
+    assert "<img src=x" not in page
+    assert PLANTED in data["images"]["flags"][FAILED]
+    assert html.escape(PLANTED) in page  # the reason of a decision, in the attrition
+
+
+def test_worst_images_come_first(data):
+    fates = [data["images"]["fate"][image] for image in data["order"]]
+    assert fates[:3] == ["failed", "fault", "failed"]
+    assert data["order"][:3] == [FAILED, FAULTY, EXCLUDED]
+    passed = [image for image in data["order"] if data["images"]["fate"][image] == "passed"]
+    scores = [data["images"]["score"][image] for image in passed]
+    assert scores == sorted(scores)
+    assert fates[-5:].count("passed") == 0
+
+
+def test_the_probability_of_the_deep_check_is_the_score_where_it_was_run(cohort, tmp_path):
+    quality = cohort.quality.assign(pass_probability=numpy.linspace(0.2, 0.9, N_KEPT))
+    folder = cohort.draw(tmp_path / "audit", quality=quality)
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    assert "was not run" not in text.split('id="notes"')[0]
+    assert "pass probability" in text
+    scores = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])["images"]["score"]
+    assert scores[:N_KEPT] == pytest.approx(quality["pass_probability"], rel=1e-4)
+
+
+def test_without_the_deep_check_the_page_says_so(page):
+    assert "The deep quality control was not run" in page
+
+
+def test_positions_and_fences_agree_with_the_flags(cohort):
+    judged = cohort.quality.assign(fate="passed")
+    values = collect_values(judged, cohort.metrics)
+    positions = robust_positions(values)
+    for z in (2.0, 6.0):
+        flags = flag_outliers(cohort.metrics, z).fillna("")
+        for entry in describe_metrics(values, positions, {}, z):
+            if entry["name"] not in positions:
+                continue
+            low, high = entry["fences"]
+            column = values[entry["name"]]
+            outside = (column < (-numpy.inf if low is None else low)) | (
+                column > (numpy.inf if high is None else high)
+            )
+            named = flags.map(lambda text, name=entry["name"]: f"{name} " in text)
+            assert outside.tolist() == named.tolist(), entry["name"]
+
+
+def test_any_column_of_numbers_is_a_metric(data):
+    names = [metric["name"] for metric in data["metrics"]]
+    assert "own_metric" in names
+    assert "fault" not in names
+    assert data["values"]["own_metric"][FAULTY] is None
+    assert data["values"]["own_metric"][5] == 5
+
+
+def test_the_faulty_image_has_its_reason(data):
+    assert data["images"]["fate"][FAULTY] == "fault"
+    assert data["images"]["why"][FAULTY] == "N4 failed. The scan is empty."
+    assert set(data["images"]["faults"][FAULTY]) == {"corrected", "registered", "cropped"}
+
+
+def test_several_processes_draw_the_same(cohort, audit, tmp_path):
+    again = cohort.draw(tmp_path / "again", threads=2)
+    for path in sorted(audit.rglob("*")):
+        if path.is_file():
+            assert (again / path.relative_to(audit)).read_bytes() == path.read_bytes(), path.name
+
+
+def test_a_cohort_of_which_no_image_passed_still_has_a_page(cohort, tmp_path):
+    quality = cohort.quality.assign(status="failed", reason="deep quality check: 0.1 is below 0.5")
+    metrics = cohort.metrics[["image_id", "participant_id", "session_id", "fault"]]
+    folder = cohort.draw(tmp_path / "audit", quality=quality, metrics=metrics)
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    assert "No image passed." in text
+    assert "No image was measured." in text
+    assert read_tsv(folder / "attrition.tsv").iloc[-1]["n_images"] == 0
+
+
+def test_tables_that_do_not_fit_stop_the_page_and_leave_no_folder(cohort, tmp_path):
+    with pytest.raises(StudyError, match="no column status"):
+        cohort.draw(tmp_path / "a", quality=cohort.quality.drop(columns="status"))
+    with pytest.raises(StudyError, match=f"image {cohort.ids[0]} twice"):
+        cohort.draw(tmp_path / "a", metrics=pandas.concat([cohort.metrics, cohort.metrics[:1]]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_histogram_says_in_words_what_it_shows():
+    chart = histogram([1.0, 2.0, 4.0], "a & b", thresholds={"threshold": 1.5})
+    assert 'aria-label="Histogram of a &amp; b for 3 images: from 1 to 4, median 2; threshold 1.5."' in chart
+    assert sum(map(int, re.findall(r": (\d+)</title></rect>", chart))) == 3
+    assert "<path" in histogram([3.0, 3.0], "constant")
+    with pytest.raises(StudyError, match="no value"):
+        histogram([], "nothing")
+
+
+# --- in a browser ------------------------------------------------------------------------------------------
+
+needs_chromium = pytest.mark.skipif(find_chromium() is None, reason="there is no `chromium` on the PATH")
+
+CARDS = "[...document.querySelectorAll('.card')]"
+
+
+@pytest.fixture
+def browser(audit):
+    with Browser() as opened:
+        opened.open(audit / "index.html")
+        opened.wait_for("document.documentElement.dataset.ready")
+        yield opened
+        assert opened.messages == []
+        assert opened.failures == []
+        assert [address for address in opened.requests if not address.startswith(("file://", "blob:"))] == []
+
+
+def choose(browser, control, value):
+    browser.evaluate(
+        f"(() => {{ const e = document.getElementById({control!r}); e.value = {value!r};"
+        "e.dispatchEvent(new Event('input', {bubbles: true})); })()"
+    )
+
+
+def shown_ids(browser):
+    return browser.evaluate(f"{CARDS}.map((card) => card.querySelector('.name').textContent)")
+
+
+@needs_chromium
+def test_the_sheet_shows_fifty_images_and_their_pictures_load(browser, cohort, data):
+    ids = shown_ids(browser)
+    assert ids == [data["images"]["image_id"][image] for image in data["order"][:50]]
+    browser.evaluate("document.querySelector('.next-page').click()")
+    assert len(shown_ids(browser)) == N_KEPT - 50
+    browser.evaluate("document.querySelectorAll('img').forEach((image) => { image.loading = 'eager'; })")
+    browser.wait_for("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
+
+
+@needs_chromium
+def test_planted_markup_stays_text(browser):
+    assert browser.evaluate("document.title") == "Audit of ADNI"
+    assert PLANTED in browser.evaluate("document.querySelector('.card .flags').textContent")
+    browser.evaluate("document.querySelectorAll('[data-event]').forEach((each) => { each.open = true; })")
+    browser.wait_for("document.querySelectorAll('.ids button').length >= 8")
+    choose(browser, "status", "not converted")
+    browser.evaluate(f"{CARDS}.find((card) => card.textContent.includes('onerror')).click()")
+    assert PLANTED in browser.evaluate("document.querySelector('#facts .why').textContent")
+    assert browser.evaluate("document.title") == "Audit of ADNI"
+    assert (
+        browser.evaluate(
+            "[...document.images].filter((image) => image.alt === '' && !image.closest('.cuts')).length"
+        )
+        == 0
+    )
+
+
+@needs_chromium
+def test_filters_and_sorting_choose_images(browser, data):
+    choose(browser, "search", "ADNI007")
+    assert shown_ids(browser) == ["sub-ADNI007_ses-M000"]
+    choose(browser, "search", "")
+    choose(browser, "diagnosis", "=CN")
+    choose(browser, "site", "=1")
+    assert len(shown_ids(browser)) == N_KEPT / 4
+    choose(browser, "site", "")
+    choose(browser, "diagnosis", "")
+    choose(browser, "status", "fault")
+    assert shown_ids(browser) == ["sub-ADNI000_ses-M000"]
+    choose(browser, "status", "kept")
+    choose(browser, "sort", "-own_metric")
+    choose(browser, "lowest", "10")
+    choose(browser, "highest", "12")
+    assert shown_ids(browser) == [f"sub-ADNI0{number}_ses-M000" for number in (12, 11, 10)]
+    browser.evaluate("document.querySelector('button[type=reset]').click()")
+    browser.wait_for(f"{CARDS}.length === 50")
+    browser.evaluate("document.getElementById('flagged').click()")
+    assert shown_ids(browser) == ["sub-ADNI001_ses-M000"]
+    choose(browser, "search", "nothing has this name")
+    assert browser.evaluate("document.getElementById('found').textContent").startswith("No image fits")
+
+
+@needs_chromium
+def test_one_image_is_shown_and_swapped_with_the_template(browser):
+    choose(browser, "search", "ADNI007")
+    browser.evaluate("document.querySelector('.card').click()")
+    opacity = "document.querySelector('#detail img.template').style.opacity"
+    browser.wait_for(f"{opacity} === '0'")
+    browser.press("t", "t")
+    assert browser.evaluate(opacity) == "1"
+    browser.press("t", "t")
+    browser.hover("#flicker-frame")
+    browser.wait_for(f"{opacity} === '1'")
+    assert browser.evaluate("document.querySelectorAll('#facts tbody tr').length") == 17
+    assert "RandomSeed (this image)7" in browser.evaluate("document.getElementById('facts').textContent")
+    assert browser.evaluate("document.getElementById('detail-badge').textContent") == "passed"
+
+
+@needs_chromium
+def test_decisions_are_kept_and_exported_as_a_list_that_the_study_reads(browser, audit, cohort, tmp_path):
+    browser.save_downloads(tmp_path)
+    choose(browser, "sort", "image")
+    browser.evaluate(f"{CARDS}[5].click()")
+    browser.press("x", "x")
+    browser.evaluate(
+        "(() => { const reason = document.getElementById('reason'); reason.value = 'a\\ttab, \"quoted\"';"
+        "reason.dispatchEvent(new Event('change', {bubbles: true})); })()"
+    )
+    browser.press("ArrowRight")
+    browser.press("k", "k")
+    assert browser.evaluate("document.getElementById('detail-title').textContent") == cohort.ids[6]
+    browser.evaluate("document.getElementById('close').click()")
+    browser.evaluate(f"{CARDS}[{EXCLUDED}].click()")
+    browser.press("u", "u")  # takes the decision of the study back
+    browser.evaluate("document.getElementById('close').click()")
+
+    export = "document.getElementById('export').click()"
+    browser.evaluate(export)
+    assert "your name" in browser.evaluate("document.getElementById('message').textContent")
+    choose(browser, "rater", "C. Rater")
+    browser.evaluate("document.getElementById('rater').dispatchEvent(new Event('change'))")
+    browser.evaluate(export)
+    target = tmp_path / "exclude.tsv"
+    browser.wait_for("document.getElementById('message').textContent.includes('handed')")
+    for _ in range(200):
+        if target.is_file():
+            break
+        browser.evaluate("new Promise((done) => setTimeout(done, 20))")
+    entries = read_decisions(target, "ADNI").entries
+    names = {number: (f"sub-ADNI{number:03d}", "ses-M000") for number in (CONFIRMED, 5, 6)}
+    assert entries.keys() == set(names.values())
+    assert entries[names[5]].decision == "exclude"
+    assert entries[names[5]].reason == "a tab, 'quoted'"
+    assert entries[names[6]].decision == "keep"
+    assert entries[names[6]].who == "C. Rater"
+    assert (entries[names[CONFIRMED]].who, entries[names[CONFIRMED]].date) == ("A. Rater", "2026-02-01")
+
+    browser.open(audit / "index.html")
+    browser.wait_for("document.documentElement.dataset.ready")
+    assert "3 are new" in browser.evaluate("document.getElementById('decisions-count').textContent")
+
+
+@needs_chromium
+def test_a_change_splits_a_decision_on_all_sessions(cohort, tmp_path):
+    given = pandas.DataFrame(
+        [
+            ("ADNI", "sub-ADNI005", None, "exclude", "ghosts", "A. Rater", "2026-01-31"),
+            ("ADNI", "sub-ADNI900", "ses-M000", "replace", "broken", "A. Rater", "2026-01-31"),
+            ("AIBL", "sub-AIBL1", "ses-M000", "keep", "fine", "A. Rater", "2026-01-31"),
+        ],
+        columns=["cohort", "participant_id", "session_id", "decision", "reason", "who", "date"],
+    )
+    folder = cohort.draw(tmp_path / "audit", decisions=given)
+    with Browser() as browser:
+        browser.save_downloads(tmp_path)
+        browser.open(folder / "index.html")
+        browser.wait_for("document.documentElement.dataset.ready")
+        choose(browser, "rater", "C. Rater")
+        choose(browser, "search", "ADNI005")
+        browser.evaluate("document.querySelector('.card').click()")
+        assert browser.evaluate("document.querySelector('[name=decision]:checked').value") == "exclude"
+        browser.press("k", "k")
+        browser.evaluate(
+            "document.getElementById('close').click(); document.getElementById('export').click()"
+        )
+        for _ in range(200):
+            if (tmp_path / "exclude.tsv").is_file():
+                break
+            browser.evaluate("new Promise((done) => setTimeout(done, 20))")
+        assert browser.messages == []
+    found = read_decisions(tmp_path / "exclude.tsv", "ADNI").entries
+    assert found["sub-ADNI005", "ses-M000"].decision == "keep"
+    assert found.keys() == {("sub-ADNI005", "ses-M000"), ("sub-ADNI900", "ses-M000")}
+    assert read_decisions(tmp_path / "exclude.tsv", "AIBL").entries.keys() == {("sub-AIBL1", "ses-M000")}
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_window(browser, width):
+    browser.resize(width, 900)
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    browser.evaluate("document.querySelector('.card').click()")
+    assert browser.evaluate(
+        "document.getElementById('detail').scrollWidth <= document.getElementById('detail').clientWidth"
+    )

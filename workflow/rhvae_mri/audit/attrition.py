@@ -1,0 +1,237 @@
+"""Where images are lost, and why: from what the conversion promised to what passed the quality control."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas
+
+#: What became of an image, in the order of the steps; the last one is left.
+NOT_CONVERTED = "not converted"
+LEFT_OUT = "left out"
+FAULT = "fault"
+FAILED = "failed"
+PASSED = "passed"
+
+#: Name of each step with the fate of the images that it loses.
+STEPS = (
+    ("promised by the download", None),
+    ("converted", NOT_CONVERTED),
+    ("kept for preprocessing", LEFT_OUT),
+    ("preprocessed without a fault", FAULT),
+    ("passed quality control", FAILED),
+)
+
+#: Name of an unknown diagnosis in the tables.
+UNKNOWN = "unknown"
+
+_NO_REASON = "no reason recorded"
+
+# what the table of images says of an image that an auditor replaced: the reason, who decided, and when
+_REPLACED = re.compile(r"^replaced by hand: (.*) \((.*), (\d{4}-\d\d-\d\d)\)$")
+
+# a measured value before its bound would make each reason a group of its own
+_VALUE = re.compile(r" \S+(?= is (?:below|above) )")
+
+
+@dataclass
+class Event:
+    """A row of the flow: images that arrive at a step, are lost on the way, or that an auditor decided on.
+
+    Attributes
+    ----------
+    step : str
+        The step.
+    event : {"count", "loss", "decision"}
+        ``count``: the images that have come so far. ``loss``: those lost at this step for one reason.
+        ``decision``: those that an auditor kept although a check failed, or confirmed.
+    reason : str or None
+        Why.
+    decided_by, decided_on : str or None
+        Who decided and when, where an auditor did.
+    images : list of int
+        Rows of the table of images.
+    """
+
+    step: str
+    event: str
+    images: list[int]
+    reason: str | None = None
+    decided_by: str | None = None
+    decided_on: str | None = None
+    by_diagnosis: dict[str, int] = field(default_factory=dict)
+    n_participants: int = 0
+
+
+def judge_images(
+    images: pandas.DataFrame, quality: pandas.DataFrame, metrics: pandas.DataFrame
+) -> pandas.DataFrame:
+    """Say of each image what became of it, and why.
+
+    Parameters
+    ----------
+    images : pandas.DataFrame
+        The table of `cohort.images.list_images`.
+    quality : pandas.DataFrame
+        The table of the quality control: `image_id`, `status`, `reason`, and, where there are decisions,
+        `decision`, `decision_reason`, `decided_by`, `decided_on`; further columns are passed on.
+    metrics : pandas.DataFrame
+        The table of the metrics: `image_id` and, where an image could not be processed, `fault`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of ``images`` with `fate` (not converted, left out, fault, failed or passed) and `why`, and
+        the quality control's other columns. A kept image without a verdict counts as failed.
+    """
+    import pandas
+
+    own = ["status", "reason", "participant_id", "session_id"]
+    verdicts = quality.rename(columns={"status": "verdict", "reason": "verdict_reason"})
+    verdicts = verdicts.drop(columns=[name for name in own if name in verdicts])
+    for name in ("decision", "decision_reason", "decided_by", "decided_on", "flags", "pass_probability"):
+        if name not in verdicts:
+            verdicts[name] = None
+    table = images.merge(verdicts, on="image_id", how="left", validate="one_to_one")
+    if "fault" in metrics:
+        table = table.merge(metrics[["image_id", "fault"]], on="image_id", how="left", validate="one_to_one")
+    else:
+        table["fault"] = None
+    fates = [_fate(row) for row in table.to_dict("records")]
+    return table.assign(
+        fate=[fate for fate, _ in fates], why=pandas.Series([why for _, why in fates], dtype=object)
+    )
+
+
+def attrition_flow(judged: pandas.DataFrame) -> list[Event]:
+    """Follow the images through the steps.
+
+    Parameters
+    ----------
+    judged : pandas.DataFrame
+        From `judge_images`.
+
+    Returns
+    -------
+    list of Event
+        For each step its losses, the most frequent reason first, then the images that are left. The losses
+        between two counts are their difference.
+    """
+    events: list[Event] = []
+    remaining = list(range(len(judged)))
+    rows = judged.to_dict("records")
+    for step, lost in STEPS:
+        if lost is not None:
+            losses = [place for place in remaining if rows[place]["fate"] == lost]
+            events += _losses(step, losses, rows)
+            remaining = [place for place in remaining if rows[place]["fate"] != lost]
+        if lost == FAILED:
+            kept = [place for place in remaining if _decision(rows[place]) is not None]
+            events += _decided(step, "decision", kept, rows)
+        events.append(Event(step, "count", remaining))
+    for event in events:
+        diagnoses = [_text(rows[place]["diagnosis"]) or UNKNOWN for place in event.images]
+        event.by_diagnosis = {name: diagnoses.count(name) for name in sorted(set(diagnoses))}
+        event.n_participants = len({rows[place]["participant_id"] for place in event.images})
+    return events
+
+
+def attrition_table(flow: list[Event], judged: pandas.DataFrame) -> pandas.DataFrame:
+    """Write the flow as a table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns step, event, reason, decided_by, decided_on, n_images, n_participants, one per diagnosis
+        (``n_AD`` …), and image_ids, separated by spaces (of losses and decisions only).
+    """
+    import pandas
+
+    ids = judged["image_id"].tolist()
+    return pandas.DataFrame(
+        {
+            "step": event.step,
+            "event": event.event,
+            "reason": event.reason,
+            "decided_by": event.decided_by,
+            "decided_on": event.decided_on,
+            "n_images": len(event.images),
+            "n_participants": event.n_participants,
+            **{f"n_{name}": event.by_diagnosis.get(name, 0) for name in diagnoses_of(flow)},
+            "image_ids": None if event.event == "count" else " ".join(ids[place] for place in event.images),
+        }
+        for event in flow
+    )
+
+
+def diagnoses_of(flow: list[Event]) -> list[str]:
+    """Give the diagnoses of the cohort in the order of the tables: known ones by name, unknown last."""
+    names = {name for event in flow for name in event.by_diagnosis}
+    return sorted(names, key=lambda name: (name == UNKNOWN, name))
+
+
+def reason_group(reason: str | None) -> str:
+    """Give the group of a reason: what stands before the first colon, without measured values.
+
+    Examples
+    --------
+    >>> reason_group("DICOM series unreadable: file 7: truncated")
+    'DICOM series unreadable'
+    >>> reason_group("similarity 0.312 is below 0.4; mask_overlap 0.5 is below 0.75")
+    'similarity is below 0.4; mask_overlap is below 0.75'
+    """
+    return _VALUE.sub("", (reason or _NO_REASON).partition(":")[0].strip()) or _NO_REASON
+
+
+def _fate(row: dict[str, Any]) -> tuple[str, str | None]:
+    """Say what became of an image, and why it was lost."""
+    if row["status"] != "kept":
+        return (LEFT_OUT if _text(row["path"]) else NOT_CONVERTED), _text(row["reason"])
+    if fault := _text(row["fault"]):
+        return FAULT, fault
+    if _text(row["verdict"]) == "passed":
+        return PASSED, _text(row["verdict_reason"])
+    if _text(row["verdict"]) is None:
+        return FAILED, "no verdict of the quality control"
+    return FAILED, _text(row["verdict_reason"])
+
+
+def _losses(step: str, places: list[int], rows: list[dict[str, Any]]) -> Iterator[Event]:
+    """Yield the losses of one step: those by a check, then those by an auditor."""
+    by_auditor = [place for place in places if _decision(rows[place]) is not None]
+    groups: dict[str, list[int]] = {}
+    for place in sorted(set(places) - set(by_auditor)):
+        groups.setdefault(reason_group(rows[place]["why"]), []).append(place)
+    for reason, members in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
+        yield Event(step, "loss", members, reason)
+    yield from _decided(step, "loss", by_auditor, rows)
+
+
+def _decided(step: str, event: str, places: list[int], rows: list[dict[str, Any]]) -> Iterator[Event]:
+    """Yield the decisions of auditors, one row for each reason, person and day."""
+    groups: dict[tuple[str | None, ...], list[int]] = {}
+    for place in places:
+        groups.setdefault(_decision(rows[place]), []).append(place)
+    for (verb, reason, who, when), members in groups.items():
+        yield Event(step, event, members, f"{verb} by hand: {reason or _NO_REASON}", who, when)
+
+
+def _decision(row: dict[str, Any]) -> tuple[str | None, ...] | None:
+    """Give what an auditor did to an image, the reason, who and when; None if no one decided."""
+    if row["fate"] == LEFT_OUT:
+        replaced = _REPLACED.match(_text(row["why"]) or "")
+        return ("replaced", *replaced.groups()) if replaced else None
+    verb = {"keep": "kept", "exclude": "excluded"}.get(_text(row["decision"]) or "")
+    # a faulty image cannot be kept, so the decision did not decide its fate
+    if verb is None or (verb == "kept" and row["fate"] != PASSED):
+        return None
+    return (verb, *(_text(row[name]) for name in ("decision_reason", "decided_by", "decided_on")))
+
+
+def _text(cell: Any) -> str | None:
+    """Give a cell as text, or None where it is missing."""
+    return None if cell is None or cell != cell or str(cell) == "" else str(cell)

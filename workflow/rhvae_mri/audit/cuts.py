@@ -1,0 +1,133 @@
+"""Three orthogonal cuts beside each other: how every picture of the audit shows a head.
+
+The cuts are axial, coronal and sagittal, from left to right. The left of an axial or coronal cut is the left
+of the head; the right of a sagittal cut is its front.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy
+
+from rhvae_mri.figures.slices import PLANES
+
+#: Pixels between two cuts.
+GAP = 2
+
+#: Quality of the pictures' lossy compression (WebP, 0 to 100).
+_QUALITY = 65
+
+#: Percentiles of the brightness that become black and white.
+_WINDOW = (1.0, 98.5)
+
+#: Every n-th voxel along each axis is enough for percentiles of a whole head.
+_STRIDE = 3
+
+#: Pictures smaller than this many pixels are stored without loss: blocks of a lossy one would show.
+_SMALL = 40_000
+
+
+class Layout(NamedTuple):
+    """Where the cuts of a volume are in their picture.
+
+    Attributes
+    ----------
+    width, height : int
+        Size of the picture in pixels.
+    corners : tuple of (int, int)
+        Left and top of each cut.
+    sizes : tuple of (int, int)
+        Width and height of each cut.
+    """
+
+    width: int
+    height: int
+    corners: tuple[tuple[int, int], ...]
+    sizes: tuple[tuple[int, int], ...]
+
+
+def lay_out(sizes: Sequence[tuple[int, int]]) -> Layout:
+    """Place cuts of these widths and heights beside each other, centred vertically.
+
+    Examples
+    --------
+    >>> lay_out([(4, 6), (4, 5), (6, 5)]).corners
+    ((0, 0), (6, 0), (12, 0))
+    """
+    height = max(size[1] for size in sizes)
+    corners, left = [], 0
+    for width, own_height in sizes:
+        corners.append((left, (height - own_height) // 2))
+        left += width + GAP
+    return Layout(left - GAP, height, tuple(corners), tuple((int(w), int(h)) for w, h in sizes))
+
+
+def cut_sizes(shape: Sequence[int]) -> list[tuple[int, int]]:
+    """Give the widths and heights of the cuts of a volume, in voxels."""
+    x, y, z = shape
+    return [(x, y), (x, z), (y, z)]
+
+
+def take_cuts(volume: numpy.ndarray, position: Sequence[int] | None = None) -> list[numpy.ndarray]:
+    """Cut a volume in the three planes.
+
+    Parameters
+    ----------
+    volume : numpy.ndarray of shape (x, y, z)
+        Voxels whose axes run to the right, to the front and upwards (RAS+).
+    position : sequence of int, optional
+        The voxel in which the cuts meet; by default the middle one.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        The cuts as they are seen: rows from above to below (axial: from front to back), columns from left to
+        right (sagittal: from back to front).
+    """
+    place = [count // 2 for count in volume.shape] if position is None else position
+    # an index, unlike numpy.take, copies nothing, whatever the order of the voxels in memory
+    return [volume[(slice(None),) * axis + (place[axis],)].T[::-1] for axis in PLANES.values()]
+
+
+def brightness_window(voxels: numpy.ndarray) -> tuple[float, float]:
+    """Give the brightness that is shown as black and the one that is shown as white."""
+    low, high = numpy.percentile(voxels[::_STRIDE, ::_STRIDE, ::_STRIDE], _WINDOW)
+    if high <= low:
+        low, high = float(voxels.min()), float(voxels.max())
+    return float(low), float(high)
+
+
+def grey(cut: numpy.ndarray, window: tuple[float, float]) -> numpy.ndarray:
+    """Turn a cut into 8-bit grey values."""
+    low, high = window
+    scaled = (cut - low) / (high - low if high > low else 1.0)
+    return (255 * scaled.clip(0, 1)).round().astype(numpy.uint8)
+
+
+def save_cuts(path: str | os.PathLike[str], cuts: Sequence[numpy.ndarray]) -> tuple[int, int]:
+    """Write cuts beside each other as one WebP file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    cuts : sequence of numpy.ndarray of shape (height, width) or (height, width, 3), uint8
+        Grey or coloured cuts.
+
+    Returns
+    -------
+    width, height : int
+        Size of the picture in pixels.
+    """
+    from PIL import Image
+
+    layout = lay_out([cut.shape[1::-1] for cut in cuts])
+    canvas = numpy.zeros((layout.height, layout.width, *cuts[0].shape[2:]), dtype=numpy.uint8)
+    for cut, (left, top) in zip(cuts, layout.corners, strict=True):
+        canvas[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
+    small = layout.width * layout.height < _SMALL
+    Image.fromarray(canvas).save(path, "WEBP", lossless=small, quality=_QUALITY, method=4)
+    return layout.width, layout.height

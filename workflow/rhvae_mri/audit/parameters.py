@@ -1,0 +1,121 @@
+"""What the sidecars say: the parameters and versions that all images share, and what differs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from rhvae_mri.files import read_json
+from rhvae_mri.imaging.sidecars import sidecar_path
+
+#: What the page repeats from the sidecar of a raw image; the rest describes the scan, not the preprocessing.
+_RAW_KEYS = (
+    "ConversionSoftware",
+    "ConversionSoftwareVersion",
+    "Manufacturer",
+    "ManufacturersModelName",
+    "MagneticFieldStrength",
+    "SeriesDescription",
+)
+
+#: What the page says in other places.
+_SAID_ELSEWHERE = ("Sources", "Fault")
+
+_ELEMENT = re.compile(r"^(.+)\[\d+\]$")
+
+
+def step_parameters(path: str | os.PathLike[str], *, is_raw: bool = False) -> dict[str, str]:
+    """Read the sidecar of an image as plain names and values.
+
+    Parameters
+    ----------
+    path : path
+        The image.
+    is_raw : bool
+        Whether it is a raw image, of which only scanner and converter are given.
+
+    Returns
+    -------
+    dict of str to str
+        Nested entries have dotted names, elements of lists a number in brackets. Sources are left out: the
+        page names the files themselves; so are faults. Empty without a readable sidecar.
+    """
+    try:
+        content = read_json(sidecar_path(path))
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    names = _RAW_KEYS if is_raw else [key for key in content if key not in _SAID_ELSEWHERE]
+    return dict(_flatten("", {name: content[name] for name in names if name in content}))
+
+
+def share_parameters(
+    images: Iterable[Mapping[str, str]],
+) -> tuple[dict[str, str], list[dict[str, str | None]]]:
+    """Part the parameters of one step into those that most images share and those that differ.
+
+    Parameters
+    ----------
+    images : iterable of mapping
+        The parameters of each image, empty for an image that has none.
+
+    Returns
+    -------
+    common : dict of str to str
+        Values that more than half of the images with parameters have. A list is one text, with ``…`` for
+        elements that differ.
+    different : list of dict
+        For each image its other values; None where it lacks a common one.
+
+    Examples
+    --------
+    >>> share_parameters([{"a": "1", "seed": "3"}, {"a": "1", "seed": "4"}, {}])
+    ({'a': '1'}, [{'seed': '3'}, {'seed': '4'}, {}])
+    """
+    rows = list(images)
+    n_described = sum(bool(row) for row in rows)
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        for key, value in row.items():
+            counts[key][value] += 1
+    common = {}
+    for key, values in counts.items():
+        value, count = values.most_common(1)[0]
+        if 2 * count > n_described:
+            common[key] = value
+    different = []
+    for row in rows:
+        own: dict[str, str | None] = {key: value for key, value in row.items() if common.get(key) != value}
+        if row:
+            own |= dict.fromkeys(key for key in common if key not in row)
+        different.append(own)
+    return _join_lists(counts, common), different
+
+
+def _join_lists(keys: Iterable[str], common: Mapping[str, str]) -> dict[str, str]:
+    """Write the elements of each list that is common, wholly or partly, as one text."""
+    lists: dict[str, list[str | None]] = defaultdict(list)
+    for key in keys:
+        element = _ELEMENT.match(key)
+        lists[element[1] if element else key].append(common.get(key))
+    return {
+        name: " ".join("…" if value is None else value for value in values)
+        for name, values in lists.items()
+        if any(value is not None for value in values)
+    }
+
+
+def _flatten(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flatten(f"{name}.{key}" if name else str(key), inner)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _flatten(f"{name}[{number}]", inner)
+    else:
+        yield name, value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,27 @@
+from rhvae_mri.audit.page import draw_audit
+from rhvae_mri.cohort.images import read_images
+from rhvae_mri.files import read_tsv
+from rhvae_mri.logs import log_job
+
+with log_job(snakemake.log[0]):
+    exclude = snakemake.input.exclude
+    draw_audit(
+        snakemake.wildcards.cohort,
+        read_images(snakemake.input.images),
+        read_tsv(snakemake.input.quality),
+        read_tsv(snakemake.input.metrics),
+        {step: snakemake.input[step] for step in ("corrected", "registered", "cropped")},
+        snakemake.input.template,
+        snakemake.output.page,
+        voxel_size=snakemake.params.voxel_size,
+        simulated=snakemake.params.simulated,
+        files=read_tsv(snakemake.input.files),
+        thresholds={
+            "similarity": snakemake.params.minimum_similarity,
+            "mask_overlap": snakemake.params.minimum_overlap,
+            "pass_probability": snakemake.params.deep_threshold,
+        },
+        outlier_z=snakemake.params.outlier_z,
+        decisions=read_tsv(exclude) if exclude else None,
+        threads=snakemake.threads,
+    )
