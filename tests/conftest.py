@@ -26,6 +26,15 @@ def shared_images():
 
 
 @pytest.fixture(scope="session")
+def shared_networks():
+    """The folder of pretrained networks beside the checkout, where there is one."""
+    folder = ROOT.parent / "shared" / "deepqc"
+    if not folder.is_dir():
+        pytest.skip(f"the pretrained networks are not on this machine ({folder})")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def load_config():
     def load(name="config.yaml"):
         return yaml.safe_load((ROOT / "config" / name).read_text())

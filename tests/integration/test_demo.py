@@ -165,7 +165,7 @@ def test_every_derivative_says_where_it_comes_from(demo):
     assert len(images) > 3 * 60
     for image in images:
         sidecar = json.loads(Path(str(image).removesuffix(".nii.gz") + ".json").read_text())
-        assert {"Sources", "Description", "SoftwareVersions"} <= sidecar.keys() or "Fault" in sidecar, image
+        assert {"Sources", "Description", "SoftwarePackages"} <= sidecar.keys() or "Fault" in sidecar, image
 
 
 def test_the_results_table_is_complete(demo):

@@ -35,7 +35,7 @@ def small_config(load_config):
     }
     config["template"]["voxel_size"] = 8
     # At 8 mm the measures have other values; what they find is tested at the demo's size.
-    config["quality"] = {"minimum_similarity": -1, "minimum_overlap": 0}
+    config["quality"] |= {"minimum_similarity": -1, "minimum_overlap": 0}
     config["split"] |= {"n_test_per_class": 2, "train_subsets": [3], "require_balance": False}
     config["rhvae"]["max_epochs"] = 40
     config["synthetic"]["sizes"] = [4]

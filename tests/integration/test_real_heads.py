@@ -1,4 +1,7 @@
-"""Preprocessing of real heads through the `bids:` input, on the coarse grid."""
+"""Preprocessing of real heads through the `bids:` input: two on the coarse grid, one as the study did it."""
+
+import shutil
+from functools import partial
 
 import nibabel
 import numpy
@@ -21,25 +24,31 @@ def save_coarse(source, target):
     nibabel.save(nibabel.Nifti1Image(blocks.mean(axis=(1, 3, 5)).astype("float32"), affine), target)
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory, load_config, run_snakemake, shared_images):
-    folder = tmp_path_factory.mktemp("real")
+def bids_study(folder, config, heads, template):
+    """Put heads into a BIDS folder and point a configuration to it; ``heads`` maps names to functions."""
     lines = ["participant_id\tage\tsex"]
-    for name in ("head01", "head12"):
+    for name, write in heads.items():
         anat = folder / "bids" / f"sub-{name}" / "anat"
         anat.mkdir(parents=True)
-        source = shared_images / f"head_{name[-2:]}_T1w.nii.gz"
-        save_coarse(source, anat / f"sub-{name}_T1w.nii.gz")
+        write(anat / f"sub-{name}_T1w.nii.gz")
         lines.append(f"sub-{name}\tn/a\tn/a")
     (folder / "bids" / "participants.tsv").write_text("\n".join(lines) + "\n")
     (folder / "bids" / "dataset_description.json").write_text('{"Name": "real", "BIDSVersion": "1.8.0"}\n')
-    config = load_config()
     config["cohorts"]["ADNI"] |= {"source": "bids", "bids": "bids", "require_diagnosis": False}
     config["cohorts"]["AIBL"]["source"] = "none"
-    config["template"] |= {
-        "source": "file",
-        "file": str(shared_images / "mni152_2009_wholehead_1mm.nii.gz"),
+    config["template"] |= {"source": "file", "file": str(template)}
+    return config
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, load_config, run_snakemake, shared_images):
+    folder = tmp_path_factory.mktemp("real")
+    heads = {
+        f"head{number}": partial(save_coarse, shared_images / f"head_{number}_T1w.nii.gz")
+        for number in ("01", "12")
     }
+    template = shared_images / "mni152_2009_wholehead_1mm.nii.gz"
+    config = bids_study(folder, load_config(), heads, template)
     # Levels for scans that are finer than the template's grid, see `imaging.registration.Levels`.
     config["registration"] |= {
         "shrink_factors": [4, 2, 1],
@@ -70,6 +79,28 @@ def test_the_heads_are_aligned_and_nothing_is_cut_off(study, name):
     # The scans themselves end a little below the vertex.
     assert (ours[brain] > 0).mean() > 0.85
     assert numpy.corrcoef(ours[brain], theirs[brain])[0, 1] > 0.3
-    cropped = nibabel.load(anat / f"sub-{name}_space-MNI152NLin2009cSym_desc-Crop_res-4x4x4_T1w.nii.gz")
+    cropped = nibabel.load(anat / f"sub-{name}_space-MNI152NLin2009cSym_res-4x4x4_desc-Crop_T1w.nii.gz")
     assert cropped.shape == (42, 52, 45)
     assert cropped.get_fdata().sum() > 0.95 * ours.sum()
+
+
+def test_a_head_at_1_mm_passes_the_deep_quality_check(
+    tmp_path, load_config, run_snakemake, shared_images, shared_networks
+):
+    """The published configuration, but for the network, whose own weights cannot be had without network."""
+    template = shared_images / "mni152_2009_wholehead_1mm.nii.gz"
+    scan = shared_images / "head_12_T1w.nii.gz"
+    config = bids_study(tmp_path, load_config("paper.yaml"), {"head12": partial(shutil.copy, scan)}, template)
+    weights = shared_networks / "squeezenet1_1.safetensors"
+    config["quality"]["deep"] |= {"source": "file", "network": "squeezenet1_1", "file": str(weights)}
+    result = run_snakemake(tmp_path, config, "audit")
+    assert result.returncode == 0, result.stdout
+    results = tmp_path / config["pathvars"]["results"]
+    (row,) = read_tsv(results / "quality/cohort-ADNI/quality.tsv").to_dict("records")
+    assert row["status"] == row["deep_quality"] == "passed"
+    assert row["pass_probability"] > 0.6
+    anat = results / "derivatives/cohort-ADNI/sub-head12/anat"
+    cropped = nibabel.load(anat / "sub-head12_space-MNI152NLin2009cSym_res-1x1x1_desc-Crop_T1w.nii.gz")
+    assert cropped.shape == (169, 208, 179)
+    assert cropped.get_data_dtype() == "float32"
+    numpy.testing.assert_allclose(cropped.affine[:3], numpy.c_[numpy.eye(3), [-84, -119, -78]], atol=1e-5)

@@ -46,3 +46,12 @@ def test_a_missing_clinical_table(refuse, load_config, tmp_path):
     output = refuse(config)
     assert "ADNIMERGE" in output
     assert "what to do" in output
+
+
+def test_missing_files_of_the_users_own(refuse, load_config):
+    config = load_config()
+    config["exclude"] = "nowhere/exclude.tsv"
+    config["quality"]["deep"] |= {"source": "file", "file": "nowhere/network.safetensors"}
+    output = refuse(config)
+    assert "`exclude`: there is no file nowhere/exclude.tsv" in output
+    assert "`quality.deep.file`: there is no file nowhere/network.safetensors" in output

@@ -70,9 +70,11 @@ def check_sources(config: Mapping[str, Any], cohorts: Sequence[str]) -> None:
         for key in _SOURCE_KEYS[config["cohorts"][name]["source"]]:
             if not Path(config["cohorts"][name][key]).is_dir():
                 missing.append(f"`cohorts.{name}.{key}`: there is no folder {config['cohorts'][name][key]}.")
-    template = config["template"]
-    if template["source"] == "file" and not Path(template["file"]).is_file():
-        missing.append(f"`template.file`: there is no file {template['file']}.")
+    for key, section in _own_files(config):
+        if not Path(section["file"]).is_file():
+            missing.append(f"`{key}.file`: there is no file {section['file']}.")
+    if config["exclude"] is not None and not Path(config["exclude"]).is_file():
+        missing.append(f"`exclude`: there is no file {config['exclude']}.")
     if missing:
         raise StudyError(
             "The configuration points to what is not there:\n" + "\n".join(f"  - {line}" for line in missing),
@@ -91,6 +93,12 @@ def check_sources(config: Mapping[str, Any], cohorts: Sequence[str]) -> None:
 def is_simulated(config: Mapping[str, Any]) -> bool:
     """Whether any cohort of the study is simulated."""
     return any(cohort["source"] == "simulated" for cohort in config["cohorts"].values())
+
+
+def _own_files(config: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The sections, with their keys, for which the user gives a file of their own."""
+    sections = {"template": config["template"], "quality.deep": config["quality"]["deep"]}
+    return [(key, section) for key, section in sections.items() if section["source"] == "file"]
 
 
 def _position(error: Any) -> str:
@@ -143,8 +151,9 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
             "`template.source` must be 'simulated' when a cohort is, and must not be when all are real: "
             "simulated heads have their own skull and scalp."
         )
-    if template == "file" and config["template"]["file"] is None:
-        yield "`template.file` is not set, but `template.source` is 'file': give the file's path."
+    for key, section in _own_files(config):
+        if section["file"] is None:
+            yield f"`{key}.file` is not set, but `{key}.source` is 'file': give the file's path."
     if config["cohorts"]["ADNI"]["source"] == "none":
         yield "`cohorts.ADNI.source` is 'none': the study trains on ADNI, only AIBL can be left out."
     sets = ["train-full", *(f"train-{size}" for size in config["split"]["train_subsets"])]

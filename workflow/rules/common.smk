@@ -13,6 +13,7 @@ from rhvae_mri.digests import module_digest
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
 from rhvae_mri.jobs import count_gpus, export_library
+from rhvae_mri.provenance.study import code_revision
 from rhvae_mri.study_grid import batch_seeds, list_conditions, synthetic_per_class
 
 export_library()
@@ -47,6 +48,9 @@ SIMULATED = is_simulated(config)
 SEED = config["study"]["seed"]
 #: A training job takes one unit of the resource `gpu` only where it would find a GPU.
 GPUS = count_gpus(config["study"]["device"])
+
+#: Revision of the code, for the record of provenance.
+REVISION = code_revision(LIBRARY)
 
 
 wildcard_constraints:
@@ -90,6 +94,11 @@ def _derivatives(cohort, suffix):
     ]
 
 
+def corrected_images(wildcards):
+    """The bias-corrected image of each kept image of a cohort."""
+    return _derivatives(wildcards.cohort, "desc-N4_T1w.nii.gz")
+
+
 def registered_images(wildcards):
     """The registered, uncropped image of each kept image of a cohort."""
     return _derivatives(
@@ -97,17 +106,18 @@ def registered_images(wildcards):
     )
 
 
-def cropped_images(wildcards):
-    """The cropped image of each kept image of a cohort."""
+def affines(wildcards):
+    """The affine transform of each kept image of a cohort."""
     return _derivatives(
-        wildcards.cohort, f"space-MNI152NLin2009cSym_desc-Crop_res-{RES}_T1w.nii.gz"
+        wildcards.cohort, f"space-MNI152NLin2009cSym_res-{RES}_affine.mat"
     )
 
 
-def audited_images(wildcards):
-    """The cropped image of each kept image of all cohorts."""
-    suffix = f"space-MNI152NLin2009cSym_desc-Crop_res-{RES}_T1w.nii.gz"
-    return [file for cohort in COHORTS for file in _derivatives(cohort, suffix)]
+def cropped_images(wildcards):
+    """The cropped image of each kept image of a cohort."""
+    return _derivatives(
+        wildcards.cohort, f"space-MNI152NLin2009cSym_res-{RES}_desc-Crop_T1w.nii.gz"
+    )
 
 
 def synthetic_stacks(wildcards):
@@ -122,12 +132,15 @@ def synthetic_stacks(wildcards):
 
 
 def n4_memory(wildcards, attempt):
-    """Memory of N4 in MB: it pads the image to whole spline distances, at about 40 bytes a voxel."""
+    """Memory of N4 in MB, for a head of 256 mm; measured in benchmarks/README.md."""
     simulated = config["cohorts"][wildcards.cohort]["source"] == "simulated"
     voxel_size = config["simulation"]["voxel_size"] if simulated else 1.0
+    if config["bias_correction"]["padding"] == "coarse":
+        return attempt * (500 + int(30e-6 * (256 / voxel_size) ** 3))
+    # ANTs pads the image to whole spline distances, at about 24 bytes a voxel
     distance = config["bias_correction"]["spline_distance"]
     extent = distance * -(-256 // distance)
-    return attempt * (500 + int(40e-6 * (extent / voxel_size) ** 3))
+    return attempt * (500 + int(26e-6 * (extent / voxel_size) ** 3))
 
 
 def rhvae_memory(wildcards, attempt):

@@ -52,6 +52,7 @@ rule correct_bias:
         convergence_threshold=lookup(
             "bias_correction/convergence_threshold", within=config
         ),
+        padding=lookup("bias_correction/padding", within=config),
         code=module_digest("imaging.bias_field"),
     script:
         "../scripts/correct_bias.py"
@@ -88,7 +89,7 @@ rule register_to_mni:
         "../../envs/preprocess.yaml"
     threads: lookup("registration/threads", within=config)
     resources:
-        mem_mb=4000,
+        mem_mb=2000,
         runtime=60,
     params:
         shrink_factors=lookup("registration/shrink_factors", within=config),
@@ -115,18 +116,18 @@ rule crop_to_template:
     output:
         image=(
             "<results>/derivatives/cohort-{cohort}/{folder}/anat/"
-            "{image_id}_space-MNI152NLin2009cSym_desc-Crop_res-{res}_T1w.nii.gz"
+            "{image_id}_space-MNI152NLin2009cSym_res-{res}_desc-Crop_T1w.nii.gz"
         ),
         sidecar=(
             "<results>/derivatives/cohort-{cohort}/{folder}/anat/"
-            "{image_id}_space-MNI152NLin2009cSym_desc-Crop_res-{res}_T1w.json"
+            "{image_id}_space-MNI152NLin2009cSym_res-{res}_desc-Crop_T1w.json"
         ),
     log:
         "<logs>/crop_to_template/cohort-{cohort}/{folder}/{image_id}_res-{res}.log",
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=500,
         runtime=10,
     params:
         voxel_size=lookup("template/voxel_size", within=config),

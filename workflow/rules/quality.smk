@@ -1,26 +1,111 @@
 """Quality control: images that fail are left out with the reason; the jobs stay the same."""
 
 
-rule check_quality:
-    """Compare every registered image of a cohort with the template."""
+rule measure_quality:
+    """Measure every image of a cohort: likeness to the template, noise, contrast, bias field, affine."""
+    input:
+        table="<results>/cohorts/cohort-{cohort}/images.tsv",
+        corrected=corrected_images,
+        registered=registered_images,
+        affines=affines,
+        template="<results>/template/template.nii.gz",
+    output:
+        table="<results>/quality/cohort-{cohort}/metrics.tsv",
+    log:
+        "<logs>/measure_quality/cohort-{cohort}.log",
+    benchmark:
+        "<benchmarks>/measure_quality/cohort-{cohort}.tsv"
+    conda:
+        "../../envs/preprocess.yaml"
+    threads: lookup("quality/threads", within=config)
+    resources:
+        mem_mb=3000,
+        runtime=240,
+    params:
+        code=module_digest("quality.metrics"),
+    script:
+        "../scripts/measure_quality.py"
+
+
+rule prepare_deep_quality:
+    """Fetch the weights of the deep quality control and check that they fit its network."""
+    input:
+        file=branch(
+            lookup("quality/deep/source", within=config),
+            cases={"file": lookup("quality/deep/file", within=config)},
+            otherwise=[],
+        ),
+        descriptor=workflow.source_path("../../resources/deep_quality.json"),
+    output:
+        weights="<results>/quality/deep_quality_weights.safetensors",
+        sidecar="<results>/quality/deep_quality_weights.json",
+    log:
+        "<logs>/prepare_deep_quality.log",
+    conda:
+        "../../envs/learn.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        source=lookup("quality/deep/source", within=config),
+        network=lookup("quality/deep/network", within=config),
+        code=module_digest("quality.deep_weights"),
+    script:
+        "../scripts/prepare_deep_quality.py"
+
+
+rule check_deep_quality:
+    """Show three slices of every registered image of a cohort to the pretrained network, if there is one."""
     input:
         images=registered_images,
-        table="<results>/cohorts/cohort-{cohort}/images.tsv",
-        template="<results>/template/template.nii.gz",
+        weights=branch(
+            lookup("quality/deep/source", within=config),
+            cases={"none": []},
+            otherwise="<results>/quality/deep_quality_weights.safetensors",
+        ),
+    output:
+        table="<results>/quality/cohort-{cohort}/deep_quality.tsv",
+    log:
+        "<logs>/check_deep_quality/cohort-{cohort}.log",
+    benchmark:
+        "<benchmarks>/check_deep_quality/cohort-{cohort}.tsv"
+    conda:
+        "../../envs/learn.yaml"
+    threads: lookup("quality/deep/threads", within=config)
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPUS,
+    params:
+        network=lookup("quality/deep/network", within=config),
+        threshold=lookup("quality/deep/threshold", within=config),
+        batch_size=lookup("quality/deep/batch_size", within=config),
+        device=lookup("study/device", within=config),
+        code=module_digest("quality.deep_quality"),
+    script:
+        "../scripts/check_deep_quality.py"
+
+
+rule check_quality:
+    """Judge every image of a cohort by its metrics, the deep check, and the auditor's decisions."""
+    input:
+        images="<results>/cohorts/cohort-{cohort}/images.tsv",
+        metrics="<results>/quality/cohort-{cohort}/metrics.tsv",
+        deep_quality="<results>/quality/cohort-{cohort}/deep_quality.tsv",
+        exclude=branch(config["exclude"], then=config["exclude"]),
     output:
         table="<results>/quality/cohort-{cohort}/quality.tsv",
     log:
         "<logs>/check_quality/cohort-{cohort}.log",
-    benchmark:
-        "<benchmarks>/check_quality/cohort-{cohort}.tsv"
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=3000,
-        runtime=120,
+        mem_mb=1000,
+        runtime=10,
     params:
         minimum_similarity=lookup("quality/minimum_similarity", within=config),
         minimum_overlap=lookup("quality/minimum_overlap", within=config),
-        code=module_digest("quality.similarity"),
+        outlier_z=lookup("quality/outlier_z", within=config),
+        code=module_digest("quality.verdict"),
     script:
         "../scripts/check_quality.py"

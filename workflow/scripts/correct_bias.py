@@ -10,5 +10,6 @@ with log_job(snakemake.log[0]), record_faults(snakemake.output.image):
         shrink_factor=snakemake.params.shrink_factor,
         iterations=snakemake.params.iterations,
         convergence_threshold=snakemake.params.convergence_threshold,
+        padding=snakemake.params.padding,
         threads=snakemake.threads,
     )
