@@ -76,6 +76,12 @@ class SlowRHVAE:
         wanted = z_copy if by == "z" else rho_copy
         return torch.autograd.grad(self.hamiltonian(k, z_copy, rho_copy), wanted, create_graph=True)[0]
 
+    def first_slope(self, k, z, rho):
+        """The derivative in z that the first line of a step takes."""
+        if self.settings.integrator == "published":  # of the momentum, too, where it comes from this z
+            return torch.autograd.grad(self.hamiltonian(k, z, rho), z, retain_graph=True)[0]
+        return self.slope(k, z, rho, "z")
+
     def end(self, k):
         """Position and momentum of image k after the flow."""
         settings = self.settings
@@ -91,7 +97,7 @@ class SlowRHVAE:
         for step in range(settings.leapfrog_steps):
             half = rho
             for _ in range(3):
-                half = rho - eps / 2 * frozen(self.slope(k, z, half, "z"))
+                half = rho - eps / 2 * self.first_slope(k, z, half)
             first = frozen(self.slope(k, z, half, "rho"))
             moved = z
             for _ in range(3):
@@ -166,12 +172,49 @@ def test_the_loss_is_the_mean_of_its_terms_and_the_same_without_gradients():
     assert not again.loss.requires_grad
 
 
-def test_the_decoder_runs_once_per_position():
+class OtherDecoder(torch.nn.Module):
+    """Hides the study's decoder, so that torch differentiates it."""
+
+    def __init__(self, decoder):
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, positions):
+        return self.decoder(positions)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("integrator", ["published", "generalized"])
+@pytest.mark.parametrize("reconstruction", ["bce", "mse"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_the_fused_voxel_layer_equals_plain_differentiation(
+    training, integrator, reconstruction, dtype, tolerance
+):
+    model, images, noise = make(integrator=integrator, reconstruction=reconstruction, dtype=dtype)
+    model.train(training)
+    weights = list(model.parameters())
+
+    def differentiate():
+        output = model(images, *noise)
+        gradients = torch.autograd.grad(output.loss, weights, materialize_grads=True, allow_unused=True)
+        return [output.loss, output.end.position, output.end.momentum, *gradients]
+
+    fused = differentiate()
+    model.decoder = OtherDecoder(model.decoder)
+    for a, b in zip(fused, differentiate(), strict=True):
+        assert (a - b).abs().max() <= tolerance * b.abs().max()
+
+
+def test_the_decoder_runs_once_per_position_and_once_for_all_in_the_end():
     model, images, noise = make(leapfrog_steps=4)
-    calls = []
-    model.decoder.register_forward_hook(lambda *_: calls.append(1))
-    model(images, *noise)
-    assert len(calls) == 5
+    rows = []
+    model.decoder.body.register_forward_hook(lambda _, __, hidden: rows.append(len(hidden)))
+    with pytest.MonkeyPatch.context() as patch:
+        linear, products = torch.nn.functional.linear, []
+        patch.setattr(torch.nn.functional, "linear", lambda *a: products.append(a[1].shape) or linear(*a))
+        model(images, *noise)
+    assert rows == [5] * 5 + [20]
+    assert products.count(model.decoder.logits.weight.shape) == 5
 
 
 def test_float32_agrees_with_float64():
@@ -205,16 +248,6 @@ def test_evaluation_needs_the_final_metric():
     model = RHVAE(SMALL, SHAPE).eval()
     with pytest.raises(StudyError, match="no final metric"):
         model(torch.rand(2, *SHAPE), torch.randn(2, 3), torch.randn(2, 3))
-
-
-def test_decoded_images_do_not_depend_on_how_many_are_asked_for():
-    model, _, _ = make(dtype=torch.float32)
-    positions = torch.randn(23, 3)
-    images = list(model.decode_one_by_one(positions, batch_size=8))
-    assert len(images) == 23
-    assert all(image.shape == SHAPE and image.min() >= 0 and image.max() <= 1 for image in images)
-    fewer = list(model.decode_one_by_one(positions[:9], batch_size=8))
-    assert all((a == b).all() for a, b in zip(fewer, images[:9], strict=True))
 
 
 def test_the_study_s_networks_have_their_published_size():

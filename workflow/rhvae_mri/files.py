@@ -11,6 +11,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,9 +44,18 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
+            os.fchmod(written.fileno(), _usual_mode())
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@cache
+def _usual_mode() -> int:
+    """Give the permissions that a new file has here; some writers let nobody but the owner read."""
+    mask = os.umask(0o077)  # the mask can only be read by setting it
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -20,9 +20,9 @@ import torch
 from torch import nn
 
 from rhvae_mri.cnn.layers import PaddedMaxPool3d, pooled_shape
-from rhvae_mri.cnn.randomness import own_random_state
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
+from rhvae_mri.learning.randomness import own_random_state
 
 #: CN and AD; the index of an output is the label of its class.
 N_CLASSES = 2

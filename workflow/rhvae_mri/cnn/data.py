@@ -25,8 +25,8 @@ class ImagePart(NamedTuple):
     Attributes
     ----------
     images : numpy.ndarray of shape (n, *shape), float16 or float32
-        The stack; it may be mapped from a file. Only ``shape``, ``dtype`` and indexing by an array of rows
-        are used.
+        The stack; it may be mapped from a file, or decode its images on the fly. Only ``shape``, ``dtype``,
+        length and indexing by an array of rows are used.
     rows : sequence of int
         The rows of the stack that belong to the set, in order.
     source : str

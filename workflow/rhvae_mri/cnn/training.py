@@ -7,13 +7,10 @@ one is kept. Each run has random generators of its own, so it gives the same net
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import math
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,11 +25,11 @@ from rhvae_mri.cnn.architectures import (
 from rhvae_mri.cnn.data import RESIDENT_BYTES, DeviceImages, ImageSet
 from rhvae_mri.cnn.epochs import train_epoch, validate
 from rhvae_mri.cnn.prediction import check_shape
-from rhvae_mri.cnn.randomness import own_random_state
 from rhvae_mri.cnn.trained import TrainedNetwork
 from rhvae_mri.errors import StudyError
-from rhvae_mri.learning.checkpoints import TrainingState, restore_checkpoint, save_checkpoint
-from rhvae_mri.learning.interrupts import stop_request
+from rhvae_mri.learning.checkpoints import TrainingState, run_digest
+from rhvae_mri.learning.randomness import own_random_state
+from rhvae_mri.learning.regular_checkpoints import RegularCheckpoints
 from rhvae_mri.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
@@ -177,13 +174,20 @@ def train_network(
     """
     train.check_classes("training")
     validation.check_classes("validation")
-    identity = [digest, architecture.to_dict(), train.shape, asdict(settings), seed]
-    identity += [len(train), len(validation)]
-    own_digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
-    with own_random_state(derive_seed(seed, "dropout"), device):
+    identity = {
+        "images_and_code": digest,
+        "architecture": architecture.to_dict(),
+        "settings": asdict(settings),
+        "seed": seed,
+        "images": [*train.shape, len(train), len(validation)],
+    }
+    with (
+        own_random_state(derive_seed(seed, "dropout"), device),
+        RegularCheckpoints(checkpoint, run_digest(identity), checkpoint_seconds) as checkpoints,
+    ):
         # The checkpoint of a finished run holds the result alone, without network and optimizer.
         state = TrainingState(modules={}, optimizers={})
-        is_resumed = checkpoint is not None and restore_checkpoint(checkpoint, state, own_digest)
+        is_resumed = checkpoints.restore(state)
         if is_resumed and state.progress["epoch"] == settings.epochs:
             logger.info("%s: already trained.", name)
             return _trained_network(architecture, train, state)
@@ -191,21 +195,15 @@ def train_network(
         check_shape(network, validation)
         state = _initial_state(place_network(network, device), settings, derive_seed(seed, "order"))
         if is_resumed:
-            restore_checkpoint(checkpoint, state, own_digest)
+            checkpoints.restore(state)
             logger.info("%s: going on after epoch %d.", name, state.progress["epoch"])
         image_sets = train.on(device, resident_bytes), validation.on(device, resident_bytes)
-        saved_at = time.monotonic()
-        with nullcontext() if checkpoint is None else stop_request() as stop:
-            while state.progress["epoch"] < settings.epochs:
-                _next_epoch(state, *image_sets, settings, name)
-                is_last = state.progress["epoch"] == settings.epochs
-                if is_last:
-                    state = TrainingState({}, {}, tensors=state.tensors, progress=state.progress)
-                if checkpoint is not None:
-                    if is_last or stop.name is not None or time.monotonic() - saved_at >= checkpoint_seconds:
-                        save_checkpoint(checkpoint, state, own_digest)
-                        saved_at = time.monotonic()
-                    stop.raise_if_asked(checkpoint)
+        while state.progress["epoch"] < settings.epochs:
+            _next_epoch(state, *image_sets, settings, name)
+            is_last = state.progress["epoch"] == settings.epochs
+            if is_last:
+                state = TrainingState({}, {}, tensors=state.tensors, progress=state.progress)
+            checkpoints.after_epoch(state, is_last=is_last)
     return _trained_network(architecture, train, state)
 
 

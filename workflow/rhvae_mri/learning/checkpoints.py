@@ -7,6 +7,7 @@ bit for bit, one that was never interrupted.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import logging
@@ -17,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from rhvae_mri.errors import StudyError
 from rhvae_mri.files import atomic_path
 
 logger = logging.getLogger(__name__)
@@ -133,15 +135,29 @@ def restore_checkpoint(path: str | os.PathLike[str], state: TrainingState, diges
     -------
     bool
         Whether a checkpoint of this run was there. One of another digest is left aside, with a warning.
+
+    Raises
+    ------
+    StudyError
+        If the file is damaged.
     """
+    _remove_unfinished(Path(path))
     if not Path(path).is_file():
         return False
-    with safe_open(path, framework="pt") as file:
-        header = file.metadata() or {}
-        if header.get("digest") != digest:
-            logger.warning("The checkpoint %s is of other settings, data or code: starting anew.", path)
-            return False
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            if header.get("digest") != digest:
+                logger.warning("The checkpoint %s is of other settings, data or code: starting anew.", path)
+                return False
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    except SafetensorError as error:
+        raise StudyError(
+            "The checkpoint cannot be read.",
+            where=path,
+            cause=f"The file was changed or damaged after it was written: {error}.",
+            remedy="Delete the file; training then begins anew.",
+        ) from error
     for name, module in state.modules.items():
         module.load_state_dict(_below(tensors, f"module/{name}/"))
     for name, optimizer in state.optimizers.items():
@@ -164,6 +180,16 @@ def restore_checkpoint(path: str | os.PathLike[str], state: TrainingState, diges
     state.progress.clear()
     state.progress.update(json.loads(header["progress"]))
     return True
+
+
+def _remove_unfinished(path: Path) -> None:
+    """Remove what a process left that was killed while it wrote a checkpoint (see `atomic_path`).
+
+    A checkpoint of the study's largest network takes tens of gigabytes. Only one process trains a network.
+    """
+    for unfinished in path.parent.glob(f".????????.{glob.escape(path.name)}"):
+        logger.info("Removing %s, which was not written to its end.", unfinished)
+        unfinished.unlink(missing_ok=True)
 
 
 def _align_layouts(optimizer: torch.optim.Optimizer) -> None:

@@ -44,6 +44,12 @@ class MetricValues:
         """G^{-1} rho, of shape (n, d)."""
         return torch.einsum("nij,nj->ni", self.inverse, momentum)
 
+    def rows(self, rows: slice) -> MetricValues:
+        """The values at some of the positions."""
+        return MetricValues(
+            self.weights[rows], self.inverse[rows], self.metric[rows], self.log_det_inverse[rows]
+        )
+
 
 class LatentMetric:
     """The inverse metric that N centroids and their matrices define.
@@ -72,6 +78,12 @@ class LatentMetric:
         self._middle = centroids.detach().mean(0)
         self._centred = centroids - self._middle
         self._norms = self._centred.square().sum(1)
+
+    def detach(self) -> LatentMetric:
+        """The same metric, with centroids and matrices as constants."""
+        d = self.centroids.shape[1]
+        matrices = self._matrices.detach().view(-1, d, d)
+        return LatentMetric(self.centroids.detach(), matrices, self.temperature, self.regularization)
 
     def at(self, positions: torch.Tensor) -> MetricValues:
         """Evaluate the metric at ``positions`` of shape (n, d)."""

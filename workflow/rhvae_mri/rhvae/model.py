@@ -7,18 +7,18 @@ Setting Using a Geometry-Based Variational Autoencoder", arXiv 2105.00026.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
-import numpy
 import torch
 from torch import nn
-from torch.nn import functional
 
 from rhvae_mri.errors import StudyError
-from rhvae_mri.rhvae.hamiltonian import PhasePoint, Potential, flow
+from rhvae_mri.rhvae.architectures import build_architecture
+from rhvae_mri.rhvae.hamiltonian import PhasePoint, flow
+from rhvae_mri.rhvae.likelihood import decoder_potential
 from rhvae_mri.rhvae.metric import LatentMetric
-from rhvae_mri.rhvae.networks import Networks, build_networks
+from rhvae_mri.rhvae.networks import Networks
 from rhvae_mri.rhvae.settings import RHVAESettings
 
 
@@ -58,9 +58,9 @@ class RHVAE(nn.Module):
     image_shape : tuple of int
         Shape of an image, with as many axes as you like.
     networks : Networks, optional
-        Your own modules; the study's multi-layer perceptrons if not given.
+        Your own modules; those that the settings name if not given.
     generator : torch.Generator, optional
-        Draws the initial weights of the study's networks.
+        Draws the initial weights, unless the networks are your own.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class RHVAE(nn.Module):
         self.settings = settings
         self.image_shape = tuple(int(length) for length in image_shape)
         if networks is None:
-            networks = build_networks(settings, math.prod(self.image_shape), generator)
+            networks = build_architecture(settings, self.image_shape, generator)
         self.encoder = networks.encoder
         self.decoder = networks.decoder
         self.metric_network = networks.metric
@@ -117,82 +117,25 @@ class RHVAE(nn.Module):
         settings = self.settings
         mean, log_variance = self.encoder(images)
         start = mean + torch.exp(log_variance / 2) * latent_noise
-        if self.training:
-            factor = self.metric_network(images)
-            metric = self._metric(mean, factor @ factor.mT)
-        else:
-            metric = self.final_metric()
-            factor = torch.linalg.cholesky_ex(metric.at(start).metric).L
-        momentum = torch.einsum("nij,nj->ni", factor, gamma) / settings.sqrt_beta_zero
+        factor = self.metric_network(images) if self.training else None
+        metric = self._metric(mean, factor @ factor.mT) if self.training else self.final_metric()
 
-        def potential(positions: torch.Tensor, differentiable: bool) -> Potential:
-            return self.potential(images, positions, differentiable)
+        def launch(positions: torch.Tensor) -> torch.Tensor:
+            scale = torch.linalg.cholesky_ex(metric.at(positions).metric).L if factor is None else factor
+            return torch.einsum("nij,nj->ni", scale, gamma) / settings.sqrt_beta_zero
 
-        end = flow(start, momentum, metric, potential, settings)
+        potential = partial(decoder_potential, self.decoder, images, reconstruction=settings.reconstruction)
+        end = flow(start, launch, metric, potential, settings)
         log_two_pi = settings.latent_dimension * math.log(2 * math.pi)
         energy = torch.einsum("ni,ni->n", end.momentum, end.metric.velocity(end.momentum))
         terms = {
-            "reconstruction": -self.log_likelihood(images, end.potential.logits),
+            "reconstruction": -end.potential.log_likelihood,
             "prior": (end.position.square().sum(1) + log_two_pi) / 2,
             "momentum": (energy - end.metric.log_det_inverse + log_two_pi) / 2,
             "posterior": -(latent_noise.square().sum(1) + log_variance.sum(1) + log_two_pi) / 2,
         }
         loss = torch.stack(list(terms.values())).sum(0).mean()
         return RHVAEOutput(loss=loss, **terms, mean=mean, log_variance=log_variance, end=end)
-
-    def potential(self, images: torch.Tensor, positions: torch.Tensor, differentiable: bool) -> Potential:
-        """Compute the gradient of -log p(x, z) in z.
-
-        Parameters
-        ----------
-        images : torch.Tensor, shape (n, *image_shape)
-            x.
-        positions : torch.Tensor, shape (n, d)
-            z.
-        differentiable : bool
-            Whether the result keeps its graph, so that the gradient can itself be differentiated.
-        """
-        with torch.enable_grad():
-            if not differentiable:
-                positions = positions.detach()
-            if not positions.requires_grad:
-                positions.requires_grad_()
-            logits = self.decoder(positions)
-            slope = self._likelihood_slope(images, logits if differentiable else logits.detach())
-            (gradient,) = torch.autograd.grad(logits, positions, -slope, create_graph=differentiable)
-        if not differentiable:
-            logits, positions = logits.detach(), positions.detach()
-        return Potential(logits, positions + gradient)
-
-    def log_likelihood(self, images: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """Sum log p(x | z) over the voxels, without the constant of the normal density.
-
-        Parameters
-        ----------
-        images : torch.Tensor, shape (n, *image_shape)
-            x.
-        logits : torch.Tensor, shape (n, ...)
-            The decoder's output at z.
-
-        Returns
-        -------
-        torch.Tensor, shape (n,)
-            One sum per image.
-        """
-        target, logits = images.flatten(1), logits.flatten(1)
-        if self.settings.reconstruction == "bce":
-            voxels = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-        else:
-            voxels = functional.mse_loss(torch.sigmoid(logits), target, reduction="none") / 2
-        return -voxels.sum(1)
-
-    def _likelihood_slope(self, images: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """Derivative of log p(x | z) in the logits, of their shape."""
-        reconstruction = torch.sigmoid(logits)
-        residual = images.reshape(logits.shape) - reconstruction
-        if self.settings.reconstruction == "bce":
-            return residual
-        return residual * reconstruction * (1 - reconstruction)
 
     def final_metric(self) -> LatentMetric:
         """The metric of the whole training set.
@@ -229,29 +172,6 @@ class RHVAE(nn.Module):
     def decode(self, positions: torch.Tensor) -> torch.Tensor:
         """Decode latent positions (n, d) to images (n, *image_shape) with values in [0, 1]."""
         return torch.sigmoid(self.decoder(positions)).reshape(len(positions), *self.image_shape)
-
-    @torch.no_grad()
-    def decode_one_by_one(self, positions: torch.Tensor, batch_size: int = 64) -> Iterator[numpy.ndarray]:
-        """Decode latent positions batch by batch; only one batch of images is in memory.
-
-        Parameters
-        ----------
-        positions : torch.Tensor, shape (n, d)
-            Latent positions, on any device.
-        batch_size : int
-            Images per pass through the decoder. The last batch is filled up, so that an image does not
-            depend on how many others are asked for.
-
-        Yields
-        ------
-        numpy.ndarray, shape image_shape
-            Images with values in [0, 1].
-        """
-        reference = self.centroids
-        for batch in positions.split(batch_size):
-            filled = functional.pad(batch, (0, 0, 0, batch_size - len(batch)))
-            images = self.decode(filled.to(device=reference.device, dtype=reference.dtype))
-            yield from images[: len(batch)].cpu().numpy()
 
     def _metric(self, centroids: torch.Tensor, matrices: torch.Tensor) -> LatentMetric:
         return LatentMetric(centroids, matrices, self.settings.temperature, self.settings.regularization)

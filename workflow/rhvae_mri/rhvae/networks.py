@@ -1,6 +1,6 @@
 """The three networks of the RHVAE: encoder, decoder and metric network, as multi-layer perceptrons.
 
-Any other modules with the same inputs and outputs can take their place (see `Networks`).
+Any other modules with the same inputs and outputs can take their place; see `rhvae_mri.rhvae.architectures`.
 """
 
 from __future__ import annotations
@@ -55,22 +55,25 @@ def build_networks(
     """
     d = settings.latent_dimension
     return Networks(
-        Encoder(n_voxels, settings.encoder_layers, d, generator),
+        Encoder(*_hidden_layers(n_voxels, settings.encoder_layers, generator), d, generator),
         Decoder(d, settings.decoder_layers, n_voxels, generator),
-        MetricNetwork(n_voxels, settings.metric_layers, d, generator),
+        MetricNetwork(*_hidden_layers(n_voxels, settings.metric_layers, generator), d, generator),
     )
 
 
 class Encoder(nn.Module):
-    """Images (n, ...) to means and log-variances of the latent position, each (n, d)."""
+    """Images (n, ...) to means and log-variances of the latent position, each (n, d).
+
+    ``body`` takes the flattened images and gives ``width`` features of each.
+    """
 
     def __init__(
-        self, n_voxels: int, widths: Sequence[int], dimension: int, generator: torch.Generator | None = None
+        self, body: nn.Module, width: int, dimension: int, generator: torch.Generator | None = None
     ) -> None:
         super().__init__()
-        self.body, width = _hidden_layers(n_voxels, widths, generator)
-        self.mean = _linear(width, dimension, generator)
-        self.log_variance = _linear(width, dimension, generator)
+        self.body = body
+        self.mean = linear(width, dimension, generator)
+        self.log_variance = linear(width, dimension, generator)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Encode a batch."""
@@ -86,7 +89,7 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         self.body, width = _hidden_layers(dimension, widths, generator)
-        self.logits = _linear(width, n_voxels, generator)
+        self.logits = linear(width, n_voxels, generator)
 
     def forward(self, positions: torch.Tensor) -> torch.Tensor:
         """Decode a batch."""
@@ -94,15 +97,18 @@ class Decoder(nn.Module):
 
 
 class MetricNetwork(nn.Module):
-    """Images (n, ...) to lower triangular matrices L (n, d, d); the diagonal is an exponential."""
+    """Images (n, ...) to lower triangular matrices L (n, d, d); the diagonal is an exponential.
+
+    ``body`` is as in `Encoder`.
+    """
 
     def __init__(
-        self, n_voxels: int, widths: Sequence[int], dimension: int, generator: torch.Generator | None = None
+        self, body: nn.Module, width: int, dimension: int, generator: torch.Generator | None = None
     ) -> None:
         super().__init__()
-        self.body, width = _hidden_layers(n_voxels, widths, generator)
-        self.log_diagonal = _linear(width, dimension, generator)
-        self.lower = _linear(width, dimension * (dimension - 1) // 2, generator)
+        self.body = body
+        self.log_diagonal = linear(width, dimension, generator)
+        self.lower = linear(width, dimension * (dimension - 1) // 2, generator)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Compute the matrices of a batch."""
@@ -119,12 +125,12 @@ def _hidden_layers(
     """Linear layers with ReLU, and the width of the last one."""
     layers: list[nn.Module] = []
     for width in widths:
-        layers += [_linear(n_inputs, width, generator), nn.ReLU()]
+        layers += [linear(n_inputs, width, generator), nn.ReLU()]
         n_inputs = width
     return nn.Sequential(*layers), n_inputs
 
 
-def _linear(n_inputs: int, n_outputs: int, generator: torch.Generator | None) -> nn.Linear:
+def linear(n_inputs: int, n_outputs: int, generator: torch.Generator | None) -> nn.Linear:
     """A linear layer with torch's usual initial distribution, drawn from ``generator``."""
     layer = skip_init(nn.Linear, n_inputs, n_outputs)
     bound = 1 / math.sqrt(n_inputs)

@@ -9,6 +9,7 @@ from typing import Any
 from rhvae_mri.errors import StudyError
 
 RECONSTRUCTIONS = ("bce", "mse")
+NETWORKS = ("mlp", "convolutional")
 INTEGRATORS = ("published", "generalized")
 
 
@@ -30,16 +31,22 @@ class RHVAESettings:
         Temperature T of the metric: how far, in the latent space, a centroid's matrix reaches.
     regularization : float
         Lambda, the multiple of the identity in the inverse metric.
+    networks : {"mlp", "convolutional"}
+        The study's multi-layer perceptrons, or networks of 3-D convolutions with far fewer parameters, which
+        the study does not have; see `rhvae_mri.rhvae.architectures`.
     encoder_layers, decoder_layers, metric_layers : tuple of int
-        Widths of the hidden layers, from input to output.
+        Widths of the hidden layers of the perceptrons, from input to output.
+    channels : tuple of int
+        Channels of the convolutions, from the image to the latent space: as many layers, each of which
+        halves the image.
     reconstruction : {"bce", "mse"}
         Likelihood of a voxel: Bernoulli (binary cross entropy) or normal with unit variance (half the
         squared error). Both are summed over the voxels.
     integrator : {"published", "generalized"}
-        ``published`` computes what Pyraug 0.0.6 and pythae 0.1.2 compute: the position moves with the
-        metric at its old place, and the first two parts of a leapfrog step count as constants in the
-        gradient of the loss. ``generalized`` is the leapfrog that is implicit in momentum and position,
-        time-reversible up to the fixed-point iterations, and differentiated in full.
+        ``published`` computes what Pyraug 0.0.6 and pythae 0.1.2 compute, down to how they differentiate:
+        see `rhvae_mri.rhvae.hamiltonian` for how that differs from the equations. ``generalized`` is the
+        leapfrog that is implicit in momentum and position, time-reversible up to the fixed-point
+        iterations, and differentiated in full.
 
     Raises
     ------
@@ -53,16 +60,22 @@ class RHVAESettings:
     sqrt_beta_zero: float = 0.3
     temperature: float = 1.5
     regularization: float = 1e-2
+    networks: str = "mlp"
     encoder_layers: tuple[int, ...] = (500, 500, 400)
     decoder_layers: tuple[int, ...] = (400, 500, 500)
     metric_layers: tuple[int, ...] = (400,)
+    channels: tuple[int, ...] = (8, 16, 32, 64)
     reconstruction: str = "bce"
     integrator: str = "published"
 
     def __post_init__(self) -> None:
-        for name in ("encoder_layers", "decoder_layers", "metric_layers"):
+        for name in ("encoder_layers", "decoder_layers", "metric_layers", "channels"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
             _require_widths(name, getattr(self, name))
+        if not self.channels:
+            raise _outside("channels", self.channels, "at least one number")
+        if self.networks not in NETWORKS:
+            raise _outside("networks", self.networks, " or ".join(NETWORKS))
         _require_count("latent_dimension", self.latent_dimension, 1)
         _require_count("leapfrog_steps", self.leapfrog_steps, 0)
         for name in ("leapfrog_step_size", "sqrt_beta_zero", "temperature", "regularization"):
@@ -90,8 +103,8 @@ class TrainingSettings:
     patience : int
         Training stops when the training loss has not improved for this many epochs.
     max_recoveries : int
-        How often training may go back to its best weights with half the step sizes after a number that
-        is not finite.
+        How often training may go back to its best weights with half the learning rate or half the leapfrog
+        step, after a number that is not finite, an exploded loss or a jump of the latent positions.
     checkpoint_seconds : float
         Seconds between two checkpoints.
 
@@ -105,7 +118,7 @@ class TrainingSettings:
     batch_size: int = 100
     max_epochs: int = 5000
     patience: int = 50
-    max_recoveries: int = 5
+    max_recoveries: int = 10
     checkpoint_seconds: float = 600.0
 
     def __post_init__(self) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
-import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy
@@ -14,20 +12,32 @@ import torch
 from tqdm import tqdm
 
 from rhvae_mri.errors import StudyError
-from rhvae_mri.learning.checkpoints import TrainingState, restore_checkpoint, save_checkpoint
-from rhvae_mri.learning.interrupts import StopRequest, stop_request
+from rhvae_mri.learning.checkpoints import TrainingState, run_digest
+from rhvae_mri.learning.randomness import own_random_state
+from rhvae_mri.learning.regular_checkpoints import RegularCheckpoints
+from rhvae_mri.rhvae.architectures import check_networks
 from rhvae_mri.rhvae.checks import check_images
 from rhvae_mri.rhvae.model import RHVAE, RHVAEOutput
 from rhvae_mri.rhvae.networks import Networks
 from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
+from rhvae_mri.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
 
 #: The loss and its terms, as they appear in the history.
 LOSS_TERMS = ("loss", "reconstruction", "prior", "momentum", "posterior")
 
-#: A batch whose loss is this many times the lowest loss of an epoch has left the path.
+#: A batch whose loss is this many times the lowest loss so far has left the path.
 EXPLOSION = 100.0
+
+#: So has a batch with a latent position z_K whose norm is this many times the largest of the recent epochs
+#: (or, where that is more, the norm of a usual draw from the prior). Chosen from runs on noisy blobs of
+#: 28x34x30 voxels: while the loss fell, norms stayed below 6 times that of a usual draw; before the loss
+#: exploded they rose by a factor of 10 or more in one step.
+LATENT_JUMP = 10.0
+
+#: How many epochs are recent.
+RECENT_EPOCHS = 10
 
 
 @dataclass(frozen=True)
@@ -40,18 +50,22 @@ class TrainedRHVAE:
         The model with the weights of the epoch of lowest training loss, and its final metric, in evaluation
         mode.
     history : list of dict
-        One row per epoch: epoch (from 1), the training loss and its terms (means over the images),
-        learning_rate and leapfrog_step_size.
+        One row per epoch: epoch (from 1), the training loss and its terms (means over the images), the
+        largest latent_norm of z_K, learning_rate and leapfrog_step_size.
     best_epoch : int
         The epoch whose weights were kept.
     recoveries : list of dict
-        Where training met a number that was not finite: epoch, batch, and the step sizes it went on with.
+        Where training went back to its last good weights: epoch, batch (0: when the model was finished),
+        fault, and the learning_rate and leapfrog_step_size that it went on with.
+    final_loss : float
+        Mean loss of the training images under ``model``, with its final metric.
     """
 
     model: RHVAE
     history: list[dict[str, float]]
     best_epoch: int
-    recoveries: list[dict[str, float]]
+    recoveries: list[dict[str, float | str]]
+    final_loss: float
 
 
 def train_rhvae(
@@ -78,7 +92,8 @@ def train_rhvae(
         The training loop.
     seed : int
         Determines the initial weights, the order of the images and the noise; the draws are made on the
-        CPU, so that they are the same for every device.
+        CPU, so that they are the same for every device. The global random state is the same before and
+        after.
     device : torch.device or str
         Where to compute.
     checkpoint : pathlib.Path, optional
@@ -86,11 +101,12 @@ def train_rhvae(
         to time and when a signal asks to stop, and left for the caller to remove. On a CPU a resumed
         training gives the same model, bit for bit, as an uninterrupted one.
     digest : str
-        Identifies data, settings and code; a checkpoint of another digest is not used.
+        Identifies data and code. A checkpoint of another digest is not used, nor is one of another model,
+        seed, learning rate or batch size; the numbers of epochs may be changed for a training that goes on.
     progress : bool
         Whether to draw a progress bar on standard error.
     networks : Networks, optional
-        Your own modules instead of the study's networks.
+        Your own modules instead of those that the settings name.
 
     Returns
     -------
@@ -100,29 +116,34 @@ def train_rhvae(
     Raises
     ------
     StudyError
-        If the images are not fit for training, or if the loss is not finite however small the steps.
+        If the images are not fit for training, your own modules do not fit the images, or training still
+        leaves the path after ``max_recoveries`` returns with smaller steps.
     TrainingInterrupted
         If a signal asked to stop and the checkpoint is written.
     """
     check_images(images)
-    run = _Run(images, settings, training, seed, device, networks)
-    if checkpoint is not None and run.restore(checkpoint, digest):
-        logger.info("Going on after epoch %d, from %s.", run.epoch, checkpoint)
-    saved_at = time.monotonic()
+    identity = {
+        "images_and_code": digest,
+        "settings": asdict(settings),
+        "optimizer": [training.learning_rate, training.batch_size],
+        "seed": seed,
+        "images": [str(images.dtype), *images.shape],
+    }
     with (
-        stop_request() if checkpoint is not None else contextlib.nullcontext(StopRequest()) as stop,
-        tqdm(total=training.max_epochs, initial=run.epoch, disable=not progress, unit="epoch") as bar,
+        own_random_state(derive_seed(seed, "modules"), torch.device(device)),
+        RegularCheckpoints(checkpoint, run_digest(identity), training.checkpoint_seconds) as checkpoints,
     ):
-        while not run.finished():
-            if run.train_epoch():
-                bar.update()
-                bar.set_postfix(loss=f"{run.history[-1]['loss']:.6g}", refresh=False)
-            due = time.monotonic() - saved_at > training.checkpoint_seconds
-            if checkpoint is not None and (due or stop.name is not None):
-                save_checkpoint(checkpoint, run.state, digest)
-                saved_at = time.monotonic()
-                stop.raise_if_asked(checkpoint)
-    return run.result()
+        run = _Run(images, settings, training, seed, device, networks)
+        if checkpoints.restore(run.state):
+            run.resume()
+            logger.info("Going on after epoch %d, from %s.", run.epoch, checkpoint)
+        with tqdm(total=training.max_epochs, initial=run.epoch, disable=not progress, unit="epoch") as bar:
+            while not run.finished():
+                if run.train_epoch():
+                    bar.update()
+                    bar.set_postfix(loss=f"{run.history[-1]['loss']:.6g}", refresh=False)
+                checkpoints.after_epoch(run.state)
+        return run.result()
 
 
 class _Run:
@@ -138,17 +159,28 @@ class _Run:
         networks: Networks | None,
     ) -> None:
         self.training = training
+        self.seed = seed
         self.images = torch.tensor(images, device=device)
         self.generator = torch.Generator().manual_seed(seed)
+        if networks is not None:
+            check_networks(networks, settings, images.shape[1:])
         self.model = RHVAE(settings, images.shape[1:], networks, self.generator)
         self.model.to(device=device, dtype=self.images.dtype)
         self.optimizer = self._new_optimizer(training.learning_rate)
+        self.lowest_loss = math.inf  # up to the batch under way, and
+        self.largest_norm = 0.0  # the largest norm of z_K in the epoch under way
         self.state = TrainingState(
             modules={"rhvae": self.model},
             optimizers={"adam": self.optimizer},
             generators={"draws": self.generator},
-            # "untouched": no optimizer step was taken since the start, or since training went back
-            progress={"history": [], "recoveries": [], "untouched": True},
+            # "untouched": no optimizer step was taken since the start, or since training went back;
+            # "kept": the epochs at whose end the model had the weights of each kind, 0 before the first one
+            progress={
+                "history": [],
+                "recoveries": [],
+                "untouched": True,
+                "kept": {"best": 0, "previous": 0},
+            },
         )
         for name, value in self._weights().items():
             self.state.tensors[f"best/{name}"] = value.clone()
@@ -159,7 +191,7 @@ class _Run:
         return self.state.progress["history"]
 
     @property
-    def recoveries(self) -> list[dict[str, float]]:
+    def recoveries(self) -> list[dict[str, float | str]]:
         return self.state.progress["recoveries"]
 
     @property
@@ -169,116 +201,170 @@ class _Run:
 
     @property
     def best_epoch(self) -> int:
-        """The first epoch of the lowest loss; 0 before there is one."""
-        if not self.history:
-            return 0
-        losses = [row["loss"] for row in self.history]
-        return losses.index(min(losses)) + 1
+        """The first epoch of the lowest loss; 0 before there is one.
+
+        An epoch does not count whose last step spoiled the weights.
+        """
+        return self.state.progress["kept"]["best"]
 
     def finished(self) -> bool:
         """Whether the last epoch is done or the loss has stopped falling."""
         waited = self.epoch - self.best_epoch
         return self.epoch >= self.training.max_epochs or waited >= self.training.patience
 
-    def restore(self, checkpoint: Path, digest: str) -> bool:
-        """Take up a checkpoint, if there is one of this run."""
-        if not restore_checkpoint(checkpoint, self.state, digest):
-            return False
+    def resume(self) -> None:
+        """Take up what was restored into the state."""
         for name, value in self.state.tensors.items():
             self.state.tensors[name] = value.to(self.images.device)
         if self.recoveries:
             step_size = self.recoveries[-1]["leapfrog_step_size"]
             self.model.settings = replace(self.model.settings, leapfrog_step_size=step_size)
-        return True
 
     def train_epoch(self) -> bool:
-        """Pass once over the training set; False if a number was not finite and training went back."""
+        """Pass once over the training set; False if a batch had a fault and training went back."""
         n, d = len(self.images), self.model.settings.latent_dimension
         device = self.images.device
         order = torch.randperm(n, generator=self.generator).to(device)
         noise = torch.randn(2, n, d, generator=self.generator, dtype=self.images.dtype).to(device)
         size = self.training.batch_size
         totals = torch.zeros(len(LOSS_TERMS), dtype=torch.float64)
+        self.lowest_loss = self._lowest_loss()
+        self.largest_norm = 0.0
         self.model.train()
         for batch, (chosen, drawn) in enumerate(
             zip(order.split(size), noise.split(size, dim=1), strict=True)
         ):
             output = self.model(self.images[chosen], *drawn)
-            if not self._step(output):
-                self._go_back(batch)
+            if fault := self._step(output):
+                self._go_back(batch, fault)
                 return False
             totals += len(chosen) * _loss_terms(output)
         row = {"epoch": self.epoch + 1, **dict(zip(LOSS_TERMS, (totals / n).tolist(), strict=True))}
-        row["learning_rate"] = self.optimizer.param_groups[0]["lr"]
-        row["leapfrog_step_size"] = self.model.settings.leapfrog_step_size
+        row["latent_norm"] = self.largest_norm
+        row["learning_rate"], row["leapfrog_step_size"] = self._step_sizes()
         self.history.append(row)
-        if self.best_epoch == self.epoch:
+        best = self.best_epoch
+        if not best or row["loss"] < self.history[best - 1]["loss"]:
             self._keep_weights()
         return True
 
     def result(self) -> TrainedRHVAE:
-        """The best weights, with the final metric; the previous ones if the last step spoiled the best."""
-        self.model.eval()
-        for kind in ("best", "previous"):
-            self._load_weights(kind)
-            self.model.fit_metric(self.images)
-            if torch.isfinite(self.model.centroids).all() and torch.isfinite(self.model.matrices).all():
-                return TrainedRHVAE(self.model, self.history, self.best_epoch, self.recoveries)
-        raise StudyError(
-            "The metric of the trained RHVAE is not finite.",
-            cause="The learning rate is too large for images of this size.",
-            remedy="Lower rhvae: learning_rate.",
-        )
+        """The best weights, with the final metric; the previous ones if the last step spoiled the best.
 
-    def _step(self, output: RHVAEOutput) -> bool:
-        """Take an optimizer step, unless loss or gradient are not finite or the loss has exploded."""
-        lowest = min((abs(row["loss"]) for row in self.history), default=math.inf)
+        Where the loss is not finite or has exploded under both, although their metrics are finite, it is the
+        flow that leaves the path along the final metric, and the leapfrog step is halved.
+        """
+        self.model.eval()
+        self.lowest_loss = self._lowest_loss()
+        while True:
+            has_finite_metric = False
+            for kind, epoch in self.state.progress["kept"].items():
+                self._load_weights(kind)
+                self.model.fit_metric(self.images)
+                if epoch and self._is_finite():
+                    has_finite_metric = True
+                    loss = self._final_loss()
+                    if not self._has_left_the_path(loss):
+                        return TrainedRHVAE(self.model, self.history, epoch, self.recoveries, loss)
+            if not has_finite_metric:
+                raise StudyError(
+                    "The weights or the metric of the trained RHVAE are not finite.",
+                    cause="The learning rate is too large for images of this size.",
+                    remedy="Lower rhvae: learning_rate.",
+                )
+            rate, step_size = self._step_sizes()
+            self._recover(self.epoch, 0, "the loss of the final model has exploded", rate, step_size / 2)
+
+    def _is_finite(self) -> bool:
+        """Whether all weights and the final metric are finite."""
+        values = self.model.state_dict().values()
+        return all(bool(value.isfinite().all()) for value in values if value.is_floating_point())
+
+    @torch.no_grad()
+    def _final_loss(self) -> float:
+        """Mean loss of the training images under the model in evaluation mode."""
+        n, d = len(self.images), self.model.settings.latent_dimension
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "final_loss"))
+        noise = torch.randn(2, n, d, generator=generator, dtype=self.images.dtype).to(self.images.device)
+        size = self.training.batch_size
+        total = 0.0
+        for images, drawn in zip(self.images.split(size), noise.split(size, dim=1), strict=True):
+            total += len(images) * self.model(images, *drawn).loss.item()
+        return total / n
+
+    def _lowest_loss(self) -> float:
+        """The smallest size of the loss in a finished epoch."""
+        return min((abs(row["loss"]) for row in self.history), default=math.inf)
+
+    def _has_left_the_path(self, loss: float) -> bool:
+        """Whether a loss is not finite or has exploded."""
+        return not math.isfinite(loss) or loss > EXPLOSION * max(self.lowest_loss, 1.0)
+
+    def _step(self, output: RHVAEOutput) -> str | None:
+        """Take an optimizer step, unless the batch has a fault, which is returned."""
         self.optimizer.zero_grad()
         output.loss.backward()
         gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
         size = torch.nn.utils.get_total_norm(gradients)
-        loss, checked = torch.stack([output.loss.detach(), output.loss.detach() + size]).tolist()
-        if not math.isfinite(checked) or loss > EXPLOSION * max(lowest, 1.0):
-            return False
+        norm = output.end.position.detach().norm(dim=1).max()
+        loss, size, norm = torch.stack([output.loss.detach(), size, norm]).tolist()
+        if not (math.isfinite(loss) and math.isfinite(size)):
+            return "the loss or its gradient is not finite"
+        if self._has_left_the_path(loss):
+            return f"the loss has exploded to {loss:.3g}"
+        usual = math.sqrt(output.mean.shape[1])  # of a draw from the prior
+        recent = [usual, *(row["latent_norm"] for row in self.history[-RECENT_EPOCHS:])]
+        if not norm <= LATENT_JUMP * max(recent):
+            return f"the norm of the latent positions has jumped to {norm:.3g}"
+        self.lowest_loss = min(self.lowest_loss, abs(loss))
+        self.largest_norm = max(self.largest_norm, norm)
         self.optimizer.step()
         self.state.progress["untouched"] = False
-        return True
+        return None
 
-    def _go_back(self, batch: int) -> None:
+    def _go_back(self, batch: int, fault: str) -> None:
         """Return to good weights with a smaller step.
 
         Where no optimizer step was taken from weights that are known to be good, the leapfrog step is to
         blame and is halved; otherwise the learning rate is.
         """
-        rate = self.optimizer.param_groups[0]["lr"]
-        step_size = self.model.settings.leapfrog_step_size
-        where = f"epoch {self.epoch + 1}, batch {batch + 1}"
-        if len(self.recoveries) >= self.training.max_recoveries:
-            raise StudyError(
-                f"The RHVAE's loss is not finite or has exploded, after {len(self.recoveries)} recoveries.",
-                where=where,
-                cause=f"Learning rate ({rate:.2g}) or leapfrog step ({step_size:.2g}) is still too large.",
-                remedy="Lower rhvae: learning_rate or leapfrog_step_size, or raise the batch size.",
-            )
+        rate, step_size = self._step_sizes()
         if self.state.progress["untouched"]:
             step_size /= 2
         else:
             rate /= 2
-        # The best weights are from the end of an epoch; only a finished epoch after it shows them good.
-        if self.epoch == self.best_epoch:
+        self._recover(self.epoch + 1, batch + 1, fault, rate, step_size)
+        # The best weights are from the end of an epoch; only the first batch after it shows them good.
+        if batch == 0 and self.epoch == self.best_epoch:
+            kept = self.state.progress["kept"]
+            kept["best"] = kept["previous"]
             for name in self._weights():
                 self.state.tensors[f"best/{name}"].copy_(self.state.tensors[f"previous/{name}"])
         self._load_weights("best")
-        self.model.settings = replace(self.model.settings, leapfrog_step_size=step_size)
         self.optimizer = self._new_optimizer(rate)
         self.state.optimizers = {"adam": self.optimizer}
         self.state.progress["untouched"] = True
+
+    def _recover(self, epoch: int, batch: int, fault: str, rate: float, step_size: float) -> None:
+        """Take note of a fault and of the step sizes that training goes on with, if it may."""
+        where = f"epoch {epoch}, batch {batch}" if batch else f"epoch {epoch}, the last one"
+        old_rate, old_step_size = self._step_sizes()
+        if len(self.recoveries) >= self.training.max_recoveries:
+            raise StudyError(
+                f"The RHVAE cannot be trained: {fault}, after {len(self.recoveries)} recoveries.",
+                where=where,
+                cause=f"Learning rate ({old_rate:.2g}) or leapfrog step ({old_step_size:.2g}) are too large.",
+                remedy="Lower rhvae: learning_rate or leapfrog_step_size, or raise the batch size.",
+            )
         sizes = {"learning_rate": rate, "leapfrog_step_size": step_size}
-        self.recoveries.append({"epoch": self.epoch + 1, "batch": batch + 1, **sizes})
-        logger.warning(
-            f"The loss is not finite or has exploded at {where}: back to the last good weights, "
-            f"with learning rate {rate:.3g} and leapfrog step {step_size:.3g}."
-        )
+        self.recoveries.append({"epoch": epoch, "batch": batch, "fault": fault, **sizes})
+        self.model.settings = replace(self.model.settings, leapfrog_step_size=step_size)
+        action = f"learning rate, {rate:.3g}" if rate < old_rate else f"leapfrog step, {step_size:.3g}"
+        logger.warning("At %s %s: back to the last good weights, with half the %s.", where, fault, action)
+
+    def _step_sizes(self) -> tuple[float, float]:
+        """The learning rate and the leapfrog step."""
+        return self.optimizer.param_groups[0]["lr"], self.model.settings.leapfrog_step_size
 
     def _new_optimizer(self, rate: float) -> torch.optim.Adam:
         return torch.optim.Adam(self.model.parameters(), lr=rate, fused=True)
@@ -290,7 +376,8 @@ class _Run:
 
     def _keep_weights(self) -> None:
         """Make the best weights so far the previous ones, and the current ones the best."""
-        tensors = self.state.tensors
+        tensors, kept = self.state.tensors, self.state.progress["kept"]
+        kept["best"], kept["previous"] = self.epoch, kept["best"]
         for name, value in self._weights().items():
             best, previous = f"best/{name}", f"previous/{name}"
             tensors[best], tensors[previous] = tensors[previous], tensors[best]

@@ -1,0 +1,34 @@
+import numpy
+import pytest
+from safetensors.numpy import save_file
+
+from rhvae_mri.files import atomic_path, write_text
+
+
+def test_a_file_is_there_when_it_is_complete_and_not_before(tmp_path):
+    target = tmp_path / "folder" / "table.tsv"
+    with atomic_path(target) as temporary:
+        temporary.write_text("new")
+        assert not target.exists()
+        assert temporary.name.endswith(".table.tsv")
+    assert target.read_text() == "new"
+    assert [path.name for path in target.parent.iterdir()] == ["table.tsv"]
+
+
+def test_a_failed_write_leaves_the_former_file_and_nothing_else(tmp_path):
+    target = tmp_path / "table.tsv"
+    write_text(target, "former")
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "former"
+    assert [path.name for path in tmp_path.iterdir()] == ["table.tsv"]
+
+
+def test_others_can_read_what_a_careful_writer_keeps_to_its_owner(tmp_path):
+    """safetensors makes its files readable by their owner only."""
+    plain, tensors = tmp_path / "plain.txt", tmp_path / "weights.safetensors"
+    plain.touch()
+    with atomic_path(tensors) as temporary:
+        save_file({"weights": numpy.zeros(3)}, temporary)
+    assert tensors.stat().st_mode == plain.stat().st_mode

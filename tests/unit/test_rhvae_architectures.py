@@ -1,0 +1,218 @@
+import dataclasses
+import random
+
+import numpy
+import pytest
+import torch
+from torch import nn
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.rhvae.architectures import build_architecture, check_networks, count_parameters
+from rhvae_mri.rhvae.convolutions import ConvolutionalDecoder, halved_shapes
+from rhvae_mri.rhvae.model import RHVAE
+from rhvae_mri.rhvae.networks import Networks
+from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
+from rhvae_mri.rhvae.storage import load_model, save_model
+from rhvae_mri.rhvae.training import train_rhvae
+
+# With one latent dimension the metric has no elements below its diagonal.
+pytestmark = pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+
+SMALL = RHVAESettings(
+    latent_dimension=2,
+    networks="convolutional",
+    channels=(3, 4),
+    encoder_layers=(6,),
+    decoder_layers=(5,),
+    metric_layers=(4,),
+)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def blobs(n, shape, seed=0):
+    """One bright ball in each image, at a random place."""
+    random_state = numpy.random.default_rng(seed)
+    grid = numpy.indices(shape)
+    centres = random_state.uniform(0.3, 0.7, (n, 3, 1, 1, 1)) * numpy.reshape(shape, (3, 1, 1, 1))
+    return numpy.exp(-((grid - centres) ** 2).sum(1) / 8).astype(numpy.float32)
+
+
+def drawn_case(seed):
+    """Settings and a shape: even and odd lengths, from 8 voxels, as many or fewer channels per layer."""
+    draw = random.Random(seed)
+    settings = RHVAESettings(
+        latent_dimension=draw.randint(1, 6),
+        leapfrog_steps=draw.randint(0, 3),
+        networks=draw.choice(["mlp", "convolutional"]),
+        encoder_layers=[draw.randint(1, 9) for _ in range(draw.randint(0, 2))],
+        decoder_layers=[draw.randint(1, 9) for _ in range(draw.randint(0, 2))],
+        metric_layers=[draw.randint(1, 9) for _ in range(draw.randint(0, 2))],
+        channels=[draw.randint(1, 5) for _ in range(draw.randint(1, 5))],
+        reconstruction=draw.choice(["bce", "mse"]),
+        integrator=draw.choice(["published", "generalized"]),
+    )
+    n_axes = 3 if settings.networks == "convolutional" else draw.randint(1, 4)
+    lengths = (8, 14) if settings.networks == "convolutional" else (2, 6)
+    return settings, tuple(draw.randint(*lengths) for _ in range(n_axes)), draw.randint(1, 5)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_any_shape_is_encoded_decoded_and_differentiated(seed):
+    settings, shape, n = drawn_case(seed)
+    d = settings.latent_dimension
+    model = RHVAE(settings, shape, generator=generator(seed))
+    images = torch.rand(n, *shape, generator=generator(seed))
+    check_networks(Networks(model.encoder, model.decoder, model.metric_network), settings, shape)
+    output = model(images, *torch.randn(2, n, d, generator=generator(seed)))
+    assert torch.isfinite(output.loss)
+    assert output.mean.shape == output.log_variance.shape == (n, d)
+    output.loss.backward()
+    gradients = {name: weight.grad for name, weight in model.named_parameters() if weight.numel()}
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients.values())
+    model.fit_metric(images)
+    model.eval()
+    assert model.decode(model.centroids).shape == images.shape
+    assert torch.isfinite(model(images, *torch.zeros(2, n, d)).loss)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_model_is_stored_and_read_again(seed, tmp_path):
+    settings, shape, n = drawn_case(100 + seed)
+    model = RHVAE(settings, shape, generator=generator(seed)).eval()
+    model.fit_metric(torch.rand(n, *shape))
+    save_model(tmp_path / "model.safetensors", model)
+    again = load_model(tmp_path / "model.safetensors")
+    assert again.settings == settings
+    assert type(again.decoder) is type(model.decoder)
+    assert torch.equal(again.decode(again.centroids), model.decode(model.centroids))
+
+
+def test_the_gradient_of_a_convolutional_model_equals_finite_differences():
+    settings = dataclasses.replace(SMALL, integrator="generalized", leapfrog_step_size=0.05)
+    model = RHVAE(settings, (9, 8, 8), generator=generator()).double()
+    images = torch.rand(2, 9, 8, 8, dtype=torch.float64, generator=generator())
+    noise = torch.randn(2, 2, 2, dtype=torch.float64, generator=generator())
+    model(images, *noise).loss.backward()
+    step = 1e-6
+    for name in ("encoder.mean.bias", "decoder.convolutions.1.bias", "metric_network.body.1.weight"):
+        weight = model.get_parameter(name)
+        with torch.no_grad():
+            weight.view(-1)[0] += step
+            above = model(images, *noise).loss
+            weight.view(-1)[0] -= 2 * step
+            below = model(images, *noise).loss
+            weight.view(-1)[0] += step
+        expected = (above - below).item() / (2 * step)
+        assert weight.grad.view(-1)[0].item() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_convolutions_have_far_fewer_parameters_than_the_study_s_networks():
+    shape = (28, 34, 30)
+    study = RHVAESettings(latent_dimension=10)
+    convolutional = dataclasses.replace(study, networks="convolutional")
+    counts = [
+        sum(count_parameters(build_architecture(settings, shape)).values())
+        for settings in (study, convolutional)
+    ]
+    assert counts[1] < counts[0] / 100
+
+
+def test_convolutions_learn_images_of_odd_sizes():
+    images = blobs(6, (9, 8, 11))
+    settings = dataclasses.replace(SMALL, channels=(4, 8))
+    training = TrainingSettings(learning_rate=2e-2, batch_size=6, max_epochs=40)
+    trained = train_rhvae(images, settings, training, seed=1)
+    assert isinstance(trained.model.decoder, ConvolutionalDecoder)
+    with torch.no_grad():
+        error = (trained.model.decode(trained.model.centroids) - torch.from_numpy(images)).square().sum()
+    spread = ((images - images.mean(0)) ** 2).sum()
+    assert error < 0.8 * spread
+    decoded = trained.model.decode(torch.randn(5, 2))
+    assert decoded.shape == (5, 9, 8, 11)
+    assert ((decoded >= 0) & (decoded <= 1)).all()
+
+
+def test_the_initial_weights_follow_from_the_generator_alone():
+    torch.manual_seed(1)
+    first = build_architecture(SMALL, (8, 9, 10), generator(3)).decoder.state_dict()
+    torch.manual_seed(2)
+    second = build_architecture(SMALL, (8, 9, 10), generator(3)).decoder.state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_halved_shapes_end_at_one_voxel():
+    assert halved_shapes((8, 9, 1), 5)[3:] == [(1, 2, 1), (1, 1, 1), (1, 1, 1)]
+
+
+def test_convolutions_refuse_images_without_three_axes():
+    with pytest.raises(StudyError, match=r"\(9, 9\) have 2 axes") as raised:
+        RHVAE(SMALL, (9, 9))
+    assert "mlp" in raised.value.remedy
+
+
+class Constant(nn.Module):
+    """Gives the same for each image, with a weight so that it can be trained."""
+
+    def __init__(self, *outputs):
+        super().__init__()
+        self.outputs = outputs
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, batch):
+        repeated = [self.weight * output.expand(len(batch), *output.shape) for output in self.outputs]
+        return repeated[0] if len(repeated) == 1 else tuple(repeated)
+
+
+def own_networks(**changes):
+    modules = {
+        "encoder": Constant(torch.zeros(2), torch.zeros(2)),
+        "decoder": nn.Sequential(nn.Linear(2, 60), nn.BatchNorm1d(60), nn.Dropout(0.2)),
+        "metric": Constant(torch.eye(2)),
+    }
+    return Networks(**{**modules, **changes})
+
+
+def test_modules_of_the_right_shapes_are_accepted_and_left_as_they_were():
+    networks = own_networks()
+    networks.encoder.eval()
+    before = networks.decoder[1].running_mean.clone()
+    check_networks(networks, SMALL, (3, 4, 5))
+    assert torch.equal(networks.decoder[1].running_mean, before)
+    assert not networks.encoder.training
+    assert networks.decoder.training and networks.decoder[1].training
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encoder": Constant(torch.zeros(2))}, r"encoder has to give a pair .*\(n, 2\)"),
+        ({"encoder": Constant(torch.zeros(2), torch.zeros(3))}, "encoder has to give a pair"),
+        ({"decoder": nn.Linear(2, 59)}, r"decoder has to give .*\(3, 4, 5\), not \(n, 59\)"),
+        ({"metric": Constant(torch.zeros(2))}, r"matrices of the shape \(n, 2, 2\), not \(n, 2\)"),
+        ({"metric": Constant(torch.ones(2, 2))}, "lower triangular"),
+        ({"metric": Constant(torch.zeros(2, 2))}, "positive diagonal"),
+    ],
+)
+def test_modules_that_do_not_fit_are_named_before_training(changes, message):
+    images = numpy.random.default_rng(0).random((4, 3, 4, 5), dtype=numpy.float32)
+    with pytest.raises(StudyError, match=message) as raised:
+        train_rhvae(images, SMALL, TrainingSettings(max_epochs=1), seed=1, networks=own_networks(**changes))
+    (name,) = changes
+    assert raised.value.where == f"networks.{name}"
+
+
+def test_dropout_in_own_modules_follows_from_the_seed_too():
+    images = numpy.random.default_rng(0).random((4, 3, 4, 5), dtype=numpy.float32)
+    histories = []
+    for global_seed in (1, 2):
+        torch.manual_seed(0)
+        networks = own_networks()
+        torch.manual_seed(global_seed)
+        state = torch.get_rng_state()
+        training = TrainingSettings(max_epochs=2, batch_size=4)
+        histories.append(train_rhvae(images, SMALL, training, seed=1, networks=networks).history)
+        assert torch.equal(torch.get_rng_state(), state)
+    assert histories[0] == histories[1]
