@@ -3,7 +3,6 @@ import math
 import pytest
 import torch
 
-from rhvae_mri.rhvae import sampler
 from rhvae_mri.rhvae.metric import LatentMetric
 from rhvae_mri.rhvae.sampler import log_density, sample_latent
 from rhvae_mri.rhvae.settings import SamplerSettings
@@ -68,14 +67,13 @@ def test_one_round_centroid_gives_a_normal_distribution():
     assert 0.7 < sample.acceptance.mean() < 1
 
 
-def test_a_chain_does_not_depend_on_how_many_are_asked_for(monkeypatch):
-    monkeypatch.setattr(sampler, "BLOCK", 20)
+def test_a_chain_does_not_depend_on_how_many_are_asked_for():
     metric = three_centroids()
     settings = SamplerSettings(steps=5, leapfrog_steps=2, step_size=0.3)
-    many = sample_latent(metric, 50, seed=2, settings=settings)
+    many = sample_latent(metric, 50, seed=2, settings=settings, batch_size=20)
     assert many.positions.shape == (50, 2)
     for n in (0, 1, 20, 33):
-        few = sample_latent(metric, n, seed=2, settings=settings)
+        few = sample_latent(metric, n, seed=2, settings=settings, batch_size=20)
         assert torch.equal(few.positions, many.positions[:n])
         assert torch.equal(few.acceptance, many.acceptance[:n])
     assert len(torch.unique(many.positions, dim=0)) == 50

@@ -21,6 +21,28 @@ from rhvae_mri.tensor_files import ImageStack
 LABELS = {"CN": 0, "AD": 1}
 
 
+def list_class_images(split: str | os.PathLike[str], images: str, diagnosis: str) -> list[str]:
+    """List the images of one class of a training set or of a set of the split.
+
+    Parameters
+    ----------
+    split : path
+        The table of the split.
+    images : str
+        A training set (``train-full``, ``train-50``, …), or ``validation`` or ``test``.
+    diagnosis : str
+        ``AD`` or ``CN``.
+
+    Returns
+    -------
+    list of str
+        Image identifiers, in the order of the split.
+    """
+    rows = read_tsv(split)
+    chosen = rows[images] == 1 if images in rows else rows["set"] == images
+    return rows["image_id"][chosen & (rows["diagnosis"] == diagnosis)].tolist()
+
+
 def read_class_images(
     stack: str | os.PathLike[str], split: str | os.PathLike[str], training_set: str, diagnosis: str
 ) -> numpy.ndarray:
@@ -42,10 +64,8 @@ def read_class_images(
     numpy.ndarray of float32, shape (n, *image_shape)
         The images, in the order of the split.
     """
-    rows = read_tsv(split)
-    chosen = rows[(rows[training_set] == 1) & (rows["diagnosis"] == diagnosis)]
     with ImageStack(stack) as images:
-        return images.read_many(chosen["image_id"].tolist())
+        return images.read_many(list_class_images(split, training_set, diagnosis))
 
 
 def build_training_sets(
@@ -53,7 +73,7 @@ def build_training_sets(
     split: str | os.PathLike[str],
     training_set: str,
     training_data: str,
-    synthetic: Mapping[str, str | os.PathLike[str]],
+    synthetic: Mapping[str, str | os.PathLike[str] | numpy.ndarray],
     n_synthetic_per_class: int,
 ) -> tuple[ImageSet, ImageSet]:
     """Build the training and the validation set of one condition.
@@ -66,8 +86,9 @@ def build_training_sets(
         ``train-full``, ``train-50``, …
     training_data : {"real", "synthetic", "augmented"}
         Real images, synthetic ones, or both.
-    synthetic : mapping of str to path
-        By diagnosis, the synthetic images of the RHVAE of this training set; empty for ``real``.
+    synthetic : mapping of str to path or array
+        By diagnosis, the synthetic images of the RHVAE of this training set: packed in a file, or an array
+        (`rhvae_mri.rhvae.synthetic.DecodedImages` decodes them on the fly); empty for ``real``.
     n_synthetic_per_class : int
         How many of them, from the first on.
 
@@ -83,9 +104,12 @@ def build_training_sets(
         real = rows[rows[training_set] == 1]
         parts.append(_real_part(stack, real["image_id"]))
         labels += real["diagnosis"].map(LABELS).tolist()
-    for diagnosis, path in synthetic.items():
-        with ImageStack(path) as images:
-            parts.append(ImagePart(images.as_array(), range(n_synthetic_per_class), str(path)))
+    for diagnosis, source in synthetic.items():
+        images, name = source, f"synthetic images of {diagnosis}"
+        if isinstance(source, str | os.PathLike):
+            with ImageStack(source) as stored:
+                images, name = stored.as_array(), str(source)
+        parts.append(ImagePart(images, range(n_synthetic_per_class), name))
         labels += [LABELS[diagnosis]] * n_synthetic_per_class
     validation = rows[rows["set"] == "validation"]
     return ImageSet(parts, labels), build_image_set(stack, validation)

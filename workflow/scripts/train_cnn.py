@@ -15,12 +15,19 @@ from rhvae_mri.study_grid import seeds_of_batch
 
 with log_job(snakemake.log[0]):
     params, names = snakemake.params, snakemake.wildcards
+    device = choose_device(params.device, snakemake.threads)
+    synthetic = dict(zip(("AD", "CN"), snakemake.input.synthetic, strict=False))
+    models = dict(zip(("AD", "CN"), snakemake.input.get("models", []), strict=False))
+    if models:  # the synthetic images are stored as latent codes
+        from rhvae_mri.rhvae.synthetic import load_decoded
+
+        synthetic = {name: load_decoded(synthetic[name], model, device) for name, model in models.items()}
     train, validation = build_training_sets(
         snakemake.input.stack,
         snakemake.input.split,
         names.training_set,
         names.training_data,
-        dict(zip(("AD", "CN"), snakemake.input.synthetic, strict=False)),
+        synthetic,
         params.n_synthetic_per_class,
     )
     architectures = read_architectures(snakemake.input.architectures)
@@ -33,7 +40,7 @@ with log_job(snakemake.log[0]):
         validation,
         TrainingSettings(params.epochs, params.batch_size, params.learning_rate, params.weight_decay),
         seeds=seeds_of_batch(names.seeds, params.seed, condition),
-        device=choose_device(params.device, snakemake.threads),
+        device=device,
         checkpoints=checkpoints,
         digest=run_digest(dict(params.items()), *snakemake.input),
     )

@@ -4,30 +4,42 @@ The target density is proportional to sqrt(det G^{-1}(z)): high where training i
 the exact gradient of that are in closed form (`rhvae_mri.rhvae.metric`). The density does not vanish far from
 the centroids, where it falls to a constant set by the regularization; chains of the study's length that
 start at centroids do not get there.
+
+Each sample is the last state of a chain of its own, whose random draws follow from the seed and the sample's
+number alone. Chains are computed in batches that are always filled up, so that a sample is the same, to the
+last bit, however many are asked for. Batches of another size draw the same numbers and differ by rounding,
+unless a proposal lies so close to the edge of being accepted that rounding decides; in float64 this does not
+happen in practice.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tqdm import tqdm
 
+from rhvae_mri.rhvae.chains import effective_sample_size, scale_reduction
 from rhvae_mri.rhvae.metric import LatentMetric
 from rhvae_mri.rhvae.settings import SamplerSettings
 from rhvae_mri.seeds import derive_seed
 
+if TYPE_CHECKING:
+    import pandas
+
 logger = logging.getLogger(__name__)
 
-#: Chains that are computed together. Each block has its own random generator and is always computed whole,
-#: so a chain is the same, to the last bit, however many are asked for.
-BLOCK = 250
+#: Chains that are computed together.
+BATCH_SIZE = 250
 
 
 @dataclass(frozen=True)
 class LatentSample:
-    """Latent positions drawn by the sampler.
+    """Latent positions drawn by the sampler, and how well the chains mixed.
 
     Attributes
     ----------
@@ -35,10 +47,22 @@ class LatentSample:
         The last state of each chain, on the device of the metric.
     acceptance : torch.Tensor, shape (n,)
         The fraction of proposals that each chain accepted.
+    step_acceptance : torch.Tensor, shape (steps,)
+        The fraction of chains that accepted the proposal of each step.
+    effective_size : torch.Tensor of float64, shape (n, d + 1)
+        Effective sample size of each chain (`effective_sample_size`), for the log-density and for each
+        latent coordinate. The samples are one per chain, so it does not count them; it says whether a chain
+        has forgotten the centroid where it began.
+    scale_reduction : torch.Tensor of float64, shape (d + 1,)
+        `scale_reduction` over the second halves of all chains, for the same quantities. Far above 1, the
+        chains have stayed near their own centroids.
     """
 
     positions: torch.Tensor
     acceptance: torch.Tensor
+    step_acceptance: torch.Tensor
+    effective_size: torch.Tensor
+    scale_reduction: torch.Tensor
 
 
 def log_density(positions: torch.Tensor, metric: LatentMetric) -> tuple[torch.Tensor, torch.Tensor]:
@@ -69,6 +93,7 @@ def sample_latent(
     *,
     seed: int,
     settings: SamplerSettings | None = None,
+    batch_size: int = BATCH_SIZE,
     progress: bool = False,
 ) -> LatentSample:
     """Run one chain per sample and keep its last state.
@@ -83,39 +108,113 @@ def sample_latent(
         Determines every draw. The first samples are the same for every ``n``.
     settings : SamplerSettings, optional
         Length of the chains and of their steps; the study's if not given.
+    batch_size : int
+        Chains that are computed together; bounds the memory.
     progress : bool
         Whether to draw a progress bar on standard error.
 
     Returns
     -------
     LatentSample
-        Positions and acceptance rates.
+        Positions, acceptance rates and effective sample sizes.
     """
     settings = settings or SamplerSettings()
-    n_blocks = -(-n // BLOCK)
-    blocks = [
-        _run_block(metric, derive_seed(seed, "chains", block), settings)
-        for block in tqdm(range(n_blocks), disable=not progress, unit="block")
-    ]
-    centroids = metric.centroids
-    positions = torch.cat([centroids[:0], *(block.positions for block in blocks)])[:n]
-    acceptance = torch.cat([centroids[:0, 0], *(block.acceptance for block in blocks)])[:n]
+    starts = range(0, max(n, 1), batch_size)  # one batch even for no sample, for the shapes
+    batches = []
+    for start in tqdm(starts, disable=not progress, unit="batch"):
+        chains = _run_chains(metric, range(start, start + batch_size), seed, settings)
+        batches.append(chains.first(min(batch_size, n - start)))
+    joined = {name: torch.cat([getattr(batch, name) for batch in batches]) for name in _CHAIN_FIELDS}
+    accepted = joined["accepted"].to(metric.centroids.dtype)
+    half = settings.steps - settings.steps // 2
+    sample = LatentSample(
+        positions=joined["positions"],
+        acceptance=accepted.mean(1) if settings.steps else accepted.new_zeros(n),
+        step_acceptance=accepted.mean(0),
+        effective_size=joined["effective_size"],
+        scale_reduction=scale_reduction(joined["means"], joined["variances"], half),
+    )
     if n:
-        logger.info("%d chains accepted %.1f %% of their proposals.", n, 100 * acceptance.mean())
-    return LatentSample(positions, acceptance)
+        logger.info("%d chains accepted %.1f %% of their proposals.", n, 100 * sample.acceptance.mean())
+    return sample
 
 
-def _run_block(metric: LatentMetric, seed: int, settings: SamplerSettings) -> LatentSample:
-    """Run one block of chains from random centroids."""
-    centroids = metric.centroids
-    generator = torch.Generator().manual_seed(seed)  # on the CPU: the same draws for every device
-    start = torch.randint(len(centroids), (BLOCK,), generator=generator)
-    position = centroids[start.to(centroids.device)]
+def chain_table(sample: LatentSample, image_ids: Sequence[str]) -> pandas.DataFrame:
+    """List the chains with the images that they led to.
+
+    Returns
+    -------
+    pandas.DataFrame
+        image_id, acceptance_rate, effective_size_log_density, and effective_size_lowest: of the latent
+        coordinate that mixed worst.
+    """
+    import pandas
+
+    effective = sample.effective_size.cpu()
+    return pandas.DataFrame(
+        {
+            "image_id": list(image_ids),
+            "acceptance_rate": sample.acceptance.cpu().numpy().round(6),
+            "effective_size_log_density": effective[:, 0].numpy().round(3),
+            "effective_size_lowest": effective[:, 1:].amin(1).numpy().round(3),
+        }
+    )
+
+
+def chain_summary(sample: LatentSample, settings: SamplerSettings) -> dict[str, Any]:
+    """Sum up how well all chains mixed, as JSON values.
+
+    Returns
+    -------
+    dict
+        Settings, acceptance over all chains and by step, and for the log-density and each latent coordinate
+        the median effective sample size of a chain and the scale reduction (None where not defined).
+    """
+    quantities = ["log_density", *(f"latent_{axis}" for axis in range(sample.positions.shape[1]))]
+    effective = torch.median(sample.effective_size.cpu(), dim=0)[0].tolist()
+    reductions = sample.scale_reduction.cpu().tolist()
+    return {
+        "chains": len(sample.positions),
+        **asdict(settings),
+        "acceptance": {
+            "mean": round(sample.acceptance.mean().item(), 6),
+            "lowest": round(sample.acceptance.min().item(), 6),
+            "by_step": [round(value, 6) for value in sample.step_acceptance.tolist()],
+        },
+        "effective_size_median": dict(zip(quantities, (round(v, 3) for v in effective), strict=True)),
+        "scale_reduction": {
+            name: round(value, 6) if math.isfinite(value) else None
+            for name, value in zip(quantities, reductions, strict=True)
+        },
+    }
+
+
+@dataclass(frozen=True)
+class _Chains:
+    """The end of some chains, and what is known of their states; the first axis is that of the chains."""
+
+    positions: torch.Tensor
+    accepted: torch.Tensor  #: bool, (n, steps)
+    effective_size: torch.Tensor
+    means: torch.Tensor  #: of log-density and coordinates, over the second half of each chain, (n, d + 1)
+    variances: torch.Tensor
+
+    def first(self, n: int) -> _Chains:
+        """The first n chains."""
+        return _Chains(*(getattr(self, name)[:n] for name in _CHAIN_FIELDS))
+
+
+_CHAIN_FIELDS = tuple(field.name for field in fields(_Chains))
+
+
+def _run_chains(metric: LatentMetric, numbers: range, seed: int, settings: SamplerSettings) -> _Chains:
+    """Run the chains of these numbers from random centroids."""
+    start, momenta, uniforms = _draw(metric.centroids, numbers, seed, settings.steps)
+    position = metric.centroids[start]
     value, gradient = log_density(position, metric)
-    accepted = torch.zeros_like(value)
-    for _ in range(settings.steps):
-        momentum = torch.randn(position.shape, generator=generator, dtype=position.dtype).to(position.device)
-        uniform = torch.rand(BLOCK, generator=generator, dtype=position.dtype).to(position.device)
+    trace = position.new_empty(settings.steps, len(numbers), position.shape[1] + 1)
+    accepted = torch.empty(settings.steps, len(numbers), dtype=torch.bool, device=position.device)
+    for step, (momentum, uniform) in enumerate(zip(momenta, uniforms, strict=True)):
         energy = momentum.square().sum(1) / 2 - value
         proposal, slope = position, gradient
         for _ in range(settings.leapfrog_steps):
@@ -128,5 +227,32 @@ def _run_block(metric: LatentMetric, seed: int, settings: SamplerSettings) -> La
         position = torch.where(accept[:, None], proposal, position)
         gradient = torch.where(accept[:, None], slope, gradient)
         value = torch.where(accept, proposed, value)
-        accepted += accept
-    return LatentSample(position, accepted / max(settings.steps, 1))
+        accepted[step] = accept
+        trace[step, :, 0], trace[step, :, 1:] = value, position
+    half = trace[settings.steps // 2 :].double()
+    return _Chains(
+        positions=position,
+        accepted=accepted.T,
+        effective_size=effective_sample_size(trace),
+        means=half.mean(0),
+        variances=half.var(0) if len(half) > 1 else torch.zeros_like(trace[:0].double().sum(0)),
+    )
+
+
+def _draw(
+    centroids: torch.Tensor, numbers: range, seed: int, steps: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Draw the first centroid, the momenta and the uniform numbers of each chain."""
+    n, d = len(numbers), centroids.shape[1]
+    # On the CPU, so that the draws are the same for every device.
+    start = torch.empty(n, dtype=torch.int64)
+    momenta = torch.empty(n, steps, d, dtype=centroids.dtype)
+    uniforms = torch.empty(n, steps, dtype=centroids.dtype)
+    generator = torch.Generator()
+    for row, number in enumerate(numbers):
+        generator.manual_seed(derive_seed(seed, "chain", number))
+        start[row] = torch.randint(len(centroids), (), generator=generator)
+        momenta[row].normal_(generator=generator)
+        uniforms[row].uniform_(generator=generator)
+    device = centroids.device
+    return start.to(device), momenta.transpose(0, 1).to(device), uniforms.T.to(device)

@@ -1,0 +1,188 @@
+import json
+import math
+
+import numpy
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from rhvae_mri.cnn.data import ImagePart, ImageSet
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import write_json
+from rhvae_mri.rhvae.chains import effective_sample_size, scale_reduction
+from rhvae_mri.rhvae.metric import LatentMetric
+from rhvae_mri.rhvae.model import RHVAE
+from rhvae_mri.rhvae.sampler import chain_summary, chain_table, sample_latent
+from rhvae_mri.rhvae.settings import RHVAESettings, SamplerSettings
+from rhvae_mri.rhvae.storage import save_model
+from rhvae_mri.rhvae.synthetic import BATCH_SIZE, DecodedImages, load_decoded, save_codes
+from rhvae_mri.tensor_files import ImageStack, write_image_stack
+
+SHAPE = (9, 7, 8)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def model():
+    settings = RHVAESettings(
+        latent_dimension=3, encoder_layers=(8,), decoder_layers=(20,), metric_layers=(4,)
+    )
+    model = RHVAE(settings, SHAPE, generator=torch.Generator().manual_seed(4))
+    model.fit_metric(torch.rand(12, *SHAPE, generator=torch.Generator().manual_seed(5)))
+    return model.requires_grad_(False).eval()
+
+
+def random_metric(dtype=torch.float64, d=4, n=15):
+    generator = torch.Generator().manual_seed(7)
+    centroids = torch.randn(n, d, generator=generator, dtype=dtype)
+    factors = torch.randn(n, d, d, generator=generator, dtype=dtype).tril()
+    return LatentMetric(centroids, factors @ factors.mT, 1.2, 1e-2)
+
+
+def autoregressive(coefficient, n_chains, length=4000):
+    noise = torch.randn(length, n_chains, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    states = [noise[0] / math.sqrt(1 - coefficient**2)]
+    for draw in noise[1:]:
+        states.append(coefficient * states[-1] + draw)
+    return torch.stack(states)
+
+
+@pytest.mark.parametrize("coefficient", [0.0, 0.6, 0.9])
+def test_the_effective_size_of_an_autoregression_is_the_known_one(coefficient):
+    sizes = effective_sample_size(autoregressive(coefficient, 40))
+    expected = 4000 * (1 - coefficient) / (1 + coefficient)
+    assert sizes.shape == (40,)
+    assert sizes.mean().item() == pytest.approx(expected, rel=0.1)
+
+
+def test_alternating_chains_are_worth_more_and_still_ones_a_single_draw():
+    assert effective_sample_size(autoregressive(-0.5, 20)).mean() > 4000
+    still = torch.full((50, 3), 0.1)
+    assert effective_sample_size(still).tolist() == [1.0, 1.0, 1.0]
+    assert effective_sample_size(torch.zeros(1, 2)).tolist() == [1.0, 1.0]
+
+
+def test_the_scale_reduction_finds_chains_that_stay_apart():
+    draws = torch.randn(500, 30, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    together = scale_reduction(draws.mean(0), draws.var(0), 500)
+    apart = scale_reduction(draws.mean(0) + 3.0 * torch.arange(30), draws.var(0), 500)
+    assert together.item() == pytest.approx(1, abs=0.01)
+    assert apart.item() == pytest.approx((9 * torch.arange(30.0).var().item() + 1) ** 0.5, rel=0.02)
+    assert scale_reduction(draws.mean(0)[:1], draws.var(0)[:1], 500).isnan()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-3)])
+def test_a_chain_depends_on_the_batch_size_by_rounding_only(dtype, tolerance):
+    metric, settings = random_metric(dtype), SamplerSettings(steps=10, leapfrog_steps=4, step_size=0.1)
+    one = sample_latent(metric, 30, seed=9, settings=settings, batch_size=30)
+    for batch_size in (7, 64):
+        other = sample_latent(metric, 30, seed=9, settings=settings, batch_size=batch_size)
+        torch.testing.assert_close(other.positions, one.positions, rtol=0, atol=tolerance)
+        assert torch.equal(other.acceptance, one.acceptance)
+        torch.testing.assert_close(other.effective_size, one.effective_size, rtol=1e-2, atol=1e-2)
+
+
+def test_larger_synthetic_sets_begin_with_the_smaller_ones():
+    metric, settings = random_metric(torch.float32), SamplerSettings(steps=6)
+    large = sample_latent(metric, 45, seed=1, settings=settings, batch_size=20)
+    for n in (1, 20, 21):
+        small = sample_latent(metric, n, seed=1, settings=settings, batch_size=20)
+        assert torch.equal(small.positions, large.positions[:n])
+        assert torch.equal(small.effective_size, large.effective_size[:n])
+
+
+def test_the_report_of_the_chains_gives_acceptance_by_chain_and_step(tmp_path):
+    settings = SamplerSettings(steps=40, leapfrog_steps=4, step_size=0.4)
+    sample = sample_latent(random_metric(), 25, seed=3, settings=settings, batch_size=10)
+    assert 0.1 < sample.acceptance.mean() < 1
+    assert sample.step_acceptance.shape == (40,)
+    assert sample.step_acceptance.mean().item() == pytest.approx(sample.acceptance.mean().item())
+    assert sample.effective_size.shape == (25, 5)
+    assert ((sample.effective_size >= 1) & (sample.effective_size <= 40 * math.log10(40) + 1e-9)).all()
+    table = chain_table(sample, [f"synthetic-{number}" for number in range(25)])
+    assert table.columns.tolist() == [
+        "image_id",
+        "acceptance_rate",
+        "effective_size_log_density",
+        "effective_size_lowest",
+    ]
+    lowest = sample.effective_size[:, 1:].min(1)[0]
+    assert table["effective_size_lowest"].tolist() == pytest.approx(lowest.tolist(), abs=1e-3)
+    write_json(tmp_path / "chains.json", chain_summary(sample, settings))
+    summary = json.loads((tmp_path / "chains.json").read_text())
+    assert (summary["chains"], summary["steps"], len(summary["acceptance"]["by_step"])) == (25, 40, 40)
+    assert summary["scale_reduction"].keys() == {"log_density", *(f"latent_{axis}" for axis in range(4))}
+
+
+@pytest.mark.parametrize("settings", [SamplerSettings(steps=0), SamplerSettings(steps=2, step_size=1e3)])
+def test_chains_without_movement_are_reported_without_a_scale_reduction(settings, tmp_path):
+    sample = sample_latent(random_metric(), 4, seed=1, settings=settings, batch_size=4)
+    summary = chain_summary(sample, settings)
+    assert set(summary["scale_reduction"].values()) == {None}
+    assert summary["acceptance"]["mean"] == 0
+    write_json(tmp_path / "chains.json", summary)  # JSON has no NaN
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_stored_and_decoded_images_are_equal_bit_for_bit(model, tmp_path, dtype):
+    n = 2 * BATCH_SIZE + 5
+    codes = torch.randn(n, 3, generator=torch.Generator().manual_seed(6))
+    save_model(tmp_path / "model.safetensors", model)
+    save_codes(tmp_path / "codes.safetensors", codes, model, dtype)
+    names = [f"synthetic-{number}" for number in range(n)]
+    images = DecodedImages(model, codes, dtype).one_by_one()
+    write_image_stack(tmp_path / "images.safetensors", names, images, SHAPE, dtype)
+    with ImageStack(tmp_path / "images.safetensors") as stack:
+        stored = stack.as_array()
+    decoded = load_decoded(tmp_path / "codes.safetensors", tmp_path / "model.safetensors")
+    assert decoded.shape == stored.shape
+    assert decoded.dtype == stored.dtype
+    numpy.testing.assert_array_equal(decoded[:], stored)
+    # Rows that share a place of the decoder's batch, repeated rows, any order and number.
+    for rows in ([0, BATCH_SIZE, 2 * BATCH_SIZE], [36, 3, 3, 19, 0], [5], range(30), []):
+        numpy.testing.assert_array_equal(decoded[numpy.array(rows, dtype=int)], stored[list(rows)])
+    numpy.testing.assert_array_equal(decoded[7], stored[7])
+    numpy.testing.assert_array_equal(decoded[30:], stored[30:])
+    assert (tmp_path / "codes.safetensors").stat().st_size < 2000 < n * 3 * 9 * 7 * 8
+
+
+def test_a_network_sees_the_same_batches_from_codes_and_from_images(model):
+    codes = torch.randn(40, 3, generator=torch.Generator().manual_seed(8))
+    decoded = DecodedImages(model, codes)
+    stored = decoded[:]
+    real = numpy.random.default_rng(0).random((6, *SHAPE), dtype=numpy.float32)
+    order = torch.tensor([20, 2, 3, 44, 25, 9])
+    batches = []
+    for images in (stored, decoded):
+        parts = [ImagePart(real, range(6)), ImagePart(images, range(39), "synthetic")]
+        sets = ImageSet(parts, [0, 1] * 22 + [1])
+        for resident_bytes in (0, sets.nbytes):  # read batch by batch, or copied as a whole
+            batches.append(sets.on(CPU, resident_bytes).batch(order))
+    for batch in batches[1:]:
+        assert torch.equal(batch, batches[0])
+
+
+def test_codes_of_another_model_or_file_are_refused(model, tmp_path):
+    codes = torch.zeros(2, 3)
+    path = tmp_path / "codes.safetensors"
+    with pytest.raises(StudyError, match="no such file"):
+        load_decoded(path, model)
+    save_codes(path, codes, model, "float32")
+    load_decoded(path, model)
+    model.fit_metric(torch.rand(12, *SHAPE))
+    with pytest.raises(StudyError, match="another model"):
+        load_decoded(path, model)
+    save_file({"codes": codes}, path)
+    with pytest.raises(StudyError, match="not a file of latent codes"):
+        load_decoded(path, model)
+    path.write_bytes(b"nothing")
+    with pytest.raises(StudyError, match="cannot be read"):
+        load_decoded(path, model)

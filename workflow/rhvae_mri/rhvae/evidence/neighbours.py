@@ -1,0 +1,156 @@
+"""Distances between images: nearest real neighbours, and precision and recall of a set of synthetic images.
+
+Source of precision and recall: Kynkäänniemi, Karras, Laine, Lehtinen, Aila, "Improved Precision and Recall
+Metric for Assessing Generative Models", NeurIPS 2019.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy
+
+#: Images that are read at a time from a set that is decoded or mapped from a file.
+_CHUNK = 64
+
+#: `block_means` keeps at most this many blocks along an axis.
+LONGEST_AXIS = 12
+
+
+class Neighbours(NamedTuple):
+    """The k nearest of m images to each of n.
+
+    Attributes
+    ----------
+    indices : numpy.ndarray of int, shape (n, k)
+        Which, from the nearest on.
+    distances : numpy.ndarray of float64, shape (n, k)
+        Root mean square of the differences of the voxels.
+    """
+
+    indices: numpy.ndarray
+    distances: numpy.ndarray
+
+
+def nearest_images(images: numpy.ndarray, among: numpy.ndarray, k: int = 1) -> Neighbours:
+    """Find the nearest images by the root mean square of voxel differences.
+
+    Parameters
+    ----------
+    images : numpy.ndarray, shape (n, *image_shape)
+        May be mapped from a file or decoded on the fly; it is read in chunks.
+    among : numpy.ndarray, shape (m, *image_shape)
+        Where to look, in memory.
+    k : int
+        How many; all of them if there are not more.
+
+    Returns
+    -------
+    Neighbours
+        Distances are exact: a copy has the distance 0.
+    """
+    k = min(k, len(among))
+    middle = among.mean(axis=0, dtype=numpy.float64).astype(numpy.float32).ravel()
+    centred = among.reshape(len(among), -1) - middle
+    norms = numpy.einsum("ij,ij->i", centred, centred)
+    indices = numpy.empty((len(images), k), dtype=numpy.int64)
+    distances = numpy.empty((len(images), k))
+    for start, chunk in _chunks(images):
+        flat = chunk.reshape(len(chunk), -1).astype(numpy.float32) - middle
+        rough = norms - 2 * flat @ centred.T  # up to the image's own norm; products of matrices are fast
+        for row, image in enumerate(flat):
+            # Rounding can swap neighbours at almost the same distance, so a few more are looked at exactly.
+            candidates = numpy.argsort(rough[row], kind="stable")[: k + 4]
+            exact = [numpy.mean(numpy.square(image - centred[c], dtype=numpy.float64)) for c in candidates]
+            order = numpy.argsort(exact, kind="stable")[:k]
+            indices[start + row] = candidates[order]
+            distances[start + row] = numpy.sqrt(numpy.array(exact)[order])
+    return Neighbours(indices, distances)
+
+
+def block_means(images: numpy.ndarray) -> numpy.ndarray:
+    """Average images over cubes of voxels, as features for `precision_and_recall`.
+
+    Unlike principal components of the training images, these features favour no set. The cubes' side is the
+    smallest that leaves at most `LONGEST_AXIS` of them along an axis; what is left over at the ends is cut.
+
+    Parameters
+    ----------
+    images : numpy.ndarray, shape (n, *image_shape)
+        Read in chunks.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (n, features)
+        The means.
+    """
+    shape = tuple(images.shape[1:])
+    side = block_side(shape)
+    counts = [max(length // side, 1) for length in shape]
+    sides = [min(side, length) for length in shape]
+    cut = tuple(slice(0, count * edge) for count, edge in zip(counts, sides, strict=True))
+    split = [part for pair in zip(counts, sides, strict=True) for part in pair]
+    features = numpy.empty((len(images), math.prod(counts)), dtype=numpy.float32)
+    for start, chunk in _chunks(images):
+        cubes = chunk[(slice(None), *cut)].reshape(len(chunk), *split)
+        inner = tuple(range(2, cubes.ndim, 2))
+        means = cubes.mean(axis=inner, dtype=numpy.float64)
+        features[start : start + len(chunk)] = means.reshape(len(chunk), -1)
+    return features
+
+
+def block_side(shape: tuple[int, ...]) -> int:
+    """Voxels along the side of a cube of `block_means`."""
+    return math.ceil(max(shape) / LONGEST_AXIS)
+
+
+def within_manifold(points: numpy.ndarray, manifold: numpy.ndarray, k: int = 3) -> numpy.ndarray:
+    """Tell which points lie in the manifold that other points span.
+
+    Parameters
+    ----------
+    points, manifold : numpy.ndarray, shapes (n, features) and (m, features)
+        The manifold is the union of balls around its points, each up to its k-th nearest other point.
+    k : int
+        Which neighbour; the last one if there are fewer.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n,)
+        Whether a point is in one of the balls.
+    """
+    from scipy.spatial.distance import cdist
+
+    among = cdist(manifold, manifold)
+    radii = numpy.sort(among, axis=1)[:, min(k, len(manifold) - 1)]  # the first is the point itself
+    return (cdist(points, manifold) <= radii).any(axis=1)
+
+
+def precision_and_recall(
+    real: numpy.ndarray, synthetic: numpy.ndarray, k: int = 3
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Compute, image by image, what precision and recall are the means of.
+
+    Parameters
+    ----------
+    real, synthetic : numpy.ndarray, shapes (n, features) and (m, features)
+        Features of the images; equally many of each are best comparable.
+    k : int
+        See `within_manifold`; 3 in the source.
+
+    Returns
+    -------
+    precision : numpy.ndarray of bool, shape (m,)
+        Whether a synthetic image lies in the manifold of the real ones: realism.
+    recall : numpy.ndarray of bool, shape (n,)
+        Whether a real image lies in the manifold of the synthetic ones: coverage.
+    """
+    return within_manifold(synthetic, real, k), within_manifold(real, synthetic, k)
+
+
+def _chunks(images: numpy.ndarray) -> Iterator[tuple[int, numpy.ndarray]]:
+    """Consecutive images, with the number of the first."""
+    for start in range(0, len(images), _CHUNK):
+        yield start, numpy.asarray(images[start : start + _CHUNK])

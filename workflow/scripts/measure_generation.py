@@ -1,0 +1,33 @@
+from rhvae_mri.files import read_tsv, write_tsv
+from rhvae_mri.learning.devices import choose_device
+from rhvae_mri.logs import log_job
+from rhvae_mri.rhvae.evidence.measures import EvidenceSettings, measure_generation
+from rhvae_mri.rhvae.evidence.pictures import save_pictures
+from rhvae_mri.rhvae.storage import load_model
+from rhvae_mri.rhvae.synthetic import load_decoded
+from rhvae_mri.seeds import derive_seed
+from rhvae_mri.study_data import list_class_images, read_class_images
+
+with log_job(snakemake.log[0]):
+    params, names = snakemake.params, snakemake.wildcards
+    training, held_out = (
+        read_class_images(snakemake.input.stack, snakemake.input.split, images, names.diagnosis)
+        for images in (names.training_set, "validation")
+    )
+    model = load_model(snakemake.input.model, choose_device(params.device, snakemake.threads))
+    settings = EvidenceSettings(params.importance_samples, params.n_synthetic)
+    synthetic = load_decoded(snakemake.input.codes, model)[: settings.n_synthetic]
+    seed = derive_seed(params.seed, "measure_generation", names.training_set, names.diagnosis)
+    table = measure_generation(model, training, held_out, synthetic, seed=seed, settings=settings)
+    table.insert(0, "training_set", names.training_set)
+    table.insert(1, "diagnosis", names.diagnosis)
+    write_tsv(snakemake.output.table, table)
+    save_pictures(
+        snakemake.output.pictures,
+        snakemake.output.pictures_table,
+        model,
+        training,
+        list_class_images(snakemake.input.split, names.training_set, names.diagnosis),
+        synthetic,
+        read_tsv(snakemake.input.index)["image_id"].tolist(),
+    )
