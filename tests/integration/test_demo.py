@@ -191,7 +191,10 @@ def test_the_published_numbers_stand_beside_the_same_condition_only(demo):
 
 @pytest.mark.parametrize(
     "name",
-    ["tables/classification.html", "tables/classification.md", "figures/seeds.svg", "figures/slices.svg"],
+    [
+        *("tables/classification.html", "tables/classification.md"),
+        *("figures/seeds.svg", "figures/slices.svg", "figures/generation_traversal.svg"),
+    ],
 )
 def test_everything_that_is_shown_says_that_the_data_are_simulated(demo, name):
     assert "simulated" in (demo.results / name).read_text().lower()

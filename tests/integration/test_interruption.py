@@ -38,7 +38,8 @@ def small_config(load_config):
     config["quality"] |= {"minimum_similarity": -1, "minimum_overlap": 0}
     config["split"] |= {"n_test_per_class": 2, "train_subsets": [3], "require_balance": False}
     config["rhvae"]["max_epochs"] = 40
-    config["synthetic"]["sizes"] = [4]
+    # The demo stores the decoded images; here the networks decode latent codes.
+    config["synthetic"] |= {"sizes": [4], "store": "latent_codes"}
     config["cnn"] |= {"epochs": {"baseline": 8, "optimized": 8}, "seeds": 2, "seeds_per_job": 2}
     config["grid"] |= {"training_sets": ["train-3"], "training_data": ["real", "augmented"]}
     return config

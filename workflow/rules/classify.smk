@@ -6,7 +6,8 @@ rule train_cnn:
     input:
         stack="<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
         split="<results>/split/split.tsv",
-        synthetic=synthetic_stacks,
+        synthetic=synthetic_sets,
+        models=synthetic_models,
         architectures=workflow.source_path("../../resources/architectures.json"),
     output:
         networks="<results>/cnn/<condition>/seeds-{seeds}/networks.safetensors",

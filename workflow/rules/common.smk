@@ -44,6 +44,8 @@ SEED_BATCHES = batch_seeds(config["cnn"]["seeds"], config["cnn"]["seeds_per_job"
 SYNTHETIC_PER_CLASS = synthetic_per_class(
     config["synthetic"]["sizes"], config["synthetic"]["count"]
 )
+N_SYNTHETIC = max(SYNTHETIC_PER_CLASS.values())
+STORES_IMAGES = config["synthetic"]["store"] == "images"
 SIMULATED = is_simulated(config)
 SEED = config["study"]["seed"]
 #: A training job takes one unit of the resource `gpu` only where it would find a GPU.
@@ -63,6 +65,7 @@ wildcard_constraints:
     training_set=r"train-(full|\d+)",
     architecture="baseline|optimized",
     training_data="real|synthetic|augmented",
+    picture="traversal|interpolation|neighbours",
     n_synthetic=r"\d+",
     seeds=r"\d+-\d+",
 
@@ -120,12 +123,24 @@ def cropped_images(wildcards):
     )
 
 
-def synthetic_stacks(wildcards):
-    """The synthetic images of both classes, for the conditions that train on them."""
+def synthetic_sets(wildcards):
+    """The synthetic images of both classes, or their latent codes, for the conditions that train on them."""
     if wildcards.training_data == "real":
         return []
     return expand(
-        "<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
+        "<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/{file}.safetensors",
+        training_set=wildcards.training_set,
+        diagnosis=["AD", "CN"],
+        file="images" if STORES_IMAGES else "latent_codes",
+    )
+
+
+def synthetic_models(wildcards):
+    """The RHVAEs that decode latent codes, for the conditions that train on them."""
+    if wildcards.training_data == "real" or STORES_IMAGES:
+        return []
+    return expand(
+        "<results>/rhvae/training_set-{training_set}/diagnosis-{diagnosis}/model.safetensors",
         training_set=wildcards.training_set,
         diagnosis=["AD", "CN"],
     )
@@ -147,6 +162,8 @@ def rhvae_memory(wildcards, attempt):
     """Memory of an RHVAE in MB: weights, gradients and both moments of Adam, in float32."""
     voxels = 84 * 104 * 89 / config["template"]["voxel_size"] ** 3
     layers = config["rhvae"]
+    if layers["networks"] == "convolutional":
+        return attempt * (2000 + int(1.2e-3 * voxels * layers["batch_size"]))
     widths = (
         layers["encoder_layers"][0]
         + layers["decoder_layers"][-1]

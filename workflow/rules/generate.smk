@@ -22,9 +22,11 @@ rule train_rhvae:
         gpu=GPUS,
     params:
         latent_dimension=lookup("rhvae/latent_dimension", within=config),
+        networks=lookup("rhvae/networks", within=config),
         encoder_layers=lookup("rhvae/encoder_layers", within=config),
         decoder_layers=lookup("rhvae/decoder_layers", within=config),
         metric_layers=lookup("rhvae/metric_layers", within=config),
+        channels=lookup("rhvae/channels", within=config),
         leapfrog_steps=lookup("rhvae/leapfrog_steps", within=config),
         leapfrog_step_size=lookup("rhvae/leapfrog_step_size", within=config),
         sqrt_beta_zero=lookup("rhvae/sqrt_beta_zero", within=config),
@@ -50,6 +52,8 @@ rule generate_synthetic:
     output:
         stack="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
         index="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.tsv",
+        codes="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/latent_codes.safetensors",
+        chains="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/chains.json",
     log:
         "<logs>/generate_synthetic/training_set-{training_set}_diagnosis-{diagnosis}.log",
     benchmark:
@@ -62,13 +66,52 @@ rule generate_synthetic:
         runtime=240,
         gpu=GPUS,
     params:
-        n_images=max(SYNTHETIC_PER_CLASS.values()),
+        n_images=N_SYNTHETIC,
+        n_stored=N_SYNTHETIC if STORES_IMAGES else min(16, N_SYNTHETIC),
         steps=lookup("synthetic/steps", within=config),
         leapfrog_steps=lookup("synthetic/leapfrog_steps", within=config),
         leapfrog_step_size=lookup("synthetic/leapfrog_step_size", within=config),
         dtype=lookup("synthetic/dtype", within=config),
         device=lookup("study/device", within=config),
         seed=SEED,
-        code=module_digest("rhvae.sampler", "rhvae.storage"),
+        code=module_digest("rhvae.sampler", "rhvae.synthetic"),
     script:
         "../scripts/generate_synthetic.py"
+
+
+rule measure_generation:
+    """Measure how well one RHVAE reconstructs, covers and does not copy the images of its class."""
+    input:
+        stack="<results>/tensors/cohort-ADNI/resolution-downsampled/images.safetensors",
+        split="<results>/split/split.tsv",
+        model="<results>/rhvae/training_set-{training_set}/diagnosis-{diagnosis}/model.safetensors",
+        codes="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/latent_codes.safetensors",
+        index="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.tsv",
+    output:
+        table="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/quality.tsv",
+        pictures="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/pictures.safetensors",
+        pictures_table="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/pictures.tsv",
+    log:
+        "<logs>/measure_generation/training_set-{training_set}_diagnosis-{diagnosis}.log",
+    benchmark:
+        "<benchmarks>/measure_generation/training_set-{training_set}_diagnosis-{diagnosis}.tsv"
+    conda:
+        "../../envs/learn.yaml"
+    threads: lookup("rhvae/threads", within=config)
+    resources:
+        mem_mb=rhvae_memory,
+        runtime=240,
+        gpu=GPUS,
+    params:
+        importance_samples=lookup("evidence/importance_samples", within=config),
+        n_synthetic=lookup("evidence/n_synthetic", within=config),
+        device=lookup("study/device", within=config),
+        seed=SEED,
+        code=module_digest(
+            "rhvae.evidence.measures",
+            "rhvae.evidence.pictures",
+            "rhvae.synthetic",
+            "study_data",
+        ),
+    script:
+        "../scripts/measure_generation.py"

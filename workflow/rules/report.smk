@@ -50,3 +50,38 @@ rule draw_slices:
         code=module_digest("figures.slices"),
     script:
         "../scripts/draw_slices.py"
+
+
+rule draw_generation:
+    """Draw what the RHVAEs have learnt: along the latent axes, between two images, beside the nearest real ones."""
+    input:
+        pictures=collect(
+            "<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/pictures.safetensors",
+            training_set=config["grid"]["training_sets"][-1],
+            diagnosis=["AD", "CN"],
+        ),
+        pictures_tables=collect(
+            "<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/pictures.tsv",
+            training_set=config["grid"]["training_sets"][-1],
+            diagnosis=["AD", "CN"],
+        ),
+        style=workflow.source_path("../style/study.mplstyle"),
+    output:
+        multiext(
+            "<results>/figures/generation_{picture}",
+            svg=".svg",
+            pdf=".pdf",
+            table=".tsv",
+        ),
+    log:
+        "<logs>/draw_generation/{picture}.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        simulated=SIMULATED,
+        code=module_digest("figures.generation"),
+    script:
+        "../scripts/draw_generation.py"
