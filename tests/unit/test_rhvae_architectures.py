@@ -1,9 +1,10 @@
 import dataclasses
-import random
 
 import numpy
 import pytest
 import torch
+from hypothesis import given, strategies
+from hypothesis import settings as hypothesis_settings
 from torch import nn
 
 from rhvae_mri.errors import StudyError
@@ -17,6 +18,9 @@ from rhvae_mri.rhvae.training import train_rhvae
 
 # With one latent dimension the metric has no elements below its diagonal.
 pytestmark = pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+
+#: The same cases in every session, so that a failure comes back.
+PROPERTY = hypothesis_settings(max_examples=25, deadline=None, derandomize=True, database=None)
 
 SMALL = RHVAESettings(
     latent_dimension=2,
@@ -40,28 +44,31 @@ def blobs(n, shape, seed=0):
     return numpy.exp(-((grid - centres) ** 2).sum(1) / 8).astype(numpy.float32)
 
 
-def drawn_case(seed):
-    """Settings and a shape: even and odd lengths, from 8 voxels, as many or fewer channels per layer."""
-    draw = random.Random(seed)
+@strategies.composite
+def cases(draw):
+    """Settings, a shape and a number of images: even and odd lengths, as many or fewer channels per layer."""
+    widths = strategies.lists(strategies.integers(1, 9), max_size=2).map(tuple)
     settings = RHVAESettings(
-        latent_dimension=draw.randint(1, 6),
-        leapfrog_steps=draw.randint(0, 3),
-        networks=draw.choice(["mlp", "convolutional"]),
-        encoder_layers=[draw.randint(1, 9) for _ in range(draw.randint(0, 2))],
-        decoder_layers=[draw.randint(1, 9) for _ in range(draw.randint(0, 2))],
-        metric_layers=[draw.randint(1, 9) for _ in range(draw.randint(0, 2))],
-        channels=[draw.randint(1, 5) for _ in range(draw.randint(1, 5))],
-        reconstruction=draw.choice(["bce", "mse"]),
-        integrator=draw.choice(["published", "generalized"]),
+        latent_dimension=draw(strategies.integers(1, 6)),
+        leapfrog_steps=draw(strategies.integers(0, 3)),
+        networks=draw(strategies.sampled_from(["mlp", "convolutional"])),
+        encoder_layers=draw(widths),
+        decoder_layers=draw(widths),
+        metric_layers=draw(widths),
+        channels=draw(strategies.lists(strategies.integers(1, 5), min_size=1, max_size=5).map(tuple)),
+        reconstruction=draw(strategies.sampled_from(["bce", "mse"])),
+        integrator=draw(strategies.sampled_from(["published", "generalized"])),
     )
-    n_axes = 3 if settings.networks == "convolutional" else draw.randint(1, 4)
-    lengths = (8, 14) if settings.networks == "convolutional" else (2, 6)
-    return settings, tuple(draw.randint(*lengths) for _ in range(n_axes)), draw.randint(1, 5)
+    convolutional = settings.networks == "convolutional"
+    n_axes = 3 if convolutional else draw(strategies.integers(1, 4))
+    lengths = strategies.integers(8, 14) if convolutional else strategies.integers(2, 6)
+    return settings, tuple(draw(lengths) for _ in range(n_axes)), draw(strategies.integers(1, 5))
 
 
-@pytest.mark.parametrize("seed", range(24))
-def test_any_shape_is_encoded_decoded_and_differentiated(seed):
-    settings, shape, n = drawn_case(seed)
+@given(case=cases(), seed=strategies.integers(0, 2**32 - 1))
+@PROPERTY
+def test_any_shape_is_encoded_decoded_and_differentiated(case, seed):
+    settings, shape, n = case
     d = settings.latent_dimension
     model = RHVAE(settings, shape, generator=generator(seed))
     images = torch.rand(n, *shape, generator=generator(seed))
@@ -78,13 +85,15 @@ def test_any_shape_is_encoded_decoded_and_differentiated(seed):
     assert torch.isfinite(model(images, *torch.zeros(2, n, d)).loss)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_any_model_is_stored_and_read_again(seed, tmp_path):
-    settings, shape, n = drawn_case(100 + seed)
+@given(case=cases(), seed=strategies.integers(0, 2**32 - 1))
+@PROPERTY
+def test_any_model_is_stored_and_read_again(tmp_path_factory, case, seed):
+    settings, shape, n = case
+    path = tmp_path_factory.mktemp("models") / "model.safetensors"
     model = RHVAE(settings, shape, generator=generator(seed)).eval()
-    model.fit_metric(torch.rand(n, *shape))
-    save_model(tmp_path / "model.safetensors", model)
-    again = load_model(tmp_path / "model.safetensors")
+    model.fit_metric(torch.rand(n, *shape, generator=generator(seed)))
+    save_model(path, model)
+    again = load_model(path)
     assert again.settings == settings
     assert type(again.decoder) is type(model.decoder)
     assert torch.equal(again.decode(again.centroids), model.decode(model.centroids))
