@@ -113,6 +113,21 @@ def test_checkpoints_come_with_time_and_those_of_another_run_are_not_used(tmp_pa
     assert len(continued.history) == 11
 
 
+def test_a_checkpoint_of_other_images_is_not_used(tmp_path):
+    other = discs()[::-1] * numpy.float32(0.5)
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    often = dataclasses.replace(TRAINING, checkpoint_seconds=1e-9)
+    train(often, checkpoint=checkpoint)
+    assert checkpoint.is_file()
+    trained = train(often, images=other, checkpoint=checkpoint)
+    assert trained.history == train(images=other).history
+
+
+def test_flipped_images_are_images_like_others():
+    flipped = discs()[:, ::-1]
+    assert train(images=flipped).history == train(images=flipped.copy()).history
+
+
 def test_training_stops_when_the_loss_no_longer_falls_and_keeps_the_best_weights(monkeypatch):
     # From the fourth epoch on the learning rate makes the loss rise.
     original = training_module._Run.train_epoch

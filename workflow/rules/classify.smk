@@ -31,6 +31,8 @@ rule train_cnn:
         batch_size=lookup("cnn/batch_size", within=config),
         device=lookup("study/device", within=config),
         seed=SEED,
-        code=module_digest("cnn.training", "cnn.storage", "study_data"),
+        code=module_digest(
+            "cnn.training", "cnn.storage", "study_data", "rhvae.synthetic"
+        ),
     script:
         "../scripts/train_cnn.py"

@@ -74,7 +74,7 @@ rule generate_synthetic:
         dtype=lookup("synthetic/dtype", within=config),
         device=lookup("study/device", within=config),
         seed=SEED,
-        code=module_digest("rhvae.sampler", "rhvae.synthetic"),
+        code=module_digest("rhvae.sampler", "rhvae.synthetic", "tensor_files"),
     script:
         "../scripts/generate_synthetic.py"
 

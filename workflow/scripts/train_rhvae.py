@@ -1,3 +1,4 @@
+import json
 from dataclasses import fields
 from pathlib import Path
 
@@ -30,6 +31,11 @@ with log_job(snakemake.log[0]):
         digest=run_digest(dict(params.items()), *snakemake.input),
         progress=True,
     )
-    save_model(snakemake.output.model, trained.model)
+    notes = {
+        "best_epoch": trained.best_epoch,
+        "final_loss": trained.final_loss,
+        "recoveries": trained.recoveries,
+    }
+    save_model(snakemake.output.model, trained.model, {"training": json.dumps(notes)})
     write_tsv(snakemake.output.history, pandas.DataFrame(trained.history))
     checkpoint.unlink(missing_ok=True)

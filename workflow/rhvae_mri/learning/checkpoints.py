@@ -196,7 +196,8 @@ def _align_layouts(optimizer: torch.optim.Optimizer) -> None:
     """Give each moment the memory layout of its parameter, which the fused optimizers take for granted."""
     for parameter, moments in optimizer.state.items():
         for name, value in moments.items():
-            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+            # the counter of steps is no moment, though it has the shape of a scalar parameter
+            if name != "step" and isinstance(value, torch.Tensor) and value.shape == parameter.shape:
                 moments[name] = torch.empty_like(parameter).copy_(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 from dataclasses import asdict, dataclass, replace
@@ -127,7 +128,12 @@ def train_rhvae(
         "settings": asdict(settings),
         "optimizer": [training.learning_rate, training.batch_size],
         "seed": seed,
-        "images": [str(images.dtype), *images.shape],
+        "images": [
+            str(images.dtype),
+            *images.shape,
+            hashlib.sha256(numpy.ascontiguousarray(images)).hexdigest(),
+        ],
+        "networks": None if networks is None else _describe_networks(networks),
     }
     with (
         own_random_state(derive_seed(seed, "modules"), torch.device(device)),
@@ -160,7 +166,7 @@ class _Run:
     ) -> None:
         self.training = training
         self.seed = seed
-        self.images = torch.tensor(images, device=device)
+        self.images = torch.tensor(numpy.ascontiguousarray(images), device=device)
         self.generator = torch.Generator().manual_seed(seed)
         if networks is not None:
             check_networks(networks, settings, images.shape[1:])
@@ -234,6 +240,7 @@ class _Run:
         for batch, (chosen, drawn) in enumerate(
             zip(order.split(size), noise.split(size, dim=1), strict=True)
         ):
+            self.optimizer.zero_grad()  # before the flow, so that the old gradients make room for it
             output = self.model(self.images[chosen], *drawn)
             if fault := self._step(output):
                 self._go_back(batch, fault)
@@ -302,7 +309,6 @@ class _Run:
 
     def _step(self, output: RHVAEOutput) -> str | None:
         """Take an optimizer step, unless the batch has a fault, which is returned."""
-        self.optimizer.zero_grad()
         output.loss.backward()
         gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
         size = torch.nn.utils.get_total_norm(gradients)
@@ -329,13 +335,15 @@ class _Run:
         blame and is halved; otherwise the learning rate is.
         """
         rate, step_size = self._step_sizes()
-        if self.state.progress["untouched"]:
+        untouched = self.state.progress["untouched"]
+        if untouched:
             step_size /= 2
         else:
             rate /= 2
         self._recover(self.epoch + 1, batch + 1, fault, rate, step_size)
-        # The best weights are from the end of an epoch; only the first batch after it shows them good.
-        if batch == 0 and self.epoch == self.best_epoch:
+        # The best weights are from the end of an epoch; only the first batch after it shows them good. If
+        # training has gone back to them before, it was seen.
+        if batch == 0 and self.epoch == self.best_epoch and not untouched:
             kept = self.state.progress["kept"]
             kept["best"] = kept["previous"]
             for name in self._weights():
@@ -386,6 +394,15 @@ class _Run:
     def _load_weights(self, kind: str) -> None:
         for name, value in self._weights().items():
             value.copy_(self.state.tensors[f"{kind}/{name}"])
+
+
+def _describe_networks(networks: Networks) -> list[str]:
+    """The user's own modules by their structure, and their weights by name and shape."""
+    described = []
+    for module in networks:
+        weights = [f"{name} {tuple(value.shape)}" for name, value in module.state_dict().items()]
+        described.append(f"{module} {' '.join(weights)}")
+    return described
 
 
 def _loss_terms(output: RHVAEOutput) -> torch.Tensor:
