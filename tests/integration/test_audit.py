@@ -59,6 +59,15 @@ def test_the_bids_validator_finds_no_error(demo, dataset, cohort):
 
 
 @pytest.mark.parametrize("cohort", COHORTS)
+def test_the_links_of_the_derivatives_lead_to_their_datasets(demo, cohort):
+    root = demo.results / f"derivatives/cohort-{cohort}"
+    links = read_json(root / "dataset_description.json")["DatasetLinks"]
+    assert set(links) == {"raw", "template"}
+    assert (root / links["raw"]).resolve() == (demo.results / f"bids/cohort-{cohort}").resolve()
+    assert (root / links["template"] / "template.nii.gz").is_file()
+
+
+@pytest.mark.parametrize("cohort", COHORTS)
 def test_the_page_has_every_image_and_opens_from_a_folder(demo, cohort):
     page = demo.results / f"audit/cohort-{cohort}/index.html"
     text = page.read_text()
@@ -109,18 +118,39 @@ def test_the_provenance_names_versions_and_no_person_or_host(demo):
         assert not re.search(rf"\b{re.escape(name)}\b", texts)
 
 
-def test_a_decision_of_the_auditor_repeats_no_preprocessing(demo, run_snakemake, tmp_path):
-    """Only what stands behind the verdict runs again."""
-    row = verdicts(demo, "ADNI").query("status == 'passed'").iloc[0]
-    decisions = tmp_path / "exclude.tsv"
-    decisions.write_text(
-        "cohort\tparticipant_id\tsession_id\tdecision\treason\twho\tdate\n"
-        f"ADNI\t{row['participant_id']}\t{row['session_id']}\texclude\tghosting\tAB\t2026-01-31\n"
-    )
-    config = demo.config | {"exclude": str(decisions)}
-    result = run_snakemake(demo.folder, config, "--dry-run", "--quiet", "rules", "--", "audit")
-    run_snakemake(demo.folder, demo.config, "--dry-run", "--quiet", "all")  # puts the configuration back
+def test_decisions_of_the_auditor(demo, run_snakemake, tmp_path):
+    """Nothing is preprocessed again but the visit that takes the place of another; all are signed."""
+    folder = tmp_path / "study"
+    shutil.copytree(demo.folder, folder, symlinks=True)
+    verdict = verdicts(demo, "ADNI")
+    images = read_tsv(demo.results / "cohorts/cohort-ADNI/images.tsv")
+    followed = images.loc[images["reason"] == "not the first usable visit", "participant_id"]
+    excluded = verdict.query("status == 'passed' and participant_id not in @followed").iloc[0]
+    kept = verdict.query("status == 'failed'").iloc[0]
+    replaced = verdict[verdict["participant_id"].isin(followed)].iloc[0]
+    decisions = folder / "exclude.tsv"
+    lines = ["cohort\tparticipant_id\tsession_id\tdecision\treason\twho\tdate"]
+    for row, decision in ((excluded, "exclude"), (kept, "keep"), (replaced, "replace")):
+        name = f"{row['participant_id']}\t{row['session_id']}"
+        lines.append(f"ADNI\t{name}\t{decision}\tghosting\tAB\t2026-01-31")
+    decisions.write_text("\n".join(lines) + "\n")
+    derivatives = folder / "results/derivatives/cohort-ADNI"
+    before = {path: path.stat().st_mtime_ns for path in derivatives.rglob("*.nii.gz")}
+
+    result = run_snakemake(folder, demo.config | {"exclude": "exclude.tsv"}, "audit")
     assert result.returncode == 0, result.stdout
-    assert "check_quality" in result.stdout
-    assert "correct_bias" not in result.stdout
-    assert "register_to_mni" not in result.stdout
+    after = {path: path.stat().st_mtime_ns for path in derivatives.rglob("*.nii.gz")}
+    assert {path: after[path] for path in before} == before
+    assert {path.name.split("_")[0] for path in after.keys() - before.keys()} == {replaced["participant_id"]}
+    quality = read_tsv(folder / "results/quality/cohort-ADNI/quality.tsv").set_index("image_id")
+    assert quality.loc[excluded["image_id"], "status"] == "failed"
+    assert quality.loc[excluded["image_id"], "reason"] == "excluded by hand: ghosting (AB, 2026-01-31)"
+    assert quality.loc[kept["image_id"], "status"] == "passed"
+    assert replaced["image_id"] not in quality.index
+    assert quality["participant_id"].eq(replaced["participant_id"]).sum() == 1
+    attrition = read_tsv(folder / "results/audit/cohort-ADNI/attrition.tsv")
+    signed = attrition[attrition["decided_by"] == "AB"].set_index("reason")["image_ids"]
+    assert signed.to_dict() == {
+        f"{verb} by hand: ghosting": row["image_id"]
+        for verb, row in (("replaced", replaced), ("excluded", excluded), ("kept", kept))
+    }

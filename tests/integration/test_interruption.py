@@ -53,6 +53,8 @@ def interrupt_in(stage, command):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # where the tests run in the background, the shell has them and their children ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for line in process.stdout:
         if line.strip() in (f"rule {stage}:", f"localrule {stage}:"):

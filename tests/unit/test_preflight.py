@@ -274,8 +274,18 @@ def test_no_dicom_at_all(series):
 
 def test_nifti_images(tmp_path):
     path = tmp_path / "ADNI_x_S1_I2.nii"
-    nibabel.save(nibabel.Nifti1Image(numpy.ones((4, 4, 4), numpy.float32), numpy.eye(4)), path)
+    nibabel.save(nibabel.Nifti1Image(numpy.ones((9, 9, 9), numpy.float32), numpy.eye(4)), path)
     series = Series("002_S_0001", 2, tmp_path, (path,))
     assert series_problem(series) is None
     path.write_bytes(path.read_bytes()[:-8])
-    assert "not a readable NIfTI image" in series_problem(series)
+    assert (
+        series_problem(series) == f"{path.name}: unreadable NIfTI: the file is shorter than its header says"
+    )
+
+
+def test_a_nifti_image_in_colours_is_one_broken_series_and_stops_nothing(tmp_path):
+    path = tmp_path / "ADNI_x_S1_I2.nii"
+    colours = numpy.zeros((9, 9, 9), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    nibabel.save(nibabel.Nifti1Image(colours, numpy.eye(4)), path)
+    problem = series_problem(Series("002_S_0001", 2, tmp_path, (path,)))
+    assert "colours (RGB) instead of intensities" in problem

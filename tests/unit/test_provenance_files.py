@@ -96,6 +96,33 @@ def test_paths_do_not_tell_where_the_study_is(study):
     assert not any(path.startswith(("/", "..")) for path in paths)
 
 
+def test_raw_images_outside_the_study_are_named_without_their_folder(study, monkeypatch):
+    """The folder may be a person's own, so it is given again to verify them."""
+    raw = study / Path(derived_study.RAW)
+    inner = study / "inner"
+    inner.mkdir()
+    for name in ("derivatives", "template"):
+        (study / "results" / name).rename(inner / name)
+    monkeypatch.chdir(inner)
+    moved = {
+        step: [path.removeprefix("results/") for path in paths]
+        for step, paths in derived_study.DERIVATIVES.items()
+    }
+    images = pandas.read_csv(study / derived_study.IMAGES, sep="\t", dtype=str)
+    images["path"] = "../" + images["path"]
+    images.to_csv("images.tsv", sep="\t", index=False)
+    template = derived_study.TEMPLATE.removeprefix("results/")
+    record_files("images.tsv", moved, template, "files.tsv", progress=False)
+    text = Path("files.tsv").read_text()
+    assert ".." not in text.replace("...", "")
+    assert study.name not in text
+    row = read_tsv("files.tsv").query("step == 'raw' and image_id == @derived_study.GOOD").iloc[0]
+    assert row["path"].startswith("bids:raw:sub-")
+    assert row["sha256"] == sha256(raw / row["path"].removeprefix("bids:raw:"))
+    assert set(verify_files("files.tsv", raw=raw, progress=False)) == set()
+    assert "give the BIDS folder" in verify_files("files.tsv", progress=False)[row["path"]]
+
+
 def test_threads_change_nothing(study):
     pandas.testing.assert_frame_equal(record(), record(threads=3, target="again.tsv"))
 
@@ -103,7 +130,7 @@ def test_threads_change_nothing(study):
 def test_checksums_are_of_files_with_content(tmp_path):
     (tmp_path / "a").write_bytes(b"x" * 3_000_000)
     (tmp_path / "empty").touch()
-    sums = file_checksums(["a", "empty", "absent", "bids:raw:a"], root=tmp_path, progress=False)
+    sums = file_checksums({name: tmp_path / name for name in ("a", "empty", "absent")}, progress=False)
     assert sums == {"a": sha256(tmp_path / "a")}
 
 

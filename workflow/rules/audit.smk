@@ -18,6 +18,7 @@ rule record_provenance:
         # the one rule that takes the whole configuration: it writes it down
         configuration=config,
         revision=REVISION,
+        packages=packages_digest(),
         code=module_digest("provenance.study"),
     script:
         "../scripts/record_provenance.py"
@@ -73,11 +74,7 @@ rule describe_derivatives:
         mem_mb=1000,
         runtime=30,
     params:
-        raw=branch(
-            lookup("cohorts/{cohort}/source", within=config),
-            cases={"bids": lookup("cohorts/{cohort}/bids", within=config)},
-            otherwise="<results>/bids/cohort-{cohort}",
-        ),
+        raw=raw_dataset,
         simulated=SIMULATED,
         code=module_digest("provenance.derivatives"),
     script:
@@ -109,7 +106,7 @@ rule draw_audit:
         "../../envs/report.yaml"
     threads: lookup("quality/threads", within=config)
     resources:
-        mem_mb=4000,
+        mem_mb=pool_memory,
         runtime=240,
     params:
         simulated=SIMULATED,

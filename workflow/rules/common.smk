@@ -13,7 +13,7 @@ from rhvae_mri.digests import module_digest
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
 from rhvae_mri.jobs import count_gpus, export_library
-from rhvae_mri.provenance.study import code_revision
+from rhvae_mri.provenance.study import code_revision, packages_digest
 from rhvae_mri.study_grid import batch_seeds, list_conditions, synthetic_per_class
 
 export_library()
@@ -146,20 +146,37 @@ def synthetic_models(wildcards):
     )
 
 
+def raw_dataset(wildcards):
+    """The BIDS folder of a cohort's raw images."""
+    cohort = config["cohorts"][wildcards.cohort]
+    if cohort["source"] == "bids":
+        return cohort["bids"]
+    return f"{config['pathvars']['results']}/bids/cohort-{wildcards.cohort}"
+
+
+def pool_memory(wildcards, threads, attempt):
+    """Memory in MB of a pool of processes that each hold the volumes of one image at 1 mm."""
+    return attempt * (1000 + 1000 * threads)
+
+
 def n4_memory(wildcards, attempt):
-    """Memory of N4 in MB, for a head of 256 mm; measured in benchmarks/README.md."""
+    """Memory of N4 in MB, for a head of 256 mm and voxels of 1 mm; measured in benchmarks/README.md."""
     simulated = config["cohorts"][wildcards.cohort]["source"] == "simulated"
     voxel_size = config["simulation"]["voxel_size"] if simulated else 1.0
     if config["bias_correction"]["padding"] == "coarse":
         return attempt * (500 + int(30e-6 * (256 / voxel_size) ** 3))
-    # ANTs pads the image to whole spline distances, at about 24 bytes a voxel
+    # ANTs pads the image to whole spline distances, at 24 bytes a voxel and something in reserve
     distance = config["bias_correction"]["spline_distance"]
     extent = distance * -(-256 // distance)
     return attempt * (500 + int(26e-6 * (extent / voxel_size) ** 3))
 
 
 def rhvae_memory(wildcards, attempt):
-    """Memory of an RHVAE in MB: weights, gradients and both moments of Adam, in float32."""
+    """Memory of an RHVAE's training in MB.
+
+    Counted are six float32 copies of the weights (gradients, both moments of Adam, the best and the previous
+    weights), five more while a checkpoint is written, and the voxels of a batch along the flow.
+    """
     voxels = 84 * 104 * 89 / config["template"]["voxel_size"] ** 3
     layers = config["rhvae"]
     if layers["networks"] == "convolutional":
@@ -169,14 +186,21 @@ def rhvae_memory(wildcards, attempt):
         + layers["decoder_layers"][-1]
         + layers["metric_layers"][0]
     )
-    return attempt * (2000 + int(20e-6 * voxels * widths))
+    flow = layers["batch_size"] * (layers["leapfrog_steps"] + 1)
+    return attempt * (2000 + int(44e-6 * voxels * widths + 20e-6 * voxels * flow))
 
 
 def cnn_memory(wildcards, attempt):
     """Memory of a network's training in MB: the images are memory-mapped, so activations decide."""
     voxels = 169 * 208 * 179 if wildcards.resolution == "full" else 84 * 104 * 89
     voxels = voxels / config["template"]["voxel_size"] ** 3
-    return attempt * (2000 + int(300e-6 * voxels * config["cnn"]["batch_size"]))
+    decoders = 0
+    if wildcards.training_data != "real" and not STORES_IMAGES:
+        # two models are read, with weights that the decoders do not need
+        decoders = rhvae_memory(wildcards, 1) // 2
+    return attempt * (
+        2000 + int(300e-6 * voxels * config["cnn"]["batch_size"]) + decoders
+    )
 
 
 def training_runtime(wildcards, attempt):

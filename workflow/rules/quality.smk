@@ -19,7 +19,7 @@ rule measure_quality:
         "../../envs/preprocess.yaml"
     threads: lookup("quality/threads", within=config)
     resources:
-        mem_mb=3000,
+        mem_mb=pool_memory,
         runtime=240,
     params:
         code=module_digest("quality.metrics"),
@@ -75,7 +75,7 @@ rule check_deep_quality:
     resources:
         mem_mb=4000,
         runtime=240,
-        gpu=GPUS,
+        gpu=0 if config["quality"]["deep"]["source"] == "none" else GPUS,
     params:
         network=lookup("quality/deep/network", within=config),
         threshold=lookup("quality/deep/threshold", within=config),
@@ -89,6 +89,7 @@ rule check_deep_quality:
 rule check_quality:
     """Judge every image of a cohort by its metrics, the deep check, and the auditor's decisions."""
     input:
+        # not read: with this table the names in the list of decisions were checked
         images="<results>/cohorts/cohort-{cohort}/images.tsv",
         metrics="<results>/quality/cohort-{cohort}/metrics.tsv",
         deep_quality="<results>/quality/cohort-{cohort}/deep_quality.tsv",

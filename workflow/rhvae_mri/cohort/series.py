@@ -27,6 +27,7 @@ from rhvae_mri.imaging.nifti import (
     MINIMUM_VOXELS,
     VOXEL_SIZE,
     NiftiError,
+    check_header,
     file_fault,
     open_nifti,
     read_voxels,
@@ -236,11 +237,13 @@ def _scans_of_two_participants(scans: dict[Series, str | None]) -> dict[Series, 
 
 
 def _nifti_problem(path: Path) -> str | None:
-    """Return why a NIfTI file cannot be read; its geometry is judged when it is converted."""
+    """Return why a NIfTI file cannot be used, by its header and its voxels."""
     try:
-        read_voxels(path, open_nifti(path))
+        image = open_nifti(path)
+        check_header(path, image)
+        read_voxels(path, image)
     except NiftiError as error:
-        return f"{path.name}: not a readable NIfTI image ({error.words})"
+        return f"{path.name}: {error}"
     return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import rhvae_mri
@@ -53,7 +52,6 @@ def describe_derivatives(
     cohort: str,
     raw_dataset: str | os.PathLike[str],
     template: str | os.PathLike[str],
-    files: Sequence[str | os.PathLike[str]],
     description_file: str | os.PathLike[str],
     readme_file: str | os.PathLike[str],
     ignore_file: str | os.PathLike[str],
@@ -70,8 +68,6 @@ def describe_derivatives(
         The BIDS folder with the raw images, to which the sidecars refer as ``bids:raw:…``.
     template : path
         The template, to which the sidecars refer as ``bids:template:…``.
-    files : sequence of path
-        All images and transforms of the dataset.
     description_file, readme_file, ignore_file : path
         The files to write, all in the root of the dataset: ``dataset_description.json``, ``README`` and
         ``.bidsignore``. The last names the transforms, for which BIDS has no name, and every empty file.
@@ -103,12 +99,14 @@ def describe_derivatives(
         name=name, line="=" * len(name), version=rhvae_mri.__version__, raw=raw, simulated=note
     )
     write_text(readme_file, readme)
-    write_text(ignore_file, _IGNORED + _faults(root, files))
+    write_text(ignore_file, _IGNORED + _faults(root))
 
 
-def _faults(root: Path, files: Iterable[str | os.PathLike[str]]) -> str:
+def _faults(root: Path) -> str:
     """Return the lines that name the empty files, together with the JSON file beside each."""
-    empty = [_relative(file, root) for file in files if Path(file).stat().st_size == 0]
+    # also those of images that an auditor has replaced since: they stay on the disk
+    files = [path for path in root.rglob("sub-*") if path.is_file() and path.stat().st_size == 0]
+    empty = [_relative(file, root) for file in files]
     # without its image, the validator would miss the file that a JSON file describes
     lines = sorted(f"/{file.removesuffix('.nii.gz').removesuffix('.mat')}.*\n" for file in empty)
     return _IGNORED_FAULTS + "".join(lines) if lines else ""

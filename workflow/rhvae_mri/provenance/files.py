@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ from rhvae_mri.cohort.images import read_images
 from rhvae_mri.downloads import sha256_of
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import MISSING, read_json, read_tsv, write_tsv
-from rhvae_mri.imaging.images import recorded_fault
-from rhvae_mri.imaging.sidecars import sidecar_path, source_uri
+from rhvae_mri.imaging.images import derivative_table, recorded_fault
+from rhvae_mri.imaging.sidecars import RAW_DATASET, sidecar_path, source_uri
 
 #: The steps after the raw image, in the order in which their files are made.
 STEPS = ("desc-N4", "affine", "registered", "cropped")
@@ -30,6 +29,9 @@ COLUMNS = ("image_id", "step", "path", "sha256", "bytes", "sources", "sources_sh
 
 #: Between the sources of one file.
 SEPARATOR = "; "
+
+#: Before the path of a raw image that lies outside the study's folder.
+_RAW_URI = f"bids:{RAW_DATASET}:"
 
 #: Before a folder of DICOM files, whose path starts in the download and not in the study's folder.
 DOWNLOAD = "download:"
@@ -61,8 +63,10 @@ def record_files(
     target : path
         The table to write, with the columns image_id, step (``raw`` or one of `STEPS`), path, sha256 (missing
         for an empty file), bytes, sources, sources_sha256 and note (why a file is empty). Paths are relative
-        to the working directory. The source of a raw image is the folder of its DICOM files, as
-        ``download:`` and the path inside the download; it has no checksum. Sources are separated by ``; ``.
+        to the working directory; a raw image outside it is named by its BIDS URI, ``bids:raw:sub-…``, so
+        that the table tells no folder of the machine. The source of a raw image is the folder of its DICOM
+        files, as ``download:`` and the path inside the download; it has no checksum. Sources are separated
+        by ``; ``.
     conversion : path, optional
         The table of the conversion from DICOM; without it raw images have no source.
     threads : int
@@ -75,8 +79,12 @@ def record_files(
     table = read_images(Path(images))
     kept = table[table["status"] == "kept"]
     folders = _dicom_folders(conversion)
-    files_of = {step: {_image_id(path): path for path in paths} for step, paths in derivatives.items()}
+    files_of = {
+        step: dict(derivative_table(paths).itertuples(index=False, name=None))
+        for step, paths in derivatives.items()
+    }
     rows = []
+    places: dict[str, Path] = {}
     for image in kept.itertuples():
         folder = folders.get((image.participant_id, image.session_id))
         rows.append(_row(image.image_id, RAW, image.path, [folder] if folder else []))
@@ -85,9 +93,8 @@ def record_files(
             path = files_of[step][image.image_id]
             rows.append(_row(image.image_id, step, path, _sources(path, chain)))
             chain.append(path)
-    checksums = file_checksums(
-        {path for row in rows for path in (row["path"], *row["sources"])}, threads=threads, progress=progress
-    )
+        places |= {_name(path): Path(path) for path in chain}
+    checksums = file_checksums(places, threads=threads, progress=progress)
     for row in rows:
         row["sha256"] = checksums.get(row["path"])
         sums = [checksums.get(source, MISSING) for source in row["sources"]]
@@ -95,17 +102,13 @@ def record_files(
     write_tsv(target, pandas.DataFrame(rows, columns=list(COLUMNS)).replace("", None))
 
 
-def file_checksums(
-    paths: Iterable[str], *, root: str | os.PathLike[str] = ".", threads: int = 1, progress: bool = True
-) -> dict[str, str]:
-    """Give the SHA-256 of each path that is a file with something in it.
+def file_checksums(places: Mapping[str, Path], *, threads: int = 1, progress: bool = True) -> dict[str, str]:
+    """Give the SHA-256 of each file with something in it.
 
     Parameters
     ----------
-    paths : iterable of str
-        Paths, relative to ``root``. Others (empty, missing, or a URI) are left out of the result.
-    root : path
-        The study's folder.
+    places : mapping of str to pathlib.Path
+        Where each file is, by its name in the table. Empty and missing files are left out of the result.
     threads : int
         How many files to read at a time.
     progress : bool
@@ -113,8 +116,7 @@ def file_checksums(
     """
     from tqdm import tqdm
 
-    places = {path: Path(root, path) for path in sorted(set(paths))}
-    there = {path: place for path, place in places.items() if place.is_file() and place.stat().st_size}
+    there = {name: place for name, place in places.items() if place.is_file() and place.stat().st_size}
     with ThreadPoolExecutor(max(1, threads)) as pool:
         sums = tqdm(
             pool.map(sha256_of, there.values()),
@@ -131,6 +133,7 @@ def verify_files(
     table: str | os.PathLike[str],
     root: str | os.PathLike[str] = ".",
     *,
+    raw: str | os.PathLike[str] | None = None,
     threads: int = 1,
     progress: bool = True,
 ) -> dict[str, str]:
@@ -142,6 +145,8 @@ def verify_files(
         From `record_files`.
     root : path
         The study's folder, where the table's paths start.
+    raw : path, optional
+        The BIDS folder of raw images that lie outside the study's folder.
     threads : int
         How many files to read at a time.
     progress : bool
@@ -159,15 +164,20 @@ def verify_files(
         If the file is no such table.
     """
     recorded = _read_recorded(table)
-    found = file_checksums(recorded, root=root, threads=threads, progress=progress)
+    places = {name: _place(name, root, raw) for name in recorded}
+    found = file_checksums(
+        {name: place for name, place in places.items() if place}, threads=threads, progress=progress
+    )
     problems = {}
-    for path, sums in recorded.items():
-        if not Path(root, path).is_file():
-            problems[path] = "missing"
+    for name, sums in recorded.items():
+        if places[name] is None:
+            problems[name] = "outside the study's folder: give the BIDS folder of the raw images"
+        elif not places[name].is_file():
+            problems[name] = "missing"
         elif len(sums) > 1:
-            problems[path] = "recorded with different checksums: it changed between two steps"
-        elif sums != {found.get(path, MISSING)}:
-            problems[path] = "was empty when recorded" if sums == {MISSING} else "differs"
+            problems[name] = "recorded with different checksums: it changed between two steps"
+        elif sums != {found.get(name, MISSING)}:
+            problems[name] = "was empty when recorded" if sums == {MISSING} else "differs"
     return problems
 
 
@@ -179,10 +189,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("table", help="files.tsv of a cohort, in results/provenance")
     parser.add_argument("root", nargs="?", default=".", help="the folder in which the study ran (here)")
+    parser.add_argument("--raw", help="the BIDS folder of raw images that lie outside the study's folder")
     parser.add_argument("--threads", type=int, default=1, help="how many files to read at a time (1)")
     options = parser.parse_args(arguments)
     try:
-        problems = verify_files(options.table, options.root, threads=options.threads)
+        problems = verify_files(options.table, options.root, raw=options.raw, threads=options.threads)
     except (StudyError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -198,7 +209,7 @@ def _row(image_id: str, step: str, path: str, sources: Sequence[str]) -> dict[st
     return {
         "image_id": image_id,
         "step": step,
-        "path": _relative(path),
+        "path": _name(path),
         "bytes": str(file.stat().st_size) if file.is_file() else None,
         "sources": list(sources),
         "note": _note(file),
@@ -220,7 +231,7 @@ def _sources(path: str, chain: Sequence[str | os.PathLike[str]]) -> list[str]:
     sidecar = sidecar_path(path)
     content = read_json(sidecar) if sidecar.is_file() else {}
     named = [*content.get("Sources", []), content.get("SpatialReference")]
-    known = {source_uri(each, path): _relative(each) for each in chain}
+    known = {source_uri(each, path): _name(each) for each in chain}
     return list(dict.fromkeys(known.get(uri, uri) for uri in named if uri))
 
 
@@ -232,13 +243,17 @@ def _dicom_folders(conversion: str | os.PathLike[str] | None) -> dict[tuple[str,
     return {(row.participant_id, row.session_id): f"{DOWNLOAD}{row.source}" for row in converted.itertuples()}
 
 
-def _image_id(path: str) -> str:
-    """Return the image that a derivative is named after."""
-    return re.split("_(?:space|desc)-", Path(path).name)[0]
+def _name(path: str | os.PathLike[str]) -> str:
+    """Name a file by its path from the working directory, or by its BIDS URI where it lies outside."""
+    relative = Path(os.path.relpath(path)).as_posix()
+    return source_uri(path, "") if relative.startswith("../") else relative
 
 
-def _relative(path: str | os.PathLike[str]) -> str:
-    return Path(os.path.relpath(path)).as_posix()
+def _place(name: str, root: str | os.PathLike[str], raw: str | os.PathLike[str] | None) -> Path | None:
+    """Return where a file of the table is; None where that is not known."""
+    if not name.startswith(_RAW_URI):
+        return Path(root, name)
+    return None if raw is None else Path(raw, name.removeprefix(_RAW_URI))
 
 
 def _read_recorded(table: str | os.PathLike[str]) -> dict[str, set[str]]:

@@ -6,6 +6,7 @@ cut down to their last part, and neither the user nor the host is recorded.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import mmap
 import os
@@ -13,6 +14,7 @@ import platform
 import re
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -74,7 +76,7 @@ def record_provenance(
 
 
 def code_revision(folder: str | os.PathLike[str]) -> str:
-    """Give the git revision of a folder, marked ``-dirty`` where tracked files were changed since.
+    """Give the git revision of a folder, marked ``-dirty`` where its tracked files were changed since.
 
     Parameters
     ----------
@@ -90,8 +92,14 @@ def code_revision(folder: str | os.PathLike[str]) -> str:
     revision = _output_of([*git, "rev-parse", "HEAD"])
     if not revision:
         return UNKNOWN
-    changed = _output_of([*git, "status", "--porcelain", "--untracked-files=no"])
+    changed = _output_of([*git, "status", "--porcelain", "--untracked-files=no", "--", "."])
     return revision.strip() + ("-dirty" if changed else "")
+
+
+def packages_digest() -> str:
+    """Digest the names and versions of all installed packages; cheap, since no package is read."""
+    names = sorted(path.name for path in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 def describe_software(revision: str) -> dict[str, Any]:
