@@ -84,6 +84,14 @@ def test_a_decision_to_keep_a_faulty_image_did_not_keep_it(judged):
     assert [event.images for event in flow if event.reason == "N4 failed"] == [[4]]
 
 
+def test_a_fault_stays_in_the_table_although_the_image_is_excluded_by_hand(judged):
+    signed = ["decision", "decision_reason", "decided_by", "decided_on"]
+    judged.loc[4, signed] = ["exclude", "empty scan", "Miller", "2026-01-05"]
+    flow = attrition_flow(judged)
+    losses = [event for event in flow if 4 in event.images and event.event != "count"]
+    assert [(event.reason, event.decided_by) for event in losses] == [("N4 failed", None)]
+
+
 def test_the_table_counts_participants_and_diagnoses(judged):
     flow = attrition_flow(judged)
     rows = attrition_table(flow, judged)
@@ -103,6 +111,18 @@ def test_a_kept_image_without_a_verdict_is_lost_with_a_reason(judged):
     fates = judge_images(images.drop(columns=own), empty, table(image_id=[]).astype(object))
     assert fates["fate"].tolist()[4:] == ["failed"] * 5
     assert fates["why"].iloc[4] == "no verdict of the quality control"
+
+
+def test_reasons_that_differ_in_counts_alone_share_a_group():
+    nan = "The image has {} voxels that are NaN or infinite ({} %)."
+    assert reason_group(nan.format(3, 0.1)) == reason_group(nan.format(12000, "1.2e+02"))
+    crop = "The image has {} voxels, of which {} are negative"
+    assert reason_group(crop.format("10x12x10", -1)) == reason_group(crop.format("9x9x101", 4.5))
+
+
+def test_names_and_bounds_keep_their_numbers():
+    assert reason_group("N4 failed on T1-2 of scan2") == "N4 failed on T1-2 of scan2"
+    assert reason_group("similarity 0.312 is below 0.45") == "similarity is below 0.45"
 
 
 def test_a_missing_reason_has_a_group():

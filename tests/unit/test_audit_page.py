@@ -3,18 +3,22 @@ import hashlib
 import html
 import json
 import re
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy
 import pandas
 import pytest
 from headless_browser import Browser, find_chromium
-from made_up_audit import CONFIRMED, EXCLUDED, FAILED, FAULTY, N_KEPT, PLANTED, MadeUpAudit
+from made_up_audit import CONFIRMED, EXCLUDED, FAILED, FAULTY, N_KEPT, PLANTED, VOXEL_SIZE, MadeUpAudit
 
 from rhvae_mri.audit.charts import histogram
 from rhvae_mri.audit.records import collect_values, describe_metrics, robust_positions
-from rhvae_mri.cohort.exclusions import read_decisions
+from rhvae_mri.cohort.bids_tables import read_rows
+from rhvae_mri.cohort.exclusions import COLUMNS, read_decisions
 from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_tsv
+from rhvae_mri.files import read_tsv, write_text, write_tsv
 from rhvae_mri.quality.outliers import flag_outliers
 
 
@@ -33,9 +37,13 @@ def page(audit):
     return (audit / "index.html").read_text(encoding="utf-8")
 
 
+def embedded(text):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)[1])
+
+
 @pytest.fixture(scope="module")
 def data(page):
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
+    return embedded(page)
 
 
 def test_the_folder_has_the_page_its_tables_and_the_pictures_it_names(audit, data):
@@ -91,7 +99,7 @@ def test_the_probability_of_the_deep_check_is_the_score_where_it_was_run(cohort,
     text = (folder / "index.html").read_text(encoding="utf-8")
     assert "was not run" not in text.split('id="notes"')[0]
     assert "pass probability" in text
-    scores = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])["images"]["score"]
+    scores = embedded(text)["images"]["score"]
     assert scores[:N_KEPT] == pytest.approx(quality["pass_probability"], rel=1e-4)
 
 
@@ -156,6 +164,59 @@ def test_tables_that_do_not_fit_stop_the_page_and_leave_no_folder(cohort, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+SCRIPT = Path(__file__).parents[2] / "workflow/scripts/draw_audit.py"
+
+
+def test_the_script_reads_names_and_decisions_as_text(cohort, tmp_path):
+    exclude = tmp_path / "exclude.tsv"
+    rows = [COLUMNS, ("ADNI", " sub-ADNI005 ", "NA", "exclude", "12", "007", "2026-01-31")]
+    write_text(exclude, "".join("\t".join(row) + "\n" for row in rows))
+    tables = {name: tmp_path / f"{name}.tsv" for name in ("images", "quality", "metrics", "files")}
+    quality = cohort.quality.assign(decided_by=None)
+    quality.loc[[EXCLUDED, CONFIRMED], "decided_by"] = "007"
+    write_tsv(tables["images"], cohort.images)
+    write_tsv(tables["quality"], quality)
+    write_tsv(tables["metrics"], cohort.metrics)
+    write_tsv(tables["files"], pandas.DataFrame(columns=["image_id", "step", "path", "sha256"]))
+
+    class Input(dict):
+        __getattr__ = dict.__getitem__
+
+    params = {
+        "voxel_size": VOXEL_SIZE,
+        "simulated": True,
+        "minimum_similarity": 0.4,
+        "minimum_overlap": 0.75,
+        "deep_threshold": 0.5,
+        "outlier_z": 6.0,
+    }
+    snakemake = SimpleNamespace(
+        input=Input(**tables, **cohort.derivatives, template=cohort.template, exclude=str(exclude)),
+        output=SimpleNamespace(page=tmp_path / "page"),
+        params=SimpleNamespace(**params),
+        wildcards=SimpleNamespace(cohort="ADNI"),
+        log=[tmp_path / "audit.log"],
+        threads=1,
+    )
+    runpy.run_path(str(SCRIPT), init_globals={"snakemake": snakemake})
+    data = embedded((tmp_path / "page" / "index.html").read_text(encoding="utf-8"))
+    (decision,) = data["decisions"]
+    assert (decision["participant_id"], decision["session_id"]) == ("sub-ADNI005", None)
+    assert (decision["reason"], decision["who"]) == ("12", "007")
+    assert data["images"]["decided_by"][EXCLUDED] == "007"
+
+
+def test_lists_of_other_cohorts_do_not_touch_the_notes(cohort, tmp_path):
+    row = ("sub-1", "ses-M000", "keep", "fine", "A. Rater", "2026-01-31")
+    lists = [[], [("AIBL", *row)], [("ADNI", *row)]]
+    keys = []
+    for number, rows in enumerate(lists):
+        decisions = [dict(zip(COLUMNS, each, strict=True)) for each in rows]
+        text = (cohort.draw(tmp_path / str(number), decisions=decisions) / "index.html").read_text("utf-8")
+        keys.append(embedded(text)["storageKey"])
+    assert keys[0] == keys[1] != keys[2]
+
+
 def test_a_histogram_says_in_words_what_it_shows():
     chart = histogram([1.0, 2.0, 4.0], "a & b", thresholds={"threshold": 1.5})
     assert 'aria-label="Histogram of a &amp; b for 3 images: from 1 to 4, median 2; threshold 1.5."' in chart
@@ -175,12 +236,31 @@ CARDS = "[...document.querySelectorAll('.card')]"
 @pytest.fixture
 def browser(audit):
     with Browser() as opened:
-        opened.open(audit / "index.html")
-        opened.wait_for("document.documentElement.dataset.ready")
+        load(opened, audit)
         yield opened
         assert opened.messages == []
         assert opened.failures == []
         assert [address for address in opened.requests if not address.startswith(("file://", "blob:"))] == []
+
+
+def load(browser, folder):
+    browser.open(folder / "index.html")
+    browser.wait_for("document.documentElement.dataset.ready")
+
+
+def n_new(browser):
+    words = browser.evaluate("document.getElementById('decisions-count').textContent")
+    return int(re.search(r"(\d+) (?:is|are) new", words)[1])
+
+
+def downloaded(browser, folder):
+    """Wait for the exported list."""
+    target = folder / "exclude.tsv"
+    for _ in range(200):
+        if target.is_file():
+            break
+        browser.evaluate("new Promise((done) => setTimeout(done, 20))")
+    return target
 
 
 def choose(browser, control, value):
@@ -287,13 +367,7 @@ def test_decisions_are_kept_and_exported_as_a_list_that_the_study_reads(browser,
     choose(browser, "rater", "C. Rater")
     browser.evaluate("document.getElementById('rater').dispatchEvent(new Event('change'))")
     browser.evaluate(export)
-    target = tmp_path / "exclude.tsv"
-    browser.wait_for("document.getElementById('message').textContent.includes('handed')")
-    for _ in range(200):
-        if target.is_file():
-            break
-        browser.evaluate("new Promise((done) => setTimeout(done, 20))")
-    entries = read_decisions(target, "ADNI").entries
+    entries = read_decisions(downloaded(browser, tmp_path), "ADNI").entries
     names = {number: (f"sub-ADNI{number:03d}", "ses-M000") for number in (CONFIRMED, 5, 6)}
     assert entries.keys() == set(names.values())
     assert entries[names[5]].decision == "exclude"
@@ -302,26 +376,92 @@ def test_decisions_are_kept_and_exported_as_a_list_that_the_study_reads(browser,
     assert entries[names[6]].who == "C. Rater"
     assert (entries[names[CONFIRMED]].who, entries[names[CONFIRMED]].date) == ("A. Rater", "2026-02-01")
 
-    browser.open(audit / "index.html")
-    browser.wait_for("document.documentElement.dataset.ready")
-    assert "3 are new" in browser.evaluate("document.getElementById('decisions-count').textContent")
+    load(browser, audit)
+    assert n_new(browser) == 3
+
+
+@needs_chromium
+def test_notes_on_an_earlier_list_do_not_act_on_a_later_one(browser, cohort, audit, tmp_path):
+    browser.save_downloads(tmp_path)
+    choose(browser, "search", "ADNI005")
+    browser.evaluate(f"{CARDS}[0].click()")
+    browser.press("x", "x")
+    assert n_new(browser) == 1
+    choose(browser, "rater", "C. Rater")
+    browser.evaluate("document.getElementById('export').click()")
+    exported = downloaded(browser, tmp_path)
+    text = exported.read_text(encoding="utf-8")
+
+    # the study ran with the exported list
+    later = cohort.draw(tmp_path / "later", decisions=read_rows(exported, COLUMNS))
+    load(browser, later)
+    assert n_new(browser) == 0
+
+    # it was edited by hand, and the image left the study
+    write_text(exported, text.replace("sub-ADNI005\tses-M000\texclude", "sub-ADNI005\tses-M000\treplace"))
+    images = cohort.images.copy()
+    images.loc[5, ["status", "reason"]] = ["excluded", "replaced by hand: ghosts (C. Rater, 2026-02-03)"]
+    edited = cohort.draw(
+        tmp_path / "edited",
+        images=images,
+        quality=cohort.quality.drop(index=5),
+        metrics=cohort.metrics.drop(index=5),
+        decisions=read_rows(exported, COLUMNS),
+    )
+    exported.unlink()
+    load(browser, edited)
+    assert n_new(browser) == 0
+    browser.evaluate("document.getElementById('export').click()")
+    entries = read_decisions(downloaded(browser, tmp_path), "ADNI").entries
+    assert entries["sub-ADNI005", "ses-M000"].decision == "replace"
+
+
+@needs_chromium
+def test_notes_that_change_nothing_are_dropped(browser, audit, cohort, data):
+    ids = data["images"]["image_id"]
+    notes = {
+        ids[EXCLUDED]: {"decision": "exclude", "reason": " ghosts "},
+        ids[N_KEPT]: {"decision": "exclude", "reason": "it was never preprocessed"},
+        ids[5]: {"decision": "", "reason": "a reason alone"},
+        ids[6]: {"decision": "keep", "reason": ""},
+    }
+    stored = json.dumps(json.dumps({"rater": "C. Rater", "decisions": notes}))
+    browser.evaluate(f"localStorage.setItem({json.dumps(data['storageKey'])}, {stored})")
+    load(browser, audit)
+    assert n_new(browser) == 1
+
+
+@needs_chromium
+def test_a_reason_without_a_decision_is_none_and_waits_for_one(browser, tmp_path):
+    browser.save_downloads(tmp_path)
+    choose(browser, "search", "ADNI005")
+    browser.evaluate(f"{CARDS}[0].click()")
+    browser.evaluate(
+        "(() => { const reason = document.getElementById('reason'); reason.value = 'ghosts';"
+        "reason.dispatchEvent(new Event('change', {bubbles: true})); })()"
+    )
+    assert n_new(browser) == 0
+    browser.press("x", "x")
+    assert n_new(browser) == 1
+    choose(browser, "rater", "C. Rater")
+    browser.evaluate("document.getElementById('export').click()")
+    entries = read_decisions(downloaded(browser, tmp_path), "ADNI").entries
+    assert entries["sub-ADNI005", "ses-M000"].reason == "ghosts"
 
 
 @needs_chromium
 def test_a_change_splits_a_decision_on_all_sessions(cohort, tmp_path):
-    given = pandas.DataFrame(
-        [
-            ("ADNI", "sub-ADNI005", None, "exclude", "ghosts", "A. Rater", "2026-01-31"),
-            ("ADNI", "sub-ADNI900", "ses-M000", "replace", "broken", "A. Rater", "2026-01-31"),
-            ("AIBL", "sub-AIBL1", "ses-M000", "keep", "fine", "A. Rater", "2026-01-31"),
-        ],
-        columns=["cohort", "participant_id", "session_id", "decision", "reason", "who", "date"],
-    )
-    folder = cohort.draw(tmp_path / "audit", decisions=given)
+    signed = ("A. Rater", "2026-01-31")
+    given = [
+        ("ADNI", "sub-ADNI005", "", "exclude", "ghosts", *signed),
+        ("ADNI", "sub-ADNI900", "ses-M000", "replace", "broken", *signed),
+        ("AIBL", "sub-AIBL1", "ses-M000", "keep", "fine", *signed),
+    ]
+    decisions = [dict(zip(COLUMNS, row, strict=True)) for row in given]
+    folder = cohort.draw(tmp_path / "audit", decisions=decisions)
     with Browser() as browser:
         browser.save_downloads(tmp_path)
-        browser.open(folder / "index.html")
-        browser.wait_for("document.documentElement.dataset.ready")
+        load(browser, folder)
         choose(browser, "rater", "C. Rater")
         choose(browser, "search", "ADNI005")
         browser.evaluate("document.querySelector('.card').click()")
@@ -330,15 +470,12 @@ def test_a_change_splits_a_decision_on_all_sessions(cohort, tmp_path):
         browser.evaluate(
             "document.getElementById('close').click(); document.getElementById('export').click()"
         )
-        for _ in range(200):
-            if (tmp_path / "exclude.tsv").is_file():
-                break
-            browser.evaluate("new Promise((done) => setTimeout(done, 20))")
+        exported = downloaded(browser, tmp_path)
         assert browser.messages == []
-    found = read_decisions(tmp_path / "exclude.tsv", "ADNI").entries
+    found = read_decisions(exported, "ADNI").entries
     assert found["sub-ADNI005", "ses-M000"].decision == "keep"
     assert found.keys() == {("sub-ADNI005", "ses-M000"), ("sub-ADNI900", "ses-M000")}
-    assert read_decisions(tmp_path / "exclude.tsv", "AIBL").entries.keys() == {("sub-AIBL1", "ses-M000")}
+    assert read_decisions(exported, "AIBL").entries.keys() == {("sub-AIBL1", "ses-M000")}
 
 
 @needs_chromium

@@ -1,14 +1,21 @@
+from pathlib import Path
+
 from rhvae_mri.audit.page import draw_audit
+from rhvae_mri.cohort.bids_tables import read_rows
+from rhvae_mri.cohort.exclusions import COLUMNS
 from rhvae_mri.cohort.images import read_images
 from rhvae_mri.files import read_tsv
 from rhvae_mri.logs import log_job
+
+NAMES = ("image_id", "participant_id", "session_id")
+SIGNED = ("decision_reason", "decided_by", "decided_on")
 
 with log_job(snakemake.log[0]):
     exclude = snakemake.input.exclude
     draw_audit(
         snakemake.wildcards.cohort,
         read_images(snakemake.input.images),
-        read_tsv(snakemake.input.quality),
+        read_tsv(snakemake.input.quality, (*NAMES, "reason", "flags", *SIGNED)),
         read_tsv(snakemake.input.metrics),
         {step: snakemake.input[step] for step in ("corrected", "registered", "cropped")},
         snakemake.input.template,
@@ -22,6 +29,6 @@ with log_job(snakemake.log[0]):
             "pass_probability": snakemake.params.deep_threshold,
         },
         outlier_z=snakemake.params.outlier_z,
-        decisions=read_tsv(exclude) if exclude else None,
+        decisions=read_rows(Path(exclude), required=COLUMNS) if exclude else None,
         threads=snakemake.threads,
     )

@@ -10,7 +10,7 @@
   const KEPT = ["fault", "failed", "passed"];
   const FOLDER = "images/";
   const MISSING = "n/a";
-  const COLUMNS = ["cohort", "participant_id", "session_id", "decision", "reason", "who", "date"];
+  const COLUMNS = data.decisionColumns;
   const byId = (id) => document.getElementById(id);
   const spaced = (name) => name.replaceAll("_", " ");
 
@@ -78,17 +78,6 @@
       }
     },
   };
-  const stored = store.read();
-  const own = new Map(Object.entries(stored.decisions || {}));
-  byId("rater").value = stored.rater || "";
-
-  function save() {
-    const kept = store.write({ rater: byId("rater").value, decisions: Object.fromEntries(own) });
-    byId("message").textContent = kept ? "" :
-      "This browser keeps no notes for pages on a disk: export your decisions before you close the page.";
-    countDecisions();
-  }
-
   const isOfCohort = (row) => row.cohort === null || row.cohort === data.cohort;
   const isExact = (row, image) => isOfCohort(row) && row.participant_id === images.participant_id[image] &&
     row.session_id === images.session_id[image];
@@ -98,6 +87,27 @@
     return data.decisions.find((row) => isExact(row, image)) ||
       data.decisions.find((row) => isOfCohort(row) && row.session_id === null &&
         row.participant_id === images.participant_id[image]) || null;
+  }
+
+  // A reason without a decision changes nothing where none stands.
+  function isStanding(image, decision, reason) {
+    const before = standing(image);
+    if (!before) return !decision;
+    return decision === (before.decision || "") && clean(reason) === clean(before.reason);
+  }
+
+  // Notes on images that are no longer there to decide on must not override the study's list.
+  const stored = store.read();
+  const own = new Map(images.image_id
+    .map((id, image) => [id, (stored.decisions || {})[id], image])
+    .filter(([, mine, image]) => mine && isKept(image) && !isStanding(image, mine.decision, mine.reason)));
+  byId("rater").value = stored.rater || "";
+
+  function save() {
+    const kept = store.write({ rater: byId("rater").value, decisions: Object.fromEntries(own) });
+    byId("message").textContent = kept ? "" :
+      "This browser keeps no notes for pages on a disk: export your decisions before you close the page.";
+    countDecisions();
   }
 
   function current(image) {
@@ -113,9 +123,8 @@
   }
 
   function decide(image, decision, reason) {
-    const before = standing(image);
     const id = images.image_id[image];
-    if (decision === ((before && before.decision) || "") && reason === ((before && before.reason) || "")) own.delete(id);
+    if (isStanding(image, decision, reason)) own.delete(id);
     else own.set(id, { decision, reason, who: byId("rater").value, date: today() });
     save();
   }
@@ -135,11 +144,11 @@
   // The list that the study was run with, with what changed here in place of the old rows. A row for all of a
   // participant's sessions must not contradict one for a single session, so it is split when one of them changes.
   function exportRows() {
-    const all = images.image_id.map((id, image) => image);
-    const changed = all.filter((image) => own.has(images.image_id[image]));
+    const kept = images.image_id.map((id, image) => image).filter(isKept);
+    const changed = kept.filter((image) => own.has(images.image_id[image]));
     const replaced = new Set(changed.map(standing).filter((row) => row !== null));
     const rows = data.decisions.filter((row) => !replaced.has(row));
-    for (const image of all.filter((each) => !changed.includes(each) && isKept(each))) {
+    for (const image of kept.filter((each) => !changed.includes(each))) {
       const before = standing(image);
       if (replaced.has(before)) rows.push({ ...before, session_id: images.session_id[image] });
     }
@@ -323,8 +332,10 @@
 
   function rate(decision) {
     if (shown === null || !isKept(shown)) return;
-    decide(shown, decision, byId("reason").value);
+    const reason = byId("reason").value;
+    decide(shown, decision, reason);
     drawRating(shown);
+    byId("reason").value = reason; // also one that was typed before the decision
     refreshCard(shown);
   }
 

@@ -34,8 +34,9 @@ _NO_REASON = "no reason recorded"
 # what the table of images says of an image that an auditor replaced: the reason, who decided, and when
 _REPLACED = re.compile(r"^replaced by hand: (.*) \((.*), (\d{4}-\d\d-\d\d)\)$")
 
-# a measured value before its bound would make each reason a group of its own
+# a measured value or a count would make each reason a group of its own; a bound is the same for all
 _VALUE = re.compile(r" \S+(?= is (?:below|above) )")
+_NUMBER = re.compile(r"(?<!below )(?<!above )(?<![\w.-])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?:x\d+)*(?!\w|\.\d)")
 
 
 @dataclass
@@ -175,7 +176,7 @@ def diagnoses_of(flow: list[Event]) -> list[str]:
 
 
 def reason_group(reason: str | None) -> str:
-    """Give the group of a reason: what stands before the first colon, without measured values.
+    """Give the group of a reason: what stands before the first colon, without measured values and counts.
 
     Examples
     --------
@@ -183,8 +184,11 @@ def reason_group(reason: str | None) -> str:
     'DICOM series unreadable'
     >>> reason_group("similarity 0.312 is below 0.4; mask_overlap 0.5 is below 0.75")
     'similarity is below 0.4; mask_overlap is below 0.75'
+    >>> reason_group("The image has 3 voxels that are NaN or infinite (0.1 %).")
+    'The image has … voxels that are NaN or infinite (… %).'
     """
-    return _VALUE.sub("", (reason or _NO_REASON).partition(":")[0].strip()) or _NO_REASON
+    text = (reason or _NO_REASON).partition(":")[0].strip()
+    return _NUMBER.sub("…", _VALUE.sub("", text)) or _NO_REASON
 
 
 def _fate(row: dict[str, Any]) -> tuple[str, str | None]:
@@ -226,8 +230,8 @@ def _decision(row: dict[str, Any]) -> tuple[str | None, ...] | None:
         replaced = _REPLACED.match(_text(row["why"]) or "")
         return ("replaced", *replaced.groups()) if replaced else None
     verb = {"keep": "kept", "exclude": "excluded"}.get(_text(row["decision"]) or "")
-    # a faulty image cannot be kept, so the decision did not decide its fate
-    if verb is None or (verb == "kept" and row["fate"] != PASSED):
+    # a fault decides the fate of an image, whatever the auditor says
+    if verb is None or row["fate"] == FAULT or (verb == "kept" and row["fate"] != PASSED):
         return None
     return (verb, *(_text(row[name]) for name in ("decision_reason", "decided_by", "decided_on")))
 

@@ -58,7 +58,7 @@ def draw_audit(
     files: pandas.DataFrame | None = None,
     thresholds: Mapping[str, float] | None = None,
     outlier_z: float | None = None,
-    decisions: pandas.DataFrame | None = None,
+    decisions: Sequence[Mapping[str, str]] | None = None,
     threads: int = 1,
     progress: bool = True,
 ) -> None:
@@ -87,9 +87,10 @@ def draw_audit(
         Lowest accepted value of a metric, by name.
     outlier_z : float, optional
         The robust z-score from which a value is flagged.
-    decisions : pandas.DataFrame, optional
-        The list of decisions (exclude.tsv) that the study was run with. The page exports it with the new
-        decisions; without it, it exports those that quality.tsv has.
+    decisions : sequence of mapping, optional
+        The rows of the list of decisions that the study was run with, with the columns of
+        `cohort.exclusions.COLUMNS`; an empty cell is missing. The page exports them with the new decisions;
+        without them, it exports those that quality.tsv has.
     threads : int
         Number of processes that draw.
     progress : bool
@@ -152,7 +153,7 @@ def write_page(
     files: pandas.DataFrame | None,
     thresholds: Mapping[str, float],
     outlier_z: float | None,
-    decisions: pandas.DataFrame | None,
+    decisions: Sequence[Mapping[str, str]] | None,
 ) -> None:
     """Write the page and its tables, once the pictures are there.
 

@@ -14,11 +14,9 @@ import pandas
 from rhvae_mri.audit.attrition import FAILED, FAULT, PASSED, Event
 from rhvae_mri.audit.parameters import share_parameters
 from rhvae_mri.audit.pictures import ImageRecord
+from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
 from rhvae_mri.quality.definitions import METRIC_NAMES, METRICS, Metric
 from rhvae_mri.quality.outliers import robust_scores
-
-#: Columns of the list of decisions, config/exclude.tsv.
-DECISION_COLUMNS = ("cohort", "participant_id", "session_id", "decision", "reason", "who", "date")
 
 #: Between the flags of an image.
 FLAG_SEPARATOR = ";"
@@ -184,7 +182,7 @@ def page_data(
     records: Mapping[str, ImageRecord],
     flow: Sequence[Event],
     files: pandas.DataFrame | None,
-    decisions: pandas.DataFrame | None,
+    decisions: Sequence[Mapping[str, str]] | None,
     layout: tuple[int, int],
 ) -> dict[str, Any]:
     """Gather what the page's script needs.
@@ -201,8 +199,8 @@ def page_data(
         From `attrition.attrition_flow`.
     files : pandas.DataFrame or None
         Columns `image_id`, `step`, `path` and `sha256`.
-    decisions : pandas.DataFrame or None
-        The list of decisions that the study was run with; by default those in ``judged``.
+    decisions : sequence of mapping, or None
+        The rows of the list of decisions that the study was run with; by default those in ``judged``.
     layout : (int, int)
         Width and height of the pictures of registered images.
 
@@ -212,11 +210,12 @@ def page_data(
         Tables are stored by column. Missing values are None.
     """
     ids = judged["image_id"].tolist()
+    listed = _decisions(cohort, judged, decisions)
     own = [records.get(image_id, ImageRecord(image_id)) for image_id in ids]
     n_flags = [count_flags(flags) for flags in judged["flags"]]
     return {
         "cohort": cohort,
-        "storageKey": f"rhvae-mri audit {cohort} {_digest(ids)}",
+        "storageKey": f"rhvae-mri audit {cohort} {_digest(cohort, ids, listed)}",
         "layout": list(layout),
         "images": {name: [_cell(cell) for cell in judged[name]] for name in _COLUMNS if name in judged}
         | {
@@ -232,7 +231,8 @@ def page_data(
         "parameters": _parameters(own),
         "files": _files(ids, files),
         "events": [event.images for event in flow],
-        "decisions": _decisions(cohort, judged, decisions),
+        "decisionColumns": list(DECISION_COLUMNS),
+        "decisions": listed,
     }
 
 
@@ -289,12 +289,11 @@ def _files(ids: Sequence[str], files: pandas.DataFrame | None) -> list[list[list
 
 
 def _decisions(
-    cohort: str, judged: pandas.DataFrame, decisions: pandas.DataFrame | None
+    cohort: str, judged: pandas.DataFrame, decisions: Sequence[Mapping[str, str]] | None
 ) -> list[dict[str, str | None]]:
     """List the decisions that the study was run with, as rows of exclude.tsv."""
     if decisions is not None:
-        known = decisions.reindex(columns=list(DECISION_COLUMNS))
-        return [{name: _cell(cell) for name, cell in row.items()} for row in known.to_dict("records")]
+        return [{name: _cell(row[name]) for name in DECISION_COLUMNS} for row in decisions]
     rows = judged[judged["decision"].notna()].to_dict("records")
     return [
         {
@@ -308,9 +307,14 @@ def _decisions(
     ]
 
 
-def _digest(ids: Sequence[str]) -> str:
-    """Tell cohorts of the same name apart: browsers keep the notes of all pages on a disk in one place."""
-    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:12]
+def _digest(cohort: str, ids: Sequence[str], decisions: Sequence[Mapping[str, str | None]]) -> str:
+    """Tell apart cohorts of the same name, and pages of one cohort with different lists of decisions.
+
+    Browsers keep the notes of all pages on a disk in one place, and notes on an earlier list must not act on
+    a later one. Rows on other cohorts do not count: no note here can contradict them.
+    """
+    rows = sorted(json.dumps(row, sort_keys=True) for row in decisions if row["cohort"] in (None, cohort))
+    return hashlib.sha256(json.dumps([sorted(ids), rows]).encode()).hexdigest()[:12]
 
 
 def _rounded(value: Any) -> float | None:
