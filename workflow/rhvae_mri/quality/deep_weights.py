@@ -21,7 +21,7 @@ from rhvae_mri.quality.deep_networks import NETWORKS, build_network
 #: Entries that no prediction needs: counters of the training, and the ImageNet head that DARQ's file has.
 _UNUSED = (".num_batches_tracked", "fc.weight", "fc.bias")
 
-#: What `torch.load` raises on files that are not its own.
+#: What `torch.load` raises on files that are not its own; pickle is imported for the name of its error only.
 _UNREADABLE = (
     pickle.UnpicklingError,
     RuntimeError,
