@@ -31,6 +31,10 @@ can take their place, as in this example, whose decoder is a sum of learned imag
 torch.Size([4, 8, 8])
 
 `rhvae_mri.rhvae.storage.load_model` takes such modules too, and puts the stored weights into them.
+
+A decoder of your own runs at every position of the flow, and with the published integrator once more for all
+of them together. So it is to give the same for the same input: dropout, or statistics of the batch, would let
+the flow and the gradient of the loss see two different decoders.
 """
 
 from __future__ import annotations

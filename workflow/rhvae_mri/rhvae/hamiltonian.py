@@ -22,9 +22,9 @@ differentiated with it: the product of that derivative and the velocity G^{-1} r
 gradient. In the equations momentum and position are independent, so this term, of the order of epsilon
 squared, is an oversight; but the study was computed with it.
 
-The decoder runs once per position: neither the fixed-point iterations nor the first line of the next step
-compute its gradient again. Because the published steps are constants, they are taken first, and all positions
-are differentiated together afterwards.
+Neither the fixed-point iterations nor the first line of the next step compute the gradient of the decoder
+again. Because the published steps are constants, they are taken first, and all positions are differentiated
+together afterwards.
 
 Source: Chadebec, Thibeau-Sutre, Burgos, Allassonniere, arXiv 2105.00026.
 """
