@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError
@@ -21,9 +21,9 @@ from rhvae_mri.quality.deep_networks import NETWORKS, build_network
 #: Entries that no prediction needs: counters of the training, and the ImageNet head that DARQ's file has.
 _UNUSED = (".num_batches_tracked", "fc.weight", "fc.bias")
 
-#: What `torch.load` raises on files that are not its own; pickle is imported for the name of its error only.
+#: What `torch.load` raises on files that are not its own.
 _UNREADABLE = (
-    pickle.UnpicklingError,
+    UnpicklingError,
     RuntimeError,
     OSError,
     EOFError,
