@@ -90,8 +90,8 @@ def train_once(
         trained = train_rhvae(images, settings, training, seed=seed)
     except StudyError as error:
         return replace(start, kind="clear error", message=f"{error.what} ({error.where})")
-    except Exception:
-        return replace(start, kind="other error", message=traceback.format_exc())
+    except Exception as error:  # none is swallowed: each is counted, shown, and breaks a bar
+        return replace(start, kind="other error", message="".join(traceback.format_exception(error)))
     last = trained.history[-1]
     losses = [row["loss"] for row in trained.history]
     return replace(
