@@ -7,7 +7,8 @@ the two meet. AD has the label 1, CN the label 0.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy
 import pandas
@@ -17,8 +18,16 @@ from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
 from rhvae_mri.tensor_files import ImageStack
 
+if TYPE_CHECKING:
+    import torch
+
+    from rhvae_mri.rhvae.synthetic import DecodedImages
+
 #: Label of each diagnosis; AD is the positive class.
 LABELS = {"CN": 0, "AD": 1}
+
+#: The order in which the rules list the files of both classes.
+DIAGNOSES = ("AD", "CN")
 
 
 def list_class_images(split: str | os.PathLike[str], images: str, diagnosis: str) -> list[str]:
@@ -66,6 +75,30 @@ def read_class_images(
     """
     with ImageStack(stack) as images:
         return images.read_many(list_class_images(split, training_set, diagnosis))
+
+
+def open_synthetic(
+    files: Sequence[str | os.PathLike[str]],
+    models: Sequence[str | os.PathLike[str]] | None,
+    device: torch.device | str,
+) -> dict[str, str | os.PathLike[str] | DecodedImages]:
+    """Give the synthetic images of both classes as `build_training_sets` takes them.
+
+    Parameters
+    ----------
+    files : sequence of path
+        The packed images of AD and of CN, or the latent codes; empty for real images alone.
+    models : sequence of path, optional
+        The models that decode the latent codes, where ``files`` are such.
+    device : torch.device or str
+        Where to decode.
+    """
+    if not models:
+        return dict(zip(DIAGNOSES if files else (), files, strict=True))
+    from rhvae_mri.rhvae.synthetic import load_decoded
+
+    pairs = zip(DIAGNOSES, files, models, strict=True)
+    return {diagnosis: load_decoded(codes, model, device) for diagnosis, codes, model in pairs}
 
 
 def build_training_sets(

@@ -10,18 +10,13 @@ from rhvae_mri.files import write_tsv
 from rhvae_mri.learning.checkpoints import run_digest
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.logs import log_job
-from rhvae_mri.study_data import build_training_sets
+from rhvae_mri.study_data import build_training_sets, open_synthetic
 from rhvae_mri.study_grid import seeds_of_batch
 
 with log_job(snakemake.log[0]):
     params, names = snakemake.params, snakemake.wildcards
     device = choose_device(params.device, snakemake.threads)
-    synthetic = dict(zip(("AD", "CN"), snakemake.input.synthetic, strict=False))
-    models = dict(zip(("AD", "CN"), snakemake.input.get("models", []), strict=False))
-    if models:  # the synthetic images are stored as latent codes
-        from rhvae_mri.rhvae.synthetic import load_decoded
-
-        synthetic = {name: load_decoded(synthetic[name], model, device) for name, model in models.items()}
+    synthetic = open_synthetic(snakemake.input.synthetic, snakemake.input.get("models"), device)
     train, validation = build_training_sets(
         snakemake.input.stack,
         snakemake.input.split,
