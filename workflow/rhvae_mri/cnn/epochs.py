@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch.nn import functional
@@ -42,6 +43,7 @@ def train_epoch(
     images: DeviceImages,
     order: torch.Tensor,
     batch_size: int,
+    augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> dict[str, float]:
     """Take one optimization step for each batch of an epoch.
 
@@ -55,6 +57,8 @@ def train_epoch(
         The order of the images, on the CPU.
     batch_size : int
         Images per step.
+    augment : callable, optional
+        Transforms the images of each batch, on their device, before the network sees them.
 
     Returns
     -------
@@ -69,7 +73,8 @@ def train_epoch(
     for indices, targets in zip(
         split_batches(order, batch_size), split_batches(labels, batch_size), strict=True
     ):
-        logits = network(images.batch(indices))
+        batch = images.batch(indices)
+        logits = network(batch if augment is None else augment(batch))
         loss = functional.cross_entropy(logits, targets)
         optimizer.zero_grad()
         loss.backward()

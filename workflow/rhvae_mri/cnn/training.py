@@ -22,6 +22,7 @@ from rhvae_mri.cnn.architectures import (
     build_network,
     place_network,
 )
+from rhvae_mri.cnn.augmentation import AugmentationSettings, ClassicAugmentation
 from rhvae_mri.cnn.data import RESIDENT_BYTES, DeviceImages, ImageSet
 from rhvae_mri.cnn.epochs import train_epoch, validate
 from rhvae_mri.cnn.prediction import check_shape
@@ -49,12 +50,16 @@ class TrainingSettings:
         Adam's learning rate.
     weight_decay : float
         Adam's L2 penalty.
+    augmentation : AugmentationSettings, optional
+        The ranges of the random transforms of the training images; without them none is transformed.
+        Validation images never are.
     """
 
     epochs: int
     batch_size: int
     learning_rate: float = 1e-4
     weight_decay: float = 0.0
+    augmentation: AugmentationSettings | None = None
 
     def __post_init__(self) -> None:
         valid = {
@@ -143,7 +148,7 @@ def train_network(
     settings : TrainingSettings
         Epochs, batch size, learning rate, weight decay.
     seed : int
-        The seed of the initial weights, of the order of the images and of dropout.
+        The seed of the initial weights, of the order of the images, of dropout and of the augmentation.
     device : torch.device
         Where to compute.
     checkpoint : path, optional
@@ -193,13 +198,19 @@ def train_network(
             return _trained_network(architecture, train, state)
         network = build_network(architecture, train.shape, derive_seed(seed, "weights"))
         check_shape(network, validation)
-        state = _initial_state(place_network(network, device), settings, derive_seed(seed, "order"))
+        generators = {"order": torch.Generator().manual_seed(derive_seed(seed, "order"))}
+        augment = None
+        if settings.augmentation is not None:
+            augmentation_seed = derive_seed(seed, "augmentation")
+            augment = ClassicAugmentation(settings.augmentation, train.shape, augmentation_seed, device)
+            generators["augmentation"] = augment.generator
+        state = _initial_state(place_network(network, device), settings, generators)
         if is_resumed:
             checkpoints.restore(state)
             logger.info("%s: going on after epoch %d.", name, state.progress["epoch"])
         image_sets = train.on(device, resident_bytes), validation.on(device, resident_bytes)
         while state.progress["epoch"] < settings.epochs:
-            _next_epoch(state, *image_sets, settings, name)
+            _next_epoch(state, *image_sets, settings, name, augment)
             is_last = state.progress["epoch"] == settings.epochs
             if is_last:
                 state = TrainingState({}, {}, tensors=state.tensors, progress=state.progress)
@@ -207,7 +218,9 @@ def train_network(
     return _trained_network(architecture, train, state)
 
 
-def _initial_state(network: ConvolutionalNetwork, settings: TrainingSettings, seed: int) -> TrainingState:
+def _initial_state(
+    network: ConvolutionalNetwork, settings: TrainingSettings, generators: Mapping[str, torch.Generator]
+) -> TrainingState:
     """The state of a run before its first epoch."""
     # The fused form of Adam computes the same and is several times faster on small networks.
     optimizer = torch.optim.Adam(
@@ -216,7 +229,7 @@ def _initial_state(network: ConvolutionalNetwork, settings: TrainingSettings, se
     return TrainingState(
         modules={"network": network},
         optimizers={"adam": optimizer},
-        generators={"order": torch.Generator().manual_seed(seed)},
+        generators=generators,
         progress={"epoch": 0, "selected_epoch": 0, "seconds": 0.0, "history": []},
     )
 
@@ -227,13 +240,14 @@ def _next_epoch(
     validation: DeviceImages,
     settings: TrainingSettings,
     name: str,
+    augment: ClassicAugmentation | None,
 ) -> None:
     """Train for one epoch, validate, keep the weights if they are the best so far; changes ``state``."""
     started = time.monotonic()
     network, progress = state.modules["network"], state.progress
     epoch = progress["epoch"] + 1
     order = torch.randperm(len(train), generator=state.generators["order"])
-    trained = train_epoch(network, state.optimizers["adam"], train, order, settings.batch_size)
+    trained = train_epoch(network, state.optimizers["adam"], train, order, settings.batch_size, augment)
     # Evaluation keeps no maps for a backward pass, so twice the batch takes no more memory than training.
     row = trained | validate(network, validation, 2 * settings.batch_size)
     if not all(math.isfinite(value) for value in row.values()):

@@ -1,0 +1,201 @@
+"""Classic augmentation: each training image is flipped, moved and changed in intensity, anew at each epoch.
+
+It is the comparison that the study lacks: what synthetic images must beat. A batch is transformed where it
+is, after it has been read, with one interpolation of all its images. The random numbers are drawn on the
+CPU, so that they are the same on every device.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+from torch.nn import functional
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.seeds import derive_seed
+
+#: What is drawn for each image: flip, three rotations, three translations, scale, gamma, contrast,
+#: brightness, strength and place of the noise. All are drawn always, so none depends on another's range.
+_N_DRAWS = 13
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    """How far the transforms may go. Each is drawn uniformly for each image; 0 switches it off.
+
+    Attributes
+    ----------
+    flip_probability : float
+        The probability of an exchange of left and right, from 0 to 1.
+    rotation : float
+        The largest angle about each axis, in degrees, below 180.
+    translation : float
+        The largest shift along each axis, as a part of the image's size, below 1.
+    scaling : float
+        The largest change of size: the factor is between ``1 - scaling`` and ``1 + scaling``, below 1.
+    gamma : float
+        Intensities are raised to a power between ``exp(-gamma)`` and ``exp(gamma)``.
+    contrast : float
+        Intensities are multiplied about the image's mean by ``1 - contrast`` to ``1 + contrast``, below 1.
+    brightness : float
+        The largest number that is added to all intensities.
+    noise : float
+        The largest standard deviation of the Gaussian noise.
+    """
+
+    flip_probability: float
+    rotation: float
+    translation: float
+    scaling: float
+    gamma: float
+    contrast: float
+    brightness: float
+    noise: float
+
+    def __post_init__(self) -> None:
+        bounds = {"rotation": 180.0, "translation": 1.0, "scaling": 1.0, "contrast": 1.0}
+        for name, value in asdict(self).items():
+            bound = bounds.get(name, math.inf)
+            is_valid = 0 <= value <= 1 if name == "flip_probability" else 0 <= value < bound
+            if not is_valid:
+                raise StudyError(
+                    f"{value} is no valid value of {name}.", where=f"classic_augmentation: {name}"
+                )
+
+
+class ClassicAugmentation:
+    """Transforms batches of one run; the state of its generator belongs into the run's checkpoint.
+
+    Parameters
+    ----------
+    settings : AugmentationSettings
+        The ranges of the transforms.
+    shape : tuple of int
+        The size of the images in voxels, axes to the right, front and top (RAS+).
+    seed : int
+        The seed of all draws.
+    device : torch.device
+        Where the batches are.
+
+    Attributes
+    ----------
+    generator : torch.Generator
+        Draws the parameters of the transforms, on the CPU. With its state restored, a new object goes on
+        where another one stopped.
+
+    Notes
+    -----
+    Drawing noise for every voxel takes the CPU longer than the training step takes a GPU. So white noise of
+    twice the size of an image is drawn once for each run, and each image gets the part of it that begins at
+    a random place.
+    """
+
+    def __init__(
+        self, settings: AugmentationSettings, shape: tuple[int, ...], seed: int, device: torch.device
+    ) -> None:
+        self._settings = settings
+        self._sizes = torch.tensor(shape, dtype=torch.float64)
+        self._n_voxels = math.prod(shape)
+        self.generator = torch.Generator().manual_seed(derive_seed(seed, "transforms"))
+        self._noise = None
+        if settings.noise:
+            noise_generator = torch.Generator().manual_seed(derive_seed(seed, "noise"))
+            self._noise = torch.randn(2 * self._n_voxels, generator=noise_generator).to(device)
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Transform the images of a batch, each in its own way.
+
+        Parameters
+        ----------
+        images : torch.Tensor of float32, shape (k, 1, *shape)
+            Intensities between 0 and 1. They are left as they are.
+
+        Returns
+        -------
+        torch.Tensor of float32, shape (k, 1, *shape)
+            Transformed images, with intensities between 0 and 1; what was outside of an image is 0.
+        """
+        settings = self._settings
+        draws = torch.rand(len(images), _N_DRAWS, generator=self.generator, dtype=torch.float64)
+        signed = 2 * draws - 1
+        flip = draws[:, 0] < settings.flip_probability
+        matrices = voxel_matrices(
+            flip, math.radians(settings.rotation) * signed[:, 1:4], 1 + settings.scaling * signed[:, 7]
+        )
+        with torch.no_grad():
+            moved = resample(images, matrices, settings.translation * self._sizes * signed[:, 4:7])
+            power = torch.exp(settings.gamma * signed[:, 8])
+            factor = 1 + settings.contrast * signed[:, 9]
+            moved = moved.pow_(_per_image(power, moved))
+            factor, offset = _per_image(factor, moved), _per_image(settings.brightness * signed[:, 10], moved)
+            offset = offset + (1 - factor) * moved.mean(dim=(1, 2, 3, 4), keepdim=True)
+            moved = moved.mul_(factor).add_(offset)
+            if self._noise is not None:
+                places = (draws[:, 12] * self._n_voxels).long().to(self._noise.device)
+                noise = self._noise.unfold(0, self._n_voxels, 1)[places].view_as(moved)
+                moved.addcmul_(noise, _per_image(settings.noise * draws[:, 11], moved))
+            return moved.clamp_(0, 1)
+
+
+def voxel_matrices(flip: torch.Tensor, angles: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Give the matrices that rotate, scale and flip images about their centres.
+
+    Parameters
+    ----------
+    flip : torch.Tensor of bool, shape (k,)
+        Whether left and right, the first axis, are exchanged, before everything else.
+    angles : torch.Tensor of float64, shape (k, 3)
+        The rotations about the first, second and third axis, in this order, in radians.
+    scale : torch.Tensor of float64, shape (k,)
+        The factor of the size.
+
+    Returns
+    -------
+    torch.Tensor of float64, shape (k, 3, 3)
+        They take the place of a point, in voxels from the centre, to its place in the transformed image.
+    """
+    matrices = torch.eye(3, dtype=torch.float64).repeat(len(flip), 1, 1)
+    matrices[flip, 0, 0] = -1
+    for axis in range(3):
+        first, second = (axis + 1) % 3, (axis + 2) % 3
+        cosine, sine = angles[:, axis].cos(), angles[:, axis].sin()
+        rotation = torch.eye(3, dtype=torch.float64).repeat(len(flip), 1, 1)
+        rotation[:, first, first] = rotation[:, second, second] = cosine
+        rotation[:, second, first], rotation[:, first, second] = sine, -sine
+        matrices = rotation @ matrices
+    return matrices * scale[:, None, None]
+
+
+def resample(images: torch.Tensor, matrices: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
+    """Transform images by one affine map each, with trilinear interpolation and zeros around them.
+
+    Parameters
+    ----------
+    images : torch.Tensor of shape (k, 1, *shape)
+        The images.
+    matrices : torch.Tensor of float64, shape (k, 3, 3)
+        From `voxel_matrices`.
+    shifts : torch.Tensor of float64, shape (k, 3)
+        The translations that follow, in voxels along each axis.
+
+    Returns
+    -------
+    torch.Tensor of shape (k, 1, *shape)
+        New images.
+    """
+    # torch asks, for each place in the result, where in the image to look; in units of half the image's
+    # size from its centre, and with the last axis first.
+    half = torch.tensor(images.shape[2:], dtype=torch.float64) / 2
+    inverse = torch.linalg.inv(matrices)
+    linear = inverse * half / half[:, None]
+    offsets = -(inverse @ shifts[:, :, None]) / half[:, None]
+    affine = torch.cat([linear.flip(1, 2), offsets.flip(1)], dim=2)
+    places = functional.affine_grid(affine.to(images), list(images.shape), align_corners=False)
+    return functional.grid_sample(images, places, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _per_image(values: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """Shape one number for each image so that it meets all of its voxels, on their device."""
+    return values.to(images).view(-1, 1, 1, 1, 1)
