@@ -244,7 +244,7 @@ def test_a_network_learns_classes_that_differ_clearly(architectures):
 
 def test_a_diverging_run_names_itself_and_leaves_no_checkpoint(sets, tmp_path):
     checkpoint = tmp_path / "checkpoint.safetensors"
-    with pytest.raises(StudyError, match="diverged") as caught:
+    with pytest.raises(training.TrainingDiverged, match="diverged") as caught:
         run(sets, TrainingSettings(5, 4, 1e30), name="seed-4", checkpoint=checkpoint, checkpoint_seconds=0)
     assert "seed-4, epoch 1" in str(caught.value)
     assert "learning_rate" in str(caught.value)

@@ -36,6 +36,10 @@ from rhvae_mri.seeds import derive_seed
 logger = logging.getLogger(__name__)
 
 
+class TrainingDiverged(StudyError):
+    """A loss or an output was not finite."""
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """What a run depends on besides its architecture, its images and its seed.
@@ -173,7 +177,9 @@ def train_network(
     Raises
     ------
     StudyError
-        If a set lacks a class, shapes differ, intensities are not in [0, 1], or the training diverges.
+        If a set lacks a class, shapes differ or intensities are not in [0, 1].
+    TrainingDiverged
+        If a loss is not finite.
     TrainingInterrupted
         If a stop signal has come; the state is saved.
     """
@@ -251,7 +257,7 @@ def _next_epoch(
     # Evaluation keeps no maps for a backward pass, so twice the batch takes no more memory than training.
     row = trained | validate(network, validation, 2 * settings.batch_size)
     if not all(math.isfinite(value) for value in row.values()):
-        raise StudyError(
+        raise TrainingDiverged(
             f"The training diverged: its losses are {row['train_loss']} and {row['validation_loss']}.",
             where=f"{name}, epoch {epoch}",
             cause=f"The learning rate {settings.learning_rate} is too high for these images.",
