@@ -109,6 +109,28 @@ def draw_balanced_sets(
     return Draw(best.sets, best.tests, criteria.max_tries, balanced=False)
 
 
+def compare_sets(people: pandas.DataFrame, sets: numpy.ndarray, seed: int) -> pandas.DataFrame:
+    """Test whether sets differ in age, sex and site that were made in another way than by a search.
+
+    Parameters
+    ----------
+    people : pandas.DataFrame
+        As for `draw_balanced_sets`.
+    sets : numpy.ndarray
+        Shape (n,), the number of each participant's set, from 0 on.
+    seed : int
+        Seed of the permutation test of the sites.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `Draw.tests`, without thresholds.
+    """
+    criteria = Criteria(p_threshold=0.0, site_threshold=0.0, max_tries=0)
+    tests = _test_draw(sets, _encode(people, criteria), int(sets.max()) + 1, criteria, seed)
+    return tests.drop(columns="threshold")
+
+
 def _encode(people: pandas.DataFrame, criteria: Criteria) -> dict[str, numpy.ndarray]:
     """Return ages as numbers, sexes and sites as codes (-1: unknown); only what is to be tested."""
     names = ("age", "sex") if criteria.site_threshold is None else ("age", "sex", "site")
