@@ -46,6 +46,19 @@ def test_one_more_seed_and_one_more_size_add_jobs_and_change_none(dry_run, tmp_p
     assert jobs["evaluate"] == 28
 
 
+def test_single_cells_of_the_grid_can_be_left_out(dry_run, tmp_path, load_config):
+    config = load_config()
+    config["grid"]["exclude"] = [
+        {"architecture": "optimized", "training_data": "synthetic"},
+        {"training_set": "train-8", "training_data": "synthetic"},
+        {"training_set": "train-8", "training_data": "augmented"},
+    ]
+    jobs = dry_run(tmp_path, config, "all")
+    # of each architecture's ten: train-8 real, and of train-full real, 2 augmented and, once, 2 synthetic
+    assert jobs["train_cnn"] == jobs["evaluate"] == 6 + 4
+    assert jobs["train_rhvae"] == jobs["measure_generation"] == 2
+
+
 def image_table(cohort, counts):
     """An image table as `list_images` writes it, of participants without any other file."""
     lines = [

@@ -131,6 +131,18 @@ def test_a_missing_key_and_a_value_out_of_bounds_are_both_named():
         ("cohorts.ADNI.source", "none", "only AIBL can be left out"),
         ("template.source", "descriptor", "`template.source` must be 'simulated'"),
         ("grid.training_sets", ["train-9"], "`grid.training_sets` asks for `train-9`"),
+        (
+            "grid.exclude",
+            [{"n_synthetic": 30}],
+            "`grid.exclude` leaves out {n_synthetic: 30}, but the grid has",
+        ),
+        (
+            "grid.exclude",
+            [{"training_set": "train-8"}, {"training_set": "train-full"}],
+            "`grid.exclude` leaves out every condition",
+        ),
+        ("grid.exclude", [{}], "`grid.exclude.0` is {}"),
+        ("grid.exclude", [{"seed": 1}], "unknown key `seed` in grid.exclude.0"),
         ("synthetic.sizes", [21], "21 cannot be divided into two classes"),
     ],
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
+from rhvae_mri.study_grid import idle_exclusions, list_conditions
 
 #: Numbers such as 1e-5, which YAML 1.1 reads as text because they have no dot.
 _NUMBER_WITHOUT_DOT = re.compile(r"^[-+]?\d+[eE][-+]?\d+$")
@@ -163,6 +164,11 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                 f"`grid.training_sets` asks for `{name}`, which the split does not make "
                 f"(it makes {', '.join(sets)}): add its size to `split.train_subsets`."
             )
+    for excluded in idle_exclusions(config["grid"], config["synthetic"]["sizes"]):
+        names = ", ".join(f"{name}: {value}" for name, value in excluded.items())
+        yield f"`grid.exclude` leaves out {{{names}}}, but the grid has no such condition."
+    if not list_conditions(config["grid"], config["synthetic"]["sizes"]):
+        yield "`grid.exclude` leaves out every condition of the grid: nothing remains to be trained."
     if config["synthetic"]["count"] == "total":
         for size in config["synthetic"]["sizes"]:
             if size % 2:

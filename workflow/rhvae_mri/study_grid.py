@@ -15,7 +15,7 @@ def list_conditions(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> 
     ----------
     grid : mapping
         The configuration's section ``grid``: ``architectures``, ``training_sets``, ``training_data``,
-        ``full_resolution``.
+        ``full_resolution``, ``exclude``.
     synthetic_sizes : sequence of int
         Sizes of the synthetic sets.
 
@@ -27,17 +27,44 @@ def list_conditions(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> 
 
     Examples
     --------
-    >>> grid = {"architectures": ["baseline"], "training_sets": ["train-50"],
-    ...         "training_data": ["real", "augmented"], "full_resolution": True}
-    >>> [(c["training_data"], c["n_synthetic"], c["resolution"]) for c in list_conditions(grid, [500])]
+    >>> grid = {"architectures": ["baseline"], "training_sets": ["train-50"], "full_resolution": True,
+    ...         "training_data": ["real", "augmented"], "exclude": [{"n_synthetic": 1000}]}
+    >>> [(c["training_data"], c["n_synthetic"], c["resolution"]) for c in list_conditions(grid, [500, 1000])]
     [('real', 0, 'full'), ('real', 0, 'downsampled'), ('augmented', 500, 'downsampled')]
     """
     return [
-        {"architecture": architecture, "training_set": training_set, **data}
-        for architecture in grid["architectures"]
-        for training_set in grid["training_sets"]
-        for data in _list_data(grid, synthetic_sizes)
+        condition
+        for condition in _whole_grid(grid, synthetic_sizes)
+        if not any(_belongs(condition, excluded) for excluded in grid["exclude"])
     ]
+
+
+def idle_exclusions(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> list[Mapping[str, Any]]:
+    """Return the entries of ``grid.exclude`` that no condition of the grid belongs to."""
+    conditions = list(_whole_grid(grid, synthetic_sizes))
+    return [
+        excluded
+        for excluded in grid["exclude"]
+        if not any(_belongs(condition, excluded) for condition in conditions)
+    ]
+
+
+def synthetic_training_sets(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """List the training sets whose synthetic images some condition trains on, in the order of the grid."""
+    return list(dict.fromkeys(each["training_set"] for each in conditions if each["n_synthetic"]))
+
+
+def _whole_grid(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Every condition, those of ``grid.exclude`` too."""
+    for architecture in grid["architectures"]:
+        for training_set in grid["training_sets"]:
+            for data in _list_data(grid, synthetic_sizes):
+                yield {"architecture": architecture, "training_set": training_set, **data}
+
+
+def _belongs(condition: Mapping[str, Any], excluded: Mapping[str, Any]) -> bool:
+    """Whether a condition has all the values that an exclusion names."""
+    return all(condition[name] == value for name, value in excluded.items())
 
 
 def _list_data(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,12 @@ from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
 from rhvae_mri.jobs import count_gpus, export_library
 from rhvae_mri.provenance.study import code_revision, packages_digest
-from rhvae_mri.study_grid import batch_seeds, list_conditions, synthetic_per_class
+from rhvae_mri.study_grid import (
+    batch_seeds,
+    list_conditions,
+    synthetic_per_class,
+    synthetic_training_sets,
+)
 
 export_library()
 
@@ -38,6 +43,10 @@ except StudyError as error:
 RES = "{0}x{0}x{0}".format(config["template"]["voxel_size"])
 #: One entry per trained condition: architecture, training_set, training_data, n_synthetic, resolution.
 CONDITIONS = list_conditions(config["grid"], config["synthetic"]["sizes"])
+#: The training sets of which an RHVAE makes synthetic images.
+SYNTHETIC_TRAINING_SETS = synthetic_training_sets(CONDITIONS)
+#: The one that the figures show.
+PICTURED_TRAINING_SET = (SYNTHETIC_TRAINING_SETS or config["grid"]["training_sets"])[-1]
 #: The runs of a condition, in batches that one job trains: "0-4", "5-9", …
 SEED_BATCHES = batch_seeds(config["cnn"]["seeds"], config["cnn"]["seeds_per_job"])
 #: Images per class in the synthetic set of each size.

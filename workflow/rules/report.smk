@@ -29,7 +29,7 @@ rule draw_slices:
         split="<results>/split/split.tsv",
         synthetic=collect(
             "<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
-            training_set=config["grid"]["training_sets"][-1],
+            training_set=PICTURED_TRAINING_SET,
             diagnosis=["AD", "CN"],
         ),
         style=workflow.source_path("../style/study.mplstyle"),
@@ -44,7 +44,7 @@ rule draw_slices:
         runtime=30,
     params:
         simulated=SIMULATED,
-        training_set=config["grid"]["training_sets"][-1],
+        training_set=PICTURED_TRAINING_SET,
         examples=3,
         seed=SEED,
         code=module_digest("figures.slices"),
@@ -57,12 +57,12 @@ rule draw_generation:
     input:
         pictures=collect(
             "<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/pictures.safetensors",
-            training_set=config["grid"]["training_sets"][-1],
+            training_set=PICTURED_TRAINING_SET,
             diagnosis=["AD", "CN"],
         ),
         pictures_tables=collect(
             "<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/pictures.tsv",
-            training_set=config["grid"]["training_sets"][-1],
+            training_set=PICTURED_TRAINING_SET,
             diagnosis=["AD", "CN"],
         ),
         style=workflow.source_path("../style/study.mplstyle"),

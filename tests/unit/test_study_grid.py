@@ -1,0 +1,58 @@
+import pytest
+
+from rhvae_mri.study_grid import batch_seeds, idle_exclusions, list_conditions, synthetic_training_sets
+
+GRID = {
+    "architectures": ["baseline", "optimized"],
+    "training_sets": ["train-50", "train-full"],
+    "training_data": ["real", "synthetic", "augmented"],
+    "full_resolution": True,
+    "exclude": [],
+}
+
+
+def test_the_grid_of_the_paper_has_56_conditions_in_its_order():
+    conditions = list_conditions(GRID, [500, 1000, 2000, 3000, 5000, 10000])
+    assert len(conditions) == len({tuple(each.values()) for each in conditions}) == 56
+    assert conditions[0] == {
+        "architecture": "baseline",
+        "training_set": "train-50",
+        "training_data": "real",
+        "n_synthetic": 0,
+        "resolution": "full",
+    }
+    assert [each["n_synthetic"] for each in conditions[2:8]] == [500, 1000, 2000, 3000, 5000, 10000]
+
+
+@pytest.mark.parametrize(
+    ("exclude", "n_left"),
+    [
+        ([{"architecture": "optimized"}], 12),
+        ([{"architecture": "optimized", "training_set": "train-50"}], 18),
+        ([{"n_synthetic": 500}, {"training_data": "synthetic"}], 12),  # a condition may be named twice
+        ([{"resolution": "full"}], 20),
+    ],
+)
+def test_a_condition_with_all_the_values_of_an_exclusion_is_left_out(exclude, n_left):
+    left = list_conditions(GRID | {"exclude": exclude}, [500, 1000])
+    assert len(left) == n_left
+    for each in left:
+        assert not any(all(each[name] == value for name, value in one.items()) for one in exclude)
+
+
+def test_an_exclusion_of_nothing_is_found():
+    exclude = [{"n_synthetic": 500}, {"n_synthetic": 700}, {"training_data": "real", "n_synthetic": 500}]
+    assert idle_exclusions(GRID | {"exclude": exclude}, [500]) == exclude[1:]
+
+
+def test_training_sets_without_any_synthetic_image_need_no_rhvae():
+    assert synthetic_training_sets(list_conditions(GRID, [500])) == ["train-50", "train-full"]
+    exclude = [{"training_set": "train-50", "n_synthetic": 500}]
+    assert synthetic_training_sets(list_conditions(GRID | {"exclude": exclude}, [500])) == ["train-full"]
+    assert synthetic_training_sets(list_conditions(GRID | {"training_data": ["real"]}, [500])) == []
+
+
+def test_whole_batches_stay_when_seeds_are_added_and_a_partial_one_does_not():
+    assert batch_seeds(20, 5) == [*batch_seeds(10, 5), "10-14", "15-19"]
+    assert batch_seeds(7, 5) == ["0-4", "5-6"]
+    assert set(batch_seeds(7, 5)) - set(batch_seeds(8, 5)) == {"5-6"}
