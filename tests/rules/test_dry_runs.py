@@ -1,10 +1,14 @@
 """Dry runs: every target and both configurations give the jobs that they should."""
 
+import copy
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
+
+from rhvae_mri.study_grid import batch_seeds, list_conditions
 
 
 def count_jobs(output):
@@ -107,6 +111,60 @@ def test_the_published_study_in_full(dry_run, converted_paper_study):
     # 2 architectures x 2 training sets x (2 resolutions of real + 6 synthetic + 6 augmented) x 20 seeds
     assert jobs["train_cnn"] == 2 * 2 * 14 * 20
     assert jobs["train_rhvae"] == 4
+
+
+def pretend_to_have_trained(folder, config, n_seeds, per_job):
+    """Write empty files where a study's tensors, split, synthetic images and networks are."""
+    results = folder / "results-paper"
+    files = ["split/split.tsv", "split/independent.tsv"]
+    files += [
+        f"tensors/cohort-{cohort}/resolution-{resolution}/images.safetensors"
+        for cohort in ("ADNI", "AIBL")
+        for resolution in ("full", "downsampled")
+    ]
+    files += [
+        f"{part}/training_set-{training_set}/diagnosis-{diagnosis}/{name}"
+        for part, name in (
+            ("rhvae", "model.safetensors"),
+            ("rhvae", "history.tsv"),
+            ("synthetic", "images.safetensors"),
+            ("synthetic", "images.tsv"),
+            ("synthetic", "latent_codes.safetensors"),
+            ("synthetic", "chains.json"),
+        )
+        for training_set in ("train-50", "train-full")
+        for diagnosis in ("AD", "CN")
+    ]
+    for each in list_conditions(config["grid"], config["synthetic"]["sizes"]):
+        place = "cnn/" + "/".join(f"{name}-{value}" for name, value in each.items())
+        files += [
+            f"{place}/seeds-{batch}/{name}"
+            for batch in batch_seeds(n_seeds, per_job)
+            for name in ("networks.safetensors", "history.tsv")
+        ]
+    for file in files:
+        (results / file).parent.mkdir(parents=True, exist_ok=True)
+        (results / file).touch()
+
+
+def test_one_more_seed_trains_again_only_a_batch_that_was_not_whole(dry_run, converted_paper_study, tmp_path):
+    converted, config = converted_paper_study
+    folder = tmp_path / "study"
+    shutil.copytree(converted, folder)
+    config = copy.deepcopy(config)
+    config["cnn"] |= {"seeds": 12, "seeds_per_job": 5}
+    config["grid"] |= {"architectures": ["baseline"], "training_sets": ["train-50"]}
+    config["synthetic"]["sizes"] = [500, 10000]
+    pretend_to_have_trained(folder, config, 10, 5)
+    # 6 conditions; the batches 0-4 and 5-9 are there, 10-11 is new
+    assert dry_run(folder, config, "tables")["train_cnn"] == 6
+    pretend_to_have_trained(folder, config, 12, 5)
+    assert "train_cnn" not in dry_run(folder, config, "tables")
+    config["cnn"]["seeds"] = 13  # 10-12 takes the place of 10-11
+    assert dry_run(folder, config, "tables")["train_cnn"] == 6
+    config["synthetic"]["sizes"] = [500, 7000, 10000]
+    config["cnn"]["seeds"] = 12
+    assert dry_run(folder, config, "tables")["train_cnn"] == 2 * 3  # two conditions, three batches
 
 
 def test_the_audit_of_the_published_study_trains_nothing(dry_run, converted_paper_study):
