@@ -185,14 +185,19 @@ def resample(images: torch.Tensor, matrices: torch.Tensor, shifts: torch.Tensor)
     torch.Tensor of shape (k, 1, *shape)
         New images.
     """
-    # torch asks, for each place in the result, where in the image to look; in units of half the image's
-    # size from its centre, and with the last axis first.
-    half = torch.tensor(images.shape[2:], dtype=torch.float64) / 2
+    # torch asks, for each place in the result, where in the image to look: in units of half the image's
+    # size from its centre, the last axis first. Its own `affine_grid` takes as long as the interpolation.
+    shape = images.shape[2:]
+    half = torch.tensor(shape, dtype=torch.float64) / 2
     inverse = torch.linalg.inv(matrices)
-    linear = inverse * half / half[:, None]
-    offsets = -(inverse @ shifts[:, :, None]) / half[:, None]
-    affine = torch.cat([linear.flip(1, 2), offsets.flip(1)], dim=2)
-    places = functional.affine_grid(affine.to(images), list(images.shape), align_corners=False)
+    linear = (inverse * half / half[:, None]).flip(1)
+    offsets = -(inverse @ shifts[:, :, None] / half[:, None]).flip(1)
+    lines = [
+        (linear[:, :, axis, None] * ((2 * torch.arange(size, dtype=torch.float64) + 1) / size - 1)).to(images)
+        for axis, size in enumerate(shape)
+    ]
+    planes = lines[0][..., None] + (lines[1] + offsets.to(images))[:, :, None, :]
+    places = (planes[..., None] + lines[2][:, :, None, None, :]).permute(0, 2, 3, 4, 1)
     return functional.grid_sample(images, places, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
