@@ -63,6 +63,16 @@ def test_single_cells_of_the_grid_can_be_left_out(dry_run, tmp_path, load_config
     assert jobs["train_rhvae"] == jobs["measure_generation"] == 2
 
 
+def test_classic_augmentation_adds_one_condition_and_needs_no_synthetic_image(dry_run, tmp_path, load_config):
+    config = load_config()
+    config["grid"]["training_data"] = ["real", "classic"]
+    jobs = dry_run(tmp_path, config, "all")
+    assert jobs["train_cnn"] == jobs["evaluate"] == 2 * 2 * 2
+    assert not jobs.keys() & {"train_rhvae", "generate_synthetic", "draw_slices", "draw_generation"}
+    config["grid"]["full_resolution"] = True
+    assert dry_run(tmp_path, config, "all")["train_cnn"] == 2 * 2 * 3
+
+
 def image_table(cohort, counts):
     """An image table as `list_images` writes it, of participants without any other file."""
     lines = [

@@ -107,8 +107,10 @@ def test_strips_show_every_run_and_say_what_is_simulated(tmp_path):
             {"sizes": (16, 24, 32), "training_sets": ("train-8", "train-50", "train-full"), "n_seeds": 2},
             True,
         ),
+        ({"sizes": (20, 40), "training_sets": ("train-8", "train-full"), "classic": True}, True),
+        ({"n_seeds": 20, "classic": True}, False),
     ],
-    ids=["demo", "paper", "smallest", "three-sets"],
+    ids=["demo", "paper", "smallest", "three-sets", "demo-classic", "paper-classic"],
 )
 def test_the_texts_of_strips_neither_overlap_nor_are_cut(grid, simulated):
     with study_style():

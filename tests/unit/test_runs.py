@@ -40,6 +40,10 @@ def test_a_table_of_predictions_has_the_contract_s_columns():
         ({"condition": {"architecture": "baseline"}}, "lacks training_set, training_data"),
         ({"condition": REAL | {"n_synthetic": 5}}, "training data are real, but n_synthetic is 5"),
         ({"condition": AUGMENTED | {"n_synthetic": 0}}, "are augmented, but n_synthetic is 0"),
+        (
+            {"condition": AUGMENTED | {"training_data": "classic"}},
+            "training data are classic, but n_synthetic is 500",
+        ),
         ({"image_ids": ["a", "a"]}, "predicted more than once: a"),
         ({"image_ids": ["a"]}, "1 images for 2 labels"),
         ({"probabilities": [0.1, numpy.nan]}, "seed 7"),
@@ -162,4 +166,5 @@ def test_order_and_labels_are_the_paper_s():
     ]
     assert ordered("n_synthetic", [10000, 500, 2000, 500]) == [500, 2000, 10000]
     assert data_label("synthetic", 3000, "downsampled") == "3,000 synthetic"
-    assert data_label("classic", 0, "full") == "classic (high resolution)"
+    assert data_label("mixed", 0, "full") == "mixed (high resolution)"
+    assert data_label("classic", 0, "downsampled") == "real, classic augmentation"

@@ -54,12 +54,14 @@ def test_an_rhvae_gets_the_images_of_its_class_and_set(study):
     ("data", "expected", "labels"),
     [
         ("real", [0.2, 0.3], [1, 0]),
+        ("classic", [0.2, 0.3], [1, 0]),
         ("synthetic", [0.99, 0.99, 0.01, 0.01], [1, 1, 0, 0]),
         ("augmented", [0.2, 0.3, 0.99, 0.99, 0.01, 0.01], [1, 0, 1, 1, 0, 0]),
     ],
 )
 def test_each_condition_trains_on_its_data_and_validates_on_real_images(study, data, expected, labels):
-    synthetic = {} if data == "real" else {name: study / f"{name}.safetensors" for name in ("AD", "CN")}
+    files = {name: study / f"{name}.safetensors" for name in ("AD", "CN")}
+    synthetic = {} if data in ("real", "classic") else files
     train, validation = build_training_sets(
         study / "adni.safetensors", study / "split.tsv", "train-1", data, synthetic, 2
     )

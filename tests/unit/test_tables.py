@@ -31,12 +31,16 @@ SHOWN = ("sensitivity", "specificity", "balanced_accuracy")
 
 
 def make_runs(
-    sizes=(500, 1000, 2000, 3000, 5000, 10000), training_sets=("train-50", "train-full"), n_seeds=3
+    sizes=(500, 1000, 2000, 3000, 5000, 10000),
+    training_sets=("train-50", "train-full"),
+    n_seeds=3,
+    classic=False,
 ):
     """Make runs of the whole grid of conditions."""
     random = numpy.random.default_rng(0)
     data = [("real", 0, "full"), ("real", 0, "downsampled")]
     data += [(kind, size, "downsampled") for kind in ("synthetic", "augmented") for size in sizes]
+    data += [("classic", 0, "downsampled")] if classic else []
     rows = [
         (architecture, training_set, *one, seed, cohort, part, metric, 100 * random.random(), 7, 8)
         for architecture in ("baseline", "optimized")
@@ -103,6 +107,16 @@ def test_conditions_that_were_not_published_have_no_published_value(published, t
     assert "auc" in set(table["metric"])
     write_tsv(tmp_path / "table.tsv", table)
     assert "\tn/a\tn/a\n" in (tmp_path / "table.tsv").read_text()
+
+
+def test_classic_augmentation_stands_after_real_images_with_nothing_published_beside_it(tmp_path, published):
+    table = classification_table(
+        make_runs(sizes=(500,), training_sets=("train-full",), classic=True), published
+    )
+    assert table["published_mean_percent"][table["training_data"] == "classic"].isna().all()
+    labels = [row[0] for row in Page(render(tmp_path, table)[0]).rows if len(row) == 8]
+    names = ["real (high resolution)", "real", "real, classic augmentation", "500 synthetic"]
+    assert labels == [*names, "500 synthetic + real"] * 2
 
 
 def test_means_and_sample_deviations_are_over_all_seeds_of_the_test_set(published):

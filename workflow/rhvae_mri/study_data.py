@@ -117,11 +117,12 @@ def build_training_sets(
         The packed images of ADNI and the table of the split.
     training_set : str
         ``train-full``, ``train-50``, …
-    training_data : {"real", "synthetic", "augmented"}
-        Real images, synthetic ones, or both.
+    training_data : {"real", "classic", "synthetic", "augmented"}
+        Real images, real ones that the training transforms, synthetic ones, or real and synthetic ones.
     synthetic : mapping of str to path or array
         By diagnosis, the synthetic images of the RHVAE of this training set: packed in a file, or an array
-        (`rhvae_mri.rhvae.synthetic.DecodedImages` decodes them on the fly); empty for ``real``.
+        (`rhvae_mri.rhvae.synthetic.DecodedImages` decodes them on the fly); empty where the
+        data are real.
     n_synthetic_per_class : int
         How many of them, from the first on.
 

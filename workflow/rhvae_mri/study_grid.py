@@ -7,6 +7,9 @@ from typing import Any
 
 from rhvae_mri.seeds import derive_seed
 
+# The other training data are ``real`` images, and ``classic``: real images, transformed anew at each epoch.
+_SYNTHETIC_DATA = ("synthetic", "augmented")
+
 
 def list_conditions(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> list[dict[str, Any]]:
     """List the conditions that the configuration asks for.
@@ -23,7 +26,7 @@ def list_conditions(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> 
     -------
     list of dict
         One per condition: ``architecture``, ``training_set``, ``training_data``, ``n_synthetic`` (0 for
-        real images) and ``resolution``.
+        data without synthetic images) and ``resolution``.
 
     Examples
     --------
@@ -70,13 +73,10 @@ def _belongs(condition: Mapping[str, Any], excluded: Mapping[str, Any]) -> bool:
 def _list_data(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
     """The training data of each condition; synthetic images exist at the down-sampled size only."""
     for data in grid["training_data"]:
-        if data == "real":
-            if grid["full_resolution"]:
-                yield {"training_data": data, "n_synthetic": 0, "resolution": "full"}
-            yield {"training_data": data, "n_synthetic": 0, "resolution": "downsampled"}
-        else:
-            for size in synthetic_sizes:
-                yield {"training_data": data, "n_synthetic": size, "resolution": "downsampled"}
+        if data == "real" and grid["full_resolution"]:
+            yield {"training_data": data, "n_synthetic": 0, "resolution": "full"}
+        for size in synthetic_sizes if data in _SYNTHETIC_DATA else (0,):
+            yield {"training_data": data, "n_synthetic": size, "resolution": "downsampled"}
 
 
 def batch_seeds(n_seeds: int, per_job: int) -> list[str]:

@@ -29,6 +29,7 @@ rule train_cnn:
         learning_rate=lookup("cnn/learning_rate", within=config),
         weight_decay=lookup("cnn/weight_decay", within=config),
         batch_size=lookup("cnn/batch_size", within=config),
+        augmentation=augmentation_ranges,
         device=lookup("study/device", within=config),
         seed=SEED,
         code=module_digest(

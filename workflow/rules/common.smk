@@ -73,7 +73,7 @@ wildcard_constraints:
     diagnosis="AD|CN",
     training_set=r"train-(full|\d+)",
     architecture="baseline|optimized",
-    training_data="real|synthetic|augmented",
+    training_data="real|classic|synthetic|augmented",
     picture="traversal|interpolation|neighbours",
     n_synthetic=r"\d+",
     seeds=r"\d+-\d+",
@@ -134,7 +134,7 @@ def cropped_images(wildcards):
 
 def synthetic_sets(wildcards):
     """The synthetic images of both classes, or their latent codes, for the conditions that train on them."""
-    if wildcards.training_data == "real":
+    if wildcards.n_synthetic == "0":
         return []
     return expand(
         "<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/{file}.safetensors",
@@ -146,13 +146,20 @@ def synthetic_sets(wildcards):
 
 def synthetic_models(wildcards):
     """The RHVAEs that decode latent codes, for the conditions that train on them."""
-    if wildcards.training_data == "real" or STORES_IMAGES:
+    if wildcards.n_synthetic == "0" or STORES_IMAGES:
         return []
     return expand(
         "<results>/rhvae/training_set-{training_set}/diagnosis-{diagnosis}/model.safetensors",
         training_set=wildcards.training_set,
         diagnosis=["AD", "CN"],
     )
+
+
+def augmentation_ranges(wildcards):
+    """The ranges of the transforms, for the conditions that use them, so that no other depends on them."""
+    if wildcards.training_data != "classic":
+        return None
+    return config["classic_augmentation"]
 
 
 def raw_dataset(wildcards):
@@ -204,7 +211,7 @@ def cnn_memory(wildcards, attempt):
     voxels = 169 * 208 * 179 if wildcards.resolution == "full" else 84 * 104 * 89
     voxels = voxels / config["template"]["voxel_size"] ** 3
     decoders = 0
-    if wildcards.training_data != "real" and not STORES_IMAGES:
+    if wildcards.n_synthetic != "0" and not STORES_IMAGES:
         # two models are read, with weights that the decoders do not need
         decoders = rhvae_memory(wildcards, 1) // 2
     return attempt * (

@@ -4,6 +4,7 @@ from pathlib import Path
 import pandas
 
 from rhvae_mri.cnn.architectures import read_architectures
+from rhvae_mri.cnn.augmentation import AugmentationSettings
 from rhvae_mri.cnn.storage import save_networks
 from rhvae_mri.cnn.training import TrainingSettings, train_networks
 from rhvae_mri.files import write_tsv
@@ -25,6 +26,7 @@ with log_job(snakemake.log[0]):
         synthetic,
         params.n_synthetic_per_class,
     )
+    augmentation = params.augmentation and AugmentationSettings(**params.augmentation)
     architectures = read_architectures(snakemake.input.architectures)
     # Beside the output, because Snakemake deletes the declared outputs of a failed job.
     checkpoints = Path(snakemake.output.networks).with_name("checkpoints")
@@ -33,7 +35,9 @@ with log_job(snakemake.log[0]):
         architectures[names.architecture][names.resolution],
         train,
         validation,
-        TrainingSettings(params.epochs, params.batch_size, params.learning_rate, params.weight_decay),
+        TrainingSettings(
+            params.epochs, params.batch_size, params.learning_rate, params.weight_decay, augmentation
+        ),
         seeds=seeds_of_batch(names.seeds, params.seed, condition),
         device=device,
         checkpoints=checkpoints,

@@ -1,8 +1,8 @@
 """The study's experimental conditions: the columns that name them, their order and their labels.
 
-A condition is one way to train a network: its architecture, the training set, the data (real images,
-synthetic ones, or real ones augmented by synthetic ones), the number of synthetic images and the resolution.
-A run is a condition with one seed.
+A condition is one way to train a network: its architecture, the training set, the data (real images, real
+ones under classic augmentation, synthetic ones, or real ones augmented by synthetic ones), the number of
+synthetic images and the resolution. A run is a condition with one seed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SORTED_BY = (
 )
 _ORDER = {
     "architecture": ("baseline", "optimized"),
-    "training_data": ("real", "synthetic", "augmented"),
+    "training_data": ("real", "classic", "synthetic", "augmented"),
     "resolution": ("full", "downsampled"),
     "test_cohort": ("ADNI", "AIBL"),
     "set": ("train", "validation", "test"),
@@ -72,8 +72,8 @@ def ordered(column: str, values: Iterable[Any]) -> list[Any]:
     --------
     >>> ordered("training_set", ["train-full", "train-100", "train-50"])
     ['train-50', 'train-100', 'train-full']
-    >>> ordered("training_data", ["classic", "augmented", "real"])
-    ['real', 'augmented', 'classic']
+    >>> ordered("training_data", ["mixed", "augmented", "classic", "real"])
+    ['real', 'classic', 'augmented', 'mixed']
     """
     known = _ORDER.get(column, ())
 
@@ -134,6 +134,7 @@ def data_label(training_data: str, n_synthetic: int, resolution: str) -> str:
     """
     names = {
         "real": "real",
+        "classic": "real, classic augmentation",
         "synthetic": f"{n_synthetic:,} synthetic",
         "augmented": f"{n_synthetic:,} synthetic + real",
     }

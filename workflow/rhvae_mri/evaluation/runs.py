@@ -71,7 +71,7 @@ def prediction_table(
     entries |= {"seed": int(seed), "test_cohort": test_cohort, "set": set}
     place = describe(entries)
     data = entries["training_data"]
-    if (data == "real" and entries["n_synthetic"]) or (
+    if (data in ("real", "classic") and entries["n_synthetic"]) or (
         data in ("synthetic", "augmented") and not entries["n_synthetic"] > 0
     ):
         raise StudyError(

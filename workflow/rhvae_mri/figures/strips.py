@@ -37,7 +37,12 @@ _LEGEND_LINE = 5  # entries of the legend that fit beside each other
 _PANEL_HEIGHT = 1.85  # inches
 _WIDE_GROUP = 3  # conditions; the name of so wide a group fits on one line
 _SLOT = 0.84  # the part of the distance between two conditions that their strips take
-_GROUP_NAMES = {"real": "real", "synthetic": "synthetic", "augmented": "synthetic\n+ real"}
+_GROUP_NAMES = {
+    "real": "real",
+    "classic": "classic\naugm.",
+    "synthetic": "synthetic",
+    "augmented": "synthetic\n+ real",
+}
 _RESOLUTION_NAMES = {"full": "high\nres.", "downsampled": "down-\nsampled"}
 
 
