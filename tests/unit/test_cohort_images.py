@@ -383,7 +383,7 @@ def test_no_usable_image_is_an_error_that_counts_the_reasons(dataset):
         (None, "no participants.tsv"),
         ([{"id": "sub-A"}], "no column participant_id"),
         ([{"participant_id": "sub-A"}, {"participant_id": "sub-A"}], "more than once: sub-A"),
-        ([{"participant_id": "A"}], "do not start with sub-: A"),
+        ([{"participant_id": "A"}], "not those of BIDS: A"),
     ],
 )
 def test_bad_participants_tables(tmp_path, people, message):

@@ -168,3 +168,17 @@ def test_the_page_about_the_configuration_is_up_to_date():
     assert page == describe_configuration(read_json(SCHEMA)), "run `make docs`"
     for key in keys(load("config.yaml")):
         assert key.split(".")[-1] in page
+
+
+@pytest.mark.parametrize(
+    "key", ["pathvars.results", "cohorts.AIBL.bids", "exclude", "template.file", "quality.deep.file"]
+)
+@pytest.mark.parametrize("path", ["a{b}", "a<b>", "a\nb", "a\x1b[2J"])
+def test_paths_that_snakemake_would_read_otherwise_are_refused(key, path):
+    text = problems(changed(key, path))
+    assert f"`{key}` is {path!r}: Snakemake takes braces" in text
+
+
+@pytest.mark.parametrize("path", ["a b; $(touch x) 'q' \"z\" `x` é", "-dash", "../other"])
+def test_other_paths_are_taken_as_they_are(path):
+    check_configuration(changed("pathvars.results", path), SCHEMA)

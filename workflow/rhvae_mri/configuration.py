@@ -102,6 +102,16 @@ def _own_files(config: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]
     return [(key, section) for key, section in sections.items() if section["source"] == "file"]
 
 
+def _paths(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield every path of the configuration that is set, with its key."""
+    places = {f"pathvars.{name}": path for name, path in config["pathvars"].items()}
+    for name, cohort in config["cohorts"].items():
+        places |= {f"cohorts.{name}.{key}": cohort[key] for key in ("images", "tables", "bids")}
+    places |= {"exclude": config["exclude"], "template.file": config["template"]["file"]}
+    places["quality.deep.file"] = config["quality"]["deep"]["file"]
+    yield from ((key, path) for key, path in places.items() if path is not None)
+
+
 def _position(error: Any) -> str:
     """Where in the configuration an error is, as a dotted key."""
     return ".".join(str(part) for part in error.absolute_path)
@@ -145,6 +155,12 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                     f"`cohorts.{name}.{key}` is not set, but `cohorts.{name}.source` is "
                     f"'{cohort['source']}': give the folder's path."
                 )
+    for key, path in _paths(config):
+        if any(letter in "{}<>" or not letter.isprintable() for letter in path):
+            yield (
+                f"`{key}` is {path!r}: Snakemake takes braces and angle brackets in a path for wildcards, "
+                "and characters that cannot be printed break tables and logs. Give another name."
+            )
     sources = {cohort["source"] for cohort in config["cohorts"].values()}
     template = config["template"]["source"]
     if ("simulated" in sources) != (template == "simulated"):

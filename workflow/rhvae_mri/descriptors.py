@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from rhvae_mri.downloads import check_file, fetch, sha256_of
 from rhvae_mri.errors import StudyError
@@ -86,8 +88,21 @@ def obtain_file(
         file = check_file(source)
         return file, {"Origin": "the user's file", "SHA256": sha256_of(file)}
     descriptor = read_descriptor(source, entry)
-    name = descriptor["url"].rsplit("/", 1)[-1]
+    name = _file_name(descriptor["url"])
     file = fetch(descriptor["url"], descriptor["sha256"], Path(downloads) / name)
     known = {"name": name, **descriptor}
     origin = {term: str(known[key]) for key, term in _ORIGIN.items() if key in known}
     return file, {**origin, "SHA256": descriptor["sha256"].lower()}
+
+
+def _file_name(url: str) -> str:
+    """Return the last part of an address, if it can be the name of a file and nothing else."""
+    name = urlsplit(url).path.rsplit("/", 1)[-1]
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name):
+        raise StudyError(
+            "The address does not end in the plain name of a file.",
+            where=url,
+            remedy="Give an address that ends in letters, digits, dots and dashes; or download the file "
+            "yourself and give its path.",
+        )
+    return name

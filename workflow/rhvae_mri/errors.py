@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from rhvae_mri.texts import visible
+
 
 class StudyError(Exception):
     """A problem with the input, the configuration or the machine that a user can act on.
@@ -42,6 +44,7 @@ class StudyError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
+        # names of files and cells of tables are in these texts; line breaks are ours
         details = {"where": self.where, "likely cause": self.cause, "what to do": self.remedy}
         lines = [f"  {name + ':':<13} {text}" for name, text in details.items() if text is not None]
-        return "\n".join([self.what, *lines])
+        return "\n".join(visible(line) for line in "\n".join([self.what, *lines]).split("\n"))

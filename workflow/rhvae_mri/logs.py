@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rhvae_mri.errors import StudyError
+from rhvae_mri.texts import visible
 
 
 @contextmanager
@@ -54,5 +55,8 @@ def log_job(path: str | os.PathLike[str]) -> Iterator[None]:
 
 def _say(terminal: int, error: BaseException, log: Path) -> None:
     """Write the error, without its traceback, to the terminal that was there before the redirection."""
-    text = str(error) if isinstance(error, StudyError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, StudyError):
+        text = str(error)
+    else:
+        text = "\n".join(map(visible, f"{type(error).__name__}: {error}".split("\n")))
     os.write(terminal, f"{text}\n  full log:     {log}\n".encode())

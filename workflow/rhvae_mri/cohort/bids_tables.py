@@ -21,6 +21,12 @@ from pathlib import Path
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
+from rhvae_mri.texts import plain_cell
+
+#: Names that BIDS allows. All others are refused or left out: they end in paths and in tables.
+_PARTICIPANT = re.compile(r"sub-[A-Za-z0-9]+")
+_SESSION = re.compile(r"ses-[A-Za-z0-9]+")
+_IMAGE = re.compile(r"sub-[A-Za-z0-9]+(_[A-Za-z]+-[A-Za-z0-9+]+)*_T1w\.nii(\.gz)?")
 
 #: How tables write a missing value.
 _MISSING = frozenset({"", "n/a", "na", "nan", "none"})
@@ -86,10 +92,30 @@ class T1wImage:
         return self.path.name.split(".")[0]
 
     @property
+    def is_named_as_bids_asks(self) -> bool:
+        """Whether the names of participant, session and file consist of letters and digits, as in BIDS."""
+        return bool(
+            is_participant(self.participant_id)
+            and (not self.session_id or _SESSION.fullmatch(self.session_id))
+            and _IMAGE.fullmatch(self.path.name)
+        )
+
+    @property
     def entities(self) -> str:
         """What the file's name says beyond participant and session, e.g. ``acq-fast_run-2``."""
         parts = self.name.split("_")[:-1]
         return "_".join(part for part in parts if not part.startswith(("sub-", "ses-")))
+
+
+def is_participant(name: str) -> bool:
+    """Say whether a text is a participant's name in BIDS: ``sub-`` and then letters and digits.
+
+    Examples
+    --------
+    >>> is_participant("sub-ADNI002S0295"), is_participant("sub-../../x")
+    (True, False)
+    """
+    return _PARTICIPANT.fullmatch(name) is not None
 
 
 def natural_order(text: str) -> list[tuple[int, int | str]]:
@@ -99,6 +125,8 @@ def natural_order(text: str) -> list[tuple[int, int | str]]:
 
 def read_rows(path: Path, required: tuple[str, ...] = ()) -> list[dict[str, str]]:
     """Read a tab-separated table as one dictionary per row; missing values become empty text.
+
+    Cells come as `rhvae_mri.texts.plain_cell` writes them.
 
     Parameters
     ----------
@@ -146,7 +174,7 @@ def read_participants(bids: Path) -> dict[str, Visit]:
     Raises
     ------
     StudyError
-        If the dataset or its table is missing, a name does not start with ``sub-`` or occurs twice.
+        If the dataset or its table is missing, a name is not one of BIDS (`is_participant`) or occurs twice.
     """
     if not bids.is_dir():
         raise StudyError("The BIDS dataset does not exist.", where=bids, remedy="Check the path.")
@@ -162,16 +190,16 @@ def read_participants(bids: Path) -> dict[str, Visit]:
     repeated, misnamed = set(), set()
     for row in read_rows(table, required=("participant_id",)):
         name = row["participant_id"]
-        if not name.startswith("sub-"):
+        if not is_participant(name):
             misnamed.add(name or "(empty)")
         if name in participants:
             repeated.add(name)
         participants[name] = _visit(row)
     if misnamed:
         raise StudyError(
-            f"Participants whose names do not start with sub-: {', '.join(sorted(misnamed))}.",
+            f"Participants whose names are not those of BIDS: {', '.join(sorted(misnamed))}.",
             where=table,
-            remedy="Name them as their folders are named, as BIDS asks.",
+            remedy="Names are sub- and then letters and digits only, as those of the participants' folders.",
         )
     if repeated:
         raise StudyError(
@@ -193,7 +221,7 @@ def read_visits(bids: Path, participant_id: str) -> dict[str, Visit]:
     Raises
     ------
     StudyError
-        If a session occurs twice.
+        If a session occurs twice, or its name is not one of BIDS.
     """
     table = bids / participant_id / f"{participant_id}_sessions.tsv"
     if not table.is_file():
@@ -202,6 +230,12 @@ def read_visits(bids: Path, participant_id: str) -> dict[str, Visit]:
     for row in read_rows(table, required=("session_id",)):
         session = row["session_id"]
         session = session if session.startswith("ses-") else f"ses-{session}"
+        if not _SESSION.fullmatch(session):
+            raise StudyError(
+                f"The session {session} has no name of BIDS.",
+                where=table,
+                remedy="Names are ses- and then letters and digits only.",
+            )
         if session in visits:
             raise StudyError(f"Session {session} occurs more than once.", where=table)
         visits[session] = _visit(row)
@@ -261,7 +295,7 @@ def _value(row: dict[str, str], variable: str) -> str:
 
 def _clean(cell: str | None) -> str:
     """Strip a cell; a missing value becomes empty text."""
-    text = (cell or "").strip()
+    text = plain_cell(cell or "")
     return "" if text.lower() in _MISSING else text
 
 

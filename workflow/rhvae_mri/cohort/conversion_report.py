@@ -12,6 +12,7 @@ from rhvae_mri.cohort.preflight import ADNI_SUBJECT
 from rhvae_mri.cohort.series import Series
 from rhvae_mri.cohort.staging import ADNI_PHASES
 from rhvae_mri.cohort.study_tables import find_table
+from rhvae_mri.texts import plain_cell, visible
 
 COLUMNS = ["cohort", "participant_id", "session_id", "status", "source", "reason"]
 
@@ -38,11 +39,11 @@ def report_table(cohort: str, images: Path, rows: Iterable[Row]) -> pandas.DataF
         [
             {
                 "cohort": cohort,
-                "participant_id": participant_label(cohort, row.subject),
+                "participant_id": visible(participant_label(cohort, row.subject)),
                 "session_id": row.session,
                 "status": row.status,
-                "source": row.source.relative_to(images).as_posix() if row.source else None,
-                "reason": row.reason or None,
+                "source": visible(row.source.relative_to(images).as_posix()) if row.source else None,
+                "reason": plain_cell(row.reason) or None,
             }
             for row in rows
         ],

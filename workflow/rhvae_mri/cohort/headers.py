@@ -85,7 +85,7 @@ def _check_field_of_view(image: nibabel.Nifti1Pair) -> None:
 
 def _check_length(path: Path, image: nibabel.Nifti1Pair) -> None:
     """Refuse a file that holds fewer bytes, uncompressed, than its header says."""
-    from rhvae_mri.imaging.nifti import UNREADABLE, NiftiError, gzip_fault, needed_length
+    from rhvae_mri.imaging.nifti import UNREADABLE, NiftiError, gzip_fault, needed_length, uncompressed
 
     needed = needed_length(image)
     length = path.stat().st_size
@@ -97,20 +97,11 @@ def _check_length(path: Path, image: nibabel.Nifti1Pair) -> None:
             if int.from_bytes(file.read(4), "little") == needed % 2**32:
                 return
         try:
-            length = _uncompressed_length(path)
+            length = sum(map(len, uncompressed(path, image)))
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise NiftiError(UNREADABLE, gzip_fault(error)) from error
     if length < needed:
         raise NiftiError(UNREADABLE, "the file is shorter than its header says")
-
-
-def _uncompressed_length(path: Path) -> int:
-    """Return the number of bytes in a gzip file."""
-    length = 0
-    with gzip.open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            length += len(block)
-    return length
 
 
 def _described_modality(path: Path) -> object:

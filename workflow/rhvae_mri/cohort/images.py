@@ -10,6 +10,8 @@ no image in the download                        the conversion found none, or th
 the converter chose no scan …, made no image …  the conversion's words
 DICOM series unreadable: …                      the conversion failed; its words
 converted, but not in the BIDS dataset          the conversion's report and the folder disagree
+a name that BIDS does not allow                 of participant, session or file: it would end in
+                                                paths and tables
 replaced by hand: …                             the auditor's decision `replace`, see
                                                 `rhvae_mri.cohort.exclusions`
 no diagnosis                                    none of the participant's visits has one
@@ -43,6 +45,7 @@ from rhvae_mri.cohort.headers import describe_fault
 from rhvae_mri.cohort.participants import Participant, read_cohort
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv, write_tsv
+from rhvae_mri.texts import visible
 
 if TYPE_CHECKING:
     import pandas
@@ -163,7 +166,9 @@ def _judge(person: Participant, decisions: Decisions, require_diagnosis: bool) -
     kept: T1wImage | None = None
     for image in person.images:
         by_hand = decisions.find(person.name, image.session_id)
-        if by_hand and by_hand.decision == "replace":
+        if not image.is_named_as_bids_asks:
+            verdicts[image] = "a name that BIDS does not allow"
+        elif by_hand and by_hand.decision == "replace":
             verdicts[image] = f"replaced by hand: {by_hand}"
         elif reason := unfit or describe_fault(image.path):
             verdicts[image] = reason
@@ -194,14 +199,15 @@ def _rows(person: Participant, verdicts: dict[T1wImage, str]) -> Iterator[dict[s
     for session, group in groupby(entries, itemgetter(0)):
         scans = list(group)
         visit = person.at(session)
-        plain = f"{person.name}_{session}" if session else person.name
+        participant, session_id = visible(person.name), visible(session)
+        plain = f"{participant}_{session_id}" if session else participant
         # The plain name belongs to the image that the study uses; the others of the session get a number.
         main = next((position for position, (_, _, reason) in enumerate(scans) if not reason), 0)
         for position, (_, image, reason) in enumerate(scans):
             yield {
                 "image_id": plain if position == main else f"{plain}_scan-{position + 1}",
-                "participant_id": person.name,
-                "session_id": session,
+                "participant_id": participant,
+                "session_id": session_id,
                 "age": _text(visit.age),
                 "sex": visit.sex or "",
                 "site": visit.site or "",
@@ -209,7 +215,7 @@ def _rows(person: Participant, verdicts: dict[T1wImage, str]) -> Iterator[dict[s
                 "diagnosis": visit.diagnosis or "",
                 "mmse": _text(visit.mmse),
                 "cdr": _text(visit.cdr),
-                "path": image.path.as_posix() if image else "",
+                "path": visible(image.path.as_posix()) if image else "",
                 "status": "excluded" if reason else "kept",
                 "reason": reason,
             }

@@ -11,6 +11,7 @@ from rhvae_mri.cohort.bids_tables import (
     T1wImage,
     Visit,
     find_images,
+    is_participant,
     natural_order,
     read_participants,
     read_rows,
@@ -110,9 +111,9 @@ def read_cohort(bids: Path, cohort: str, conversion_report: Path | None) -> list
             failures.pop("", None)  # says nothing beside the rows of single sessions
         elif not failures:
             failures = {"": NO_IMAGE}
-        participants.append(
-            Participant(name, table.get(name, Visit()), read_visits(bids, name), own, failures)
-        )
+        # any other name could lead out of the dataset
+        visits = read_visits(bids, name) if is_participant(name) else {}
+        participants.append(Participant(name, table.get(name, Visit()), visits, own, failures))
     return participants
 
 

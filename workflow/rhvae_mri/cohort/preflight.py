@@ -12,8 +12,8 @@ from rhvae_mri.cohort.study_tables import TABLES, StudyTable
 from rhvae_mri.errors import StudyError
 
 #: How ADNI names a participant's folder, and how AIBL does.
-ADNI_SUBJECT = re.compile(r"\d{3}_S_\d{4}")
-AIBL_SUBJECT = re.compile(r"[1-9]\d*")
+ADNI_SUBJECT = re.compile(r"[0-9]{3}_S_[0-9]{4}")
+AIBL_SUBJECT = re.compile(r"[1-9][0-9]*")
 
 #: This folder of real AIBL downloads is passed over by the converter.
 _AIBL_EXCEPTION = "0151083"

@@ -190,8 +190,9 @@ def series_problem(series: Series) -> str | None:
 
     A series is refused if a file of it is no image, no magnetic resonance image, in colours, cut short or
     impossibly large; if it holds several series, one file twice, or too few slices; and if its slices differ
-    in size or direction, lack their place in space, or lie unevenly. Whether the sequence is T1-weighted is
-    not guessed from its times of echo and repetition. No text of a header is repeated but a known code.
+    in size or direction, lack their place in space, or lie unevenly. So is one of which a name cannot be
+    printed. Whether the sequence is T1-weighted is not guessed from its times of echo and repetition. No text
+    of a header is repeated but a known code.
 
     Parameters
     ----------
@@ -203,6 +204,8 @@ def series_problem(series: Series) -> str | None:
 
 def _examine(series: Series) -> _Finding:
     """Check one series."""
+    if not all(os.fspath(path).isprintable() for path in (series.folder, *series.files)):
+        return _Finding("the name of its folder or of a file has characters that cannot be printed")
     files = [path for path in series.files if path.suffix == ".dcm"]
     if not files:
         problems = (_nifti_problem(path) for path in series.files)

@@ -99,8 +99,14 @@ def _preference(series: Series) -> tuple[bool, bool, int]:
 
 
 def _link_files(source: Path, target: Path, left_out: Collection[Path]) -> None:
-    """Make the folders of a tree anew, and link its files but for those that are left out."""
-    for folder, _, names in os.walk(source, followlinks=True):
+    """Make the folders of a tree anew, and link its files but for those that are left out.
+
+    A link to a folder is followed once, so links that lead back into the tree end.
+    """
+    seen = set()
+    for folder, folders, names in os.walk(source, followlinks=True):
+        folders[:] = [name for name in folders if os.path.realpath(Path(folder, name)) not in seen]
+        seen.update(os.path.realpath(Path(folder, name)) for name in folders)
         place = target / Path(folder).relative_to(source)
         place.mkdir(parents=True, exist_ok=True)
         for name in names:

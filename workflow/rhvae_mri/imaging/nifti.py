@@ -15,6 +15,7 @@ import gzip
 import math
 import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ DATA_TYPE = "wrong data type"
 #: float32, a cube of 812 voxels.
 MINIMUM_VOXELS = 8
 MAXIMUM_VOXELS = 2**29
+
+#: Bytes of a file beside its voxels, which headers, extensions and padding never come near.
+_MAXIMUM_SURPLUS = 2**24
 
 #: Plausible voxel sizes, in mm: from high-resolution research scans to coarse localizers.
 VOXEL_SIZE = (0.2, 10.0)
@@ -182,9 +186,7 @@ def read_voxels(path: Path, image: nibabel.Nifti1Pair) -> numpy.ndarray:
         `UNREADABLE`.
     """
     try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
+        content = b"".join(uncompressed(path, image)) if path.suffix == ".gz" else path.read_bytes()
         if len(content) < needed_length(image):
             raise NiftiError(UNREADABLE, "the file is shorter than its header says")
         with numpy.errstate(over="ignore"):  # values beyond float32 become infinite, which is checked
@@ -194,6 +196,34 @@ def read_voxels(path: Path, image: nibabel.Nifti1Pair) -> numpy.ndarray:
     except OSError as error:
         raise NiftiError(UNREADABLE, _system_words(error)) from error
     return voxels.reshape(volume_shape(image))
+
+
+def uncompressed(path: Path, image: nibabel.Nifti1Pair) -> Iterator[bytes]:
+    """Yield the content of a compressed file, but not more of it than its header can account for.
+
+    A few kilobytes can be made to stand for gigabytes.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A ``.nii.gz`` file.
+    image : nibabel.Nifti1Pair
+        From `open_nifti`.
+
+    Raises
+    ------
+    NiftiError
+        `UNREADABLE`, if the file holds much more than header and voxels.
+    EOFError, zlib.error, gzip.BadGzipFile
+        If it is damaged.
+    """
+    left = needed_length(image) - image.dataobj.offset + _MAXIMUM_SURPLUS
+    with gzip.open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            left -= len(block)
+            if left < 0:
+                raise NiftiError(UNREADABLE, "the compressed file holds much more than its header says")
+            yield block
 
 
 def needed_length(image: nibabel.Nifti1Pair) -> int:

@@ -1,0 +1,348 @@
+"""Names and cells that were made to do harm end as text, in an error, or in a listed exclusion."""
+
+import csv
+import gzip
+import html
+import json
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import handmade_cohorts as handmade
+import pandas
+import pydicom
+import pytest
+from made_up_audit import MadeUpAudit
+from nifti_files import encode_nifti, write_nifti
+from test_cohort_images import Dataset, write_table
+from test_tables import PUBLISHED, make_runs
+
+from rhvae_mri.cohort.conversion import convert_to_bids
+from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
+from rhvae_mri.cohort.exclusions import read_decisions
+from rhvae_mri.cohort.headers import describe_fault
+from rhvae_mri.cohort.images import list_images
+from rhvae_mri.cohort.staging import stage_tables
+from rhvae_mri.descriptors import obtain_file
+from rhvae_mri.errors import StudyError
+from rhvae_mri.evaluation.published import read_published
+from rhvae_mri.evaluation.rendering import render_classification
+from rhvae_mri.evaluation.tables import classification_table
+from rhvae_mri.figures.strips import draw_strips
+from rhvae_mri.files import read_tsv
+from rhvae_mri.texts import plain_cell, visible
+
+#: Parts of names; each would do something if a shell, a terminal, a table or a page read it as its own.
+HOSTILE = [
+    "a b",
+    "a'b",
+    'a"b',
+    "a;touch pwned;",
+    "$(touch pwned)",
+    "`touch pwned`",
+    "a|touch pwned",
+    "a&touch pwned&",
+    "-rf",
+    "--help",
+    "a\nb",
+    "a\tb",
+    "a\x1b[2Jb",
+    "\u202egpj",
+    "Zoë",
+    "患者",
+    "*",
+    "{b}",
+    "<b>",
+    "%s%n",
+    "=cmd|' /C calc'!A0",
+    "\udcff",
+]
+
+MARKUP = "</script><img src=x onerror=alert(1)>\"'&<svg/onload=alert(1)>]]>"
+
+
+@pytest.fixture
+def empty_place(tmp_path, monkeypatch):
+    """A working directory in which nothing may appear that was not asked for."""
+    folder = tmp_path / "working directory"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    yield folder
+    assert list(folder.iterdir()) == []
+
+
+class Tags(HTMLParser):
+    """The elements and attributes of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.attributes = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append(tag)
+        self.attributes += [name for name, _ in attrs]
+
+
+@pytest.mark.parametrize("part", HOSTILE)
+def test_an_image_with_a_hostile_name_is_left_out_with_the_reason(tmp_path, empty_place, part):
+    part = part.replace("/", "")  # no name of a file has one
+    dataset = Dataset(tmp_path)
+    dataset.add("sub-GOOD", ("ses-M000", "CN", True))
+    for name, session in ((f"sub-{part}", "ses-M000"), ("sub-B", f"ses-{part}")):
+        write_nifti(dataset.image(name, session))
+    write_nifti(dataset.image("sub-C", "ses-M000", f"_acq-{part}_T1w.nii.gz"))
+    dataset.participants.append({"participant_id": "sub-C", "sex": "F", "age_bl": 70, "site": "1"})
+    write_table(
+        dataset.bids / "sub-C" / "sub-C_sessions.tsv", [{"session_id": "ses-M000", "diagnosis": "CN"}]
+    )
+    fates = dataset.fates()
+    assert fates.pop("sub-GOOD_ses-M000") == "kept"
+    assert len(fates) == 3
+    assert set(fates.values()) == {"a name that BIDS does not allow"}
+    text = dataset.target.read_text(encoding="utf-8")
+    assert len(text.splitlines()) == 5
+    assert all(line.isprintable() for line in text.replace("\t", " ").splitlines())
+
+
+@pytest.mark.parametrize("name", ["sub-../../../etc", "sub-A/../B", *(f"sub-{part}" for part in HOSTILE)])
+def test_hostile_participants_of_a_table_are_named_in_an_error(tmp_path, empty_place, name):
+    dataset = Dataset(tmp_path)
+    dataset.add("sub-GOOD", ("ses-M000", "CN", True))
+    dataset.bids.joinpath("participants.tsv").write_text("")
+    with open(dataset.bids / "participants.tsv", "w", newline="", errors="surrogateescape") as file:
+        csv.writer(file, delimiter="\t").writerows([["participant_id"], ["sub-GOOD"], [name]])
+    with pytest.raises(StudyError) as caught:
+        list_images("ADNI", dataset.bids, None, None, dataset.target)
+    assert str(caught.value).replace("\n", "").isprintable()
+    assert not dataset.target.exists()
+
+
+@pytest.mark.parametrize("session", ["ses-../../x", "ses-a b", "$(touch pwned)"])
+def test_hostile_sessions_of_a_table_are_named_in_an_error(tmp_path, empty_place, session):
+    dataset = Dataset(tmp_path)
+    dataset.add("sub-GOOD", ("ses-M000", "CN", True))
+    write_table(dataset.bids / "sub-GOOD" / "sub-GOOD_sessions.tsv", [{"session_id": session}])
+    with pytest.raises(StudyError, match="has no name of BIDS"):
+        dataset.table()
+
+
+def test_a_conversion_report_leads_to_no_file_outside_the_dataset(tmp_path, empty_place):
+    dataset = Dataset(tmp_path)
+    dataset.add("sub-GOOD", ("ses-M000", "CN", True))
+    # what the path of this participant's table would lead to, without a check of the name
+    name = "sub-GOOD/../../x"
+    (dataset.bids.parent / "x" / "sub-GOOD").mkdir(parents=True)
+    rows = [{"session_id": "ses-M000", "diagnosis": "AD"}]
+    leads_to = dataset.bids / name / f"{name}_sessions.tsv"
+    write_table(leads_to, rows)
+    assert leads_to.resolve().is_relative_to(dataset.bids.parent)
+    assert not leads_to.resolve().is_relative_to(dataset.bids)
+    dataset.converted(name, None, "missing", "=HYPERLINK(1)")
+    row = dataset.table().set_index("participant_id").loc[name]
+    assert row["reason"] == "'=HYPERLINK(1)"
+    assert pandas.isna(row["diagnosis"])
+
+
+def test_formulas_in_the_cells_of_a_table_are_defused(tmp_path):
+    dataset = Dataset(tmp_path)
+    dataset.add("sub-A", ("ses-M000", "CN", True))
+    dataset.add("sub-B", ("ses-M000", "=cmd|' /C calc'!A0", True))
+    dataset.participants[0]["site"] = "@SUM(1+1)"
+    dataset.participants[0]["age_bl"] = "-71.5"
+    table = dataset.table().set_index("participant_id")
+    assert table.loc["sub-A", "site"] == "'@SUM(1+1)"
+    for cell in dataset.target.read_text().replace("\n", "\t").split("\t"):
+        assert cell[:1] not in "=+@" or not cell
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+cmd", "'+cmd"),
+        ("-cmd", "'-cmd"),
+        ("@x", "'@x"),
+        ("\t=1", "'=1"),
+        ("-1.5e3", "-1.5e3"),
+        ("+7", "+7"),
+        ("-", "-"),
+        ("a=b", "a=b"),
+        ("two\nlines\r\n", "two lines"),
+        ("a\x00b", r"a\x00b"),
+    ],
+)
+def test_plain_cells(text, written):
+    assert plain_cell(text) == written
+
+
+@pytest.mark.parametrize("part", HOSTILE)
+def test_errors_show_names_and_change_no_terminal(part):
+    lines = str(StudyError(f"No {part}.", where=part, remedy="Look.")).split("\n")
+    assert all(line.isprintable() for line in lines)
+    "".join(lines).encode()
+    assert visible(part).isprintable()
+
+
+@pytest.mark.parametrize("cohort", ["ADNI", "AIBL"])
+def test_a_download_with_hostile_folders_and_headers_is_converted_and_runs_nothing(
+    tmp_path, empty_place, cohort
+):
+    participants = {"ADNI": handmade.adni_cohort, "AIBL": handmade.aibl_cohort}[cohort]()[:2]
+    images, tables, _ = handmade.write_cohort(participants, tmp_path / "down load; $(touch pwned) 'x'")
+    for path in images.rglob("*.dcm"):
+        header = pydicom.dcmread(path)
+        header.PatientID = "../../../../x"
+        header.PatientName = "$(touch pwned)^`touch pwned`"
+        header.SeriesDescription = header.ProtocolName = "/../../y; touch pwned"
+        header.ImageComments = "%p%s%d ../z"
+        header.save_as(path)
+    # the archive's folder of a series has a name that anything can stand in
+    for number, folder in enumerate(sorted(images.glob("*/*/*"))):
+        if cohort == "ADNI" or folder.parent.name.startswith("MPRAGE_SAG"):
+            folder.rename(folder.with_name(f"-o {number} $(touch pwned) `touch pwned` ;'\"|& é"))
+    before = sorted(tmp_path.rglob("*"))
+    bids = tmp_path / "out put" / "bids; $(touch pwned)"
+    convert_to_bids(cohort, images, tables, bids, tmp_path / "report.tsv", progress=False)
+    report = read_tsv(tmp_path / "report.tsv")
+    assert (report["status"] == "converted").sum() == 3
+    assert {path.name for path in bids.glob("sub-*")} == {each.participant_id for each in participants}
+    new = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*") if path not in before}
+    assert new == {"out put", "report.tsv"}
+
+
+def test_a_series_whose_name_breaks_tables_is_set_aside(tmp_path, empty_place):
+    participants = handmade.adni_cohort()[:2]
+    images, tables, _ = handmade.write_cohort(participants, tmp_path)
+    folder = sorted(images.glob("002_S_0001/*/*"))[0]
+    folder.rename(folder.with_name("2006\n=1\t\x1b[2J"))
+    convert_to_bids("ADNI", images, tables, tmp_path / "bids", tmp_path / "report.tsv", progress=False)
+    report = read_tsv(tmp_path / "report.tsv")
+    spoiled = report[report["status"] == "unreadable"]
+    assert spoiled["reason"].str.contains("cannot be printed").all()
+    assert len(spoiled) == 1
+    assert (report["status"] == "converted").sum() == 2
+    assert all(
+        line.isprintable() for line in (tmp_path / "report.tsv").read_text().replace("\t", " ").split("\n")
+    )
+
+
+def test_hostile_rows_of_the_clinical_tables_reach_no_path(tmp_path, empty_place):
+    _, tables, _ = handmade.write_cohort(handmade.adni_cohort(), tmp_path)
+    path = tables / "ADNIMERGE.csv"
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    for hostile in ("../../x", "002_S_0001/../../x", "=cmd", "-rf", MARKUP, "٠٠٢_S_٠٠٠١"):
+        rows.append(rows[0] | {"PTID": hostile, "RID": hostile})
+    pandas.DataFrame(rows).to_csv(path, index=False)
+    stage_tables("ADNI", tables, tmp_path / "staged")
+    (staged,) = (tmp_path / "staged").rglob("ADNIMERGE.csv")
+    assert set(pandas.read_csv(staged)["PTID"]) == {row["PTID"] for row in rows[: len(rows) - 6]}
+
+
+def test_links_that_lead_in_circles_end(tmp_path):
+    participants = handmade.adni_cohort()[
+        3:4
+    ]  # one of its series is broken, so its files are linked one by one
+    images, tables, _ = handmade.write_cohort(participants, tmp_path)
+    for name in "abcdef":
+        (images / "010_S_4004" / name).symlink_to(images / "010_S_4004", target_is_directory=True)
+    convert_to_bids("ADNI", images, tables, tmp_path / "bids", tmp_path / "report.tsv", progress=False)
+    assert "converted" in set(read_tsv(tmp_path / "report.tsv")["status"])
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "words"),
+    [
+        ("participant_id", "sub-../../x", "no such participants"),
+        ("participant_id", "$(touch pwned)", "no such participants"),
+        ("session_id", "../x", "no such participants"),
+        ("decision", "exclude; touch pwned", "and not one of"),
+        ("date", "2026-01-01; ls", "not of the form"),
+        ("cohort", "../ADNI", "Unknown cohorts"),
+    ],
+)
+def test_hostile_decisions_are_refused(tmp_path, empty_place, column, cell, words):
+    row = dict(
+        zip(DECISION_COLUMNS, ("ADNI", "sub-A", "ses-M000", "keep", "x", "me", "2026-01-01"), strict=True)
+    )
+    path = write_table(tmp_path / "exclude.tsv", [row | {column: cell}])
+    with pytest.raises(StudyError, match=words):
+        read_decisions(path, "ADNI", {("sub-A", ""), ("sub-A", "ses-M000")})
+
+
+def test_reasons_of_decisions_stay_one_cell_and_no_formula(tmp_path):
+    row = dict(
+        zip(DECISION_COLUMNS, ("ADNI", "sub-A", "ses-M000", "keep", "", "", "2026-01-01"), strict=True)
+    )
+    path = write_table(tmp_path / "exclude.tsv", [row | {"reason": "=1\n\t2", "who": f"@{MARKUP}"}])
+    decision = read_decisions(path, "ADNI").find("sub-A", "ses-M000")
+    assert decision.reason == "'=1 2"
+    assert decision.who == f"'@{MARKUP}"
+
+
+def test_the_audit_page_shows_hostile_cells_as_text(tmp_path):
+    audit = MadeUpAudit(tmp_path)
+    for table in (audit.images, audit.quality, audit.metrics):
+        for column in ("site", "diagnosis", "reason", "flags", "decided_by", "decision_reason", "fault"):
+            if column in table:
+                table[column] = table[column].astype(object)
+                table.loc[5, column] = MARKUP
+    audit.images.loc[60, ["image_id", "participant_id", "path"]] = [f"sub-../../{MARKUP}", MARKUP, MARKUP]
+    clean = Tags((MadeUpAudit(tmp_path / "clean").draw(tmp_path / "clean audit") / "index.html").read_text())
+    folder = audit.draw(tmp_path / "audit")
+    page = (folder / "index.html").read_text()
+    tags = Tags(page)
+    assert tags.found.count("img") <= clean.found.count("img") + 2  # mean and deviation of one class more
+    assert tags.found.count("script") == clean.found.count("script") == 2
+    assert not {name for name in tags.attributes if name.startswith("on")}
+    assert html.escape(MARKUP) in page
+    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    assert data["images"]["site"][5] == MARKUP
+    assert {path.parent for path in folder.rglob("*") if path.is_file()} == {folder, folder / "images"}
+
+
+def test_the_result_tables_and_figures_show_hostile_names_as_text(tmp_path):
+    runs = make_runs(sizes=(500,), training_sets=(MARKUP, "$\\frac{1}"), n_seeds=2)
+    table = classification_table(runs, read_published(PUBLISHED))
+    page, markdown = tmp_path / "t.html", tmp_path / "t.md"
+    provenance = {MARKUP: [MARKUP, "| a | <b>"]}
+    render_classification(table, page, markdown, simulated=True, title=MARKUP, provenance=provenance)
+    tags = Tags(page.read_text())
+    assert not {"img", "script", "svg"} & set(tags.found)
+    assert not {name for name in tags.attributes if name.startswith("on")}
+    assert "<img" not in markdown.read_text().replace("\\<", "")
+    places = {kind: tmp_path / f"seeds.{kind}" for kind in ("svg", "pdf", "tsv")}
+    draw_strips(runs, table, **places, simulated=True)
+    drawn = {element.tag.rpartition("}")[2] for element in ElementTree.parse(places["svg"]).iter()}
+    assert not {"script", "img", "foreignObject", "image"} & drawn
+    assert "onerror" not in {
+        name for element in ElementTree.parse(places["svg"]).iter() for name in element.attrib
+    }
+
+
+@pytest.mark.parametrize(
+    "end", ["/..", "/.", "/", "/%2e%2e", "/-rf", "/a b", "/$(touch pwned)", "/.hidden", "", "?/../x"]
+)
+def test_a_download_gets_no_name_that_leads_elsewhere(tmp_path, empty_place, end):
+    descriptor = tmp_path / "descriptor.json"
+    descriptor.write_text(json.dumps({"url": f"http://127.0.0.1:9{end}", "sha256": "0" * 64}))
+    with pytest.raises(StudyError, match="plain name"):
+        obtain_file(descriptor, tmp_path / "downloads")
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x.nii", "data:text/plain,x/x.nii"])
+def test_a_download_comes_from_a_web_address_only(tmp_path, url):
+    descriptor = tmp_path / "descriptor.json"
+    descriptor.write_text(json.dumps({"url": url, "sha256": "0" * 64}))
+    with pytest.raises(StudyError):
+        obtain_file(descriptor, tmp_path / "downloads")
+    assert not list((tmp_path / "downloads").glob("*"))
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_small_file_that_unpacks_to_a_huge_one_is_refused_early(tmp_path, members):
+    path = tmp_path / "bomb.nii.gz"
+    zeros = gzip.compress(bytes(1 << 26))
+    # 1.3 GB in all; reading it to its end would take seconds and, held in memory, more than it may
+    path.write_bytes(gzip.compress(encode_nifti()) * members + zeros * 20)
+    fault = describe_fault(path)
+    assert fault == "unreadable NIfTI: the compressed file holds much more than its header says"
