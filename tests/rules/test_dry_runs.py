@@ -73,6 +73,37 @@ def test_classic_augmentation_adds_one_condition_and_needs_no_synthetic_image(dr
     assert dry_run(tmp_path, config, "all")["train_cnn"] == 2 * 2 * 3
 
 
+SEARCH = {"split_folds", "sample_architectures", "train_candidates", "rank_candidates", "draw_search"}
+
+
+def test_the_search_runs_when_it_is_asked_for_and_trains_no_other_network(dry_run, tmp_path, load_config):
+    config = load_config()
+    assert SEARCH.isdisjoint(dry_run(tmp_path, config, "all"))
+    jobs = dry_run(tmp_path, config, "random_search")
+    assert {rule: jobs[rule] for rule in SEARCH} == dict.fromkeys(SEARCH, 1)
+    assert {"train_cnn", "train_rhvae", "evaluate"}.isdisjoint(jobs)
+    config["search"] |= {"candidates": 7, "candidates_per_job": 3}
+    config["grid"]["full_resolution"] = True
+    jobs = dry_run(tmp_path, config, "random_search")
+    assert jobs["split_folds"] == 1
+    assert jobs["sample_architectures"] == jobs["rank_candidates"] == jobs["draw_search"] == 2
+    assert jobs["train_candidates"] == 2 * 3
+
+
+def test_networks_that_take_their_architecture_from_the_search_wait_for_it(dry_run, tmp_path, load_config):
+    config = load_config()
+    config["cnn"]["optimized"] = "searched"
+    jobs = dry_run(tmp_path, config, "all")
+    assert {rule: jobs[rule] for rule in SEARCH} == dict.fromkeys(SEARCH, 1)
+    assert jobs["train_cnn"] == 20
+    condition = "training_set-train-8/training_data-real/n_synthetic-0/resolution-downsampled/predictions.tsv"
+    of_search = "train_candidates", "rank_candidates"
+    optimized = dry_run(tmp_path, config, f"results/cnn/architecture-optimized/{condition}")
+    assert [optimized.get(rule) for rule in of_search] == [1, 1]
+    baseline = dry_run(tmp_path, config, f"results/cnn/architecture-baseline/{condition}")
+    assert set(of_search).isdisjoint(baseline)
+
+
 def image_table(cohort, counts):
     """An image table as `list_images` writes it, of participants without any other file."""
     lines = [
@@ -175,6 +206,13 @@ def test_one_more_seed_trains_again_only_a_batch_that_was_not_whole(dry_run, con
     config["synthetic"]["sizes"] = [500, 7000, 10000]
     config["cnn"]["seeds"] = 12
     assert dry_run(folder, config, "tables")["train_cnn"] == 2 * 3  # two conditions, three batches
+
+
+def test_the_search_of_the_published_study(dry_run, converted_paper_study):
+    folder, config = converted_paper_study
+    jobs = dry_run(folder, config, "random_search")
+    assert jobs["train_candidates"] == 2 * 100
+    assert "train_cnn" not in jobs
 
 
 def test_the_audit_of_the_published_study_trains_nothing(dry_run, converted_paper_study):

@@ -92,6 +92,9 @@ def test_the_paper_configuration_has_the_published_values():
     config = load("paper.yaml")
     assert config["cnn"]["seeds"] == 20
     assert config["cnn"]["epochs"] == {"baseline": 100, "optimized": 50}
+    assert config["cnn"]["optimized"] == "published"
+    assert (config["search"]["candidates"], config["search"]["folds"]) == (100, 5)
+    assert config["search"]["stop_below_percent"] is None
     assert config["synthetic"]["sizes"] == [500, 1000, 2000, 3000, 5000, 10000]
     assert config["grid"]["training_sets"] == ["train-50", "train-full"]
     assert config["split"]["n_test_per_class"] == 100
@@ -182,3 +185,17 @@ def test_paths_that_snakemake_would_read_otherwise_are_refused(key, path):
 @pytest.mark.parametrize("path", ["a b; $(touch x) 'q' \"z\" `x` é", "-dash", "../other"])
 def test_other_paths_are_taken_as_they_are(path):
     check_configuration(changed("pathvars.results", path), SCHEMA)
+
+
+@pytest.mark.parametrize("name", ["n_blocks", "dropout", "weight_decay"])
+def test_a_range_of_the_search_that_is_upside_down_is_refused(name):
+    config = load("config.yaml")
+    config["search"]["space"][name] = config["search"]["space"][name][::-1]
+    assert f"`search.space.{name}`" in problems(config)
+
+
+@pytest.mark.parametrize("value", [[2], [2, 3, 4], [0, 3], "2-6"])
+def test_a_range_of_the_search_has_two_ends_within_its_bounds(value):
+    config = load("config.yaml")
+    config["search"]["space"]["n_blocks"] = value
+    assert "`search.space.n_blocks" in problems(config)

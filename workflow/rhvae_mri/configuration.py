@@ -19,6 +19,16 @@ _NUMBER_WITHOUT_DOT = re.compile(r"^[-+]?\d+[eE][-+]?\d+$")
 #: The keys of a cohort that each kind of source needs.
 _SOURCE_KEYS = {"simulated": (), "none": (), "download": ("images", "tables"), "bids": ("bids",)}
 
+#: The keys of the search space that are ranges.
+_RANGES = (
+    "n_blocks",
+    "convolutions_per_block",
+    "n_fully_connected",
+    "dropout",
+    "learning_rate",
+    "weight_decay",
+)
+
 
 def check_configuration(config: Mapping[str, Any], schema_file: str | os.PathLike[str]) -> None:
     """Hold a configuration against its JSON schema and against the rules that a schema cannot express.
@@ -185,6 +195,9 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"`grid.exclude` leaves out {{{names}}}, but the grid has no such condition."
     if not list_conditions(config["grid"], config["synthetic"]["sizes"]):
         yield "`grid.exclude` leaves out every condition of the grid: nothing remains to be trained."
+    for name, value in config["search"]["space"].items():
+        if name in _RANGES and value[0] > value[1]:
+            yield f"`search.space.{name}` is {value}: give the lower end of the range first."
     if config["synthetic"]["count"] == "total":
         for size in config["synthetic"]["sizes"]:
             if size % 2:

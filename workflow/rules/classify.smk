@@ -9,6 +9,7 @@ rule train_cnn:
         synthetic=synthetic_sets,
         models=synthetic_models,
         architectures=workflow.source_path("../../resources/architectures.json"),
+        search=searched_architecture,
     output:
         networks="<results>/cnn/<condition>/seeds-{seeds}/networks.safetensors",
         history="<results>/cnn/<condition>/seeds-{seeds}/history.tsv",
@@ -33,7 +34,11 @@ rule train_cnn:
         device=lookup("study/device", within=config),
         seed=SEED,
         code=module_digest(
-            "cnn.training", "cnn.storage", "study_data", "rhvae.synthetic"
+            "cnn.training",
+            "cnn.storage",
+            "study_data",
+            "rhvae.synthetic",
+            "search.leaderboard",
         ),
     script:
         "../scripts/train_cnn.py"

@@ -49,6 +49,12 @@ SYNTHETIC_TRAINING_SETS = synthetic_training_sets(CONDITIONS)
 PICTURED_TRAINING_SET = (SYNTHETIC_TRAINING_SETS or config["grid"]["training_sets"])[-1]
 #: The runs of a condition, in batches that one job trains: "0-4", "5-9", …
 SEED_BATCHES = batch_seeds(config["cnn"]["seeds"], config["cnn"]["seeds_per_job"])
+#: The sizes of images that the grid trains on; an architecture is searched for each.
+RESOLUTIONS = sorted({item["resolution"] for item in CONDITIONS})
+#: The candidates of a search, in batches that one job trains.
+CANDIDATE_BATCHES = batch_seeds(
+    config["search"]["candidates"], config["search"]["candidates_per_job"]
+)
 #: Images per class in the synthetic set of each size.
 SYNTHETIC_PER_CLASS = synthetic_per_class(
     config["synthetic"]["sizes"], config["synthetic"]["count"]
@@ -77,6 +83,7 @@ wildcard_constraints:
     picture="traversal|interpolation|neighbours",
     n_synthetic=r"\d+",
     seeds=r"\d+-\d+",
+    candidates=r"\d+-\d+",
 
 
 @cache
@@ -162,6 +169,16 @@ def augmentation_ranges(wildcards):
     return config["classic_augmentation"]
 
 
+def searched_architecture(wildcards):
+    """The outcome of the search, for networks that take their architecture from it."""
+    if (
+        wildcards.architecture != "optimized"
+        or config["cnn"]["optimized"] == "published"
+    ):
+        return []
+    return "<results>/search/resolution-{resolution}/leaderboard.json"
+
+
 def raw_dataset(wildcards):
     """The BIDS folder of a cohort's raw images."""
     cohort = config["cohorts"][wildcards.cohort]
@@ -217,6 +234,17 @@ def cnn_memory(wildcards, attempt):
     return attempt * (
         2000 + int(300e-6 * voxels * config["cnn"]["batch_size"]) + decoders
     )
+
+
+def search_memory(wildcards, attempt):
+    """Memory of a candidate's training in MB: maps of the widest first block, and the largest network."""
+    voxels = 169 * 208 * 179 if wildcards.resolution == "full" else 84 * 104 * 89
+    voxels = voxels / config["template"]["voxel_size"] ** 3
+    space = config["search"]["space"]
+    maps = 25e-6 * voxels * max(space["first_channels"]) * config["cnn"]["batch_size"]
+    # weights, gradients, both moments of Adam, the best weights, and a checkpoint of them; without a limit
+    # further attempts find the memory
+    return attempt * (2000 + int(maps + 36e-6 * (space["max_parameters"] or 0)))
 
 
 def training_runtime(wildcards, attempt):

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pandas
 
-from rhvae_mri.cnn.architectures import read_architectures
 from rhvae_mri.cnn.augmentation import AugmentationSettings
 from rhvae_mri.cnn.storage import save_networks
 from rhvae_mri.cnn.training import TrainingSettings, train_networks
@@ -11,6 +10,7 @@ from rhvae_mri.files import write_tsv
 from rhvae_mri.learning.checkpoints import run_digest
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.logs import log_job
+from rhvae_mri.search.leaderboard import choose_network
 from rhvae_mri.study_data import build_training_sets, open_synthetic
 from rhvae_mri.study_grid import seeds_of_batch
 
@@ -27,17 +27,22 @@ with log_job(snakemake.log[0]):
         params.n_synthetic_per_class,
     )
     augmentation = params.augmentation and AugmentationSettings(**params.augmentation)
-    architectures = read_architectures(snakemake.input.architectures)
+    architecture, learning_rate, weight_decay = choose_network(
+        snakemake.input.architectures,
+        names.architecture,
+        names.resolution,
+        params.learning_rate,
+        params.weight_decay,
+        snakemake.input.get("search"),
+    )
     # Beside the output, because Snakemake deletes the declared outputs of a failed job.
     checkpoints = Path(snakemake.output.networks).with_name("checkpoints")
     condition = [value for name, value in names.items() if name != "seeds"]
     trained = train_networks(
-        architectures[names.architecture][names.resolution],
+        architecture,
         train,
         validation,
-        TrainingSettings(
-            params.epochs, params.batch_size, params.learning_rate, params.weight_decay, augmentation
-        ),
+        TrainingSettings(params.epochs, params.batch_size, learning_rate, weight_decay, augmentation),
         seeds=seeds_of_batch(names.seeds, params.seed, condition),
         device=device,
         checkpoints=checkpoints,

@@ -1,0 +1,203 @@
+"""The random search: the ranked candidates with all folds, and the accuracy over each hyper-parameter."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy
+import pandas
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.evaluation.conditions import check_columns
+from rhvae_mri.figures.style import (
+    INK,
+    PAGE_WIDTH,
+    QUIET,
+    colours,
+    save_figure,
+    set_heading,
+    study_style,
+)
+from rhvae_mri.files import write_tsv
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Column of the leaderboard to its axis' label and scale. Whole numbers have a tick each.
+_PANELS = {
+    "n_blocks": ("convolutional blocks", "whole"),
+    "first_channels": ("filters in the first block", "choice"),
+    "n_convolutions": ("convolutions in all", "whole"),
+    "n_fully_connected": ("fully connected layers", "whole"),
+    "dropout": ("dropout", "linear"),
+    "learning_rate": ("learning rate", "log"),
+    "weight_decay": ("weight decay", "log"),
+    "n_parameters": ("parameters", "log"),
+}
+_STATISTICS = ["rank", "candidate", "status", "mean_percent", "sd_percent", "se_percent"]
+_RESOLUTIONS = {"full": "high resolution", "downsampled": "down-sampled"}
+_COLUMNS = 4  # panels beside each other
+_ROW_HEIGHT = 1.55  # inches
+_WINNER_BAND = "#e3e6e9"
+
+
+def draw_search(
+    leaderboard: pandas.DataFrame,
+    summary: Mapping[str, Any],
+    *,
+    svg: str | os.PathLike[str],
+    pdf: str | os.PathLike[str],
+    tsv: str | os.PathLike[str],
+) -> Figure:
+    """Draw a random search.
+
+    Parameters
+    ----------
+    leaderboard : pandas.DataFrame
+        From `rhvae_mri.search.leaderboard.rank_candidates`.
+    summary : mapping
+        From `rhvae_mri.search.leaderboard.summarise_search`.
+    svg, pdf, tsv : path
+        The figure in two formats and its source table, written atomically.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure, as saved.
+
+    Raises
+    ------
+    StudyError
+        If the leaderboard lacks a column or has no ranked candidate.
+    """
+    check_columns(leaderboard, ["candidate", "status", *_PANELS])
+    folds = leaderboard.filter(regex=r"^fold_\d+_percent$").columns
+    source = leaderboard[[*_STATISTICS, *folds, *_PANELS]]
+    if source["rank"].isna().all():
+        raise StudyError("The leaderboard has no ranked candidate to draw.")
+    write_tsv(tsv, source)
+    with study_style():
+        figure = search_figure(source, summary)
+        save_figure(figure, svg, pdf, title=_title(summary))
+    return figure
+
+
+def search_figure(source: pandas.DataFrame, summary: Mapping[str, Any]) -> Figure:
+    """Draw the figure of `draw_search` without writing it; call it within `study_style`."""
+    n_rows = 1 + -(-len(_PANELS) // _COLUMNS)
+    figure = Figure(figsize=(PAGE_WIDTH, 0.9 + _ROW_HEIGHT * n_rows), layout="constrained")
+    axes = figure.add_gridspec(n_rows, _COLUMNS, height_ratios=[1.3] + [1] * (n_rows - 1))
+    ranked = source[source["rank"].notna()]
+    shade, *_ = colours(["fold"]).values()
+    top = figure.add_subplot(axes[0, :])
+    _draw_ranks(top, ranked, summary, shade)
+    for position, (column, (label, scale)) in enumerate(_PANELS.items()):
+        row, place = divmod(position, _COLUMNS)
+        ax = figure.add_subplot(axes[row + 1, place])
+        _draw_hyperparameter(ax, ranked, column, scale, shade)
+        ax.set_xlabel(label)
+        if place == 0:
+            ax.set_ylabel("mean bal. accuracy (%)")
+    set_heading(figure, _title(summary), simulated=summary["simulated"])
+    figure.legend(handles=_legend_handles(summary, shade), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _title(summary: Mapping[str, Any]) -> str:
+    """What the figure shows, and what it leaves out."""
+    resolution = _RESOLUTIONS[summary["resolution"]]
+    left_out = {"diverged": summary["n_diverged"], "given up": summary["n_stopped"]}
+    missing = "".join(f", {number} {fate} and not shown" for fate, number in left_out.items() if number)
+    return (
+        f"Random search, {resolution}: {summary['n_candidates']} candidates, "
+        f"{summary['n_folds']} folds{missing}"
+    )
+
+
+def _draw_ranks(ax: Axes, ranked: pandas.DataFrame, summary: Mapping[str, Any], shade: str) -> None:
+    """Draw each candidate's folds above its rank, with their mean."""
+    winner, places = summary["winner"], ranked["rank"].to_numpy(dtype=float)
+    low, high = (winner["mean_percent"] + sign * winner["se_percent"] for sign in (-1, 1))
+    ax.axhspan(low, high, color=_WINNER_BAND, linewidth=0, zorder=0)
+    for column in ranked.filter(regex=r"^fold_\d+_percent$"):
+        _dots(ax, places, ranked[column], shade)
+    ax.hlines(ranked["mean_percent"], places - 0.35, places + 0.35, color=INK, linewidth=1.3, zorder=3)
+    ax.axhline(summary["unseen_fold_percent"], color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+    ax.axhline(50, color=QUIET, linewidth=0.6, linestyle=(0, (4, 3)))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.set_xlim(0.5, len(ranked) + 0.5)
+    ax.set_xlabel("rank by mean balanced accuracy")
+    ax.set_ylabel("balanced accuracy (%)")
+
+
+def _draw_hyperparameter(ax: Axes, ranked: pandas.DataFrame, column: str, scale: str, shade: str) -> None:
+    """Draw the candidates' mean accuracy against one hyper-parameter."""
+    values = ranked[column].to_numpy(dtype=float)
+    if scale == "choice":
+        choices = sorted(set(values))
+        ax.set_xticks(range(len(choices)), [f"{choice:g}" for choice in choices])
+        ax.set_xlim(-0.5, len(choices) - 0.5)
+        values = numpy.array([choices.index(value) for value in values], dtype=float)
+    elif scale == "log":
+        values = _draw_log_axis(ax, values)
+    elif scale == "whole":
+        ax.set_xlim(values.min() - 0.5, values.max() + 0.5)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    _dots(ax, values, ranked["mean_percent"], shade)
+    winner = ranked["rank"].to_numpy(dtype=float) == 1
+    ax.plot(
+        values[winner],
+        ranked["mean_percent"][winner],
+        linestyle="none",
+        marker="D",
+        markersize=4,
+        markerfacecolor="none",
+        markeredgecolor=INK,
+    )
+
+
+def _draw_log_axis(ax: Axes, values: numpy.ndarray) -> numpy.ndarray:
+    """Mark whole decades, and zero one decade below them; return where the values are on the axis."""
+    positive = values[values > 0]
+    exponents = numpy.log10(positive) if len(positive) else numpy.zeros(1)
+    low, high = int(numpy.floor(exponents.min())), int(numpy.ceil(exponents.max()))
+    high = max(high, low + 1)
+    ticks = {exponent: f"1e{exponent}" for exponent in range(low, high + 1)}
+    if len(positive) < len(values):
+        ticks[low - 1] = "0"
+    ax.set_xticks(list(ticks), list(ticks.values()))
+    ax.set_xlim(min(ticks) - 0.3, high + 0.3)
+    places = numpy.full(len(values), float(low - 1))
+    places[values > 0] = numpy.log10(positive)
+    return places
+
+
+def _dots(ax: Axes, x: numpy.ndarray, y: pandas.Series, shade: str) -> None:
+    ax.plot(x, y, linestyle="none", marker="o", markersize=2.6, markeredgewidth=0, color=shade, alpha=0.65)
+
+
+def _legend_handles(summary: Mapping[str, Any], shade: str) -> list[Line2D | Patch]:
+    winner = summary["winner"]
+    return [
+        Line2D([], [], linestyle="none", marker="o", color=shade, label="one fold; below: one candidate"),
+        Line2D([], [], color=INK, linewidth=1.3, label="mean of the folds"),
+        Line2D(
+            [], [], linestyle="none", marker="D", markerfacecolor="none", markeredgecolor=INK, label="winner"
+        ),
+        Patch(color=_WINNER_BAND, label=f"winner's mean ± SE ({winner['se_percent']:.1f})"),
+        Line2D(
+            [],
+            [],
+            color=INK,
+            linewidth=0.8,
+            linestyle=(0, (1, 2)),
+            label=f"winners on unseen folds ({summary['unseen_fold_percent']:.1f})",
+        ),
+        Line2D([], [], color=QUIET, linewidth=0.6, linestyle=(0, (4, 3)), label="chance"),
+    ]

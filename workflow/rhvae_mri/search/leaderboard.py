@@ -1,0 +1,203 @@
+"""The ranking of the candidates, and how far the winner's accuracy can be trusted.
+
+The winner's mean is the largest of many noisy ones, and each fold has also chosen its epoch: on new images it
+is lower. Two numbers beside it say how much of it is luck: its standard error over the folds, and the mean
+accuracy of winners chosen without the fold that they are judged on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+import pandas
+
+from rhvae_mri.cnn.architectures import Architecture, read_architectures
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import read_json
+from rhvae_mri.search.candidates import HYPERPARAMETERS, tabulate_candidates
+from rhvae_mri.search.cross_validation import DIVERGED, FINISHED
+from rhvae_mri.search.space import Candidate
+
+#: What became of a candidate, if it did not diverge: trained on every fold, or given up after the first one.
+COMPLETE, STOPPED = "complete", "stopped"
+
+NOTE = (
+    "The winner is the best of many on the same folds, and each fold chose its own epoch, so its mean is "
+    "optimistic. `unseen_fold_percent` is the mean accuracy of winners chosen without the fold that they are "
+    "judged on: it is free of the first kind of optimism, not of the second. `n_within_one_se` "
+    "counts the candidates, the winner included, that are at most its standard error below it. Standard "
+    "errors take the folds as independent, though their training sets overlap."
+)
+
+
+def rank_candidates(candidates: Sequence[Candidate], results: pandas.DataFrame) -> pandas.DataFrame:
+    """Rank candidates by their mean balanced accuracy over the folds.
+
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+        The candidates of the search.
+    results : pandas.DataFrame
+        Of all of them, from `rhvae_mri.search.cross_validation.cross_validate`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each candidate, the best first: rank, candidate, status (``complete``, ``diverged``,
+        ``stopped``), mean_percent, sd_percent (of a sample), se_percent, gap_percent and gap_se_percent (how
+        far the mean is below the winner's, and the standard error of this difference over the folds), the
+        balanced accuracy of each fold as ``fold_0_percent``, …, the hyper-parameters, n_parameters, seconds.
+        Of equal means the smaller network is first. Candidates that are not complete have no rank and no
+        mean.
+
+    Raises
+    ------
+    StudyError
+        If a candidate has no result, or none was trained on every fold.
+    """
+    table = tabulate_candidates(candidates)
+    if missing := sorted(set(table["candidate"]) - set(results["candidate"])):
+        raise StudyError(f"Candidates without a result: {', '.join(map(str, missing))}.")
+    accuracies = results.pivot_table(
+        index="candidate", columns="fold", values="balanced_accuracy_percent", dropna=False
+    ).loc[table["candidate"]]
+    n_folds = len(accuracies.columns)
+    table["status"] = _statuses(results)[table["candidate"]].to_numpy()
+    values = accuracies.to_numpy(dtype=float, copy=True)
+    values[(table["status"] != COMPLETE).to_numpy()] = numpy.nan
+    if numpy.isnan(values).all():
+        raise StudyError(
+            "No candidate of the search was trained on every fold.",
+            cause="All trainings diverged, or the level of `search: stop_below_percent` is too high.",
+            remedy="Search lower learning rates, or lower this level.",
+        )
+    table["mean_percent"] = values.mean(axis=1)
+    table["sd_percent"] = values.std(axis=1, ddof=1)
+    table["se_percent"] = table["sd_percent"] / numpy.sqrt(n_folds)
+    table["seconds"] = results.groupby("candidate")["seconds"].sum()[table["candidate"]].to_numpy()
+    folds = [f"fold_{fold}_percent" for fold in accuracies.columns]
+    table[folds] = accuracies.to_numpy()
+    order = table.sort_values(["mean_percent", "n_parameters", "candidate"], ascending=[False, True, True])
+    gaps = values[order.index[0]] - values[order.index]
+    order["gap_percent"] = gaps.mean(axis=1)
+    order["gap_se_percent"] = gaps.std(axis=1, ddof=1) / numpy.sqrt(n_folds)
+    is_complete = order["status"] == COMPLETE
+    order["rank"] = is_complete.cumsum().where(is_complete).astype("Int64")
+    statistics = ["mean_percent", "sd_percent", "se_percent", "gap_percent", "gap_se_percent"]
+    first = ["rank", "candidate", "status", *statistics, *folds, *HYPERPARAMETERS, "n_parameters", "seconds"]
+    return order[[*first, *order.columns.drop(first)]].reset_index(drop=True)
+
+
+def summarise_search(
+    candidates: Sequence[Candidate], leaderboard: pandas.DataFrame, *, resolution: str, simulated: bool
+) -> dict[str, Any]:
+    """Describe the winner and what the search says of it, as JSON values.
+
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+        The candidates of the search.
+    leaderboard : pandas.DataFrame
+        From `rank_candidates`.
+    resolution : {"full", "downsampled"}
+        The size of the images.
+    simulated : bool
+        Whether the images are simulated.
+
+    Returns
+    -------
+    dict
+        For ``leaderboard.json``; see `choose_network`.
+    """
+    complete = leaderboard[leaderboard["status"] == COMPLETE]
+    # Here equal means must not be ordered by the fold that is left out, as they are in the leaderboard.
+    by_size = complete.sort_values(["n_parameters", "candidate"])
+    folds = by_size.filter(regex=r"^fold_\d+_percent$")
+    best = complete.iloc[0]
+    is_near = complete["gap_percent"] <= best["se_percent"]
+    winner = next(candidate for candidate in candidates if candidate.number == best["candidate"])
+    return {
+        "simulated": simulated,
+        "resolution": resolution,
+        "n_candidates": len(leaderboard),
+        "n_complete": len(complete),
+        "n_diverged": int((leaderboard["status"] == DIVERGED).sum()),
+        "n_stopped": int((leaderboard["status"] == STOPPED).sum()),
+        "n_rejected_draws": int(leaderboard.filter(regex="^rejected_").to_numpy().sum()),
+        "n_folds": len(folds.columns),
+        "winner": winner.to_dict()
+        | {
+            "mean_percent": round(float(best["mean_percent"]), 4),
+            "sd_percent": round(float(best["sd_percent"]), 4),
+            "se_percent": round(float(best["se_percent"]), 4),
+        },
+        "n_within_one_se": int(is_near.sum()),
+        "unseen_fold_percent": round(mean_on_unseen_folds(folds.to_numpy()), 4),
+        "note": NOTE,
+    }
+
+
+def mean_on_unseen_folds(accuracies: numpy.ndarray) -> float:
+    """Choose the best candidate without each fold in turn, and return their mean accuracy on that fold.
+
+    Parameters
+    ----------
+    accuracies : numpy.ndarray of shape (n_candidates, n_folds)
+        Accuracies; of equal means the first candidate is chosen.
+
+    Examples
+    --------
+    >>> mean_on_unseen_folds(numpy.array([[90.0, 50.0], [60.0, 70.0]]))
+    55.0
+    """
+    of_others = (accuracies.sum(axis=1, keepdims=True) - accuracies).round(9)
+    chosen = of_others.argmax(axis=0)
+    return float(accuracies[chosen, numpy.arange(accuracies.shape[1])].mean())
+
+
+def choose_network(
+    architectures: str | os.PathLike[str],
+    architecture: str,
+    resolution: str,
+    learning_rate: float,
+    weight_decay: float,
+    search: str | os.PathLike[str] | None,
+) -> tuple[Architecture, float, float]:
+    """Choose what to train: an architecture of the study, or the winner of a search with its own settings.
+
+    Parameters
+    ----------
+    architectures : path
+        The architectures of the study; see `rhvae_mri.cnn.architectures.read_architectures`.
+    architecture, resolution : str
+        Which of them.
+    learning_rate, weight_decay : float
+        The settings of Adam for them.
+    search : path, optional
+        ``leaderboard.json`` of a search, from `summarise_search`. With one, all others are without effect.
+
+    Returns
+    -------
+    architecture : Architecture
+        What to train, with its dropout.
+    learning_rate, weight_decay : float
+        How.
+    """
+    if search:
+        winner = Candidate.from_dict(read_json(search)["winner"])
+        return winner.architecture, winner.learning_rate, winner.weight_decay
+    return read_architectures(architectures)[architecture][resolution], learning_rate, weight_decay
+
+
+def _statuses(results: pandas.DataFrame) -> pandas.Series:
+    """What became of each candidate, by its number."""
+
+    def status(folds: pandas.Series) -> str:
+        if (folds == FINISHED).all():
+            return COMPLETE
+        return DIVERGED if (folds == DIVERGED).any() else STOPPED
+
+    return results.groupby("candidate")["status"].agg(status)

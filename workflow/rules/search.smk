@@ -1,0 +1,131 @@
+"""The random search for an architecture: cross-validated on real images of train-full, once for each resolution."""
+
+
+rule split_folds:
+    """Deal train-full to the folds of the cross-validation, test their balance, check that nobody leaks."""
+    input:
+        split="<results>/split/split.tsv",
+    output:
+        folds="<results>/search/folds.tsv",
+        balance="<results>/search/balance.tsv",
+        leakage="<results>/search/leakage.json",
+    log:
+        "<logs>/split_folds.log",
+    conda:
+        "../../envs/preprocess.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        n_folds=lookup("search/folds", within=config),
+        seed=SEED,
+        code=module_digest("cohort.folds"),
+    script:
+        "../scripts/split_folds.py"
+
+
+rule sample_architectures:
+    """Draw the candidates: an architecture, learning rate, weight decay and dropout for each."""
+    input:
+        stack="<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
+    output:
+        candidates="<results>/search/resolution-{resolution}/candidates.json",
+        table="<results>/search/resolution-{resolution}/candidates.tsv",
+    log:
+        "<logs>/sample_architectures/resolution-{resolution}.log",
+    conda:
+        "../../envs/learn.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        n_candidates=lookup("search/candidates", within=config),
+        space=lookup("search/space", within=config),
+        seed=SEED,
+        code=module_digest("search.candidates"),
+    script:
+        "../scripts/sample_architectures.py"
+
+
+rule train_candidates:
+    """Train some candidates, once for each fold; the fold that is held out chooses the epoch."""
+    input:
+        stack="<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
+        folds="<results>/search/folds.tsv",
+        # More candidates do not change these; what does is in `params`.
+        candidates=ancient("<results>/search/resolution-{resolution}/candidates.json"),
+    output:
+        results="<results>/search/resolution-{resolution}/candidates-{candidates}/folds.tsv",
+        history="<results>/search/resolution-{resolution}/candidates-{candidates}/history.tsv",
+    log:
+        "<logs>/train_candidates/resolution-{resolution}/candidates-{candidates}.log",
+    benchmark:
+        "<benchmarks>/train_candidates/resolution-{resolution}/candidates-{candidates}.tsv"
+    conda:
+        "../../envs/learn.yaml"
+    threads: lookup("cnn/threads", within=config)
+    resources:
+        mem_mb=search_memory,
+        runtime=training_runtime,
+        gpu=GPUS,
+    params:
+        space=lookup("search/space", within=config),
+        epochs=lookup("search/epochs", within=config),
+        batch_size=lookup("cnn/batch_size", within=config),
+        stop_below_percent=lookup("search/stop_below_percent", within=config),
+        device=lookup("study/device", within=config),
+        seed=SEED,
+        code=module_digest("search.candidates", "search.cross_validation"),
+    script:
+        "../scripts/train_candidates.py"
+
+
+rule rank_candidates:
+    """Rank the candidates by their mean balanced accuracy, and say how far the winner's can be trusted."""
+    input:
+        candidates="<results>/search/resolution-{resolution}/candidates.json",
+        results=collect(
+            "<results>/search/resolution-{resolution}/candidates-{candidates}/folds.tsv",
+            candidates=CANDIDATE_BATCHES,
+            allow_missing=True,
+        ),
+    output:
+        table="<results>/search/resolution-{resolution}/leaderboard.tsv",
+        summary="<results>/search/resolution-{resolution}/leaderboard.json",
+    log:
+        "<logs>/rank_candidates/resolution-{resolution}.log",
+    conda:
+        "../../envs/learn.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        simulated=SIMULATED,
+        code=module_digest("search.leaderboard"),
+    script:
+        "../scripts/rank_candidates.py"
+
+
+rule draw_search:
+    """Draw the ranked candidates with all folds, and their accuracy against each hyper-parameter."""
+    input:
+        leaderboard="<results>/search/resolution-{resolution}/leaderboard.tsv",
+        summary="<results>/search/resolution-{resolution}/leaderboard.json",
+    output:
+        multiext(
+            "<results>/figures/search_{resolution}",
+            svg=".svg",
+            pdf=".pdf",
+            table=".tsv",
+        ),
+    log:
+        "<logs>/draw_search/{resolution}.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=module_digest("figures.search"),
+    script:
+        "../scripts/draw_search.py"
