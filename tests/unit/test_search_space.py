@@ -7,7 +7,7 @@ import yaml
 from rhvae_mri.cnn.architectures import build_network, count_parameters, read_architectures
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
-from rhvae_mri.search.candidates import read_candidates, write_candidates
+from rhvae_mri.search.candidates import draw_for_study, read_candidates, write_candidates
 from rhvae_mri.search.space import (
     TOO_MANY_PARAMETERS,
     TOO_MANY_POOLINGS,
@@ -17,6 +17,7 @@ from rhvae_mri.search.space import (
     make_architecture,
     size_of_network,
 )
+from rhvae_mri.tensor_files import write_image_stack
 
 DOWNSAMPLED, FULL, DEMO = (84, 104, 89), (169, 208, 179), (21, 26, 22)
 
@@ -30,7 +31,7 @@ def space(root):
 
 @pytest.fixture(scope="module")
 def candidates(space):
-    return draw_candidates(space, 400, DOWNSAMPLED, seed=1)
+    return draw_candidates(space, range(400), DOWNSAMPLED, seed=1)
 
 
 def changed(space, **values):
@@ -73,9 +74,10 @@ def test_the_published_winner_can_be_drawn(space, root):
     assert find_fault(winner, DOWNSAMPLED, space.max_parameters) is None
 
 
-def test_the_first_candidates_are_the_same_however_many_are_drawn(space, candidates):
-    assert draw_candidates(space, 7, DOWNSAMPLED, seed=1) == candidates[:7]
-    assert draw_candidates(space, 7, DOWNSAMPLED, seed=2) != candidates[:7]
+def test_a_candidate_is_the_same_however_many_are_drawn_beside_it(space, candidates):
+    assert draw_candidates(space, range(7), DOWNSAMPLED, seed=1) == candidates[:7]
+    assert draw_candidates(space, [5, 3], DOWNSAMPLED, seed=1) == [candidates[5], candidates[3]]
+    assert draw_candidates(space, range(7), DOWNSAMPLED, seed=2) != candidates[:7]
     assert len({str(candidate.architecture) for candidate in candidates}) == 400
 
 
@@ -115,7 +117,7 @@ def test_what_pools_a_single_voxel_is_no_candidate():
 
 def test_rejected_draws_are_counted_and_drawn_again(space):
     limit = 1_000_000
-    drawn = draw_candidates(changed(space, max_parameters=limit), 100, DEMO, seed=1)
+    drawn = draw_candidates(changed(space, max_parameters=limit), range(100), DEMO, seed=1)
     rejected = {
         reason: sum(candidate.rejected[reason] for candidate in drawn)
         for reason in (TOO_MANY_POOLINGS, TOO_MANY_PARAMETERS)
@@ -140,14 +142,13 @@ def test_the_size_of_a_network_is_counted_without_building_it(space):
 
 def test_a_space_without_valid_architectures_is_refused(space):
     with pytest.raises(StudyError, match="None of 1000 architectures") as caught:
-        draw_candidates(changed(space, n_blocks=[6, 6]), 1, DEMO, seed=1)
+        draw_candidates(changed(space, n_blocks=[6, 6]), range(1), DEMO, seed=1)
     assert "1000 with a pooling of a single voxel" in str(caught.value)
 
 
-def test_candidates_survive_their_file_and_a_batch_is_read(candidates, tmp_path):
+def test_candidates_survive_their_file(candidates, tmp_path):
     write_candidates(candidates[:12], tmp_path / "candidates.json", tmp_path / "candidates.tsv")
     assert read_candidates(tmp_path / "candidates.json") == candidates[:12]
-    assert read_candidates(tmp_path / "candidates.json", "5-9") == candidates[5:10]
     table = read_tsv(tmp_path / "candidates.tsv")
     assert table["candidate"].tolist() == list(range(12))
     for row, candidate in zip(table.itertuples(), candidates, strict=False):
@@ -156,3 +157,17 @@ def test_candidates_survive_their_file_and_a_batch_is_read(candidates, tmp_path)
         assert row.n_convolutions == sum(len(block) for block in candidate.architecture.blocks)
         assert row.n_fully_connected == len(candidate.architecture.hidden_features) + 1
         assert row.learning_rate == pytest.approx(candidate.learning_rate)
+
+
+def test_a_job_draws_its_candidates_as_the_list_has_them(space, tmp_path):
+    stack = tmp_path / "images.safetensors"
+    write_image_stack(stack, ["sub-1"], [numpy.zeros(DEMO, numpy.float32)], DEMO)
+
+    def draw(batch, resolution="downsampled", study_seed=1):
+        return draw_for_study(stack, vars(space), batch, resolution=resolution, study_seed=study_seed)
+
+    listed = draw("0-9")
+    assert [candidate.number for candidate in listed] == list(range(10))
+    assert draw("4-6") == listed[4:7]
+    assert draw("0-9", study_seed=2) != listed
+    assert draw("0-9", resolution="full") != listed

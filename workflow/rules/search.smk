@@ -25,7 +25,7 @@ rule split_folds:
 
 
 rule sample_architectures:
-    """Draw the candidates: an architecture, learning rate, weight decay and dropout for each."""
+    """List the candidates: an architecture, learning rate, weight decay and dropout for each."""
     input:
         stack="<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
     output:
@@ -48,12 +48,14 @@ rule sample_architectures:
 
 
 rule train_candidates:
-    """Train some candidates, once for each fold; the fold that is held out chooses the epoch."""
+    """Train some candidates, once for each fold; the fold that is held out chooses the epoch.
+
+    A candidate follows from its number, the space and the study's seed, so the job draws its own; it does not
+    wait for their list, which changes with every further candidate.
+    """
     input:
         stack="<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
         folds="<results>/search/folds.tsv",
-        # More candidates do not change these; what does is in `params`.
-        candidates=ancient("<results>/search/resolution-{resolution}/candidates.json"),
     output:
         results="<results>/search/resolution-{resolution}/candidates-{candidates}/folds.tsv",
         history="<results>/search/resolution-{resolution}/candidates-{candidates}/history.tsv",

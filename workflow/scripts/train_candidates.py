@@ -5,21 +5,24 @@ from rhvae_mri.files import read_tsv, write_tsv
 from rhvae_mri.learning.checkpoints import run_digest
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.logs import log_job
-from rhvae_mri.search.candidates import read_candidates
+from rhvae_mri.search.candidates import draw_for_study
 from rhvae_mri.search.cross_validation import cross_validate
 from rhvae_mri.seeds import derive_seed
 
 with log_job(snakemake.log[0]):
-    params, files = snakemake.params, snakemake.input
+    params, files, names = snakemake.params, snakemake.input, snakemake.wildcards
     # Beside the output, because Snakemake deletes the declared outputs of a failed job.
     checkpoints = Path(snakemake.output.results).with_name("checkpoints")
+    candidates = draw_for_study(
+        files.stack, params.space, names.candidates, resolution=names.resolution, study_seed=params.seed
+    )
     results, history = cross_validate(
-        read_candidates(files.candidates, snakemake.wildcards.candidates),
+        candidates,
         files.stack,
         read_tsv(files.folds),
         epochs=params.epochs,
         batch_size=params.batch_size,
-        seed=derive_seed(params.seed, "train_candidates", snakemake.wildcards.resolution),
+        seed=derive_seed(params.seed, "train_candidates", names.resolution),
         device=choose_device(params.device, snakemake.threads),
         stop_below_percent=params.stop_below_percent,
         checkpoints=checkpoints,

@@ -1,14 +1,17 @@
-"""The candidates of a search in files: JSON for the jobs that train them, a table for readers."""
+"""The candidates of a study's search, drawn for a job, and in files: JSON for the rules, a table to read."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas
 
 from rhvae_mri.files import read_json, write_json, write_tsv
-from rhvae_mri.search.space import Candidate
+from rhvae_mri.search.space import Candidate, SearchSpace, draw_candidates
+from rhvae_mri.seeds import derive_seed
+from rhvae_mri.tensor_files import ImageStack
 
 #: The hyper-parameters that are searched, in the order of the tables.
 HYPERPARAMETERS = (
@@ -22,6 +25,36 @@ HYPERPARAMETERS = (
 )
 
 
+def draw_for_study(
+    stack: str | os.PathLike[str],
+    space: Mapping[str, Any],
+    batch: str,
+    *,
+    resolution: str,
+    study_seed: int,
+) -> list[Candidate]:
+    """Draw some candidates of a study's search.
+
+    Parameters
+    ----------
+    stack : path
+        The packed images, for their size.
+    space : mapping
+        The configuration's section ``search: space``.
+    batch : str
+        The numbers of the candidates, as ``first-last``.
+    resolution : {"full", "downsampled"}
+        The size of the images; each has candidates of its own.
+    study_seed : int
+        The study's seed.
+    """
+    with ImageStack(stack) as images:
+        shape = images.shape
+    first, last = map(int, batch.split("-"))
+    seed = derive_seed(study_seed, "sample_architectures", resolution)
+    return draw_candidates(SearchSpace(**space), range(first, last + 1), shape, seed)
+
+
 def write_candidates(
     candidates: Sequence[Candidate], file: str | os.PathLike[str], table: str | os.PathLike[str]
 ) -> None:
@@ -30,21 +63,9 @@ def write_candidates(
     write_tsv(table, tabulate_candidates(candidates))
 
 
-def read_candidates(file: str | os.PathLike[str], batch: str | None = None) -> list[Candidate]:
-    """Read candidates.
-
-    Parameters
-    ----------
-    file : path
-        From `write_candidates`.
-    batch : str, optional
-        The numbers of those to return, as ``first-last``; all by default.
-    """
-    candidates = [Candidate.from_dict(description) for description in read_json(file)]
-    if batch is None:
-        return candidates
-    first, last = map(int, batch.split("-"))
-    return candidates[first : last + 1]
+def read_candidates(file: str | os.PathLike[str]) -> list[Candidate]:
+    """Read the candidates of `write_candidates`."""
+    return [Candidate.from_dict(description) for description in read_json(file)]
 
 
 def tabulate_candidates(candidates: Sequence[Candidate]) -> pandas.DataFrame:

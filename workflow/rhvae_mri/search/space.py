@@ -8,7 +8,7 @@ The widths of the fully connected layers fall geometrically, from the flattened 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -109,15 +109,17 @@ class Candidate:
         return cls(**values | {"architecture": Architecture.from_dict(description["architecture"])})
 
 
-def draw_candidates(space: SearchSpace, n: int, shape: tuple[int, ...], seed: int) -> list[Candidate]:
-    """Draw candidates; each has a seed of its own, so one more changes none.
+def draw_candidates(
+    space: SearchSpace, numbers: Iterable[int], shape: tuple[int, ...], seed: int
+) -> list[Candidate]:
+    """Draw candidates; each has a seed of its own, so it is the same alone and among others.
 
     Parameters
     ----------
     space : SearchSpace
         What to draw from.
-    n : int
-        How many.
+    numbers : iterable of int
+        The numbers of the candidates, from 0 on.
     shape : tuple of int
         The size of the images in voxels.
     seed : int
@@ -128,7 +130,7 @@ def draw_candidates(space: SearchSpace, n: int, shape: tuple[int, ...], seed: in
     StudyError
         If hardly any architecture of the space is valid for images of this size.
     """
-    return [_draw_candidate(space, number, shape, derive_seed(seed, number)) for number in range(n)]
+    return [_draw_candidate(space, number, shape, derive_seed(seed, number)) for number in numbers]
 
 
 def make_architecture(
