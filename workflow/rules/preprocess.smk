@@ -28,6 +28,26 @@ rule prepare_template:
         "../scripts/prepare_template.py"
 
 
+rule outline_regions:
+    """Label brain, rest of the head and surroundings of the template on the grid of the cropped images."""
+    input:
+        template="<results>/template/template.nii.gz",
+    output:
+        image="<results>/template/regions.nii.gz",
+        sidecar="<results>/template/regions.json",
+    log:
+        "<logs>/outline_regions.log",
+    conda:
+        "../../envs/preprocess.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=module_digest("quality.regions"),
+    script:
+        "../scripts/outline_regions.py"
+
+
 rule correct_bias:
     """Correct the bias field of one image with N4."""
     input:

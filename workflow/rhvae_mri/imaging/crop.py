@@ -8,7 +8,7 @@ import numpy
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import save_image
-from rhvae_mri.imaging.grid import crop_box, study_grid
+from rhvae_mri.imaging.grid import crop_affine, crop_box, study_grid
 from rhvae_mri.imaging.images import read_image
 from rhvae_mri.imaging.sidecars import write_sidecar
 
@@ -50,15 +50,12 @@ def crop_to_template(
             remedy="Remove the registered images and run the workflow again.",
         )
     box = crop_box(voxel_size)
-    start = [part.start for part in box]
-    cropped_affine = grid_affine.copy()
-    cropped_affine[:3, 3] = (grid_affine @ [*start, 1.0])[:3]
-    save_image(target, nibabel.Nifti1Image(voxels[box], cropped_affine))
+    save_image(target, nibabel.Nifti1Image(voxels[box], crop_affine(voxel_size)))
     write_sidecar(
         target,
         "Registered to the template and cropped, whole head",
         [source],
         ["nibabel", "numpy"],
         Resolution=f"{voxel_size:g} mm isotropic",
-        Crop={"Start": start, "Stop": [part.stop for part in box]},
+        Crop={"Start": [part.start for part in box], "Stop": [part.stop for part in box]},
     )

@@ -89,6 +89,29 @@ def crop_box(voxel_size: float) -> tuple[slice, slice, slice]:
     return slices[0], slices[1], slices[2]
 
 
+def crop_affine(voxel_size: float) -> numpy.ndarray:
+    """Give the matrix from voxel indices of the crop to world coordinates in mm, shape (4, 4).
+
+    Parameters
+    ----------
+    voxel_size : float
+        In mm.
+
+    Raises
+    ------
+    StudyError
+        If the voxel size is below 1 mm or above 8 mm.
+
+    Examples
+    --------
+    >>> crop_affine(1)[:3, 3].tolist()
+    [-84.0, -119.0, -78.0]
+    """
+    _, affine = study_grid(voxel_size)
+    affine[:3, 3] = (affine @ [*(part.start for part in crop_box(voxel_size)), 1.0])[:3]
+    return affine
+
+
 def downsampled_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Give the shape after down-sampling: the floor of half (169x208x179 becomes 84x104x89).
 

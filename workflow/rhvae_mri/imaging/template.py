@@ -151,6 +151,30 @@ def block_weights(fine: int, coarse: int, voxel_size: float) -> numpy.ndarray:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
+def block_shares(mask: numpy.ndarray, shape: tuple[int, ...], voxel_size: float) -> numpy.ndarray:
+    """Give the share of a mask on the 1 mm grid in each voxel of a coarser grid that starts at its edge.
+
+    Parameters
+    ----------
+    mask : numpy.ndarray of bool, shape (x, y, z)
+        The mask, at 1 mm.
+    shape : tuple of int
+        The numbers of voxels of the coarser grid.
+    voxel_size : float
+        Size of the coarse voxels in mm.
+
+    Returns
+    -------
+    numpy.ndarray of float32, of the given shape
+        The shares, from 0 to 1.
+    """
+    share = mask.astype(numpy.float32)
+    for axis, count in enumerate(shape):
+        weights = block_weights(share.shape[axis], count, voxel_size).astype(numpy.float32)
+        share = numpy.moveaxis(numpy.tensordot(weights, share, axes=(1, axis)), 0, axis)
+    return share
+
+
 def _to_canonical_axes(voxels: numpy.ndarray, affine: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Flip and swap axes, without interpolation, so that they run to the right, front and top."""
     import nibabel

@@ -20,7 +20,7 @@ from rhvae_mri.imaging.images import ImageError, read_image, recorded_fault
 from rhvae_mri.imaging.mni_tissue import read_average
 from rhvae_mri.imaging.nifti import NiftiError, check_header, open_nifti, read_voxels
 from rhvae_mri.imaging.registration import read_itk_affine
-from rhvae_mri.imaging.template import block_weights
+from rhvae_mri.imaging.template import block_shares
 from rhvae_mri.quality.affine import describe_affine
 from rhvae_mri.quality.definitions import METRIC_NAMES
 from rhvae_mri.quality.masks import (
@@ -144,7 +144,7 @@ class Reference:
         self.voxels = block_means(voxels, self.factor)
         self.head = head_mask(self.voxels, self.coarse_size)
         self.surroundings = dilate(self.head, MARGIN, self.coarse_size)
-        self.brain = _share(read_average("t1") > 0, self.voxels.shape, self.coarse_size) > 0.5
+        self.brain = block_shares(read_average("t1") > 0, self.voxels.shape, self.coarse_size) > 0.5
         self.regions = Regions(
             head=self.head,
             not_air=dilate(self.head, AIR_DISTANCE, self.coarse_size),
@@ -238,15 +238,6 @@ def _nan_fraction(path: str) -> float | None:
     except NiftiError:
         return None
     return 1 - float(numpy.isfinite(voxels).mean())
-
-
-def _share(mask: numpy.ndarray, shape: tuple[int, ...], voxel_size: float) -> numpy.ndarray:
-    """Give the share of a mask on the 1 mm grid in each voxel of a coarser grid that starts at its edge."""
-    share = mask.astype(numpy.float32)
-    for axis, count in enumerate(shape):
-        weights = block_weights(share.shape[axis], count, voxel_size).astype(numpy.float32)
-        share = numpy.moveaxis(numpy.tensordot(weights, share, axes=(1, axis)), 0, axis)
-    return share
 
 
 def _tissue(name: str) -> numpy.ndarray:
