@@ -104,6 +104,15 @@ def test_networks_that_take_their_architecture_from_the_search_wait_for_it(dry_r
     assert set(of_search).isdisjoint(baseline)
 
 
+def test_the_figure_of_saliency_shows_each_architecture_on_real_images(dry_run, tmp_path, load_config):
+    config = load_config()
+    jobs = dry_run(tmp_path, config, "figures")
+    assert jobs["measure_saliency"] == 2
+    assert jobs["draw_saliency"] == jobs["outline_regions"] == 1
+    config["grid"]["training_data"] = ["synthetic"]
+    assert not dry_run(tmp_path, config, "figures").keys() & {"measure_saliency", "draw_saliency"}
+
+
 def image_table(cohort, counts):
     """An image table as `list_images` writes it, of participants without any other file."""
     lines = [

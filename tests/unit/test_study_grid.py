@@ -1,6 +1,12 @@
 import pytest
 
-from rhvae_mri.study_grid import batch_seeds, idle_exclusions, list_conditions, synthetic_training_sets
+from rhvae_mri.study_grid import (
+    batch_seeds,
+    idle_exclusions,
+    list_conditions,
+    saliency_conditions,
+    synthetic_training_sets,
+)
 
 GRID = {
     "architectures": ["baseline", "optimized"],
@@ -50,6 +56,32 @@ def test_training_sets_without_any_synthetic_image_need_no_rhvae():
     exclude = [{"training_set": "train-50", "n_synthetic": 500}]
     assert synthetic_training_sets(list_conditions(GRID | {"exclude": exclude}, [500])) == ["train-full"]
     assert synthetic_training_sets(list_conditions(GRID | {"training_data": ["real"]}, [500])) == []
+
+
+def test_classic_augmentation_is_one_condition_at_the_downsampled_size():
+    changes = {"architectures": ["baseline"], "training_sets": ["train-50"], "training_data": ["classic"]}
+    found = list_conditions(GRID | changes, [500, 1000])
+    assert [(each["n_synthetic"], each["resolution"]) for each in found] == [(0, "downsampled")]
+    assert synthetic_training_sets(found) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, [("baseline", "train-full"), ("optimized", "train-full")]),
+        ({"training_sets": ["train-50", "train-8"]}, [("baseline", "train-8"), ("optimized", "train-8")]),
+        (
+            {"exclude": [{"architecture": "baseline", "training_set": "train-full"}]},
+            [("optimized", "train-full")],
+        ),
+        ({"exclude": [{"training_data": "real", "resolution": "downsampled"}]}, []),
+        ({"training_data": ["synthetic", "classic"]}, []),
+    ],
+)
+def test_saliency_is_shown_for_real_downsampled_images_of_one_training_set(changes, expected):
+    shown = saliency_conditions(list_conditions(GRID | changes, [500]))
+    assert [(each["architecture"], each["training_set"]) for each in shown] == expected
+    assert all((each["training_data"], each["resolution"]) == ("real", "downsampled") for each in shown)
 
 
 def test_whole_batches_stay_when_seeds_are_added_and_a_partial_one_does_not():

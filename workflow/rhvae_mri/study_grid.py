@@ -57,6 +57,20 @@ def synthetic_training_sets(conditions: Sequence[Mapping[str, Any]]) -> list[str
     return list(dict.fromkeys(each["training_set"] for each in conditions if each["n_synthetic"]))
 
 
+def saliency_conditions(conditions: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Choose the conditions whose networks the figure of saliency shows.
+
+    They are those of real, down-sampled images of ``train-full``, one for each architecture; where the grid
+    does not have it, of its last training set that has any.
+    """
+    real = [
+        each for each in conditions if each["training_data"] == "real" and each["resolution"] == "downsampled"
+    ]
+    training_sets = [each["training_set"] for each in real]
+    shown = "train-full" if "train-full" in training_sets or not real else training_sets[-1]
+    return [each for each in real if each["training_set"] == shown]
+
+
 def _whole_grid(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Every condition, those of ``grid.exclude`` too."""
     for architecture in grid["architectures"]:

@@ -17,6 +17,7 @@ from rhvae_mri.provenance.study import code_revision, packages_digest
 from rhvae_mri.study_grid import (
     batch_seeds,
     list_conditions,
+    saliency_conditions,
     synthetic_per_class,
     synthetic_training_sets,
 )
@@ -47,6 +48,8 @@ CONDITIONS = list_conditions(config["grid"], config["synthetic"]["sizes"])
 SYNTHETIC_TRAINING_SETS = synthetic_training_sets(CONDITIONS)
 #: The one that the figures show.
 PICTURED_TRAINING_SET = (SYNTHETIC_TRAINING_SETS or config["grid"]["training_sets"])[-1]
+#: The conditions whose networks the figure of saliency shows.
+SALIENCY_CONDITIONS = saliency_conditions(CONDITIONS)
 #: The runs of a condition, in batches that one job trains: "0-4", "5-9", …
 SEED_BATCHES = batch_seeds(config["cnn"]["seeds"], config["cnn"]["seeds_per_job"])
 #: The sizes of images that the grid trains on; an architecture is searched for each.

@@ -1,0 +1,69 @@
+"""What the networks look at."""
+
+
+rule measure_saliency:
+    """Attribute the answers of one condition's best seed on validation data to the voxels of the test images."""
+    input:
+        networks=collect(
+            "<results>/cnn/<condition>/seeds-{seeds}/networks.safetensors",
+            seeds=SEED_BATCHES,
+            allow_missing=True,
+        ),
+        stack="<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
+        split="<results>/split/split.tsv",
+        regions="<results>/template/regions.nii.gz",
+    output:
+        maps="<results>/cnn/<condition>/saliency.safetensors",
+        table="<results>/cnn/<condition>/saliency.tsv",
+    log:
+        "<logs>/measure_saliency/<condition>.log",
+    benchmark:
+        "<benchmarks>/measure_saliency/<condition>.tsv"
+    conda:
+        "../../envs/learn.yaml"
+    threads: lookup("cnn/threads", within=config)
+    resources:
+        mem_mb=cnn_memory,
+        runtime=training_runtime,
+        gpu=GPUS,
+    params:
+        method=lookup("saliency/method", within=config),
+        steps=lookup("saliency/steps", within=config),
+        batch_size=lookup("cnn/batch_size", within=config),
+        align_corners=lookup("tensors/align_corners", within=config),
+        device=lookup("study/device", within=config),
+        code=module_digest(
+            "cnn.saliency", "cnn.storage", "quality.regions", "study_data"
+        ),
+    script:
+        "../scripts/measure_saliency.py"
+
+
+rule draw_saliency:
+    """Draw the mean attributions of each class, for each architecture trained on real images."""
+    input:
+        maps=collect(
+            "<results>/cnn/architecture-{item[architecture]}/training_set-{item[training_set]}/"
+            "training_data-{item[training_data]}/n_synthetic-{item[n_synthetic]}/resolution-{item[resolution]}/saliency.safetensors",
+            item=SALIENCY_CONDITIONS,
+        ),
+        tables=collect(
+            "<results>/cnn/architecture-{item[architecture]}/training_set-{item[training_set]}/"
+            "training_data-{item[training_data]}/n_synthetic-{item[n_synthetic]}/resolution-{item[resolution]}/saliency.tsv",
+            item=SALIENCY_CONDITIONS,
+        ),
+        style=workflow.source_path("../style/study.mplstyle"),
+    output:
+        multiext("<results>/figures/saliency", svg=".svg", pdf=".pdf", table=".tsv"),
+    log:
+        "<logs>/draw_saliency.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        simulated=SIMULATED,
+        code=module_digest("figures.saliency"),
+    script:
+        "../scripts/draw_saliency.py"
