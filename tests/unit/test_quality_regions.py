@@ -53,7 +53,7 @@ def test_each_voxel_of_the_tensors_is_in_one_region(regions, resolution, align_c
     assert (sum(mask.astype(int) for mask in masks.values()) == 1).all()
     whole = read_regions(regions, "full")
     for name, mask in masks.items():
-        assert mask.mean() == pytest.approx(whole[name].mean(), abs=0.03)
+        assert mask.mean() == pytest.approx(whole[name].mean(), abs=0.05)
 
 
 def test_the_template_is_as_symmetric_as_the_flip_of_classic_augmentation_needs(regions):
