@@ -75,7 +75,7 @@ def _describe_origin(path: Path) -> None:
         {
             "Name": "rhvae-mri",
             "Version": rhvae_mri.__version__,
-            "Description": "Checks of the download before the conversion, and of BIDS validity after it",
+            "Description": "Checks before the conversion; validity and removal of personal data after it",
         },
     ]
     write_json(path, {**read_json(path), "GeneratedBy": programs})

@@ -23,6 +23,7 @@ from rhvae_mri.cohort.bids_validity import mend_dataset
 from rhvae_mri.cohort.clinica import ClinicaRun, run_clinica
 from rhvae_mri.cohort.conversion_report import Row, report_adni, report_aibl, report_table
 from rhvae_mri.cohort.preflight import check_download
+from rhvae_mri.cohort.privacy import remove_personal_data
 from rhvae_mri.cohort.series import Series, find_broken_series, list_adni_series, list_aibl_series
 from rhvae_mri.cohort.staging import (
     choose_aibl_series,
@@ -63,7 +64,8 @@ def convert_to_bids(
         The download: folder of the images and folder of the study tables. Neither is changed.
     bids : path
         Folder to write; it is complete or absent. Only T1-weighted images are converted. What the converter
-        leaves invalid is mended (see `rhvae_mri.cohort.bids_validity.mend_dataset`).
+        leaves invalid is mended (see `rhvae_mri.cohort.bids_validity.mend_dataset`), and what it leaves of
+        persons is removed (see `rhvae_mri.cohort.privacy.remove_personal_data`).
     report : path
         Table to write: cohort, participant_id, session_id (missing for a participant as a whole), status
         (``converted``, ``missing`` or ``unreadable``), source (relative to ``images``) and reason.
@@ -100,6 +102,7 @@ def convert_to_bids(
         download = _Download(images, tables, Path(log_folder or staging / "log"), processes)
         rows = convert(download, series, broken, staging, output)
         mend_dataset(output)
+        remove_personal_data(output, processes)
         _make_reproducible(output, staging / "images", images)
         table = report_table(cohort, images, rows)
         write_tsv(report, table)
