@@ -7,6 +7,7 @@ import logging
 import torch
 
 from rhvae_mri.errors import StudyError
+from rhvae_mri.learning.device_locks import acquire_device
 
 logger = logging.getLogger(__name__)
 
@@ -14,10 +15,14 @@ logger = logging.getLogger(__name__)
 def choose_device(request: str = "auto", threads: int = 1) -> torch.device:
     """Choose where to compute, and say so in the log.
 
+    Where there are several GPUs, each job of a user gets one of its own; where all are taken, it waits (see
+    `rhvae_mri.learning.device_locks`). Only GPUs that torch sees count, so ``CUDA_VISIBLE_DEVICES``, which
+    schedulers set too, is respected.
+
     Parameters
     ----------
     request : {"auto", "cpu", "cuda"}
-        ``auto`` takes the GPU when there is one.
+        ``auto`` takes a GPU when there is one.
     threads : int
         How many CPU threads torch may use.
 
@@ -27,15 +32,31 @@ def choose_device(request: str = "auto", threads: int = 1) -> torch.device:
         If ``cuda`` is asked for on a machine where torch sees no GPU.
     """
     torch.set_num_threads(threads)
-    available = torch.cuda.is_available()
-    if request == "cuda" and not available:
+    gpus = visible_gpus() if request != "cpu" else []
+    if request == "cuda" and not gpus:
         raise StudyError(
             "The configuration asks for a GPU, but torch sees none on this machine.",
             where="device",
-            cause="There is no NVIDIA GPU or driver here, or torch was installed without CUDA.",
+            cause="There is no NVIDIA GPU or driver here, CUDA_VISIBLE_DEVICES hides it, or torch was "
+            "installed without CUDA.",
             remedy="Set `device: auto` (uses the CPU where there is no GPU) or run on a machine with a GPU.",
         )
-    device = torch.device("cuda" if available and request != "cpu" else "cpu")
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{threads} CPU thread(s)"
-    logger.info("Computing on %s (%s).", device, name)
+    if not gpus:
+        reason = "as configured" if request == "cpu" else "torch sees no GPU here"
+        logger.info("Computing on the CPU with %d thread(s): %s.", threads, reason)
+        return torch.device("cpu")
+    place = acquire_device(gpus)
+    device = torch.device("cuda", place)
+    # what says no more than "cuda" means this one, too: random states, for instance
+    torch.cuda.set_device(device)
+    name = torch.cuda.get_device_name(device)
+    logger.info("Computing on GPU %d of %d (%s, %s).", place, len(gpus), name, gpus[place])
     return device
+
+
+def visible_gpus() -> list[str]:
+    """Return the UUIDs of the GPUs that torch sees, in its order; a process elsewhere sees the same ones."""
+    if not torch.cuda.is_available():
+        return []
+    places = range(torch.cuda.device_count())
+    return [f"gpu-{torch.cuda.get_device_properties(place).uuid}" for place in places]
