@@ -234,3 +234,15 @@ def test_the_workflow_passes_snakemakes_own_linter(root):
         [sys.executable, "-m", "snakemake", "--lint"], cwd=root, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_the_download_takes_what_the_configuration_has_from_the_network(
+    dry_run, converted_paper_study, tmp_path, load_config
+):
+    assert dry_run(*converted_paper_study, "download") == {
+        "download": 1,
+        "prepare_deep_quality": 1,
+        "prepare_template": 1,
+        "total": 3,
+    }
+    assert "prepare_template" not in dry_run(tmp_path, load_config(), "download")
