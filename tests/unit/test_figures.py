@@ -1,11 +1,9 @@
-import itertools
 import re
-from xml.etree import ElementTree
 
 import matplotlib
 import numpy
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from figure_checks import overlapping_texts, svg_texts, targets
 from matplotlib.text import Text
 from test_tables import PUBLISHED, make_runs
 
@@ -16,53 +14,6 @@ from rhvae_mri.figures.slices import choose_examples, draw_slices, middle_slice
 from rhvae_mri.figures.strips import draw_strips, strip_source, strips_figure
 from rhvae_mri.figures.style import colours, study_style
 from rhvae_mri.files import read_tsv
-
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-def targets(folder):
-    return {kind: folder / f"figure.{kind}" for kind in ("svg", "pdf", "tsv")}
-
-
-def svg_texts(path):
-    root = ElementTree.parse(path).getroot()
-    return ["".join(text.itertext()).strip() for text in root.iter(f"{SVG}text")]
-
-
-def overlapping_texts(figure):
-    """Draw the figure and find texts whose boxes overlap or that are cut off by its edge."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
-    boxes = [(t.get_text(), t.get_window_extent(canvas.get_renderer())) for t in texts]
-    # Tick labels outside the axis' limits are not drawn.
-    drawn = [
-        (text, box) for (text, box), artist in zip(boxes, texts, strict=True) if _is_drawn(artist, figure)
-    ]
-    width, height = figure.bbox.width, figure.bbox.height
-    cut = [text for text, b in drawn if b.x0 < -1 or b.y0 < -1 or b.x1 > width + 1 or b.y1 > height + 1]
-    pairs = [
-        (one, other)
-        for (one, a), (other, b) in itertools.combinations(drawn, 2)
-        if min(a.x1, b.x1) - max(a.x0, b.x0) > 0.5 and min(a.y1, b.y1) - max(a.y0, b.y0) > 0.5
-    ]
-    return cut, pairs
-
-
-def _is_drawn(text, figure):
-    for ax in figure.axes:
-        for axis in (ax.xaxis, ax.yaxis):
-            ticks = [label for tick in axis.get_major_ticks() for label in (tick.label1, tick.label2)]
-            if text in ticks:
-                return ax.axison and text in [
-                    label
-                    for tick in axis._update_ticks()
-                    for label in (tick.label1, tick.label2)
-                    if label.get_visible()
-                ]
-            if text is axis.get_label() or text is axis.get_offset_text():
-                return ax.axison
-    return True
 
 
 def tables(**grid):

@@ -1,7 +1,7 @@
 import numpy
 import pandas
 import pytest
-from test_figures import overlapping_texts, svg_texts, targets
+from figure_checks import overlapping_texts, svg_texts, targets
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.figures.generation import (
