@@ -1,0 +1,133 @@
+import itertools
+
+import numpy
+import pytest
+import torch
+from figure_checks import overlapping_texts, svg_texts, targets
+from matplotlib.patches import FancyArrowPatch, Polygon
+from torch import nn
+
+from rhvae_mri.cnn.architectures import build_network, count_parameters, read_architectures
+from rhvae_mri.errors import StudyError
+from rhvae_mri.figures.networks import draw_networks
+from rhvae_mri.files import read_tsv
+from rhvae_mri.learning.layers import list_layers, shapes_only
+from rhvae_mri.network_table import NETWORK_COLUMNS, read_shapes, tabulate_networks
+from rhvae_mri.rhvae import architectures as rhvae_architectures
+from rhvae_mri.rhvae.settings import RHVAESettings
+from rhvae_mri.tensor_files import write_image_stack
+
+SHAPES = {"full": (169, 208, 179), "downsampled": (84, 104, 89)}
+
+
+@pytest.fixture(scope="module")
+def architectures(root):
+    return read_architectures(root / "resources" / "architectures.json")
+
+
+@pytest.fixture(scope="module")
+def table(architectures):
+    wanted = itertools.product(("baseline", "optimized"), ("full", "downsampled"))
+    return tabulate_networks(architectures, wanted, SHAPES, RHVAESettings())
+
+
+def rows_of(table, network, resolution="downsampled"):
+    return table[(table["network"] == network) & (table["resolution"] == resolution)]
+
+
+def test_layers_are_listed_with_the_shapes_and_parameters_that_they_have_in_truth():
+    network = nn.Sequential(
+        nn.Conv3d(1, 3, 3, stride=2, padding=1), nn.Flatten(), nn.Dropout(0.25), nn.Linear(24, 2)
+    )
+    network.train()
+    rows = list_layers(network, (1, 4, 4, 4))
+    assert [row["kind"] for row in rows] == ["Conv3d", "Flatten", "Dropout", "Linear"]
+    assert [row["output_shape"] for row in rows] == [(3, 2, 2, 2), (24,), (24,), (2,)]
+    assert [row["n_parameters"] for row in rows] == [3 * 27 + 3, 0, 0, 50]
+    assert [row["detail"] for row in rows] == ["3 × 3 × 3, stride 2", "", "0.25", ""]
+    assert network.training
+    assert not network[0]._forward_hooks
+
+
+def test_shapes_only_takes_no_memory_and_ends_with_its_block():
+    with shapes_only():
+        layer = nn.Linear(10**6, 10**6)
+        assert torch.empty(3, device="cpu").device.type == "meta"
+    assert layer.weight.is_meta
+    assert torch.empty(3).device.type == "cpu"
+
+
+def test_the_table_agrees_with_the_networks_that_are_trained(architectures, table):
+    for name in ("baseline", "optimized"):
+        counts = count_parameters(build_network(architectures[name]["downsampled"], SHAPES["downsampled"]))
+        rows = rows_of(table, name)
+        dense = rows["kind"] == "Linear"
+        assert rows.loc[dense, "n_parameters"].sum() == counts["fully_connected"]
+        assert rows.loc[~dense, "n_parameters"].sum() == counts["convolutions"]
+
+
+def test_the_published_sizes_of_the_classifiers_and_the_study_s_rhvae(table):
+    assert tuple(table.columns) == NETWORK_COLUMNS
+    flattened = table[table["kind"] == "Flatten"].set_index(["network", "resolution"])["output_shape"]
+    assert flattened["baseline", "downsampled"] == "4608"
+    assert flattened["baseline", "full"] == "32256"
+    assert flattened["optimized", "downsampled"] == "1280"
+    encoder = rows_of(table, "encoder")
+    assert encoder.iloc[0]["n_parameters"] == 84 * 104 * 89 * 500 + 500
+    assert rows_of(table, "metric")["output_shape"].tolist()[-2:] == ["10", "45"]
+
+
+def test_the_rhvae_of_the_table_is_the_one_that_is_trained():
+    settings = RHVAESettings(networks="convolutional", channels=(4, 8))
+    shape = (21, 26, 22)
+    table = tabulate_networks({}, [], {"downsampled": shape}, settings)
+    counts = rhvae_architectures.count_parameters(rhvae_architectures.build_architecture(settings, shape))
+    assert table.groupby("network")["n_parameters"].sum().to_dict() == counts
+
+
+def test_shapes_are_read_from_the_stacks(tmp_path):
+    write_image_stack(tmp_path / "stack.safetensors", ["a"], [numpy.zeros((3, 4, 5))], (3, 4, 5))
+    assert read_shapes({"full": tmp_path / "stack.safetensors"}) == {"full": (3, 4, 5)}
+
+
+def test_the_diagram_of_the_classifiers_has_every_layer_and_number(table, tmp_path):
+    figure = draw_networks(table, "CNN", **targets(tmp_path), simulated=False)
+    assert overlapping_texts(figure) == ([], [])
+    texts = svg_texts(tmp_path / "figure.svg")
+    headings = [text for text in texts if "parameters" in text]
+    assert headings[1] == (
+        "Baseline, down-sampled: 1,916,697 parameters "
+        "(294,720 convolutional, 1,621,977 fully connected), ReLU"
+    )
+    assert len(headings) == 4
+    assert {"4,608", "32,256", "1,280", "max pooling 2×2×2"} <= set(texts)
+    # input, 5 or 8 convolutions, the pooled maps: three faces each; flattened, 3 or 1 features
+    faces = sum(isinstance(patch, Polygon) for patch in figure.axes[0].patches)
+    assert faces == 2 * (3 * 7 + 4) + 2 * (3 * 10 + 2)
+    arrows = sum(isinstance(patch, FancyArrowPatch) for patch in figure.axes[0].patches)
+    assert arrows == 2 * (7 + 4 - 1) + 2 * (10 + 2 - 1)
+    assert len(read_tsv(tmp_path / "figure.tsv")) == (table["model"] == "CNN").sum()
+
+
+@pytest.mark.parametrize("networks", ["mlp", "convolutional"])
+def test_the_diagram_of_the_rhvae_shows_its_two_heads(networks, tmp_path):
+    table = tabulate_networks({}, [], SHAPES, RHVAESettings(networks=networks))
+    figure = draw_networks(table, "RHVAE", **targets(tmp_path), simulated=True)
+    assert overlapping_texts(figure) == ([], [])
+    texts = svg_texts(tmp_path / "figure.svg")
+    assert {
+        "10: mean",
+        "10: log variance",
+        "45: below diagonal",
+        "Simulated data: The networks of the RHVAE",
+    } <= set(texts)
+    assert ("batch normalisation" in " ".join(texts)) is False
+
+
+def test_a_study_without_an_rhvae_has_no_diagram_of_it(architectures, tmp_path):
+    table = tabulate_networks(architectures, [("baseline", "downsampled")] * 2, SHAPES, None)
+    assert table["network"].unique().tolist() == ["baseline"]
+    assert (table["kind"] == "Flatten").sum() == 1
+    with pytest.raises(StudyError, match="no network of the RHVAE"):
+        draw_networks(table, "RHVAE", **targets(tmp_path), simulated=True)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,285 @@
+"""Diagrams of the study's networks, drawn from the table of their layers."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyArrowPatch, Polygon
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.figures.style import (
+    INK,
+    PAGE_WIDTH,
+    QUIET,
+    colours,
+    save_figure,
+    set_heading,
+    study_style,
+)
+from rhvae_mri.files import write_tsv
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: What each model's figure is called.
+TITLES = {"CNN": "The classifiers", "RHVAE": "The networks of the RHVAE"}
+
+_RESOLUTIONS = {"full": "high resolution", "downsampled": "down-sampled"}
+_ACTIVATIONS = {"ReLU": "ReLU", "LeakyReLU": "leaky ReLU"}
+_HEADS = {
+    "mean": "mean",
+    "log_variance": "log\nvariance",
+    "log_diagonal": "log of\ndiagonal",
+    "lower": "below\ndiagonal",
+}
+
+#: What can lead from one thing to the next.
+_STEPS = ("convolution", "pooling and convolution", "pooling", "linear", "reshaping")
+
+_KEY = "above: channels; below: voxels, or features"
+
+# All in inches.
+_ROW = 1.48
+_TOP, _BOTTOM = 0.3, 0.52
+_TALLEST = 0.62
+_OBLIQUE = 0.2  # how far the side of a map goes to the right and up, in parts of its height
+
+
+@dataclass
+class _Element:
+    """One thing in the chain: maps or features, and what made them."""
+
+    shape: tuple[int, ...]
+    name: str
+    after: str = ""  # one of _STEPS: the arrow that leads to it
+    note: str = ""  # beside that arrow
+
+
+@dataclass
+class _Chain:
+    """A network as it is drawn."""
+
+    heading: str
+    elements: list[_Element]
+    heads: list[_Element]
+
+
+def draw_networks(
+    layers: pandas.DataFrame,
+    model: str,
+    *,
+    svg: str | os.PathLike[str],
+    pdf: str | os.PathLike[str],
+    tsv: str | os.PathLike[str],
+    simulated: bool,
+) -> Figure:
+    """Draw all networks of one model: one row each, maps as blocks and features as bars.
+
+    Parameters
+    ----------
+    layers : pandas.DataFrame
+        From `rhvae_mri.network_table.tabulate_networks`.
+    model : {"CNN", "RHVAE"}
+        Which networks.
+    svg, pdf, tsv : path
+        The figure in two formats and its source table, written atomically.
+    simulated : bool
+        Whether the figure says that the study's data are simulated.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure, as saved.
+
+    Raises
+    ------
+    StudyError
+        If the table has no such network.
+    """
+    source = layers[layers["model"] == model].dropna(axis="columns", how="all").reset_index(drop=True)
+    if source.empty:
+        raise StudyError(f"The table of layers has no network of the {model}.")
+    write_tsv(tsv, source)
+    with study_style():
+        figure = _figure(source, TITLES[model], simulated)
+        save_figure(figure, svg, pdf, title=TITLES[model])
+    return figure
+
+
+def _chain(network: str, resolution: str, rows: pandas.DataFrame) -> _Chain:
+    """Reduce the layers of a network to what is drawn."""
+    first = rows.iloc[0]
+    elements = [_Element(_sizes(first["input_shape"]), "input")]
+    heads, after, note, current = [], "", "", elements[0].shape
+    for row in rows.to_dict("records"):
+        shape, kind = _sizes(row["output_shape"]), row["kind"]
+        name = row["layer"].rpartition(".")[2]
+        if name in _HEADS:
+            heads.append(_Element(shape, _HEADS[name], "linear"))
+        elif kind.startswith("Conv"):
+            elements.append(_Element(shape, "maps", f"{after} and convolution" if after else "convolution"))
+            after = ""
+        elif "Pool" in kind:
+            after = "pooling"
+        elif kind == "Flatten" and len(current) > 1:
+            if after:
+                elements.append(_Element(current, "maps", after))
+            elements.append(_Element(shape, "flattened", "reshaping"))
+            after = ""
+        elif kind == "Dropout":
+            note = f"dropout {row['detail']}"
+        elif kind == "Linear":
+            elements.append(_Element(shape, "logits" if name == "logits" else "features", "linear", note))
+            note = ""
+        elif kind == "Unflatten" and len(elements) > 1:  # else it only names the input's one channel
+            elements.append(_Element(shape, "maps", "reshaping"))
+        current = shape
+    return _Chain(_heading(network, resolution, rows), elements, heads)
+
+
+def _heading(network: str, resolution: str, rows: pandas.DataFrame) -> str:
+    total = int(rows["n_parameters"].sum())
+    dense = int(rows.loc[rows["kind"] == "Linear", "n_parameters"].sum())
+    parts = [f"{network.capitalize()}, {_RESOLUTIONS.get(resolution, resolution)}: {total:,} parameters"]
+    if dense < total:
+        parts[0] += f" ({total - dense:,} convolutional, {dense:,} fully connected)"
+    parts += [_ACTIVATIONS[kind] for kind in dict.fromkeys(rows["kind"]) if kind in _ACTIVATIONS]
+    return ", ".join(parts)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(int(size) for size in str(text).split(" x "))
+
+
+def _figure(source: pandas.DataFrame, title: str, simulated: bool) -> Figure:
+    chains = [_chain(*key, rows) for key, rows in source.groupby(["network", "resolution"], sort=False)]
+    height = _TOP + len(chains) * _ROW + _BOTTOM
+    figure = Figure(figsize=(PAGE_WIDTH, height))
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set_axis_off()
+    ax.set(xlim=(0, PAGE_WIDTH), ylim=(0, height))
+    shades = colours(_STEPS[:-1]) | {"reshaping": QUIET}
+    largest = max(max(one.shape[1:] or (1,)) for chain in chains for one in chain.elements)
+    used = {one.after for chain in chains for one in [*chain.elements, *chain.heads]}
+    for row, chain in enumerate(chains):
+        _draw_chain(ax, chain, height - _TOP - row * _ROW, shades, largest)
+    set_heading(figure, title, simulated=simulated, y=1 - 0.06 / height)
+    handles = _legend_handles(shades, used, any(source["kind"].str.startswith("BatchNorm")))
+    figure.legend(handles=handles, loc="lower center", ncols=3, borderaxespad=0.4)
+    if any(len(one.shape) > 3 for chain in chains for one in chain.elements):
+        ax.text(PAGE_WIDTH - 0.1, height - 0.06, _KEY, ha="right", va="top", fontsize=6.5)
+    return figure
+
+
+def _draw_chain(ax: Axes, chain: _Chain, top: float, shades: dict[str, str], largest: int) -> None:
+    """Draw a row, ``top`` inches above the figure's lower edge."""
+    ax.text(0.08, top - 0.12, chain.heading, va="center", weight="bold")
+    n_places = len(chain.elements) + (2 if chain.heads else 0)  # the names of the heads take a place
+    step = min(0.85, (PAGE_WIDTH - 0.1) / n_places)
+    middle = top - 0.74
+    for place, one in enumerate(chain.elements):
+        x = 0.05 + (place + 0.5) * step
+        _draw_element(ax, one, x, middle, largest)
+        if place:
+            _draw_arrow(ax, (x - step, middle), (x, middle), one, step, shades)
+    for number, head in enumerate(chain.heads):
+        x = 0.05 + (len(chain.elements) + 0.5) * step
+        y = middle + (0.5 - number) * 0.62
+        _draw_element(ax, head, x, y, largest, is_head=True)
+        _draw_arrow(ax, (x - step, middle), (x, y), head, step, shades)
+
+
+def _draw_element(
+    ax: Axes, one: _Element, x: float, y: float, largest: int, *, is_head: bool = False
+) -> None:
+    """Draw maps as a block, features as a bar, with their sizes."""
+    if len(one.shape) > 1:
+        *channels, depth, rows, columns = one.shape
+        tall, side = (_TALLEST * math.sqrt(size / largest) for size in (columns, max(depth, rows)))
+        wide = 0.04 + 0.022 * math.log2(channels[0] if channels else 1)
+        over = _OBLIQUE * side
+        left, right, low, high = x - wide / 2, x + wide / 2, y - tall / 2, y + tall / 2
+        faces = (
+            ([(left, low), (right, low), (right, high), (left, high)], "#dfe7ee"),
+            (
+                [(left, high), (right, high), (right + over, high + over), (left + over, high + over)],
+                "#eff3f6",
+            ),
+            (
+                [(right, low), (right + over, low + over), (right + over, high + over), (right, high)],
+                "#c3d0dc",
+            ),
+        )
+        for corners, shade in faces:
+            ax.add_patch(Polygon(corners, facecolor=shade, edgecolor=INK, linewidth=0.5))
+        if channels:
+            ax.text(
+                x + over / 2, high + over + 0.03, f"{channels[0]}", ha="center", va="bottom", weight="bold"
+            )
+        sizes = f"{depth}×{rows}\n×{columns}"
+    else:
+        tall = 0.06 + 0.1 * math.log10(one.shape[0])
+        corners = [(x - 0.04, y - tall / 2), (x + 0.04, y - tall / 2), (x + 0.04, y + tall / 2)]
+        ax.add_patch(
+            Polygon([*corners, (x - 0.04, y + tall / 2)], facecolor="#dfe7ee", edgecolor=INK, linewidth=0.5)
+        )
+        sizes = f"{one.shape[0]:,}"
+    if is_head:
+        ax.text(x + 0.1, y, f"{sizes}: {one.name}".replace("\n", " "), ha="left", va="center", fontsize=6.5)
+    else:
+        ax.text(x, y - _TALLEST / 2 - 0.05, sizes, ha="center", va="top", fontsize=6.5, linespacing=1.1)
+
+
+def _draw_arrow(
+    ax: Axes,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    one: _Element,
+    step: float,
+    shades: dict[str, str],
+) -> None:
+    gap = 0.3 * step
+    ax.add_patch(
+        FancyArrowPatch(
+            (start[0] + gap + 0.03, start[1]),
+            (end[0] - gap * 0.7, end[1]),
+            arrowstyle="-|>",
+            mutation_scale=5,
+            linewidth=1.1,
+            color=shades[one.after],
+            shrinkA=0,
+            shrinkB=0,
+        )
+    )
+    if one.note:
+        ax.text(
+            (start[0] + end[0]) / 2,
+            start[1] + 0.07,
+            one.note.replace(" ", "\n"),
+            ha="center",
+            va="bottom",
+            fontsize=6,
+            linespacing=1.0,
+        )
+
+
+def _legend_handles(shades: dict[str, str], used: set[str], is_normalised: bool) -> list[Line2D]:
+    then = "batch normalisation, activation" if is_normalised else "activation"
+    labels = {
+        "convolution": f"convolution 3×3×3, {then}",
+        "pooling and convolution": "max pooling 2×2×2, then the same",
+        "pooling": "max pooling 2×2×2",
+        "linear": "fully connected, activation unless last",
+        "reshaping": "reshaped",
+    }
+    return [
+        Line2D([], [], color=shades[step], linewidth=1.1, label=label)
+        for step, label in labels.items()
+        if step in used
+    ]

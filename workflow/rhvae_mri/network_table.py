@@ -1,0 +1,91 @@
+"""All networks of a study as one table of their layers, read from the modules themselves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas
+
+from rhvae_mri.cnn.architectures import Architecture, ConvolutionalNetwork
+from rhvae_mri.learning.layers import LAYER_COLUMNS, list_layers, shapes_only
+from rhvae_mri.rhvae.architectures import build_architecture
+from rhvae_mri.rhvae.settings import RHVAESettings
+from rhvae_mri.tensor_files import ImageStack
+
+#: The settings of the RHVAE on which its networks depend.
+NETWORK_SETTINGS = (
+    "latent_dimension",
+    "networks",
+    "encoder_layers",
+    "decoder_layers",
+    "metric_layers",
+    "channels",
+)
+
+#: The columns of the table.
+NETWORK_COLUMNS = ("model", "network", "resolution", "input_shape", *LAYER_COLUMNS)
+
+
+def tabulate_networks(
+    architectures: Mapping[str, Mapping[str, Architecture]],
+    wanted: Iterable[tuple[str, str]],
+    shapes: Mapping[str, Sequence[int]],
+    settings: RHVAESettings | None,
+) -> pandas.DataFrame:
+    """List the layers of the classifiers and of the RHVAE's networks.
+
+    Parameters
+    ----------
+    architectures : mapping
+        From `rhvae_mri.cnn.architectures.read_architectures`.
+    wanted : iterable of (name, resolution)
+        The classifiers of the study; one that occurs again is listed once.
+    shapes : mapping of str to sequence of int
+        The shape of an image of each resolution, in voxels.
+    settings : RHVAESettings or None
+        The study's RHVAE, which has down-sampled images; None where there is none.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per layer, in the order in which an image passes them, with the columns of
+        `NETWORK_COLUMNS`: ``model`` is ``CNN`` or ``RHVAE``, ``network`` the architecture's name or
+        encoder, metric, decoder. Shapes are sizes joined by `` x ``, without the axis of the batch.
+    """
+    rows: list[dict[str, Any]] = []
+    with shapes_only():
+        for name, resolution in dict.fromkeys(wanted):
+            shape = tuple(shapes[resolution])
+            network = ConvolutionalNetwork(architectures[name][resolution], shape)
+            place = {"model": "CNN", "network": name, "resolution": resolution}
+            rows += [place | row for row in _rows(network, (1, *shape))]
+        if settings is not None:
+            shape = tuple(shapes["downsampled"])
+            networks = build_architecture(settings, shape)
+            inputs = {"encoder": shape, "metric": shape, "decoder": (settings.latent_dimension,)}
+            for name, of_one in inputs.items():
+                place = {"model": "RHVAE", "network": name, "resolution": "downsampled"}
+                rows += [place | row for row in _rows(getattr(networks, name), of_one)]
+    return pandas.DataFrame(rows, columns=list(NETWORK_COLUMNS))
+
+
+def read_shapes(stacks: Mapping[str, str | os.PathLike[str]]) -> dict[str, tuple[int, ...]]:
+    """Read the shape of the images of each resolution from its stack."""
+    shapes = {}
+    for resolution, path in stacks.items():
+        with ImageStack(path) as stack:
+            shapes[resolution] = stack.shape
+    return shapes
+
+
+def _rows(network: Any, input_shape: Sequence[int]) -> list[dict[str, Any]]:
+    return [
+        {"input_shape": _text(input_shape)} | row | {"output_shape": _text(row["output_shape"])}
+        for row in list_layers(network, input_shape)
+    ]
+
+
+def _text(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
