@@ -2,6 +2,7 @@
 
 import sys
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 LIBRARY = str(Path(str(workflow.current_basedir)).parent)
@@ -11,6 +12,7 @@ if LIBRARY not in sys.path:
 from rhvae_mri.configuration import check_configuration, check_sources, is_simulated
 from rhvae_mri.digests import module_digest
 from rhvae_mri.errors import StudyError
+from rhvae_mri.evaluation.conditions import ordered
 from rhvae_mri.files import read_tsv
 from rhvae_mri.jobs import count_gpus, export_library
 from rhvae_mri.provenance.study import code_revision, packages_digest
@@ -44,6 +46,14 @@ except StudyError as error:
 RES = "{0}x{0}x{0}".format(config["template"]["voxel_size"])
 #: One entry per trained condition: architecture, training_set, training_data, n_synthetic, resolution.
 CONDITIONS = list_conditions(config["grid"], config["synthetic"]["sizes"])
+#: What occurs in them: resolutions, and architectures with their training sets.
+RESOLUTIONS = ordered("resolution", [one["resolution"] for one in CONDITIONS])
+TRAINED = [
+    {"architecture": architecture, "training_set": training_set}
+    for architecture, training_set in dict.fromkeys(
+        (one["architecture"], one["training_set"]) for one in CONDITIONS
+    )
+]
 #: The training sets of which an RHVAE makes synthetic images.
 SYNTHETIC_TRAINING_SETS = synthetic_training_sets(CONDITIONS)
 #: The one that the figures show.
@@ -84,6 +94,7 @@ wildcard_constraints:
     architecture="baseline|optimized",
     training_data="real|classic|synthetic|augmented",
     picture="traversal|interpolation|neighbours",
+    model="cnn|rhvae",
     n_synthetic=r"\d+",
     seeds=r"\d+-\d+",
     candidates=r"\d+-\d+",

@@ -85,3 +85,217 @@ rule draw_generation:
         code=module_digest("figures.generation"),
     script:
         "../scripts/draw_generation.py"
+
+
+rule draw_intruders:
+    """Draw real and synthetic slices mixed without labels; the answers are a table of their own."""
+    input:
+        real="<results>/tensors/cohort-ADNI/resolution-downsampled/images.safetensors",
+        split="<results>/split/split.tsv",
+        synthetic=collect(
+            "<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
+            training_set=PICTURED_TRAINING_SET,
+            diagnosis=["AD", "CN"],
+        ),
+        style=workflow.source_path("../style/study.mplstyle"),
+    output:
+        multiext("<results>/figures/intruders", svg=".svg", pdf=".pdf", table=".tsv"),
+        answers="<results>/figures/intruders_answers.tsv",
+    log:
+        "<logs>/draw_intruders.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        simulated=SIMULATED,
+        training_set=PICTURED_TRAINING_SET,
+        examples=8,
+        seed=SEED,
+        code=module_digest("figures.intruders"),
+    script:
+        "../scripts/draw_intruders.py"
+
+
+rule draw_losses:
+    """Draw the loss of every RHVAE and its terms by epoch."""
+    input:
+        histories=collect(
+            "<results>/rhvae/training_set-{training_set}/diagnosis-{diagnosis}/history.tsv",
+            training_set=SYNTHETIC_TRAINING_SETS,
+            diagnosis=["AD", "CN"],
+        ),
+        style=workflow.source_path("../style/study.mplstyle"),
+    output:
+        multiext("<results>/figures/losses", svg=".svg", pdf=".pdf", table=".tsv"),
+    log:
+        "<logs>/draw_losses.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        simulated=SIMULATED,
+        models=list(product(SYNTHETIC_TRAINING_SETS, ["AD", "CN"])),
+        code=module_digest("figures.losses"),
+    script:
+        "../scripts/draw_losses.py"
+
+
+rule gather_histories:
+    """Put the training histories of all runs into one table."""
+    input:
+        histories=collect(
+            "<results>/cnn/architecture-{item[architecture]}/training_set-{item[training_set]}/"
+            "training_data-{item[training_data]}/n_synthetic-{item[n_synthetic]}/resolution-{item[resolution]}/"
+            "seeds-{seeds}/history.tsv",
+            item=CONDITIONS,
+            seeds=SEED_BATCHES,
+        ),
+    output:
+        table="<results>/tables/histories.tsv",
+    log:
+        "<logs>/gather_histories.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=module_digest("evaluation.histories"),
+    script:
+        "../scripts/gather_histories.py"
+
+
+rule draw_training:
+    """Draw loss and accuracy of every run by epoch, with the selected epochs."""
+    input:
+        histories="<results>/tables/histories.tsv",
+        style=workflow.source_path("../style/study.mplstyle"),
+    output:
+        multiext(
+            "<results>/figures/training_{architecture}_{training_set}",
+            svg=".svg",
+            pdf=".pdf",
+            table=".tsv",
+        ),
+    log:
+        "<logs>/draw_training/{architecture}_{training_set}.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        simulated=SIMULATED,
+        code=module_digest("figures.training"),
+    script:
+        "../scripts/draw_training.py"
+
+
+rule describe_networks:
+    """List the layers of all networks with their shapes and parameters, from the modules themselves."""
+    input:
+        stacks=collect(
+            "<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
+            resolution=RESOLUTIONS,
+        ),
+        architectures=workflow.source_path("../../resources/architectures.json"),
+    output:
+        table="<results>/tables/layers.tsv",
+    log:
+        "<logs>/describe_networks.log",
+    conda:
+        "../../envs/learn.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        conditions=CONDITIONS,
+        resolutions=RESOLUTIONS,
+        has_rhvae=SYNTHETIC_TRAINING_SETS != [],
+        latent_dimension=lookup("rhvae/latent_dimension", within=config),
+        networks=lookup("rhvae/networks", within=config),
+        encoder_layers=lookup("rhvae/encoder_layers", within=config),
+        decoder_layers=lookup("rhvae/decoder_layers", within=config),
+        metric_layers=lookup("rhvae/metric_layers", within=config),
+        channels=lookup("rhvae/channels", within=config),
+        code=module_digest("network_table"),
+    script:
+        "../scripts/describe_networks.py"
+
+
+rule draw_networks:
+    """Draw the architectures of the classifiers or of the RHVAE."""
+    input:
+        layers="<results>/tables/layers.tsv",
+        style=workflow.source_path("../style/study.mplstyle"),
+    output:
+        multiext(
+            "<results>/figures/networks_{model}", svg=".svg", pdf=".pdf", table=".tsv"
+        ),
+    log:
+        "<logs>/draw_networks/{model}.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        simulated=SIMULATED,
+        code=module_digest("figures.networks"),
+    script:
+        "../scripts/draw_networks.py"
+
+
+rule draw_split:
+    """Draw how many images each step leaves, and the participants of every set."""
+    input:
+        images=collect("<results>/cohorts/cohort-{cohort}/images.tsv", cohort=COHORTS),
+        quality=collect("<results>/quality/cohort-{cohort}/quality.tsv", cohort=COHORTS),
+        metrics=collect("<results>/quality/cohort-{cohort}/metrics.tsv", cohort=COHORTS),
+        split="<results>/split/split.tsv",
+        independent="<results>/split/independent.tsv",
+        style=workflow.source_path("../style/study.mplstyle"),
+    output:
+        multiext("<results>/figures/split", svg=".svg", pdf=".pdf", table=".tsv"),
+    log:
+        "<logs>/draw_split.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        simulated=SIMULATED,
+        cohorts=COHORTS,
+        code=module_digest("figures.split"),
+    script:
+        "../scripts/draw_split.py"
+
+
+rule draw_scheme:
+    """Draw how training sets are augmented, and how the classifiers are trained and tested."""
+    input:
+        split="<results>/split/split.tsv",
+        independent="<results>/split/independent.tsv",
+        style=workflow.source_path("../style/study.mplstyle"),
+    output:
+        multiext("<results>/figures/scheme", svg=".svg", pdf=".pdf", table=".tsv"),
+    log:
+        "<logs>/draw_scheme.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        simulated=SIMULATED,
+        conditions=CONDITIONS,
+        generated_per_class=N_SYNTHETIC,
+        n_seeds=lookup("cnn/seeds", within=config),
+        code=module_digest("figures.scheme"),
+    script:
+        "../scripts/draw_scheme.py"

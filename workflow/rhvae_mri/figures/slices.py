@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from rhvae_mri.errors import StudyError
 from rhvae_mri.figures.style import PAGE_WIDTH, save_figure, set_heading, study_style
 from rhvae_mri.files import write_tsv
+from rhvae_mri.seeds import derive_seed
+from rhvae_mri.tensor_files import ImageStack
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,6 +60,51 @@ def choose_examples(names: Sequence[str], count: int, seed: int) -> list[str]:
         return candidates
     places = numpy.random.default_rng(seed).choice(len(candidates), size=count, replace=False)
     return [candidates[place] for place in sorted(places)]
+
+
+def read_examples(
+    stack: str | os.PathLike[str],
+    split: pandas.DataFrame,
+    synthetic: Mapping[str, str | os.PathLike[str]],
+    *,
+    training_set: str,
+    count: int,
+    seed: int,
+    figure: str,
+) -> tuple[dict[str, dict[str, numpy.ndarray]], dict[str, dict[str, numpy.ndarray]]]:
+    """Read a few real images of a training set and a few of the synthetic images made from it.
+
+    Parameters
+    ----------
+    stack : path
+        The stack of the real images.
+    split : pandas.DataFrame
+        The table of the split.
+    synthetic : mapping of diagnosis to path
+        The stacks of the synthetic images.
+    training_set : str
+        The training set of the RHVAEs.
+    count : int
+        Images of each kind and diagnosis; all of them if there are not more.
+    seed : int
+        The study's seed.
+    figure : str
+        The name of the figure: each has draws of its own.
+
+    Returns
+    -------
+    real, synthetic : dict of diagnosis to dict of image name to numpy.ndarray of shape (x, y, z)
+        The images.
+    """
+    read: dict[str, dict[str, dict[str, numpy.ndarray]]] = {"real": {}, "synthetic": {}}
+    for diagnosis, made in synthetic.items():
+        members = (split[training_set] == 1) & (split["diagnosis"] == diagnosis)
+        for kind, path, names in (("real", stack, split["image_id"][members]), ("synthetic", made, None)):
+            with ImageStack(path) as images:
+                candidates = images.keys if names is None else names.tolist()
+                chosen = choose_examples(candidates, count, derive_seed(seed, figure, diagnosis, kind))
+                read[kind][diagnosis] = {name: images.read(name) for name in chosen}
+    return read["real"], read["synthetic"]
 
 
 def middle_slice(volume: numpy.ndarray, plane: str) -> tuple[int, numpy.ndarray]:
@@ -116,7 +163,7 @@ def draw_slices(
     StudyError
         If the diagnoses differ, there is no image, or the images' shapes differ or have NaN voxels.
     """
-    shape = _common_shape(real, synthetic)
+    shape = common_shape(real, synthetic)
     slices = [
         _Slice(diagnosis, kind, position, name, plane, *middle_slice(volume, plane))
         for kind, images in (("real", real), ("synthetic", synthetic))
@@ -158,9 +205,16 @@ def draw_slices(
     return figure
 
 
-def _common_shape(
+def common_shape(
     real: Mapping[str, Mapping[str, numpy.ndarray]], synthetic: Mapping[str, Mapping[str, numpy.ndarray]]
 ) -> tuple[int, int, int]:
+    """Return the shape that all images have.
+
+    Raises
+    ------
+    StudyError
+        If the diagnoses differ, there is no image, or the images' shapes differ or have NaN voxels.
+    """
     if list(real) != list(synthetic):
         raise StudyError(
             f"There are real images of {', '.join(real) or 'no class'} but synthetic images of "

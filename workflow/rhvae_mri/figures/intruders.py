@@ -1,0 +1,150 @@
+"""Find the intruders: real and synthetic slices mixed without labels, and the answers apart from them."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+
+import numpy
+import pandas
+from matplotlib.figure import Figure
+
+from rhvae_mri.figures.slices import common_shape, middle_slice
+from rhvae_mri.figures.style import PAGE_WIDTH, save_figure, set_heading, study_style
+from rhvae_mri.files import write_tsv
+
+#: The plane of the slices: it cuts through hippocampi and ventricles.
+PLANE = "coronal"
+
+_TITLE = "Find the intruders: which of these images are synthetic?"
+_PER_ROW = 8
+
+# All in inches.
+_EDGE, _GAP = 0.06, 0.05
+_HEADING, _PANEL_TITLE, _NUMBER, _FOOTER = 0.26, 0.2, 0.15, 0.3
+
+
+def mix_images(
+    real: Mapping[str, Mapping[str, numpy.ndarray]],
+    synthetic: Mapping[str, Mapping[str, numpy.ndarray]],
+    seed: int,
+) -> pandas.DataFrame:
+    """Put the images of each diagnosis into an order drawn at random, and number them.
+
+    Parameters
+    ----------
+    real, synthetic : mapping of diagnosis to mapping of image name to numpy.ndarray
+        The images of `draw_intruders`.
+    seed : int
+        The seed of the order; that of the mappings plays no part.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The answers: ``number`` (from 1, on through all diagnoses), ``diagnosis``, ``kind`` (real or
+        synthetic) and ``image_id``.
+    """
+    random = numpy.random.default_rng(seed)
+    rows = []
+    for diagnosis in real:
+        mixed = sorted(
+            [("real", name) for name in real[diagnosis]]
+            + [("synthetic", name) for name in synthetic[diagnosis]]
+        )
+        rows += [(diagnosis, *mixed[place]) for place in random.permutation(len(mixed))]
+    table = pandas.DataFrame(rows, columns=["diagnosis", "kind", "image_id"])
+    table.insert(0, "number", range(1, len(table) + 1))
+    return table
+
+
+def draw_intruders(
+    real: Mapping[str, Mapping[str, numpy.ndarray]],
+    synthetic: Mapping[str, Mapping[str, numpy.ndarray]],
+    seed: int,
+    *,
+    svg: str | os.PathLike[str],
+    pdf: str | os.PathLike[str],
+    tsv: str | os.PathLike[str],
+    answers: str | os.PathLike[str],
+    simulated: bool,
+) -> Figure:
+    """Draw one numbered slice of each image, without saying which images are real.
+
+    Parameters
+    ----------
+    real, synthetic : mapping of diagnosis to mapping of image name to numpy.ndarray of shape (x, y, z)
+        The images, all of one shape, axes RAS+. Both have the same diagnoses.
+    seed : int
+        The seed of the order.
+    svg, pdf, tsv : path
+        The figure in two formats and the list of its slices, which gives nothing away; written atomically.
+    answers : path
+        The table of `mix_images`, written atomically.
+    simulated : bool
+        Whether the figure says that its data are simulated.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure, as saved.
+
+    Raises
+    ------
+    StudyError
+        If the diagnoses differ, there is no image, or the images' shapes differ or have NaN voxels.
+    """
+    common_shape(real, synthetic)
+    mixed = mix_images(real, synthetic, seed)
+    images = {"real": real, "synthetic": synthetic}
+    slices = [
+        middle_slice(images[row.kind][row.diagnosis][row.image_id], PLANE) for row in mixed.itertuples()
+    ]
+    source = mixed[["number", "diagnosis"]].assign(
+        plane=PLANE,
+        slice_index=[index for index, _ in slices],
+        mean=[round(float(pixels.mean()), 6) for _, pixels in slices],
+    )
+    write_tsv(tsv, source)
+    write_tsv(answers, mixed)
+    with study_style():
+        figure = _figure(mixed, [pixels for _, pixels in slices], simulated)
+        save_figure(figure, svg, pdf, title=_TITLE)
+    return figure
+
+
+def _figure(mixed: pandas.DataFrame, pixels: list[numpy.ndarray], simulated: bool) -> Figure:
+    # A few bright voxels of fat or vessels would darken everything else.
+    white = float(numpy.percentile(numpy.concatenate([one.ravel() for one in pixels]), 99.5)) or 1.0
+    counts = mixed["diagnosis"].value_counts(sort=False)
+    width = (PAGE_WIDTH - 2 * _EDGE - (_PER_ROW - 1) * _GAP) / _PER_ROW
+    row_height = width * pixels[0].shape[0] / pixels[0].shape[1] + _NUMBER
+    rows = {diagnosis: math.ceil(count / _PER_ROW) for diagnosis, count in counts.items()}
+    height = _HEADING + len(rows) * _PANEL_TITLE + sum(rows.values()) * row_height + _FOOTER
+    figure = Figure(figsize=(PAGE_WIDTH, height))
+    top = _HEADING
+    for diagnosis, n_rows in rows.items():
+        figure.text(_EDGE / PAGE_WIDTH, 1 - (top + 0.14) / height, diagnosis, weight="bold")
+        top += _PANEL_TITLE
+        for place, index in enumerate(mixed.index[mixed["diagnosis"] == diagnosis]):
+            row, column = divmod(place, _PER_ROW)
+            x = _EDGE + column * (width + _GAP)
+            y = top + (row + 1) * row_height - _NUMBER
+            size = (width / PAGE_WIDTH, (row_height - _NUMBER) / height)
+            ax = figure.add_axes((x / PAGE_WIDTH, 1 - y / height, *size))
+            ax.imshow(pixels[index], origin="lower", vmin=0, vmax=white, aspect="auto")
+            ax.set_axis_off()
+            middle = ((x + width / 2) / PAGE_WIDTH, 1 - (y + 0.11) / height)
+            figure.text(*middle, str(mixed.loc[index, "number"]), ha="center")
+        top += n_rows * row_height
+    set_heading(figure, _TITLE, simulated=simulated, y=1 - 0.06 / height)
+    n_synthetic = int((mixed["kind"] == "synthetic").sum())
+    figure.text(
+        _EDGE / PAGE_WIDTH,
+        0.06 / height,
+        f"{n_synthetic} of these {len(mixed)} middle {PLANE} slices are of images that an RHVAE made, "
+        + ("the others of simulated heads." if simulated else "the others of participants.")
+        + " The answers are in a file apart.",
+        va="bottom",
+    )
+    return figure
