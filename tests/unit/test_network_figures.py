@@ -1,5 +1,3 @@
-import itertools
-
 import numpy
 import pytest
 import torch
@@ -7,12 +5,12 @@ from figure_checks import overlapping_texts, svg_texts, targets
 from matplotlib.patches import FancyArrowPatch, Polygon
 from torch import nn
 
-from rhvae_mri.cnn.architectures import build_network, count_parameters, read_architectures
+from rhvae_mri.cnn.architectures import Architecture, build_network, count_parameters, read_architectures
 from rhvae_mri.errors import StudyError
 from rhvae_mri.figures.networks import draw_networks
-from rhvae_mri.files import read_tsv
+from rhvae_mri.files import read_tsv, write_json
 from rhvae_mri.learning.layers import list_layers, shapes_only
-from rhvae_mri.network_table import NETWORK_COLUMNS, read_shapes, tabulate_networks
+from rhvae_mri.network_table import NETWORK_COLUMNS, choose_classifiers, read_shapes, tabulate_networks
 from rhvae_mri.rhvae import architectures as rhvae_architectures
 from rhvae_mri.rhvae.settings import RHVAESettings
 from rhvae_mri.tensor_files import write_image_stack
@@ -27,8 +25,12 @@ def architectures(root):
 
 @pytest.fixture(scope="module")
 def table(architectures):
-    wanted = itertools.product(("baseline", "optimized"), ("full", "downsampled"))
-    return tabulate_networks(architectures, wanted, SHAPES, RHVAESettings())
+    classifiers = {
+        (name, resolution): architectures[name][resolution]
+        for name in ("baseline", "optimized")
+        for resolution in ("full", "downsampled")
+    }
+    return tabulate_networks(classifiers, SHAPES, RHVAESettings())
 
 
 def rows_of(table, network, resolution="downsampled"):
@@ -80,7 +82,7 @@ def test_the_published_sizes_of_the_classifiers_and_the_study_s_rhvae(table):
 def test_the_rhvae_of_the_table_is_the_one_that_is_trained():
     settings = RHVAESettings(networks="convolutional", channels=(4, 8))
     shape = (21, 26, 22)
-    table = tabulate_networks({}, [], {"downsampled": shape}, settings)
+    table = tabulate_networks({}, {"downsampled": shape}, settings)
     counts = rhvae_architectures.count_parameters(rhvae_architectures.build_architecture(settings, shape))
     assert table.groupby("network")["n_parameters"].sum().to_dict() == counts
 
@@ -111,7 +113,7 @@ def test_the_diagram_of_the_classifiers_has_every_layer_and_number(table, tmp_pa
 
 @pytest.mark.parametrize("networks", ["mlp", "convolutional"])
 def test_the_diagram_of_the_rhvae_shows_its_two_heads(networks, tmp_path):
-    table = tabulate_networks({}, [], SHAPES, RHVAESettings(networks=networks))
+    table = tabulate_networks({}, SHAPES, RHVAESettings(networks=networks))
     figure = draw_networks(table, "RHVAE", **targets(tmp_path), simulated=True)
     assert overlapping_texts(figure) == ([], [])
     texts = svg_texts(tmp_path / "figure.svg")
@@ -124,10 +126,42 @@ def test_the_diagram_of_the_rhvae_shows_its_two_heads(networks, tmp_path):
     assert ("batch normalisation" in " ".join(texts)) is False
 
 
+def test_deep_networks_of_a_search_go_on_in_a_second_line(tmp_path):
+    deep = Architecture(
+        ((8,) * 3, (16,) * 3, (32,) * 3, (64,) * 3, (128,) * 3, (256,) * 3), "relu", 0.3, (90, 9)
+    )
+    table = tabulate_networks({("optimized", "full"): deep}, SHAPES, None)
+    figure = draw_networks(table, "CNN", **targets(tmp_path), simulated=True)
+    assert overlapping_texts(figure) == ([], [])
+    assert svg_texts(tmp_path / "figure.svg").count("256") == 4
+
+
+def test_the_winner_of_a_search_takes_the_place_of_the_optimized_network(root, tmp_path):
+    winner = {
+        "number": 3,
+        "n_parameters": 112,
+        "architecture": Architecture(((4,),), "relu", 0.1, ()).to_dict(),
+        "learning_rate": 1e-3,
+        "weight_decay": 0.0,
+    }
+    write_json(tmp_path / "leaderboard.json", {"winner": winner})
+    grid = [
+        {"architecture": name, "resolution": resolution}
+        for name in ("baseline", "optimized", "optimized")
+        for resolution in ("full", "downsampled")
+    ]
+    published = root / "resources" / "architectures.json"
+    chosen = choose_classifiers(grid, published, {"downsampled": tmp_path / "leaderboard.json"})
+    assert len(chosen) == 4
+    assert chosen["optimized", "downsampled"].blocks == ((4,),)
+    assert chosen["optimized", "full"] == read_architectures(published)["optimized"]["full"]
+    assert chosen["baseline", "downsampled"] == read_architectures(published)["baseline"]["downsampled"]
+
+
 def test_a_study_without_an_rhvae_has_no_diagram_of_it(architectures, tmp_path):
-    table = tabulate_networks(architectures, [("baseline", "downsampled")] * 2, SHAPES, None)
+    classifiers = {("baseline", "downsampled"): architectures["baseline"]["downsampled"]}
+    table = tabulate_networks(classifiers, SHAPES, None)
     assert table["network"].unique().tolist() == ["baseline"]
-    assert (table["kind"] == "Flatten").sum() == 1
     with pytest.raises(StudyError, match="no network of the RHVAE"):
         draw_networks(table, "RHVAE", **targets(tmp_path), simulated=True)
     assert list(tmp_path.iterdir()) == []

@@ -12,6 +12,7 @@ from rhvae_mri.cnn.architectures import Architecture, ConvolutionalNetwork
 from rhvae_mri.learning.layers import LAYER_COLUMNS, list_layers, shapes_only
 from rhvae_mri.rhvae.architectures import build_architecture
 from rhvae_mri.rhvae.settings import RHVAESettings
+from rhvae_mri.search.leaderboard import choose_network
 from rhvae_mri.tensor_files import ImageStack
 
 #: The settings of the RHVAE on which its networks depend.
@@ -29,8 +30,7 @@ NETWORK_COLUMNS = ("model", "network", "resolution", "input_shape", *LAYER_COLUM
 
 
 def tabulate_networks(
-    architectures: Mapping[str, Mapping[str, Architecture]],
-    wanted: Iterable[tuple[str, str]],
+    architectures: Mapping[tuple[str, str], Architecture],
     shapes: Mapping[str, Sequence[int]],
     settings: RHVAESettings | None,
 ) -> pandas.DataFrame:
@@ -38,10 +38,8 @@ def tabulate_networks(
 
     Parameters
     ----------
-    architectures : mapping
-        From `rhvae_mri.cnn.architectures.read_architectures`.
-    wanted : iterable of (name, resolution)
-        The classifiers of the study; one that occurs again is listed once.
+    architectures : mapping of (name, resolution) to Architecture
+        The classifiers of the study.
     shapes : mapping of str to sequence of int
         The shape of an image of each resolution, in voxels.
     settings : RHVAESettings or None
@@ -56,9 +54,9 @@ def tabulate_networks(
     """
     rows: list[dict[str, Any]] = []
     with shapes_only():
-        for name, resolution in dict.fromkeys(wanted):
+        for (name, resolution), architecture in architectures.items():
             shape = tuple(shapes[resolution])
-            network = ConvolutionalNetwork(architectures[name][resolution], shape)
+            network = ConvolutionalNetwork(architecture, shape)
             place = {"model": "CNN", "network": name, "resolution": resolution}
             rows += [place | row for row in _rows(network, (1, *shape))]
         if settings is not None:
@@ -69,6 +67,36 @@ def tabulate_networks(
                 place = {"model": "RHVAE", "network": name, "resolution": "downsampled"}
                 rows += [place | row for row in _rows(getattr(networks, name), of_one)]
     return pandas.DataFrame(rows, columns=list(NETWORK_COLUMNS))
+
+
+def choose_classifiers(
+    conditions: Iterable[Mapping[str, Any]],
+    architectures: str | os.PathLike[str],
+    searches: Mapping[str, str | os.PathLike[str]],
+) -> dict[tuple[str, str], Architecture]:
+    """Choose the architectures that the conditions of a study train.
+
+    Parameters
+    ----------
+    conditions : iterable of mapping
+        From `rhvae_mri.study_grid.list_conditions`.
+    architectures : path
+        The architectures of the study.
+    searches : mapping of resolution to path
+        ``leaderboard.json`` of each search; where it is empty, the optimized network is the published one.
+
+    Returns
+    -------
+    dict of (name, resolution) to Architecture
+        Each architecture once, in the order of the conditions.
+    """
+    chosen = {}
+    for one in conditions:
+        name, resolution = one["architecture"], one["resolution"]
+        search = searches.get(resolution) if name == "optimized" else None
+        if (name, resolution) not in chosen:
+            chosen[name, resolution] = choose_network(architectures, name, resolution, 0.0, 0.0, search)[0]
+    return chosen
 
 
 def read_shapes(stacks: Mapping[str, str | os.PathLike[str]]) -> dict[str, tuple[int, ...]]:

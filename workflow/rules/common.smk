@@ -12,7 +12,6 @@ if LIBRARY not in sys.path:
 from rhvae_mri.configuration import check_configuration, check_sources, is_simulated
 from rhvae_mri.digests import module_digest
 from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.conditions import ordered
 from rhvae_mri.files import read_tsv
 from rhvae_mri.jobs import count_gpus, export_library
 from rhvae_mri.provenance.study import code_revision, packages_digest
@@ -46,8 +45,7 @@ except StudyError as error:
 RES = "{0}x{0}x{0}".format(config["template"]["voxel_size"])
 #: One entry per trained condition: architecture, training_set, training_data, n_synthetic, resolution.
 CONDITIONS = list_conditions(config["grid"], config["synthetic"]["sizes"])
-#: What occurs in them: resolutions, and architectures with their training sets.
-RESOLUTIONS = ordered("resolution", [one["resolution"] for one in CONDITIONS])
+#: Architectures with the training sets that they are trained on.
 TRAINED = [
     {"architecture": architecture, "training_set": training_set}
     for architecture, training_set in dict.fromkeys(

@@ -203,6 +203,13 @@ rule describe_networks:
             resolution=RESOLUTIONS,
         ),
         architectures=workflow.source_path("../../resources/architectures.json"),
+        searches=branch(
+            config["cnn"]["optimized"] == "searched",
+            then=expand(
+                "<results>/search/resolution-{resolution}/leaderboard.json",
+                resolution=RESOLUTIONS,
+            ),
+        ),
     output:
         table="<results>/tables/layers.tsv",
     log:

@@ -1,15 +1,14 @@
-from rhvae_mri.cnn.architectures import read_architectures
 from rhvae_mri.files import write_tsv
 from rhvae_mri.logs import log_job
-from rhvae_mri.network_table import NETWORK_SETTINGS, read_shapes, tabulate_networks
+from rhvae_mri.network_table import NETWORK_SETTINGS, choose_classifiers, read_shapes, tabulate_networks
 from rhvae_mri.rhvae.settings import RHVAESettings
 
 with log_job(snakemake.log[0]):
     params = snakemake.params
     settings = RHVAESettings(**{name: params[name] for name in NETWORK_SETTINGS})
+    searches = dict(zip(params.resolutions, snakemake.input.searches, strict=False))
     table = tabulate_networks(
-        read_architectures(snakemake.input.architectures),
-        [(one["architecture"], one["resolution"]) for one in params.conditions],
+        choose_classifiers(params.conditions, snakemake.input.architectures, searches),
         read_shapes(dict(zip(params.resolutions, snakemake.input.stacks, strict=True))),
         settings if params.has_rhvae else None,
     )

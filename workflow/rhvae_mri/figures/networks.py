@@ -48,6 +48,8 @@ _KEY = "above: channels; below: voxels, or features"
 _ROW = 1.48
 _TOP, _BOTTOM = 0.3, 0.52
 _TALLEST = 0.62
+
+_PLACES = 13  # things in a line
 _OBLIQUE = 0.2  # how far the side of a map goes to the right and up, in parts of its height
 
 
@@ -159,7 +161,8 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 def _figure(source: pandas.DataFrame, title: str, simulated: bool) -> Figure:
     chains = [_chain(*key, rows) for key, rows in source.groupby(["network", "resolution"], sort=False)]
-    height = _TOP + len(chains) * _ROW + _BOTTOM
+    lines = [-(-_count_places(chain) // _PLACES) for chain in chains]
+    height = _TOP + sum(lines) * _ROW + _BOTTOM
     figure = Figure(figsize=(PAGE_WIDTH, height))
     ax = figure.add_axes((0, 0, 1, 1))
     ax.set_axis_off()
@@ -167,8 +170,10 @@ def _figure(source: pandas.DataFrame, title: str, simulated: bool) -> Figure:
     shades = colours(_STEPS[:-1]) | {"reshaping": QUIET}
     largest = max(max(one.shape[1:] or (1,)) for chain in chains for one in chain.elements)
     used = {one.after for chain in chains for one in [*chain.elements, *chain.heads]}
-    for row, chain in enumerate(chains):
-        _draw_chain(ax, chain, height - _TOP - row * _ROW, shades, largest)
+    top = height - _TOP
+    for chain, n_lines in zip(chains, lines, strict=True):
+        _draw_chain(ax, chain, top, shades, largest)
+        top -= n_lines * _ROW
     set_heading(figure, title, simulated=simulated, y=1 - 0.06 / height)
     handles = _legend_handles(shades, used, any(source["kind"].str.startswith("BatchNorm")))
     figure.legend(handles=handles, loc="lower center", ncols=3, borderaxespad=0.4)
@@ -177,19 +182,26 @@ def _figure(source: pandas.DataFrame, title: str, simulated: bool) -> Figure:
     return figure
 
 
+def _count_places(chain: _Chain) -> int:
+    return len(chain.elements) + (2 if chain.heads else 0)  # the names of the heads take a place
+
+
 def _draw_chain(ax: Axes, chain: _Chain, top: float, shades: dict[str, str], largest: int) -> None:
-    """Draw a row, ``top`` inches above the figure's lower edge."""
+    """Draw a network, ``top`` inches above the figure's lower edge, in lines of as many things as fit."""
     ax.text(0.08, top - 0.12, chain.heading, va="center", weight="bold")
-    n_places = len(chain.elements) + (2 if chain.heads else 0)  # the names of the heads take a place
-    step = min(0.85, (PAGE_WIDTH - 0.1) / n_places)
-    middle = top - 0.74
+    step = min(0.85, (PAGE_WIDTH - 0.1) / min(_count_places(chain), _PLACES))
+
+    def position(place: int) -> tuple[float, float]:
+        line, column = divmod(place, _PLACES)
+        return 0.05 + (column + 0.5) * step, top - 0.74 - line * _ROW
+
     for place, one in enumerate(chain.elements):
-        x = 0.05 + (place + 0.5) * step
-        _draw_element(ax, one, x, middle, largest)
+        x, y = position(place)
+        _draw_element(ax, one, x, y, largest)
         if place:
-            _draw_arrow(ax, (x - step, middle), (x, middle), one, step, shades)
+            _draw_arrow(ax, (x - step, y), (x, y), one, step, shades)
     for number, head in enumerate(chain.heads):
-        x = 0.05 + (len(chain.elements) + 0.5) * step
+        x, middle = position(len(chain.elements))
         y = middle + (0.5 - number) * 0.62
         _draw_element(ax, head, x, y, largest, is_head=True)
         _draw_arrow(ax, (x - step, middle), (x, y), head, step, shades)
@@ -247,7 +259,7 @@ def _draw_arrow(
     gap = 0.3 * step
     ax.add_patch(
         FancyArrowPatch(
-            (start[0] + gap + 0.03, start[1]),
+            (max(start[0] + gap + 0.03, 0.02), start[1]),
             (end[0] - gap * 0.7, end[1]),
             arrowstyle="-|>",
             mutation_scale=5,
