@@ -13,6 +13,7 @@ from rhvae_mri.learning.layers import list_layers, shapes_only
 from rhvae_mri.network_table import NETWORK_COLUMNS, choose_classifiers, read_shapes, tabulate_networks
 from rhvae_mri.rhvae import architectures as rhvae_architectures
 from rhvae_mri.rhvae.settings import RHVAESettings
+from rhvae_mri.search.space import Candidate
 from rhvae_mri.tensor_files import write_image_stack
 
 SHAPES = {"full": (169, 208, 179), "downsampled": (84, 104, 89)}
@@ -137,13 +138,7 @@ def test_deep_networks_of_a_search_go_on_in_a_second_line(tmp_path):
 
 
 def test_the_winner_of_a_search_takes_the_place_of_the_optimized_network(root, tmp_path):
-    winner = {
-        "number": 3,
-        "n_parameters": 112,
-        "architecture": Architecture(((4,),), "relu", 0.1, ()).to_dict(),
-        "learning_rate": 1e-3,
-        "weight_decay": 0.0,
-    }
+    winner = Candidate(3, Architecture(((4,),), "relu", 0.1, ()), 1e-3, 0.0, 112, {}).to_dict()
     write_json(tmp_path / "leaderboard.json", {"winner": winner})
     grid = [
         {"architecture": name, "resolution": resolution}
