@@ -79,6 +79,7 @@ rule tabulate_classification:
         runtime=30,
     params:
         title=lookup("study/name", within=config),
+        optimized=lookup("cnn/optimized", within=config),
         simulated=SIMULATED,
         seed=SEED,
         code=module_digest("evaluation.tables", "evaluation.rendering"),

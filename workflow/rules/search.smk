@@ -40,6 +40,7 @@ rule sample_architectures:
         runtime=10,
     params:
         n_candidates=lookup("search/candidates", within=config),
+        # as a whole: a candidate depends on every range
         space=lookup("search/space", within=config),
         seed=SEED,
         code=module_digest("search.candidates"),

@@ -18,6 +18,7 @@ with log_job(snakemake.log[0]):
         provenance={
             "rhvae-mri": rhvae_mri.__version__,
             "study's seed": snakemake.params.seed,
+            "optimized network": snakemake.params.optimized,
             **sizes_of_test_sets(runs),
         },
     )
