@@ -107,16 +107,16 @@ def test_slices_have_the_colour_of_the_class_that_a_voxel_speaks_for(tmp_path):
     assert middle[13, 3, 2] > middle[13, 3, 0]  # bluish: for CN
     numpy.testing.assert_allclose(middle[0, 0], 0)
     weaker = pictures[10]  # the same of CN, on the same scale
-    numpy.testing.assert_allclose(weaker[13, 10], 0.5 + 0.5 * numpy.array(to_rgb(SHADES["AD"])))
+    numpy.testing.assert_allclose(weaker[13, 10], 0.7 * 0.5 + 0.5 * numpy.array(to_rgb(SHADES["AD"])))
 
 
 def test_a_blend_is_grey_without_attribution_and_coloured_with_much_of_it():
     image = numpy.array([[0.2, 0.4, 0.8, 0.4]])
     found = blend(image, numpy.array([[0.0, 2.0, -9.0, -0.5]]), 0.8, 1.0, SHADES)
-    numpy.testing.assert_allclose(found[0, 0], 0.25)
+    numpy.testing.assert_allclose(found[0, 0], 0.7 * 0.25)
     numpy.testing.assert_allclose(found[0, 1], to_rgb(SHADES["AD"]))
     numpy.testing.assert_allclose(found[0, 2], to_rgb(SHADES["CN"]))
-    numpy.testing.assert_allclose(found[0, 3], 0.25 + 0.5 * numpy.array(to_rgb(SHADES["CN"])))
+    numpy.testing.assert_allclose(found[0, 3], 0.7 * 0.25 + 0.5 * numpy.array(to_rgb(SHADES["CN"])))
 
 
 def test_stored_maps_are_read_and_faulty_tables_are_refused(tmp_path):

@@ -33,6 +33,9 @@ LIMIT_PERCENTILE = 99.5
 #: The regions and how the figure calls them.
 REGION_NAMES = {"brain": "brain", "head": "rest of the head", "outside": "outside of the head"}
 
+# On white, weak colours would look like none.
+_BRIGHTEST = 0.7
+
 _TITLE = "What the networks look at: mean attributions in the test images of ADNI"
 
 # All in inches.
@@ -195,7 +198,7 @@ def blend(
     image, attribution : numpy.ndarray of shape (rows, columns)
         A slice of both.
     white : float
-        The intensity that is drawn white.
+        The intensity that is drawn in the lightest grey, `_BRIGHTEST`.
     limit : float
         The absolute attribution from which on the colour is full.
     shades : mapping of str to str
@@ -206,7 +209,7 @@ def blend(
     numpy.ndarray of shape (rows, columns, 3)
         Red, green and blue, from 0 to 1.
     """
-    grey = numpy.clip(image / white, 0, 1)[..., None]
+    grey = _BRIGHTEST * numpy.clip(image / white, 0, 1)[..., None]
     share = numpy.clip(numpy.abs(attribution) / limit, 0, 1)[..., None]
     colour = numpy.where(attribution[..., None] > 0, to_rgb(shades["AD"]), to_rgb(shades["CN"]))
     return (1 - share) * grey + share * colour
@@ -305,7 +308,7 @@ def _draw_bar(ax: Axes, limit: float, shades: Mapping[str, str]) -> None:
     values = numpy.linspace(-limit, limit, 201)[:, None]
     exponent = math.floor(math.log10(limit))
     scaled = limit / 10**exponent
-    strip = blend(numpy.full_like(values, 0.4), values, 1.0, limit, shades)
+    strip = blend(numpy.full_like(values, 0.5), values, 1.0, limit, shades)
     ax.imshow(strip, origin="lower", aspect="auto", extent=(0, 1, -scaled, scaled))
     ax.set_xticks([])
     ax.yaxis.tick_right()
@@ -347,8 +350,8 @@ def _panel_title(row: pandas.Series) -> str:
 def _shares(summary: pandas.DataFrame) -> str:
     """The line under a row of slices."""
     parts = [
-        f"{REGION_NAMES[row.region]} {row.mean_percent:.0f} ± {row.sd_percent:.0f} % "
-        f"({row.intensity_percent:.0f} %)"
+        f"{REGION_NAMES[row.region]} {row.mean_percent:.1f} ± {row.sd_percent:.1f} % "
+        f"({row.intensity_percent:.1f} %)"
         for row in summary.itertuples()
     ]
     return f"n = {summary['n_images'].iloc[0]}:  " + ",  ".join(parts)
