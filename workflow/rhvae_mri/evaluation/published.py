@@ -17,6 +17,9 @@ from rhvae_mri.files import read_tsv
 #: The published tables are of networks that see down-sampled images.
 PUBLISHED_RESOLUTION = "downsampled"
 
+#: Runs behind each published mean and standard deviation.
+N_PUBLISHED_RUNS = 20
+
 #: The columns that a published number and one of ours have in common.
 PUBLISHED_KEY = (*(column for column in CONDITION if column != "resolution"), "test_cohort", "metric")
 

@@ -1,0 +1,124 @@
+import numpy
+import pytest
+from scipy import stats
+
+from rhvae_mri.evaluation.metrics import METRICS, area_under_curve, classification_metrics
+from rhvae_mri.evaluation.variance import VarianceParts, contributions, mean_by_run, outcomes, split_variance
+
+LABELS = numpy.repeat([True, False], [12, 15])
+
+
+def made_up(seed=0):
+    return numpy.random.default_rng(seed).integers(0, 9, (3, 27)) / 8  # many ties, some at 0.5
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_outcomes_average_to_the_metric_of_each_run(metric):
+    probabilities = made_up()
+    results = outcomes(LABELS, probabilities, metric)
+    expected = [classification_metrics(LABELS, run)[metric] for run in probabilities]
+    numpy.testing.assert_allclose(mean_by_run(LABELS, results, metric), expected)
+    if metric == "auc":
+        assert results[:, ~LABELS].mean() == pytest.approx(numpy.mean(expected))
+    else:
+        assert contributions(LABELS, results, metric).sum() == pytest.approx(numpy.mean(expected))
+
+
+def test_the_variance_of_an_area_over_participants_is_delongs():
+    probabilities = made_up(1)
+    kernel = numpy.mean(
+        [
+            (run[LABELS][:, None] > run[~LABELS]) + 0.5 * (run[LABELS][:, None] == run[~LABELS])
+            for run in probabilities
+        ],
+        axis=0,
+    )
+    expected = kernel.mean(axis=1).var(ddof=1) / 12 + kernel.mean(axis=0).var(ddof=1) / 15
+    parts = split_variance(LABELS, outcomes(LABELS, probabilities, "auc"), "auc")
+    assert parts.participants == pytest.approx(expected)
+
+
+def test_the_parts_are_those_of_the_analysis_of_variance():
+    import pandas
+    from statsmodels.formula.api import ols
+    from statsmodels.stats.anova import anova_lm
+
+    results = outcomes(LABELS, made_up(2), "sensitivity")
+    parts = split_variance(LABELS, results, "sensitivity")
+    run, image = numpy.indices((3, 12))
+    table = pandas.DataFrame({"y": results[:, LABELS].ravel(), "run": run.ravel(), "image": image.ravel()})
+    squares = anova_lm(ols("y ~ C(run) + C(image)", table).fit())["mean_sq"] / (3 * 12)
+    assert parts[:3] == pytest.approx((squares["C(image)"], squares["C(run)"], squares["Residual"]))
+
+
+def test_a_balanced_accuracy_varies_as_half_of_both_classes_do():
+    results = outcomes(LABELS, made_up(3), "balanced_accuracy")
+    both = split_variance(LABELS, results, "balanced_accuracy")
+    ad, cn = (split_variance(LABELS, results, name) for name in ("sensitivity", "specificity"))
+    assert both.participants == pytest.approx((ad.participants + cn.participants) / 4)
+    assert both.pairs == pytest.approx((ad.pairs + cn.pairs) / 4)
+
+
+def test_the_total_counts_single_pairs_once_and_is_never_below_them():
+    sizes = (20, 5, 2)
+    assert VarianceParts(3.0, 2.0, 1.0, *sizes).total == 4
+    assert VarianceParts(0.5, 0.5, 1.0, *sizes).total == 1
+    assert VarianceParts(3.0, numpy.nan, numpy.nan, *sizes).total == 3
+    one_run = split_variance(LABELS, outcomes(LABELS, made_up()[:1], "auc"), "auc")
+    assert one_run.total == one_run.participants > 0
+    lonely = numpy.array([True, False, False])
+    assert numpy.isnan(split_variance(lonely, numpy.ones((2, 3)), "sensitivity").total)
+    assert split_variance(lonely, numpy.ones((2, 3)), "specificity").total == 0
+
+
+def test_the_degrees_of_freedom_by_hand():
+    # 18 of participants, 4 of runs: 4 ** 2 / (3 ** 2 / 18 + 2 ** 2 / 4 + 1 ** 2 / 72)
+    assert VarianceParts(3.0, 2.0, 1.0, 20, 5, 2).degrees_of_freedom == pytest.approx(16 / (0.5 + 1 + 1 / 72))
+    assert VarianceParts(0.0, 2.0, 0.0, 20, 5, 2).degrees_of_freedom == 4
+    assert VarianceParts(3.0, numpy.nan, numpy.nan, 20, 1, 2).degrees_of_freedom == 18
+    assert VarianceParts(0.0, 0.0, 0.0, 20, 5, 2).degrees_of_freedom == numpy.inf
+
+
+def test_the_variance_of_an_area_is_that_of_repeated_studies():
+    random = numpy.random.default_rng(6)
+    labels = numpy.repeat([True, False], [30, 50])
+    areas, variances = [], []
+    for _ in range(600):
+        scores = 1 / (1 + numpy.exp(-random.normal(numpy.where(labels, 1, 0))))
+        areas.append(area_under_curve(labels, scores))
+        variances.append(split_variance(labels, outcomes(labels, scores[None], "auc"), "auc").total)
+    assert numpy.mean(variances) == pytest.approx(numpy.var(areas, ddof=1), rel=0.12)
+    assert numpy.mean(areas) == pytest.approx(stats.norm.cdf(1 / numpy.sqrt(2)), abs=0.01)
+
+
+def simulate(random, n_runs, n=40):
+    """Two conditions with the same true sensitivity and specificity: a probit model of people and runs."""
+    labels = numpy.repeat([True, False], [n, n])
+    person = random.normal(size=2 * n)
+    run = random.normal(scale=0.4, size=(2, n_runs, 1))
+    noise = random.normal(scale=0.7, size=(2, n_runs, 2 * n))
+    score = numpy.where(labels, 0.9, -0.9) + person + run + noise
+    return labels, 1 / (1 + numpy.exp(-score))
+
+
+#: The true sensitivity and specificity of `simulate`.
+TRUTH = stats.norm.cdf(0.9 / numpy.sqrt(1 + 0.4**2 + 0.7**2))
+
+
+@pytest.mark.parametrize("n_runs", [5, 20])
+def test_the_variance_over_participants_and_runs_is_that_of_repeated_studies(n_runs):
+    random = numpy.random.default_rng(n_runs)
+    metrics = METRICS[:3]
+    means, variances = [], []
+    for _ in range(1000):
+        labels, probabilities = simulate(random, n_runs)
+        single = [outcomes(labels, probabilities[0], metric) for metric in metrics]
+        paired = [one - outcomes(labels, probabilities[1], m) for one, m in zip(single, metrics, strict=True)]
+        both = [*zip(single, metrics, strict=True), *zip(paired, metrics, strict=True)]
+        means.append([mean_by_run(labels, one, metric).mean() for one, metric in both])
+        variances.append([split_variance(labels, one, metric).total for one, metric in both])
+    ratio = numpy.mean(variances, axis=0) / numpy.var(means, axis=0, ddof=1)
+    numpy.testing.assert_allclose(ratio[:5], 1, atol=0.15)
+    # the difference of balanced accuracies has little but the part of single pairs, the least that is taken
+    assert 0.85 < ratio[5] < 1.4
+    numpy.testing.assert_allclose(numpy.mean(means, axis=0), [TRUTH] * 3 + [0] * 3, atol=0.01)

@@ -1,0 +1,289 @@
+"""Whether a network's probabilities are what they say: Brier score, calibration error, reliability curve.
+
+Networks trained on as many AD as CN images assume that half of the participants have AD; on a test set with
+another share, such as AIBL's, their probabilities cannot be calibrated, however well they rank participants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy
+import pandas
+
+from rhvae_mri.evaluation.conditions import CONDITION
+from rhvae_mri.evaluation.inference import percentile_interval
+from rhvae_mri.evaluation.predictions import SetPredictions
+from rhvae_mri.evaluation.resampling import Resamples, draw_resamples, the_sample_itself
+from rhvae_mri.seeds import derive_seed
+
+#: Probabilities are held this far from 0 and 1 where their logit is needed.
+CLIP = 1e-6
+
+#: The measures of calibration and what a perfect network has.
+MEASURES = {
+    "brier_score": "0",
+    "calibration_error": "0",
+    "calibration_intercept": "0",
+    "calibration_slope": "1",
+}
+
+CALIBRATION_COLUMNS = (
+    *CONDITION,
+    "test_cohort",
+    "measure",
+    "mean",
+    "sd",
+    "low",
+    "high",
+    "n_seeds",
+    "n_defined",
+)
+
+_DECIMALS = 5
+_MOST_STEPS = 50  # of Newton's method, which takes fewer than ten where there is a solution
+
+
+class Calibration(NamedTuple):
+    """The table of measures and that of reliability curves."""
+
+    measures: pandas.DataFrame
+    curves: pandas.DataFrame
+
+
+def measure_calibration(
+    sets: Sequence[SetPredictions], *, n_bins: int, n_resamples: int, confidence: float, seed: int
+) -> Calibration:
+    """Measure the calibration of every condition.
+
+    Parameters
+    ----------
+    sets : sequence of SetPredictions
+        The test sets.
+    n_bins : int
+        Bins of equal width between 0 and 1, of the calibration error and of the reliability curve.
+    n_resamples : int
+        Bootstrap resamples over participants and runs.
+    confidence : float
+        Coverage of the intervals.
+    seed : int
+        The study's seed.
+
+    Returns
+    -------
+    Calibration
+        ``measures``: one row per condition, test cohort and measure of `MEASURES`, mean and standard
+        deviation over the ``n_defined`` runs in which it is defined, for the Brier score with the interval
+        over participants and runs. ``curves``: one row per bin too, with the bin's bounds, mean
+        probability, observed share of AD with its interval, and the mean number of images.
+    """
+    measures, curves = [], []
+    for each in sets:
+        resamples = draw_resamples(
+            each.labels, len(each.seeds), n_resamples, derive_seed(seed, "bootstrap", each.test_cohort)
+        )
+        for position, probabilities in enumerate(each.probabilities):
+            names = each.of(position)
+            scores = (probabilities - each.labels) ** 2
+            intercepts, slopes = logistic_calibration(each.labels, probabilities)
+            values = {
+                "brier_score": scores.mean(axis=1),
+                "calibration_error": calibration_errors(each.labels, probabilities, n_bins),
+                "calibration_intercept": intercepts,
+                "calibration_slope": slopes,
+            }
+            interval = percentile_interval(_resample_mean(scores, resamples), confidence)
+            for measure, of_runs in values.items():
+                row = _summarise(of_runs) | {"measure": measure, "n_seeds": len(of_runs)}
+                if measure == "brier_score":
+                    row |= dict(
+                        zip(("low", "high"), (round(float(end), _DECIMALS) for end in interval), strict=True)
+                    )
+                measures.append(names | row)
+            curve = reliability_curve(probabilities, resamples, n_bins, confidence)
+            curves.append(curve.assign(**names))
+    table = pandas.DataFrame(measures).reindex(columns=list(CALIBRATION_COLUMNS))
+    joined = pandas.concat(curves, ignore_index=True)
+    return Calibration(table, joined[[*CONDITION, "test_cohort", *curves[0].columns[: -len(names)]]])
+
+
+def calibration_errors(labels: numpy.ndarray, probabilities: numpy.ndarray, n_bins: int) -> numpy.ndarray:
+    """Return the expected calibration error of each run.
+
+    It is the mean, over the images, of the distance between the mean probability of AD and the share of AD
+    among the images of the same bin.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray of bool, shape (n_images,)
+        True for AD.
+    probabilities : numpy.ndarray, shape (n_runs, n_images)
+        Of each run.
+    n_bins : int
+        Bins of equal width; a probability on an edge belongs to the bin above, 1 to the last.
+    """
+    bins = find_bins(probabilities, n_bins)
+    return numpy.array(
+        [
+            numpy.abs(numpy.bincount(of_run, run - labels, n_bins)).sum() / len(labels)
+            for of_run, run in zip(bins, probabilities, strict=True)
+        ]
+    )
+
+
+def find_bins(probabilities: numpy.ndarray, n_bins: int) -> numpy.ndarray:
+    """Return the number of each probability's bin."""
+    return numpy.minimum((probabilities * n_bins).astype(int), n_bins - 1)
+
+
+def logistic_calibration(
+    labels: numpy.ndarray, probabilities: numpy.ndarray
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Fit the logistic recalibration of each run.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray of bool, shape (n_images,)
+        True for AD.
+    probabilities : numpy.ndarray, shape (n_runs, n_images)
+        Of each run; clipped to `CLIP` from 0 and 1.
+
+    Returns
+    -------
+    intercepts : numpy.ndarray, shape (n_runs,)
+        Calibration in the large: the intercept of a logistic regression whose slope is held at one. Below
+        zero where AD is predicted too often.
+    slopes : numpy.ndarray, shape (n_runs,)
+        The slope of the logistic regression on the logit, with its own intercept. Below one where the
+        probabilities are too extreme.
+
+        NaN where there is no finite solution: a class is absent, or the run separates the classes.
+
+    References
+    ----------
+    B. Van Calster et al., "Calibration: the Achilles heel of predictive analytics", BMC Medicine 17, 2019.
+    """
+    clipped = numpy.clip(probabilities, CLIP, 1 - CLIP)
+    logits = numpy.log(clipped / (1 - clipped))
+    ones = numpy.ones_like(logits)
+    in_the_large = _fit_logistic(labels, ones[:, :, None], offset=logits)[:, 0]
+    slopes = _fit_logistic(labels, numpy.stack([ones, logits], axis=2), offset=0 * logits)[:, 1]
+    separated = numpy.array([_separates(labels, run) for run in logits])
+    return in_the_large, numpy.where(separated, numpy.nan, slopes)
+
+
+def _separates(labels: numpy.ndarray, scores: numpy.ndarray) -> bool:
+    """Whether some threshold has all AD images on one side, so that the slope grows without end."""
+    positive, negative = scores[labels], scores[~labels]
+    if not (len(positive) and len(negative)):
+        return True
+    return positive.min() >= negative.max() or positive.max() <= negative.min()
+
+
+def _fit_logistic(labels: numpy.ndarray, design: numpy.ndarray, offset: numpy.ndarray) -> numpy.ndarray:
+    """Fit a logistic regression to each run by Newton's method; NaN where it does not converge.
+
+    Shapes: design (n_runs, n_images, n_coefficients), offset (n_runs, n_images).
+    """
+    coefficients = numpy.zeros((len(design), design.shape[2]))
+    step = numpy.ones_like(coefficients)
+    for _ in range(_MOST_STEPS):
+        linear = numpy.einsum("rik,rk->ri", design, coefficients) + offset
+        chance = 1 / (1 + numpy.exp(-numpy.clip(linear, -500, 500)))
+        gradient = numpy.einsum("rik,ri->rk", design, labels - chance)
+        weighted = design * (chance * (1 - chance))[:, :, None]
+        information = numpy.einsum("rik,ril->rkl", weighted, design)
+        information += 1e-12 * numpy.eye(design.shape[2])  # a separated run has none left
+        step = numpy.linalg.solve(information, gradient[:, :, None])[:, :, 0]
+        coefficients += numpy.clip(step, -5, 5)
+        if numpy.abs(step).max() < 1e-9:
+            break
+    converged = (numpy.abs(step) < 1e-6).all(axis=1) & (numpy.abs(coefficients) < 100).all(axis=1)
+    return numpy.where(converged[:, None], coefficients, numpy.nan)
+
+
+def reliability_curve(
+    probabilities: numpy.ndarray, resamples: Resamples, n_bins: int, confidence: float
+) -> pandas.DataFrame:
+    """Compare the share of AD with the predicted one in bins of the probability, over all runs.
+
+    Parameters
+    ----------
+    probabilities : numpy.ndarray, shape (n_runs, n_images)
+        Of each run.
+    resamples : Resamples
+        For the intervals.
+    n_bins : int
+        Bins of equal width.
+    confidence : float
+        Coverage of the intervals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per bin: its bounds, mean_probability, observed_fraction, low, high, and n_images, the mean
+        over the runs; missing in a bin without images. An interval leaves out the resamples that have no
+        image in the bin.
+    """
+    labels, n_runs = resamples.labels, len(probabilities)
+    bins = find_bins(probabilities, n_bins)
+    totals = numpy.bincount(bins.ravel(), minlength=n_bins)
+    sums = numpy.bincount(bins.ravel(), probabilities.ravel(), n_bins)
+    itself = _count_in_bins(bins, the_sample_itself(labels, n_runs), n_bins)
+    images, patients = _count_in_bins(bins, resamples, n_bins)
+    with numpy.errstate(divide="ignore", invalid="ignore"):
+        observed = (itself[1] / itself[0])[:, 0]
+        shares = patients / images
+        mean = sums / totals
+    ends = [(numpy.nan, numpy.nan)] * n_bins
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    for place in range(n_bins):
+        defined = shares[place][~numpy.isnan(shares[place])]
+        if totals[place] and len(defined):
+            ends[place] = tuple(numpy.quantile(defined, tails))
+    low, high = zip(*ends, strict=True)
+    edges = numpy.arange(n_bins + 1) / n_bins
+    return pandas.DataFrame(
+        {
+            "bin_low": edges[:-1],
+            "bin_high": edges[1:],
+            "mean_probability": mean,
+            "observed_fraction": observed,
+            "low": low,
+            "high": high,
+            "n_images": totals / n_runs,
+        }
+    ).round(_DECIMALS)
+
+
+def _count_in_bins(
+    bins: numpy.ndarray, resamples: Resamples, n_bins: int
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Count all images, and AD images, over the runs; shapes (n_bins, n_resamples)."""
+    by_class = numpy.zeros((2, n_bins, resamples.runs.shape[1]))
+    counts = numpy.empty(by_class.shape, numpy.float32)
+    is_ad = resamples.labels.astype(int)
+    for of_run, drawn in zip(bins, resamples.runs, strict=True):
+        counts[:] = 0
+        for place, diagnosis, participant in zip(of_run, is_ad, resamples.participants, strict=True):
+            counts[diagnosis, place] += participant
+        by_class += drawn * counts
+    return by_class.sum(axis=0), by_class[1]
+
+
+def _resample_mean(values: numpy.ndarray, resamples: Resamples) -> numpy.ndarray:
+    """Return the mean of values of shape (n_runs, n_images) in every resample."""
+    by_image = values.astype(numpy.float32).T @ resamples.runs
+    total = (by_image * resamples.participants).sum(axis=0, dtype=numpy.float64)
+    return total / (resamples.participants[:, 0].sum() * resamples.runs[:, 0].sum())
+
+
+def _summarise(values: numpy.ndarray) -> dict[str, float]:
+    """Mean and standard deviation of the runs in which a measure is defined."""
+    defined = values[~numpy.isnan(values)]
+    return {
+        "mean": round(float(defined.mean()), _DECIMALS) if len(defined) else numpy.nan,
+        "sd": round(float(defined.std(ddof=1)), _DECIMALS) if len(defined) > 1 else numpy.nan,
+        "n_defined": len(defined),
+    }

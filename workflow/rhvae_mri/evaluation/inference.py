@@ -1,0 +1,170 @@
+"""Tests, intervals, corrections for many tests and effect sizes, on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy
+from numpy.typing import ArrayLike
+from scipy import stats
+
+
+def percentile_interval(replicates: numpy.ndarray, confidence: float) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Return the bootstrap percentile interval along the last axis; NaN where a replicate is."""
+    tail = (1 - confidence) / 2
+    low, high = numpy.quantile(replicates, [tail, 1 - tail], axis=-1)
+    return low, high
+
+
+def interval_over_resamples(
+    replicates: numpy.ndarray, standard_error: float, degrees_of_freedom: float, confidence: float
+) -> tuple[float, float]:
+    """Return the percentile interval of replicates that are brought to a better known standard error.
+
+    Parameters
+    ----------
+    replicates : numpy.ndarray, shape (n_resamples,)
+        Of one quantity; they give the interval's shape.
+    standard_error : float
+        What their standard deviation should be.
+    degrees_of_freedom : float
+        Of the standard error: the interval is wider by the ratio of Student's quantile to the normal one.
+    confidence : float
+        Coverage.
+    """
+    centre, spread = replicates.mean(), replicates.std(ddof=1)
+    level = (1 + confidence) / 2
+    wider = stats.t.ppf(level, degrees_of_freedom) / stats.norm.ppf(level)
+    factor = wider * standard_error / spread if spread > 0 else 1.0
+    low, high = percentile_interval(centre + (replicates - centre) * factor, confidence)
+    return float(low), float(high)
+
+
+def t_interval(
+    estimate: ArrayLike, standard_error: ArrayLike, degrees_of_freedom: ArrayLike, confidence: float
+) -> tuple[ArrayLike, ArrayLike]:
+    """Return Student's interval of an estimate."""
+    half = stats.t.ppf((1 + confidence) / 2, degrees_of_freedom) * standard_error
+    return estimate - half, estimate + half
+
+
+def t_test(difference: ArrayLike, standard_error: ArrayLike, degrees_of_freedom: ArrayLike) -> numpy.ndarray:
+    """Return the two-sided p-value of a difference.
+
+    Where the standard error is zero the p-value is 1 for a difference of zero and 0 for any other.
+    """
+    difference, standard_error = numpy.asarray(difference, float), numpy.asarray(standard_error, float)
+    with numpy.errstate(divide="ignore", invalid="ignore"):
+        ratio = numpy.where(difference == 0, 0.0, numpy.abs(difference) / standard_error)
+    ratio = numpy.where(numpy.isnan(difference) | numpy.isnan(standard_error), numpy.nan, ratio)
+    return 2 * stats.t.sf(ratio, degrees_of_freedom)
+
+
+def equivalence_test(
+    difference: ArrayLike, standard_error: ArrayLike, degrees_of_freedom: ArrayLike, margin: float
+) -> numpy.ndarray:
+    """Test that a difference lies within a margin around zero, by two one-sided t-tests (TOST).
+
+    Parameters
+    ----------
+    difference, standard_error, degrees_of_freedom : array_like
+        Estimates, their standard errors, above zero, and the degrees of freedom of these.
+    margin : float
+        Largest difference that counts as none, in the unit of the differences.
+
+    Returns
+    -------
+    numpy.ndarray
+        The larger of both p-values; equivalent at the level alpha where it is below alpha.
+
+    References
+    ----------
+    D. J. Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987.
+    """
+    difference, standard_error = numpy.asarray(difference, float), numpy.asarray(standard_error, float)
+    not_below = stats.t.sf((difference + margin) / standard_error, degrees_of_freedom)
+    not_above = stats.t.cdf((difference - margin) / standard_error, degrees_of_freedom)
+    return numpy.maximum(not_below, not_above)
+
+
+def holm(p_values: ArrayLike) -> numpy.ndarray:
+    """Adjust the p-values of a family by Holm's method; missing ones stay missing and do not count.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    return _adjust(p_values, lambda p: numpy.maximum.accumulate(p * numpy.arange(len(p), 0, -1)))
+
+
+def benjamini_hochberg(p_values: ArrayLike) -> numpy.ndarray:
+    """Adjust the p-values of a family by Benjamini and Hochberg's method, which bounds false discoveries.
+
+    Examples
+    --------
+    >>> benjamini_hochberg([0.01, 0.04, 0.03]).round(2).tolist()
+    [0.03, 0.04, 0.04]
+    """
+
+    def adjust(p: numpy.ndarray) -> numpy.ndarray:
+        scaled = p * len(p) / numpy.arange(1, len(p) + 1)
+        return numpy.minimum.accumulate(scaled[::-1])[::-1]
+
+    return _adjust(p_values, adjust)
+
+
+def _adjust(p_values: ArrayLike, in_order: Callable[[numpy.ndarray], numpy.ndarray]) -> numpy.ndarray:
+    """Adjust ascending p-values by a function, cut off at 1, and return them in the given order."""
+    p_values = numpy.asarray(p_values, float)
+    adjusted = numpy.full(p_values.shape, numpy.nan)
+    known = numpy.flatnonzero(~numpy.isnan(p_values))
+    order = known[numpy.argsort(p_values[known], kind="stable")]
+    adjusted[order] = numpy.minimum(in_order(p_values[order]), 1)
+    return adjusted
+
+
+def swap_test(contributions: numpy.ndarray, n_permutations: int, seed: int) -> numpy.ndarray:
+    """Test paired differences by swapping both conditions of random participants (sign-flip permutation).
+
+    Parameters
+    ----------
+    contributions : numpy.ndarray, shape (n_participants, n_tests)
+        What each participant adds to the difference of two conditions; the columns' sums are the differences.
+        Under the hypothesis of no difference a participant's contribution might as well have the other sign.
+    n_permutations : int
+        How often; the p-value is at least 1 / (n_permutations + 1).
+    seed : int
+        Seed of the permutations.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_tests,)
+        Two-sided p-values.
+    """
+    signs = 2 * numpy.random.default_rng(seed).integers(0, 2, (n_permutations, len(contributions))) - 1
+    observed = numpy.abs(contributions.sum(axis=0))
+    permuted = numpy.abs(signs.astype(float) @ contributions)
+    return (1 + (permuted >= observed * (1 - 1e-9) - 1e-12).sum(axis=0)) / (1 + n_permutations)
+
+
+def cohens_d(first: numpy.ndarray, second: numpy.ndarray) -> numpy.ndarray:
+    """Return the difference of two independent samples' means, first less second, in pooled deviations.
+
+    Parameters
+    ----------
+    first, second : numpy.ndarray
+        Samples along the last axis.
+
+    Returns
+    -------
+    numpy.ndarray
+        NaN where a sample has one value only or none varies.
+    """
+    n, m = first.shape[-1], second.shape[-1]
+    if min(n, m) < 2:
+        return numpy.full(first.shape[:-1], numpy.nan)
+    squares = (n - 1) * first.var(axis=-1, ddof=1) + (m - 1) * second.var(axis=-1, ddof=1)
+    pooled = numpy.sqrt(squares / (n + m - 2))
+    difference = first.mean(axis=-1) - second.mean(axis=-1)
+    return numpy.divide(difference, pooled, out=numpy.full(pooled.shape, numpy.nan), where=pooled > 0)

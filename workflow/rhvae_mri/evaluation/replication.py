@@ -1,0 +1,153 @@
+"""The study's results against the published ones: a verdict on each published number, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy
+import pandas
+
+from rhvae_mri.evaluation.conditions import CONDITION, sort_rows
+from rhvae_mri.evaluation.estimates import DECIMALS
+from rhvae_mri.evaluation.inference import equivalence_test, t_interval, t_test
+from rhvae_mri.evaluation.published import N_PUBLISHED_RUNS, PUBLISHED_KEY, PUBLISHED_RESOLUTION
+
+REPRODUCED = "reproduced"
+NOT_REPRODUCED = "not reproduced"
+INCONCLUSIVE = "inconclusive"
+NOT_COMPARABLE = "not comparable"
+NOT_RUN = "not run"
+
+#: What the verdicts mean, in the order in which they are counted.
+VERDICTS = {
+    REPRODUCED: "the two one-sided tests show that both means differ by less than the margin",
+    NOT_REPRODUCED: "the interval of the difference leaves out zero, and equivalence is not shown",
+    INCONCLUSIVE: "neither a difference nor equivalence is shown: the uncertainty is too large",
+    NOT_COMPARABLE: "the study differs from the published one in what decides its results",
+    NOT_RUN: "the study has no such condition",
+}
+
+#: The columns of the comparison with the published results.
+REPLICATION_COLUMNS = (
+    *CONDITION,
+    "test_cohort",
+    "metric",
+    "published_mean_percent",
+    "published_sd_percent",
+    "published_low_percent",
+    "published_high_percent",
+    "mean_percent",
+    "sd_percent",
+    "low_percent",
+    "high_percent",
+    "n_seeds",
+    "difference_percent",
+    "difference_low_percent",
+    "difference_high_percent",
+    "published_in_our_interval",
+    "ours_in_published_interval",
+    "p_difference",
+    "p_equivalence",
+    "margin_percent",
+    "verdict",
+    "reason",
+)
+
+
+def compare_with_published(
+    estimates: pandas.DataFrame,
+    published: pandas.DataFrame,
+    *,
+    margin: float,
+    confidence: float,
+    minimum_runs: int,
+    differences: Sequence[str],
+) -> pandas.DataFrame:
+    """Set every published number against ours.
+
+    Parameters
+    ----------
+    estimates : pandas.DataFrame
+        From `rhvae_mri.evaluation.estimates.estimate_performance`.
+    published : pandas.DataFrame
+        From `rhvae_mri.evaluation.published.read_published`; every row of it is in the result.
+    margin : float
+        Equivalence margin: a difference of fewer percentage points counts as none.
+    confidence : float
+        Coverage of the intervals; the tests have the level 1 - confidence.
+    minimum_runs : int
+        With fewer runs there is no verdict.
+    differences : sequence of str
+        In what the study differs from the published one, in words; any makes its numbers not comparable.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per published number, with the columns of `REPLICATION_COLUMNS`. The published interval is
+        Student's, of 20 runs: of other runs with the same participants. Our interval is over participants
+        and runs. The standard error of the difference has ours (both) and the published runs'; how much the
+        published means owe to their participants cannot be known, so it is a lower bound.
+    """
+    ours = estimates.drop(columns=["se_participants_percent", "se_seeds_percent", "n_AD", "n_CN"])
+    table = published.assign(resolution=PUBLISHED_RESOLUTION).merge(
+        ours, how="left", on=[*PUBLISHED_KEY, "resolution"], validate="one_to_one"
+    )
+    mean, sd = table["published_mean_percent"], table["published_sd_percent"]
+    published_error = sd / numpy.sqrt(N_PUBLISHED_RUNS)
+    low, high = t_interval(mean, published_error, N_PUBLISHED_RUNS - 1, confidence)
+    difference = table["mean_percent"] - mean
+    error = numpy.hypot(table["se_percent"], published_error)
+    freedom = error**4 / (
+        table["se_percent"] ** 4 / table["degrees_of_freedom"] + published_error**4 / (N_PUBLISHED_RUNS - 1)
+    )
+    difference_low, difference_high = t_interval(difference, error, freedom, confidence)
+    inside = mean.between(table["low_percent"], table["high_percent"])
+    inside_published = table["mean_percent"].between(low, high)
+    missing = table["mean_percent"].isna()
+    table = table.assign(
+        published_low_percent=low.round(DECIMALS),
+        published_high_percent=high.round(DECIMALS),
+        difference_percent=difference.round(DECIMALS),
+        difference_low_percent=difference_low.round(DECIMALS),
+        difference_high_percent=difference_high.round(DECIMALS),
+        published_in_our_interval=_yes_or_no(inside, missing),
+        ours_in_published_interval=_yes_or_no(inside_published, missing),
+        p_difference=t_test(difference, error, freedom),
+        p_equivalence=equivalence_test(difference, error, freedom, margin),
+        margin_percent=margin,
+        n_seeds=table["n_seeds"].astype("Int64"),
+    )
+    judged = [_judge(row, 1 - confidence, minimum_runs, differences) for row in table.itertuples()]
+    table["verdict"], table["reason"] = zip(*judged, strict=True)
+    return sort_rows(table[list(REPLICATION_COLUMNS)])
+
+
+def count_verdicts(table: pandas.DataFrame) -> dict[str, int]:
+    """Count the published numbers by verdict, those without any included."""
+    counts = table["verdict"].value_counts()
+    return {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS}
+
+
+def _yes_or_no(inside: pandas.Series, missing: pandas.Series) -> pandas.Series:
+    return inside.map({True: "yes", False: "no"}).mask(missing)
+
+
+def _judge(row, alpha: float, minimum_runs: int, differences: Sequence[str]) -> tuple[str, str]:
+    """Give the verdict on one published number, and the reason."""
+    if pandas.isna(row.n_seeds):
+        return NOT_RUN, "the condition is not in the grid of this study"
+    if differences:
+        return NOT_COMPARABLE, "; ".join(differences)
+    if row.n_seeds < minimum_runs:
+        return NOT_COMPARABLE, f"{row.n_seeds} runs only; a verdict takes {minimum_runs}"
+    if pandas.isna(row.mean_percent) or pandas.isna(row.p_equivalence):
+        return NOT_COMPARABLE, "the metric is not defined on this test set"
+    found = (
+        f"the difference is {row.difference_percent:+.1f} points "
+        f"({row.difference_low_percent:+.1f} to {row.difference_high_percent:+.1f})"
+    )
+    if row.p_equivalence < alpha:
+        return REPRODUCED, f"{found}: within ±{row.margin_percent:g} points"
+    if row.p_difference < alpha:
+        return NOT_REPRODUCED, f"{found}: not zero"
+    return INCONCLUSIVE, f"{found}: zero is possible, and so are more than ±{row.margin_percent:g} points"

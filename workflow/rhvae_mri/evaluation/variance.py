@@ -1,0 +1,176 @@
+"""Where the uncertainty of a result comes from: participants, runs, and single pairs of both.
+
+A metric is a mean over participants and runs of what one run makes of one participant: right or wrong, or,
+for the area under the ROC curve, the placement of one image among those of the other class. With random
+effects of participants, of runs and of single pairs, the variance of that mean is the sum of three parts, and
+the classical analysis of variance estimates each without bias, also with few runs.
+
+References
+----------
+E. R. DeLong, D. M. DeLong, D. L. Clarke-Pearson, Biometrics 44, 1988 (placements).
+F. E. Satterthwaite, Biometrics Bulletin 2, 1946 (degrees of freedom).
+N. A. Obuchowski, H. E. Rockette, Communications in Statistics 24, 1995 (readers, here runs, and cases).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy
+
+from rhvae_mri.evaluation.metrics import THRESHOLD
+
+#: What AD and CN images together count in each metric.
+SHARES = {
+    "sensitivity": (1.0, 0.0),
+    "specificity": (0.0, 1.0),
+    "balanced_accuracy": (0.5, 0.5),
+    "auc": (1.0, 1.0),
+}
+
+
+class VarianceParts(NamedTuple):
+    """Estimated variances of a mean over participants and runs.
+
+    Attributes
+    ----------
+    participants : float
+        Over participants, with these runs: holds the part of single pairs.
+    runs : float
+        Over runs, with these participants: holds the part of single pairs; NaN for a single run.
+    pairs : float
+        The part of single pairs of participant and run; NaN for a single run.
+    n_participants, n_runs : int
+        Sizes of the samples; of participants, those of the diagnoses that count.
+    n_classes : int
+        How many diagnoses count.
+    """
+
+    participants: float
+    runs: float
+    pairs: float
+    n_participants: int
+    n_runs: int
+    n_classes: int
+
+    @property
+    def total(self) -> float:
+        """Over participants and runs together; over participants alone for a single run.
+
+        It is at least the part of single pairs, below which an estimate falls by chance only.
+        """
+        if numpy.isnan(self.runs):
+            return self.participants
+        return max(self.participants + self.runs - self.pairs, self.pairs)
+
+    @property
+    def degrees_of_freedom(self) -> float:
+        """Of the total, by Satterthwaite's approximation; infinite where nothing varies."""
+        of_participants, of_runs = self.n_participants - self.n_classes, self.n_runs - 1
+        if numpy.isnan(self.runs):
+            return float(of_participants)
+        terms = self.participants**2 / of_participants + self.runs**2 / of_runs
+        terms += self.pairs**2 / (of_participants * of_runs)
+        return self.total**2 / terms if terms > 0 else numpy.inf
+
+
+def outcomes(labels: numpy.ndarray, probabilities: numpy.ndarray, metric: str) -> numpy.ndarray:
+    """Return what each run makes of each image, so that a metric is a mean over images and runs.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray of bool, shape (n_images,)
+        True for AD.
+    probabilities : numpy.ndarray, shape (n_runs, n_images)
+        Of each run.
+    metric : str
+        One of `rhvae_mri.evaluation.metrics.METRICS`.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (n_runs, n_images)
+        1 for an image that is called what it is, else 0. For the area under the ROC curve the placement: of
+        an AD image the fraction of CN images below it, of a CN image the fraction of AD images above it,
+        where equal ones count one half.
+    """
+    if metric != "auc":
+        return ((probabilities > THRESHOLD) == labels).astype(float)
+    placed = numpy.empty(probabilities.shape)
+    for run, of_run in zip(probabilities, placed, strict=True):
+        of_run[labels] = _fraction_below(numpy.sort(run[~labels]), run[labels])
+        of_run[~labels] = 1 - _fraction_below(numpy.sort(run[labels]), run[~labels])
+    return placed
+
+
+def _fraction_below(ascending: numpy.ndarray, values: numpy.ndarray) -> numpy.ndarray:
+    if not len(ascending):
+        return numpy.full(len(values), numpy.nan)
+    below = numpy.searchsorted(ascending, values, side="left")
+    not_above = numpy.searchsorted(ascending, values, side="right")
+    return (below + not_above) / (2 * len(ascending))
+
+
+def mean_by_run(labels: numpy.ndarray, results: numpy.ndarray, metric: str) -> numpy.ndarray:
+    """Return a metric of each run, or a difference of two, from its outcomes; NaN where it is not defined."""
+    if metric == "auc":
+        return results[:, labels].mean(axis=1) if labels.any() else numpy.full(len(results), numpy.nan)
+    total = numpy.zeros(len(results))
+    for members, share in _classes(labels, metric):
+        total += share * results[:, members].mean(axis=1) if members.any() else numpy.nan
+    return total
+
+
+def split_variance(labels: numpy.ndarray, results: numpy.ndarray, metric: str) -> VarianceParts:
+    """Estimate the parts of a metric's variance.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray of bool, shape (n_images,)
+        True for AD; participants are a sample within each diagnosis.
+    results : numpy.ndarray, shape (n_runs, n_images)
+        From `outcomes`, or the difference of two conditions' outcomes.
+    metric : str
+        The metric.
+
+    Returns
+    -------
+    VarianceParts
+        Squares of fractions; NaN where a diagnosis that counts has fewer than two participants.
+    """
+    n_runs, classes = len(results), _classes(labels, metric)
+    sizes = (int(sum(members.sum() for members, _ in classes)), n_runs, len(classes))
+    participants = pairs = 0.0
+    for members, share in classes:
+        of_class, n = results[:, members], int(members.sum())
+        if n < 2:
+            participants = pairs = numpy.nan
+            break
+        by_image = of_class.mean(axis=0)
+        participants += share**2 * by_image.var(ddof=1) / n
+        if n_runs > 1:
+            rest = of_class - by_image - of_class.mean(axis=1, keepdims=True) + of_class.mean()
+            pairs += share**2 * (rest**2).sum() / ((n_runs - 1) * (n - 1)) / (n * n_runs)
+    if n_runs < 2:
+        return VarianceParts(float(participants), numpy.nan, numpy.nan, *sizes)
+    runs = mean_by_run(labels, results, metric).var(ddof=1) / n_runs
+    return VarianceParts(float(participants), float(runs), float(pairs), *sizes)
+
+
+def contributions(labels: numpy.ndarray, results: numpy.ndarray, metric: str) -> numpy.ndarray:
+    """Return what each image adds to a metric that is a mean over images, from its outcomes.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_images,)
+        They sum to the mean over the runs; not for the area under the ROC curve.
+    """
+    parts = numpy.zeros(len(labels))
+    for members, share in _classes(labels, metric):
+        parts[members] = share * results[:, members].mean(axis=0) / max(members.sum(), 1)
+    return parts
+
+
+def _classes(labels: numpy.ndarray, metric: str) -> list[tuple[numpy.ndarray, float]]:
+    """The images of each diagnosis that counts in a metric, and what they count."""
+    both = zip((labels, ~labels), SHARES[metric], strict=True)
+    return [(members, share) for members, share in both if share]
