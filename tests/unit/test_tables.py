@@ -1,12 +1,13 @@
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy
 import pandas
 import pytest
+from markup import Page, compiles
 
 from rhvae_mri.errors import StudyError
+from rhvae_mri.evaluation.layout import paper_layout
 from rhvae_mri.evaluation.published import read_published
 from rhvae_mri.evaluation.rendering import render_classification
 from rhvae_mri.evaluation.tables import classification_table, sizes_of_test_sets
@@ -174,37 +175,10 @@ def test_the_sizes_of_the_test_sets_are_told():
     }
 
 
-class Page(HTMLParser):
-    """The texts of a page's cells by row, its tags and its attributes."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.rows, self.tags, self.open = [], [], []
-        self.feed(text)
-        self.close()
-        assert self.open == []  # every element is closed
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in ("meta", "col"):
-            self.open.append(tag)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("th", "td"):
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, text):
-        if {"th", "td"} & set(self.open):
-            self.rows[-1][-1] += text
-
-
 def render(tmp_path, table, **changes):
     options = {"simulated": True, "title": "Results", "provenance": {"seeds": [0, 1]}} | changes
     html, markdown = tmp_path / "table.html", tmp_path / "table.md"
-    render_classification(table, html, markdown, **options)
+    render_classification(table, html, markdown, tmp_path / "table.tex", **options)
     return html.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")
 
 
@@ -232,12 +206,40 @@ def test_the_page_and_the_markdown_have_the_paper_s_layout(tmp_path, published):
     ].iloc[0]
     cell = f"{ours['mean_percent']:.1f} ± {ours['sd_percent']:.1f} (84.3 ± 1.8)"
     assert page.rows[-1][6:] == [cell, "3"]
+    markdown = markdown.replace("**", "")
     lines = [line for line in markdown.splitlines() if line.startswith("| train-")]
     assert len(lines) == 56
     assert lines[-1].startswith("| train-full | 10,000 synthetic + real |")
     assert lines[-1].endswith(f"| {cell} | 3 |")
     assert len(re.findall(r"\(\d", "".join(lines))) == len(re.findall('class="published"', html)) == 168
     assert "Simulated data" not in html + markdown
+
+
+def test_the_highest_means_of_a_training_set_are_bold_and_ties_all_of_them(tmp_path, published):
+    table = classification_table(make_runs(sizes=(500,)), published)
+    here = (table["architecture"] == "baseline") & (table["training_set"] == "train-50")
+    column = here & (table["test_cohort"] == "ADNI") & (table["metric"] == "sensitivity")
+    # of real (full), real, synthetic, augmented: two equal the best to the shown decimal
+    table.loc[column, "mean_percent"] = [91.04, 80.0, 90.98, 90.94]
+    table.loc[column, "sd_percent"] = 1.0
+    html, markdown = render(tmp_path, table)
+    (panel,) = [part for part in paper_layout(table) if part.architecture == "baseline"]
+    rows = {row.label: row.cells[0].best for row in panel.groups[0].rows}
+    assert list(rows.values()) == [True, False, True, False]
+    for group in panel.groups:
+        for cells in zip(*(row.cells for row in group.rows), strict=True):
+            assert any(cell.best for cell in cells)
+    n_best = sum(
+        cell.best for part in paper_layout(table) for g in part.groups for r in g.rows for cell in r.cells
+    )
+    latex = (tmp_path / "table.tex").read_text()
+    assert html.count("<td><strong>") == n_best
+    assert latex.count("\\textbf{") == n_best + 1  # and the notice
+    assert markdown.count("**") == 2 * (n_best + 1)
+    assert "**91.0 ± 1.0**" in markdown
+    assert "\\textbf{91.0 \\ensuremath{\\pm} 1.0}" in latex
+    assert compiles(latex)
+    assert "nothing about significance" in html
 
 
 def test_simulated_results_say_so_first(tmp_path, published):

@@ -80,6 +80,13 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
+def read_yaml(path: str | os.PathLike[str]) -> Any:
+    """Read a YAML file that holds plain values."""
+    import yaml
+
+    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+
+
 def write_tsv(path: str | os.PathLike[str], table: pandas.DataFrame) -> None:
     """Write a table as tab-separated text, atomically; missing values become ``n/a`` as in BIDS."""
     with atomic_path(path) as temporary:

@@ -70,6 +70,7 @@ rule tabulate_classification:
         table="<results>/tables/classification.tsv",
         html="<results>/tables/classification.html",
         markdown="<results>/tables/classification.md",
+        latex="<results>/tables/classification.tex",
     log:
         "<logs>/tabulate_classification.log",
     conda:

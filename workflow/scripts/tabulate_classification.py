@@ -13,6 +13,7 @@ with log_job(snakemake.log[0]):
         table,
         snakemake.output.html,
         snakemake.output.markdown,
+        snakemake.output.latex,
         simulated=snakemake.params.simulated,
         title=snakemake.params.title,
         provenance={

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
 import numpy
 import pandas
+from safetensors.numpy import load_file, save_file
 
 from rhvae_mri.evaluation.conditions import CONDITION
 from rhvae_mri.evaluation.inference import interval_over_resamples, percentile_interval
@@ -21,6 +23,7 @@ from rhvae_mri.evaluation.resampling import (
     the_sample_itself,
 )
 from rhvae_mri.evaluation.variance import mean_by_run, outcomes, split_variance
+from rhvae_mri.files import atomic_path
 from rhvae_mri.seeds import derive_seed
 
 #: The columns of the table of estimates.
@@ -95,8 +98,8 @@ def estimate_performance(
         ``mean`` and ``sd`` are over the runs, as in the paper (divisor n - 1). ``se`` is the standard error
         over participants and runs, ``se_participants`` with the runs held fixed, ``se_seeds`` with the
         participants held fixed (`rhvae_mri.evaluation.variance`). ``low`` and ``high`` are the bootstrap
-        percentile interval over participants and runs, brought to ``se`` and its degrees of freedom. With a single run they are
-        over participants alone.
+        percentile interval over participants and runs, brought to ``se`` and its degrees of
+        freedom. With a single run they are over participants alone.
     """
     tables, curves, replicates = [], [], {}
     for each in sets:
@@ -156,6 +159,17 @@ def _curve(
             "high": high.round(5),
         }
     )
+
+
+def save_replicates(path: str | os.PathLike[str], replicates: Mapping[str, numpy.ndarray]) -> None:
+    """Write the replicates of all test cohorts to a safetensors file, atomically."""
+    with atomic_path(path) as temporary:
+        save_file(dict(replicates), temporary)
+
+
+def load_replicates(path: str | os.PathLike[str]) -> dict[str, numpy.ndarray]:
+    """Read what `save_replicates` has written."""
+    return load_file(path)
 
 
 def count_confusions(sets: Sequence[SetPredictions]) -> pandas.DataFrame:

@@ -11,16 +11,22 @@ from rhvae_mri.evaluation.conditions import METRIC_LABELS, data_label, ordered
 #: The metrics that the paper's tables show.
 SHOWN_METRICS = ("sensitivity", "specificity", "balanced_accuracy")
 
+_DECIMALS = 1  # of what is shown
+
 #: What stands where a value is not defined or does not exist.
 NO_VALUE = "n/a"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Our value and, where there is one, the published value, each as text in percent."""
+    """Our value and, where there is one, the published value, each as text in percent.
+
+    ``best`` is whether no value of the same column and training set is larger, to the shown decimal.
+    """
 
     value: str
     published: str | None
+    best: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,28 +91,31 @@ def paper_layout(table: pandas.DataFrame) -> list[Panel]:
 def _rows(table: pandas.DataFrame, cohorts: list[str]) -> tuple[Row, ...]:
     """Make one row per condition of a training set; the table is in the right order already."""
     keys = ["training_data", "n_synthetic", "resolution"]
+    highest = table["mean_percent"].round(_DECIMALS).groupby([table["test_cohort"], table["metric"]]).max()
     return tuple(
         Row(
             data_label(*key),
-            tuple(_cell(rows, cohort, metric) for cohort in cohorts for metric in SHOWN_METRICS),
+            tuple(_cell(rows, cohort, metric, highest) for cohort in cohorts for metric in SHOWN_METRICS),
             " / ".join(str(number) for number in sorted(rows["n_seeds"].unique())),
         )
         for key, rows in table.groupby(keys, sort=False)
     )
 
 
-def _cell(rows: pandas.DataFrame, cohort: str, metric: str) -> Cell:
+def _cell(rows: pandas.DataFrame, cohort: str, metric: str, highest: pandas.Series) -> Cell:
     found = rows[(rows["test_cohort"] == cohort) & (rows["metric"] == metric)]
     if found.empty:
         return Cell(NO_VALUE, None)
     row = found.iloc[0]
     value = _mean_with_sd(row["mean_percent"], row["sd_percent"])
+    best = bool(round(row["mean_percent"], _DECIMALS) == highest[cohort, metric])
     if pandas.isna(row["published_mean_percent"]):
-        return Cell(value, None)
-    return Cell(value, _mean_with_sd(row["published_mean_percent"], row["published_sd_percent"]))
+        return Cell(value, None, best)
+    return Cell(value, _mean_with_sd(row["published_mean_percent"], row["published_sd_percent"]), best)
 
 
 def _mean_with_sd(mean: float, sd: float) -> str:
     if pandas.isna(mean):
         return NO_VALUE
-    return f"{mean:.1f}" if pandas.isna(sd) else f"{mean:.1f} ± {sd:.1f}"
+    shown = f"{mean:.{_DECIMALS}f}"
+    return shown if pandas.isna(sd) else f"{shown} ± {sd:.{_DECIMALS}f}"

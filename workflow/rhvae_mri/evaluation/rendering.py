@@ -1,4 +1,4 @@
-"""The result table as a web page and as Markdown, in the paper's layout."""
+"""The result table as a web page, as Markdown and as LaTeX, in the paper's layout."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ from typing import Any
 import pandas
 
 from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.layout import SHOWN_METRICS, Panel, paper_layout
+from rhvae_mri.evaluation.latex import latex_document, latex_panel
+from rhvae_mri.evaluation.layout import SHOWN_METRICS, Cell, Panel, paper_layout
+from rhvae_mri.evaluation.markdown import escape_markdown, join_cells, markdown_row
 from rhvae_mri.files import write_text
 from rhvae_mri.pages import SIMULATED_MARK, SIMULATED_NOTICE, html_page
-
-_MARKDOWN_SPECIAL = "\\`*_[]<>|&#"
 
 
 def render_classification(
     table: pandas.DataFrame,
     target_html: str | os.PathLike[str],
     target_markdown: str | os.PathLike[str],
+    target_latex: str | os.PathLike[str],
     *,
     simulated: bool,
     title: str,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write the result table as a stand-alone web page and as Markdown.
+    """Write the result table as a stand-alone web page, as Markdown and as LaTeX.
 
     Parameters
     ----------
     table : pandas.DataFrame
         From `classification_table`.
-    target_html, target_markdown : path
+    target_html, target_markdown, target_latex : path
         The files to write, atomically.
     simulated : bool
-        Whether the study's data are simulated; both files then say so before anything else.
+        Whether the study's data are simulated; all files then say so before anything else.
     title : str
         The title, as plain text.
     provenance : mapping
@@ -53,6 +54,9 @@ def render_classification(
     notes = _notes(simulated)
     write_text(target_html, _html(panels, notes, simulated, title, provenance))
     write_text(target_markdown, _markdown(panels, notes, simulated, title, provenance))
+    made = [f"{name}: {_plain(value)}" for name, value in provenance.items()]
+    tables = [latex_panel(panel, _caption(simulated)) for panel in panels]
+    write_text(target_latex, latex_document(title, tables, [*notes, *made], simulated=simulated))
 
 
 def _notes(simulated: bool) -> list[str]:
@@ -66,6 +70,8 @@ def _notes(simulated: bool) -> list[str]:
     )
     return [
         "Each cell is the mean ± standard deviation over all runs (seeds) in percent; no run is left out.",
+        "Bold marks the highest mean of a column within a training set, and all that equal it. It says "
+        "nothing about significance: for that there is the table of comparisons.",
         comparison + " A cell without brackets has no published value that could be read.",
         "Alzheimer's disease (AD) is the positive class: sensitivity is the share of participants with AD "
         "who are recognised, specificity the share of controls (CN) who are, balanced accuracy the mean of "
@@ -92,6 +98,11 @@ def _html(
     return html_page(title, "".join(body), simulated=simulated)
 
 
+def _caption(simulated: bool) -> str:
+    caption = "Test results in percent: mean ± SD of our runs (published mean ± SD)."
+    return f"{SIMULATED_MARK}. {caption}" if simulated else caption
+
+
 def _html_panel(panel: Panel, number: int, simulated: bool) -> str:
     n_metrics = len(SHOWN_METRICS)
     cohorts = "".join(
@@ -107,7 +118,7 @@ def _html_panel(panel: Panel, number: int, simulated: bool) -> str:
         ]
         for row in group.rows:
             cells = "".join(
-                f"<td>{escape(cell.value)}"
+                f"<td>{_html_value(cell)}"
                 + (f' <span class="published">({escape(cell.published)})</span>' if cell.published else "")
                 + "</td>"
                 for cell in row.cells
@@ -117,9 +128,7 @@ def _html_panel(panel: Panel, number: int, simulated: bool) -> str:
             )
         bodies.append(f"<tbody>\n{''.join(lines)}</tbody>\n")
     heading = f"{escape(panel.architecture.capitalize())} architecture"
-    caption = "Test results in percent: mean ± SD of our runs (published mean ± SD)."
-    if simulated:
-        caption = f"{SIMULATED_MARK}. {caption}"
+    caption = _caption(simulated)
     return (
         f'<h2 id="panel-{number}">{heading}</h2>\n'
         f'<div class="scroll" role="region" aria-labelledby="panel-{number}" tabindex="0">\n<table>\n'
@@ -131,44 +140,43 @@ def _html_panel(panel: Panel, number: int, simulated: bool) -> str:
     )
 
 
+def _html_value(cell: Cell) -> str:
+    return f"<strong>{escape(cell.value)}</strong>" if cell.best else escape(cell.value)
+
+
 def _markdown(
     panels: list[Panel], notes: list[str], simulated: bool, title: str, provenance: Mapping[str, Any]
 ) -> str:
-    lines = [f"# {_escape_markdown(title)}", ""]
+    lines = [f"# {escape_markdown(title)}", ""]
     if simulated:
-        lines += [f"> **{SIMULATED_MARK}:** {_escape_markdown(SIMULATED_NOTICE)}", ""]
+        lines += [f"> **{SIMULATED_MARK}:** {escape_markdown(SIMULATED_NOTICE)}", ""]
     for panel in panels:
         head = ["Training set", "Training data"]
         head += [f"{cohort} {metric}" for cohort, metric in panel.columns]
         head += ["Runs"]
-        lines += [f"## {_escape_markdown(panel.architecture.capitalize())} architecture", ""]
-        lines += [_markdown_row(head), "|:--|:--|" + "--:|" * (len(head) - 2)]
+        lines += [f"## {escape_markdown(panel.architecture.capitalize())} architecture", ""]
+        lines += [markdown_row(head), "|:--|:--|" + "--:|" * (len(head) - 2)]
         for group in panel.groups:
             for row in group.rows:
-                cells = [
-                    f"{cell.value} ({cell.published})" if cell.published else cell.value for cell in row.cells
-                ]
-                lines.append(_markdown_row([group.training_set, row.label, *cells, row.n_seeds]))
+                cells = [_markdown_cell(cell) for cell in row.cells]
+                names = [escape_markdown(name) for name in (group.training_set, row.label)]
+                lines.append(join_cells([*names, *cells, escape_markdown(row.n_seeds)]))
         lines.append("")
-    lines += ["## How to read the tables", "", *(f"- {_escape_markdown(note)}" for note in notes), ""]
+    lines += ["## How to read the tables", "", *(f"- {escape_markdown(note)}" for note in notes), ""]
     if provenance:
         lines += ["## How these results were made", ""]
         lines += [
-            f"- {_escape_markdown(str(name))}: {_escape_markdown(_plain(value))}"
+            f"- {escape_markdown(str(name))}: {escape_markdown(_plain(value))}"
             for name, value in provenance.items()
         ]
         lines.append("")
     return "\n".join(lines)
 
 
-def _markdown_row(cells: list[str]) -> str:
-    return "| " + " | ".join(_escape_markdown(cell) for cell in cells) + " |"
-
-
-def _escape_markdown(text: str) -> str:
-    """Escape what Markdown or the HTML inside it would read as markup, and keep the text on one line."""
-    one_line = " ".join(text.split())
-    return "".join(f"\\{letter}" if letter in _MARKDOWN_SPECIAL else letter for letter in one_line)
+def _markdown_cell(cell: Cell) -> str:
+    value = escape_markdown(cell.value)
+    value = f"**{value}**" if cell.best else value
+    return f"{value} ({escape_markdown(cell.published)})" if cell.published else value
 
 
 def _plain(value: Any) -> str:

@@ -61,7 +61,7 @@ def compare_with_published(
     margin: float,
     confidence: float,
     minimum_runs: int,
-    differences: Sequence[str],
+    departures: Sequence[str],
 ) -> pandas.DataFrame:
     """Set every published number against ours.
 
@@ -77,7 +77,7 @@ def compare_with_published(
         Coverage of the intervals; the tests have the level 1 - confidence.
     minimum_runs : int
         With fewer runs there is no verdict.
-    differences : sequence of str
+    departures : sequence of str
         In what the study differs from the published one, in words; any makes its numbers not comparable.
 
     Returns
@@ -117,7 +117,7 @@ def compare_with_published(
         margin_percent=margin,
         n_seeds=table["n_seeds"].astype("Int64"),
     )
-    judged = [_judge(row, 1 - confidence, minimum_runs, differences) for row in table.itertuples()]
+    judged = [_judge(row, 1 - confidence, minimum_runs, departures) for row in table.itertuples()]
     table["verdict"], table["reason"] = zip(*judged, strict=True)
     return sort_rows(table[list(REPLICATION_COLUMNS)])
 
@@ -132,12 +132,12 @@ def _yes_or_no(inside: pandas.Series, missing: pandas.Series) -> pandas.Series:
     return inside.map({True: "yes", False: "no"}).mask(missing)
 
 
-def _judge(row, alpha: float, minimum_runs: int, differences: Sequence[str]) -> tuple[str, str]:
+def _judge(row, alpha: float, minimum_runs: int, departures: Sequence[str]) -> tuple[str, str]:
     """Give the verdict on one published number, and the reason."""
     if pandas.isna(row.n_seeds):
         return NOT_RUN, "the condition is not in the grid of this study"
-    if differences:
-        return NOT_COMPARABLE, "; ".join(differences)
+    if departures:
+        return NOT_COMPARABLE, "; ".join(departures)
     if row.n_seeds < minimum_runs:
         return NOT_COMPARABLE, f"{row.n_seeds} runs only; a verdict takes {minimum_runs}"
     if pandas.isna(row.mean_percent) or pandas.isna(row.p_equivalence):

@@ -1,0 +1,127 @@
+import numpy
+import pytest
+from made_up_runs import GRID, write_predictions
+
+from rhvae_mri.evaluation.comparisons import COMPARISON_COLUMNS, compare_conditions
+from rhvae_mri.evaluation.estimates import estimate_performance
+from rhvae_mri.evaluation.inference import benjamini_hochberg, cohens_d, holm
+from rhvae_mri.evaluation.metrics import classification_metrics
+from rhvae_mri.evaluation.predictions import collect_predictions
+from rhvae_mri.evaluation.published import read_published
+
+OPTIONS = {"confidence": 0.95, "n_permutations": 199, "seed": 3}
+
+
+@pytest.fixture(scope="module")
+def published(root):
+    return read_published(root / "resources/published_results.tsv")
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    collected = collect_predictions(write_predictions(tmp_path_factory.mktemp("predictions")))
+    return [each for each in collected if each.set == "test"]
+
+
+@pytest.fixture(scope="module")
+def table(sets, published):
+    return compare_conditions(sets, estimate_performance(sets, 300, 0.95, 3).replicates, published, **OPTIONS)
+
+
+def test_every_condition_but_the_reference_is_compared_by_every_metric(table):
+    assert tuple(table.columns) == COMPARISON_COLUMNS
+    # 2 architectures x 2 training sets x (synthetic, augmented), 2 test sets, 4 metrics
+    assert len(table) == 8 * 2 * 4
+    assert "real" not in set(table["training_data"])
+    assert set(table["resolution"]) == {"downsampled"}
+
+
+def test_a_comparison_is_of_the_same_architecture_training_set_and_resolution(table, sets):
+    adni = sets[0]
+    names = adni.conditions
+    row = table[
+        (table["architecture"] == "optimized")
+        & (table["training_set"] == "train-50")
+        & (table["training_data"] == "augmented")
+        & (table["test_cohort"] == "ADNI")
+    ].set_index("metric")
+    at = {
+        data: adni.probabilities[
+            int(
+                numpy.flatnonzero(
+                    (names["architecture"] == "optimized")
+                    & (names["training_set"] == "train-50")
+                    & (names["training_data"] == data)
+                    & (names["resolution"] == "downsampled")
+                )[0]
+            )
+        ]
+        for data in ("real", "augmented")
+    }
+    values = {data: [classification_metrics(adni.labels, run) for run in runs] for data, runs in at.items()}
+    for metric in row.index:
+        ours, real = (numpy.array([run[metric] for run in values[data]]) for data in ("augmented", "real"))
+        assert row.loc[metric, "mean_percent"] == pytest.approx(100 * ours.mean(), abs=1e-3)
+        assert row.loc[metric, "real_mean_percent"] == pytest.approx(100 * real.mean(), abs=1e-3)
+        assert row.loc[metric, "cohens_d"] == pytest.approx(cohens_d(ours, real), abs=1e-3)
+        difference = row.loc[metric, "difference_percent"]
+        assert difference == pytest.approx(100 * (ours.mean() - real.mean()), abs=1e-3)
+        assert row.loc[metric, "low_percent"] < difference < row.loc[metric, "high_percent"]
+
+
+def test_p_values_are_corrected_within_a_test_cohort_and_metric(table):
+    for _, family in table.groupby(["test_cohort", "metric"]):
+        assert (family["n_tests"] == 8).all()
+        numpy.testing.assert_allclose(family["p_holm"], holm(family["p_value"]))
+        numpy.testing.assert_allclose(family["p_benjamini_hochberg"], benjamini_hochberg(family["p_value"]))
+
+
+def test_the_published_difference_stands_where_both_means_are_published(table, published):
+    row = table[
+        (table["architecture"] == "baseline")
+        & (table["training_set"] == "train-full")
+        & (table["training_data"] == "augmented")
+        & (table["test_cohort"] == "AIBL")
+        & (table["metric"] == "balanced_accuracy")
+    ].iloc[0]
+    values = published[
+        (published["architecture"] == "baseline")
+        & (published["training_set"] == "train-full")
+        & (published["test_cohort"] == "AIBL")
+        & (published["metric"] == "balanced_accuracy")
+    ].set_index("n_synthetic")["published_mean_percent"]
+    assert row["published_difference_percent"] == pytest.approx(values[500] - values[0])
+    without = table[(table["training_data"] == "synthetic") | (table["metric"] == "auc")]
+    assert without["published_difference_percent"].isna().all()
+
+
+def test_a_better_condition_is_found_and_an_equal_one_is_not(sets, published):
+    from dataclasses import replace
+
+    adni = sets[0]
+    probabilities = adni.probabilities.copy()
+    is_real = (adni.conditions["training_data"] == "real").to_numpy()
+    probabilities[:] = probabilities[is_real][0]
+    better = (adni.conditions["training_data"] == "augmented").to_numpy()
+    probabilities[better] = numpy.where(adni.labels, 0.99, 0.01)
+    known = [replace(adni, probabilities=probabilities)]
+    table = compare_conditions(
+        known, estimate_performance(known, 300, 0.95, 3).replicates, published, **OPTIONS
+    )
+    equal = table[table["training_data"] == "synthetic"]
+    assert (equal["difference_percent"] == 0).all()
+    assert (equal[["p_value", "p_holm", "p_participants"]] == 1).all(axis=None)
+    found = table[(table["training_data"] == "augmented") & (table["metric"] == "balanced_accuracy")]
+    assert (found["p_holm"] < 0.01).all()
+    assert (found["p_participants"] < 0.02).all()
+    assert (found["low_percent"] > 0).all()
+
+
+def test_without_real_images_there_is_nothing_to_compare(tmp_path, published):
+    files = write_predictions(tmp_path, grid=GRID | {"training_data": ["synthetic"]})
+    sets = [each for each in collect_predictions(files) if each.set == "test"]
+    table = compare_conditions(
+        sets, estimate_performance(sets, 100, 0.95, 3).replicates, published, **OPTIONS
+    )
+    assert table.empty
+    assert tuple(table.columns) == COMPARISON_COLUMNS

@@ -1,0 +1,59 @@
+import re
+
+import numpy
+import pandas
+import pytest
+from markup import Page, compiles
+
+from rhvae_mri.evaluation.latex import escape_latex, latex_document, long_table
+from rhvae_mri.evaluation.sheets import Sheet, interval, number, p_value, render_sheets
+
+EVIL = '<script>\\input{/etc/passwd} $x_1^2$ 50 % & #1 ~ | ± ≥ 漢 "`'
+SHEET = Sheet(
+    "A & B", "Caption 100 %", ("Name", "Value", "Why"), ((EVIL, "1.0", EVIL), ("b", "−2", "c")), ("Why",)
+)
+
+
+def render(tmp_path, **changes):
+    options = {"title": "Title", "notes": ["A note."], "simulated": True} | changes
+    targets = {kind: tmp_path / f"sheet.{kind}" for kind in ("html", "markdown", "latex")}
+    render_sheets([SHEET], targets, **options)
+    return [targets[kind].read_text(encoding="utf-8") for kind in targets]
+
+
+def test_every_format_has_every_cell_and_says_that_the_data_are_simulated(tmp_path):
+    html, markdown, latex = render(tmp_path)
+    page = Page(html)
+    assert page.rows == [["Name", "Value", "Why"], [EVIL, "1.0", EVIL], ["b", "−2", "c"]]
+    assert "script" not in [tag for tag, _ in page.tags]
+    rows = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4}
+    assert rows[1] == "|:--|--:|:--|"
+    assert re.search(r"(?<!\\)<script", markdown) is None
+    assert compiles(latex)
+    for text in (html, markdown, latex):
+        assert text.index("Simulated data") < text.index("Caption 100")
+        assert "A note." in text
+    assert "Simulated" not in "".join(render(tmp_path, simulated=False))
+
+
+def test_latex_commands_in_a_text_are_shown_and_not_run():
+    assert escape_latex(r"\input{x}") == r"\textbackslash{}input\{x\}"
+    assert escape_latex("a_b & 5 %\n漢 Zoë") == r"a\_b \& 5 \% ? Zoë"
+    document = latex_document(EVIL, [long_table(EVIL, [EVIL], [[EVIL]], "l")], [EVIL], simulated=False)
+    assert compiles(document)
+    assert r"\input{" not in document.replace(r"\textbackslash{}input", "")
+
+
+def test_an_unescaped_letter_would_be_found():
+    with pytest.raises(AssertionError):
+        compiles("\\begin{document} 5 $ \\end{document}")
+    with pytest.raises(AssertionError):
+        compiles("\\begin{tabular}{ll}\n\\toprule \\\\\na & b & c \\\\\n\\end{tabular}")
+
+
+def test_numbers_have_true_minus_signs_and_missing_ones_are_named():
+    assert number(-0.26, 1, sign=True) == "−0.3"
+    assert number(pandas.NA) == interval(1, numpy.nan) == p_value(numpy.nan) == "n/a"
+    assert interval(-1.26, 2, sign=True) == "−1.3 to +2.0"
+    assert (p_value(0.00099), p_value(0.001), p_value(1)) == ("<0.001", "0.001", "1.000")

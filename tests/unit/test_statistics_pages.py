@@ -1,0 +1,65 @@
+import pytest
+from made_up_runs import write_predictions
+from markup import Page, compiles
+
+from rhvae_mri.evaluation.comparisons import compare_conditions
+from rhvae_mri.evaluation.estimates import estimate_performance
+from rhvae_mri.evaluation.predictions import collect_predictions
+from rhvae_mri.evaluation.published import read_published
+from rhvae_mri.evaluation.replication import compare_with_published
+from rhvae_mri.evaluation.sheets import render_sheets
+from rhvae_mri.evaluation.statistics_pages import (
+    COMPARISON_NOTES,
+    REPLICATION_NOTES,
+    comparison_sheets,
+    replication_sheets,
+)
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory, root):
+    files = write_predictions(tmp_path_factory.mktemp("predictions"))
+    sets = [each for each in collect_predictions(files) if each.set == "test"]
+    estimates = estimate_performance(sets, 200, 0.95, 1)
+    published = read_published(root / "resources/published_results.tsv")
+    comparisons = compare_conditions(
+        sets, estimates.replicates, published, confidence=0.95, n_permutations=99, seed=1
+    )
+    replication = compare_with_published(
+        estimates.table, published, margin=5, confidence=0.95, minimum_runs=2, departures=[]
+    )
+    return comparisons, replication
+
+
+def test_the_primary_comparison_comes_first(tables):
+    sheets = comparison_sheets(tables[0])
+    assert sheets[0].heading == "Balanced accuracy on ADNI"
+    assert sheets[0].caption.endswith("8 tests. This is the primary comparison.")
+    assert len({sheet.heading for sheet in sheets}) == 8
+    assert sum("primary" in sheet.caption for sheet in sheets) == 1
+    assert sum(len(sheet.rows) for sheet in sheets) == len(tables[0])
+    assert sheets[0].rows[-1][0] == "optimized, train-full, 500 synthetic + real"
+
+
+def test_every_published_number_has_its_row_with_verdict_and_reason(tables):
+    counts, *panels = replication_sheets(tables[1])
+    assert sum(int(count) for _, count in counts.rows) == 168
+    assert [len(sheet.rows) for sheet in panels] == [84, 84]
+    reasons = [row[-1] for sheet in panels for row in sheet.rows]
+    assert all(reasons)
+    not_run = [row for sheet in panels for row in sheet.rows if row[-2] == "not run"]
+    assert len(not_run) == 168 - 2 * 2 * 2 * 6  # real and one of six sizes were run
+    assert not_run[0][4:11] == ("n/a",) * 7
+
+
+def test_the_pages_can_be_written_in_every_format(tables, tmp_path):
+    pages = (
+        (comparison_sheets(tables[0]), COMPARISON_NOTES),
+        (replication_sheets(tables[1]), REPLICATION_NOTES),
+    )
+    for sheets, notes in pages:
+        targets = {kind: tmp_path / kind for kind in ("html", "markdown", "latex")}
+        render_sheets(sheets, targets, title="Results", notes=notes, simulated=True)
+        assert "nan" not in targets["html"].read_text().lower()
+        assert len(Page(targets["html"].read_text()).rows) == sum(len(sheet.rows) + 1 for sheet in sheets)
+        assert compiles(targets["latex"].read_text())

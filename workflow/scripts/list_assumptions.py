@@ -1,0 +1,17 @@
+from rhvae_mri.evaluation.assumptions import NOTES, assumption_sheets, list_assumptions, list_departures
+from rhvae_mri.evaluation.sheets import render_sheets
+from rhvae_mri.files import read_json, read_yaml, write_tsv
+from rhvae_mri.logs import log_job
+
+with log_job(snakemake.log[0]):
+    output, params = snakemake.output, snakemake.params
+    schema, config = read_json(snakemake.input.schema), read_yaml(snakemake.input.configuration)
+    table = list_assumptions(schema, config)
+    write_tsv(output.table, table)
+    render_sheets(
+        assumption_sheets(table, list_departures(schema, config)),
+        {"html": output.html, "markdown": output.markdown, "latex": output.latex},
+        title=f"{params.title}: assumptions",
+        notes=NOTES,
+        simulated=params.simulated,
+    )
