@@ -33,3 +33,33 @@ rule split_cohort:
         code=module_digest("cohort.split", "cohort.leakage", "cohort.demographics"),
     script:
         "../scripts/split_cohort.py"
+
+
+rule tabulate_demographics:
+    """Describe who is in each set and how the sets differ, with the leakage checks, for reading."""
+    input:
+        split="<results>/split/split.tsv",
+        independent="<results>/split/independent.tsv",
+        demographics="<results>/split/demographics.tsv",
+        leakage="<results>/split/leakage.json",
+        images=collect("<results>/cohorts/cohort-{cohort}/images.tsv", cohort=COHORTS),
+        style=workflow.source_path("../style/page.css"),
+    output:
+        differences="<results>/split/differences.tsv",
+        html="<results>/tables/demographics.html",
+        markdown="<results>/tables/demographics.md",
+        latex="<results>/tables/demographics.tex",
+    log:
+        "<logs>/tabulate_demographics.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        title=lookup("study/name", within=config),
+        simulated=SIMULATED,
+        seed=SEED,
+        code=module_digest("cohort.differences", "evaluation.demographics_page"),
+    script:
+        "../scripts/tabulate_demographics.py"

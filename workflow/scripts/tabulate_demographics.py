@@ -1,0 +1,18 @@
+from rhvae_mri.cohort.differences import compare_sets, list_comparisons, read_described_sets
+from rhvae_mri.evaluation.demographics_page import NOTES, demographics_sheets
+from rhvae_mri.evaluation.sheets import render_sheets
+from rhvae_mri.files import read_json, read_tsv, write_tsv
+from rhvae_mri.logs import log_job
+
+with log_job(snakemake.log[0]):
+    params, given, output = snakemake.params, snakemake.input, snakemake.output
+    sets, test_cohorts = read_described_sets(given.split, given.independent, given.images)
+    differences = compare_sets(list_comparisons(sets, test_cohorts), params.seed)
+    write_tsv(output.differences, differences)
+    render_sheets(
+        demographics_sheets(read_tsv(given.demographics), differences, read_json(given.leakage)),
+        {"html": output.html, "markdown": output.markdown, "latex": output.latex},
+        title=f"{params.title}: participants",
+        notes=NOTES,
+        simulated=params.simulated,
+    )
