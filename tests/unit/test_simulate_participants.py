@@ -171,7 +171,7 @@ def test_a_larger_part_leaves_all_others_as_they_were(adni):
         ("OASIS", {"AD": 1}, "no simulated cohort 'OASIS'"),
         ("ADNI", {"ad": 1}, "part 'ad'"),
         ("ADNI", {"AD": -1}, "cannot have -1"),
-        ("AIBL", {"CN": 5000}, "cannot have 5000"),
+        ("ADNI", {"CN": 5000}, "cannot have 5000"),
     ],
 )
 def test_bad_input_is_explained(cohort, counts, text):
@@ -233,3 +233,13 @@ def test_the_classes_overlap_as_real_ones_do(large):
     model = make_pipeline(StandardScaler(), LogisticRegression())
     predicted = cross_val_predict(model, volumes, disease, cv=20)
     assert 0.80 < balanced_accuracy_score(disease, predicted) < 0.90
+
+
+def test_an_aibl_cohort_may_have_thousands_and_the_first_stay_who_they_are():
+    small = draw_cohort("AIBL", {"CN": 30}, 4.0, 1)
+    large = draw_cohort("AIBL", {"CN": 1000}, 4.0, 1)
+    assert large[:30] == small
+    assert len({person.subject for person in large}) == 1000
+    assert (
+        len({scan.image_uid for person in large for visit in person.visits for scan in visit.scans}) >= 1000
+    )

@@ -35,6 +35,9 @@ _PHASES = {
     "ADNI3": (0.20, "2017-02-01", "2021-06-01", 6601),
 }
 _NUMBERS_PER_PHASE = 3299  # a prime number
+
+#: Participants of a part. ADNI's roster numbers have four digits, AIBL's numbers have no end.
+_LARGEST_PART = {"ADNI": _NUMBERS_PER_PHASE // len(GROUPS), "AIBL": 100_000}
 _AIBL_SCREENING = ("2006-11-01", "2008-09-01")
 
 #: Some of ADNI's sites, and AIBL's two.
@@ -104,7 +107,7 @@ def draw_cohort(cohort: str, counts: Mapping[str, int], voxel_size: float, seed:
             where="simulation.participants",
             remedy=f"Take one of {', '.join(_FOLLOW_UP_MONTH)}.",
         )
-    limit = _NUMBERS_PER_PHASE // len(GROUPS)
+    limit = _LARGEST_PART[cohort]
     for group, count in counts.items():
         if group not in GROUPS or not 0 <= count <= limit:
             raise StudyError(
@@ -167,7 +170,8 @@ def _enrol(
     # places become numbers without order, and different places different numbers
     shuffled = (place * (1 + roster_seed % (_NUMBERS_PER_PHASE - 1)) + roster_seed) % _NUMBERS_PER_PHASE
     if cohort == "AIBL":
-        phase, number, (begin, end) = "AIBL", 1 + shuffled, _AIBL_SCREENING
+        block = place // _NUMBERS_PER_PHASE
+        phase, number, (begin, end) = "AIBL", 1 + block * _NUMBERS_PER_PHASE + shuffled, _AIBL_SCREENING
     else:
         shares = [share for share, *_ in _PHASES.values()]
         phase = str(random.choice(list(_PHASES), p=shares))

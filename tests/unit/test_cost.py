@@ -1,0 +1,206 @@
+"""The estimate of a study's cost, from made-up benchmarks that follow a known law."""
+
+import copy
+import math
+
+import pytest
+import yaml
+from made_up_reference import HEAD, MEMORY, benchmark, core_seconds, write_reference
+
+from rhvae_mri.cost.estimate import COLUMNS, EXPONENT, QUANTITIES, STAGES, describe_estimate, estimate_cost
+from rhvae_mri.cost.workload import StudySizes, disk_work, expected_sizes, list_jobs, sizes_of_results
+from rhvae_mri.errors import StudyError
+
+SPEEDUP = (10, 200)
+
+
+@pytest.fixture(scope="module")
+def config(load_config):
+    return load_config()
+
+
+@pytest.fixture(scope="module")
+def paper(load_config):
+    return load_config("paper.yaml")
+
+
+def rows(table):
+    return {row["stage"]: row for row in table.to_dict("records")}
+
+
+def test_the_sizes_of_the_published_study(paper):
+    sizes = expected_sizes(paper, 3.0)
+    assert sizes.images == {"ADNI": 765, "AIBL": 505}
+    assert sizes.scans == {"ADNI": 2295, "AIBL": 1515}
+    assert sizes.training == {
+        ("train-full", "AD"): 210,
+        ("train-full", "CN"): 243,
+        ("train-50", "AD"): 50,
+        ("train-50", "CN"): 50,
+    }
+    assert sizes.validation == {"AD": 52, "CN": 60}
+    assert sizes.tested == 200
+
+
+def test_the_jobs_of_the_published_study(paper):
+    counts = {}
+    for job in list_jobs(paper, expected_sizes(paper, 1.0)):
+        counts[job.rule] = counts.get(job.rule, 0) + job.count
+    assert counts["correct_bias"] == counts["register_to_mni"] == 765 + 505
+    assert counts["train_cnn"] == 2 * 2 * 14 * 20
+    assert counts["train_candidates"] == 2 * 100
+    assert counts["train_rhvae"] == 4
+    assert counts["check_deep_quality"] == 2
+    assert set(counts) == set(STAGES)
+
+
+def test_the_sizes_of_a_finished_study_are_counted_in_its_tables(config, tmp_path):
+    sizes = sizes_of_results(write_reference(tmp_path, config), config)
+    assert sizes == StudySizes(
+        {"ADNI": 10, "AIBL": 3},
+        {"ADNI": 20, "AIBL": 6},
+        {("train-8", "AD"): 1, ("train-8", "CN"): 1, ("train-full", "AD"): 3, ("train-full", "CN"): 3},
+        {"AD": 1, "CN": 1},
+        2,
+    )
+    assert sizes.scans_per_image == 2.0
+
+
+def test_a_worked_example(config, tmp_path):
+    # 13 scans of 4 mm took 11.5 s each, 1.5 s of it startup. A scan of 1 mm has 64 times the voxels, so it
+    # takes 1.5 + 64 x 10 = 641.5 s; exponents of 0.85 and 1.15 make 1.5 + 34.3 x 10 and 1.5 + 119.4 x 10.
+    results = write_reference(tmp_path, config, left_out=STAGES)
+    for cohort, count in {"ADNI": 10, "AIBL": 3}.items():
+        for number in range(count):
+            benchmark(results / f"benchmarks/correct_bias/cohort-{cohort}/a/b{number}.tsv", 11.5, 120)
+    large = copy.deepcopy(config)
+    large["simulation"]["voxel_size"] = 1.0
+    row = rows(estimate_cost(results, large, SPEEDUP))["correct_bias"]
+    images = 25 + 25 + 5 + 8
+    assert row["jobs"] == images
+    assert row["reference_jobs"] == 13
+    assert row["times_the_reference"] == pytest.approx(64)
+    assert row["core_hours_expected"] == pytest.approx(images * (1.5 + 64 * 10) / 3600)
+    assert row["core_hours_low"] == pytest.approx(images * (1.5 + 64**0.85 * 10) / 3600)
+    assert row["core_hours_high"] == pytest.approx(images * (1.5 + 64**1.15 * 10) / 3600)
+    assert row["gpu_hours_high"] == 0
+    assert row["memory_mb_expected"] == pytest.approx(90 + 64 * 30)
+
+
+def test_the_law_of_the_reference_gives_the_cost_of_the_published_study(config, paper, tmp_path):
+    results = write_reference(tmp_path, config)
+    small = list_jobs(config, sizes_of_results(results, config))
+    table = rows(estimate_cost(results, paper, SPEEDUP))
+    large = list_jobs(paper, expected_sizes(paper, 2.0))
+    for stage in {job.stage for job in small}:
+        hours = sum(job.count * core_seconds(job, small) for job in large if job.stage == stage) / 3600
+        assert table[stage]["core_hours_expected"] == pytest.approx(hours), stage
+        sizes = [max(job.size for job in jobs if job.stage == stage) for jobs in (small, large)]
+        least = min(job.size for job in small if job.stage == stage)
+        memory = STAGES[stage.partition(" ")[0]].base_mb + MEMORY * sizes[1] / least
+        assert table[stage]["memory_mb_expected"] == pytest.approx(memory), stage
+
+
+def test_a_study_estimated_from_itself_costs_what_it_cost(config, tmp_path):
+    results = write_reference(tmp_path, config)
+    sizes = sizes_of_results(results, config)
+    jobs = list_jobs(config, sizes)
+    total = rows(estimate_cost(results, config, SPEEDUP, sizes))["total"]
+    spent = sum(job.count * core_seconds(job, jobs) for job in jobs) / 3600
+    assert total["core_hours_expected"] == pytest.approx(spent)
+    assert total["core_hours_low"] <= spent <= total["core_hours_high"]
+    assert total["disk_gb_expected"] == pytest.approx(7 * 1000e-9)
+
+
+def test_the_range_holds_the_estimate_and_grows_with_the_distance(config, paper, tmp_path):
+    results = write_reference(tmp_path, config, speed=lambda job, number: 1 + number % 3)
+    near, far = (rows(estimate_cost(results, one, SPEEDUP)) for one in (config, paper))
+    for table in (near, far):
+        for row in table.values():
+            for quantity in QUANTITIES:
+                low, expected, high = (row[f"{quantity}_{end}"] for end in ("low", "expected", "high"))
+                assert math.isnan(expected) or low <= expected <= high
+    for stage in ("register_to_mni", "train_rhvae", "train_cnn (baseline)"):
+        spread = [row[stage]["core_hours_high"] / row[stage]["core_hours_low"] for row in (near, far)]
+        assert spread[0] < spread[1]
+    assert near["correct_bias"]["core_hours_low"] < near["correct_bias"]["core_hours_expected"]
+
+
+def test_what_the_reference_has_not_run_is_named_and_not_in_the_total(config, paper, tmp_path):
+    results = write_reference(tmp_path, config, left_out=("train_rhvae",))
+    table = estimate_cost(results, paper, SPEEDUP)
+    assert tuple(table.columns) == COLUMNS
+    missing = rows(table)["train_rhvae"]
+    assert missing["reference_jobs"] == 0
+    assert math.isnan(missing["core_hours_expected"])
+    others = table[~table["stage"].isin(["total", "train_rhvae", "check_deep_quality"])]
+    assert rows(table)["total"]["core_hours_high"] == pytest.approx(others["core_hours_high"].sum())
+    assert rows(table)["total"]["memory_mb_high"] == others["memory_mb_high"].max()
+    text = describe_estimate(table)
+    # the small study does without the deep quality check, too
+    assert "not in the total: check_deep_quality, train_rhvae." in text
+
+
+def test_hours_of_a_gpu_follow_from_the_assumed_speedup_or_from_a_gpu(config, tmp_path):
+    without = rows(estimate_cost(write_reference(tmp_path / "a", config), config, SPEEDUP))["train_rhvae"]
+    assert without["gpu_hours_low"] == pytest.approx(without["core_hours_low"] / 200)
+    assert without["gpu_hours_high"] == pytest.approx(without["core_hours_high"] / 10)
+    assert without["gpu_hours_expected"] == pytest.approx(without["core_hours_expected"] / math.sqrt(2000))
+    config = copy.deepcopy(config)
+    config["rhvae"]["threads"] = 4
+    results = write_reference(tmp_path / "b", config, gpus=["a GPU"])
+    with_gpu = rows(estimate_cost(results, config, SPEEDUP))["train_rhvae"]
+    # four threads wait for the GPU
+    assert with_gpu["core_hours_expected"] == pytest.approx(4 * with_gpu["gpu_hours_expected"])
+
+
+@pytest.mark.parametrize("content", ["", HEAD + "\n", f"{HEAD}\nNA\t-\tNA\n", "a\tb\n1\t2\n", "\x00\n\x00"])
+def test_a_benchmark_that_cannot_be_read_is_passed_over(config, tmp_path, content):
+    results = write_reference(tmp_path, config)
+    whole = rows(estimate_cost(results, config, SPEEDUP))["correct_bias"]
+    file = next((results / "benchmarks/correct_bias").rglob("*.tsv"))
+    file.write_text(content)
+    row = rows(estimate_cost(results, config, SPEEDUP))["correct_bias"]
+    assert row["reference_jobs"] == whole["reference_jobs"] - 1
+    assert row["core_hours_expected"] == pytest.approx(whole["core_hours_expected"])
+
+
+def test_a_folder_that_is_no_finished_study_is_a_clear_error(config, tmp_path):
+    with pytest.raises(StudyError, match="no finished study") as caught:
+        estimate_cost(tmp_path, config, SPEEDUP)
+    assert "make demo" in caught.value.remedy
+    results = write_reference(tmp_path, config, left_out=STAGES)
+    with pytest.raises(StudyError, match="no benchmarks"):
+        estimate_cost(results, config, SPEEDUP)
+
+
+def test_disk_grows_with_what_is_stored(config, paper):
+    sizes = expected_sizes(config, 2.0)
+    images = disk_work(config, sizes)
+    codes = copy.deepcopy(config)
+    codes["synthetic"]["store"] = "latent_codes"
+    assert disk_work(codes, sizes)["synthetic"] < images["synthetic"]
+    double = StudySizes(
+        {name: 2 * count for name, count in sizes.images.items()},
+        {name: 2 * count for name, count in sizes.scans.items()},
+        sizes.training,
+        sizes.validation,
+        sizes.tested,
+    )
+    for folder in ("bids", "derivatives", "audit", "tensors"):
+        assert disk_work(config, double)[folder] == pytest.approx(2 * images[folder])
+    assert EXPONENT < 0.5
+    large = disk_work(paper, expected_sizes(paper, 2.0))
+    assert all(large[folder] > images[folder] for folder in images)
+
+
+def test_the_workflow_writes_and_prints_the_estimate(run_snakemake, config, tmp_path):
+    write_reference(tmp_path / "small" / "results", config)
+    large = copy.deepcopy(config)
+    large["estimate"]["reference"] = "../small/results"
+    large["cnn"]["seeds"] = 20
+    result = run_snakemake(tmp_path / "large", large, "--", "estimate")
+    assert result.returncode == 0, result.stdout
+    assert "core-hours" in result.stdout
+    assert (tmp_path / "large/results/estimate.tsv").read_text().startswith("stage\tjobs")
+    assert yaml.safe_load((tmp_path / "large/study.yaml").read_text()) == large

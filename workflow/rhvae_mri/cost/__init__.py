@@ -1,0 +1,1 @@
+"""What a study will cost, from what a smaller one has cost."""

@@ -1,0 +1,25 @@
+"""What this study will cost, from the benchmarks of a finished smaller one."""
+
+
+rule estimate_cost:
+    """Estimate core-hours, GPU-hours, memory and disk of each stage."""
+    input:
+        configuration=f"{config['estimate']['reference']}/provenance/configuration.yaml",
+        benchmarks=f"{config['estimate']['reference']}/benchmarks",
+    output:
+        table="<results>/estimate.tsv",
+    log:
+        "<logs>/estimate_cost.log",
+    conda:
+        "../../envs/preprocess.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        reference=lookup("estimate/reference", within=config),
+        gpu_speedup=lookup("estimate/gpu_speedup", within=config),
+        # like record_provenance, it takes the whole configuration: every part of it costs something
+        configuration=config,
+        code=module_digest("cost.estimate"),
+    script:
+        "../scripts/estimate_cost.py"

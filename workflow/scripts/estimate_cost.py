@@ -1,0 +1,12 @@
+from pathlib import Path
+
+from rhvae_mri.cost.estimate import describe_estimate, estimate_cost
+from rhvae_mri.files import write_tsv
+from rhvae_mri.logs import log_job
+
+with log_job(snakemake.log[0]):
+    table = estimate_cost(
+        Path(snakemake.params.reference), snakemake.params.configuration, snakemake.params.gpu_speedup
+    )
+    write_tsv(snakemake.output.table, table)
+print(describe_estimate(table), flush=True)
