@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import resource
 import subprocess
 import sys
@@ -25,6 +24,7 @@ sys.path.insert(0, str(REPOSITORY / "workflow"))
 
 from rhvae_mri.errors import StudyError  # noqa: E402
 from rhvae_mri.imaging.sidecars import software_versions  # noqa: E402
+from rhvae_mri.memory import peak_memory  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -125,16 +125,8 @@ def run_step(step: Callable[[], Any]) -> int:
 
 
 def _peak_memory() -> float:
-    """Largest resident memory in MB of this process or of one of its children.
-
-    Linux counts the parent's memory at the fork into `ru_maxrss` of a process, but not into its `VmHWM`.
-    """
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    status = Path("/proc/self/status")
-    if status.is_file():
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(encoding="utf-8"), re.MULTILINE)
-        own = int(found[1]) if found else own
-    return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) * 1.024e-3
+    """Largest resident memory in MB of this process or of one of its children."""
+    return max(peak_memory(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024) / 1e6
 
 
 def median_cost(costs: Iterable[Cost]) -> dict[str, float]:

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 
@@ -11,6 +12,7 @@ from rhvae_mri.cnn import training
 from rhvae_mri.cnn.architectures import Architecture, read_architectures
 from rhvae_mri.cnn.data import ImagePart, ImageSet
 from rhvae_mri.cnn.epochs import split_batches
+from rhvae_mri.cnn.performance import training_metrics
 from rhvae_mri.cnn.prediction import predict
 from rhvae_mri.cnn.training import TrainingSettings, train_network, train_networks
 from rhvae_mri.errors import StudyError
@@ -53,29 +55,41 @@ def recall(outputs, labels, label):
     return (outputs[labels == label].argmax(1) == label).double().mean().item()
 
 
+def without_bias(weights):
+    """Take the bias before each normalisation into its running mean: only their difference has an effect.
+
+    Its gradient is a zero. In the plain network it is the rounding of a zero, which Adam blows up to whole
+    steps, so that the biases drift.
+    """
+    for key in [key for key in weights if key.endswith("running_mean")]:
+        part, position, _ = key.split(".")
+        weights[key] -= weights.pop(f"{part}.{int(position) - 1}.bias")
+
+
 @pytest.mark.parametrize("name", ["baseline", "optimized"])
-def test_training_equals_a_plain_loop(architectures, name):
+def test_training_equals_a_plain_loop(architectures, monkeypatch, name):
+    """In float64, with maps and batches that leave no gradient zero: Adam turns its rounding into steps."""
+    shape = {"baseline": (17, 18, 19), "optimized": (36, 34, 37)}[name]
+    build = training.build_network
+    monkeypatch.setattr(training, "build_network", lambda *arguments: build(*arguments).double())
     architecture, epochs, batch_size, seed = architectures[name]["downsampled"], 4, 4, 5
-    train, validation = image_set(10), image_set(6, seed=1)
+    train, validation = image_set(11, shape=shape), image_set(6, seed=1, shape=shape)
     settings = TrainingSettings(epochs, batch_size, learning_rate=1e-3, weight_decay=1e-3)
     trained = run((train, validation), settings, architecture, seed)
 
     torch.manual_seed(derive_seed(seed, "weights"))
-    network = plain_network(architecture, SHAPE)
-    if name == "baseline":  # the faster layout, where rounding differs
-        network = network.to(memory_format=torch.channels_last_3d)
-    # The bias before a batch normalisation has no gradient but rounding, which Adam blows up to whole steps:
-    # only the same arithmetic gives the same weights.
+    network = plain_network(architecture, shape).double()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, weight_decay=1e-3, fused=True)
     order_generator = torch.Generator().manual_seed(derive_seed(seed, "order"))
-    images, labels = torch.from_numpy(train.batch(range(10)))[:, None], torch.from_numpy(train.labels)
-    validation_images = torch.from_numpy(validation.batch(range(6)))[:, None]
+    images, labels = torch.from_numpy(train.batch(range(11)))[:, None], torch.from_numpy(train.labels)
+    images = images.double()
+    validation_images = torch.from_numpy(validation.batch(range(6)))[:, None].double()
     validation_labels = torch.from_numpy(validation.labels)
     torch.manual_seed(derive_seed(seed, "dropout"))
     best, best_weights, history = -1.0, None, []
     for _ in range(epochs):
         network.train()
-        order = torch.randperm(10, generator=order_generator)
+        order = torch.randperm(11, generator=order_generator)
         loss_sum = 0.0
         for start in (0, 4, 8):
             indices = order[start : start + batch_size]
@@ -89,15 +103,18 @@ def test_training_equals_a_plain_loop(architectures, name):
             outputs = network(validation_images)
         accuracy = (recall(outputs, validation_labels, 0) + recall(outputs, validation_labels, 1)) / 2
         validation_loss = functional.cross_entropy(outputs, validation_labels).item()
-        history.append((loss_sum / 10, validation_loss, accuracy))
+        history.append((loss_sum / 11, validation_loss, accuracy))
         if accuracy > best:
             best, best_weights = accuracy, [value.clone() for value in network.state_dict().values()]
 
     keys = ("train_loss", "validation_loss", "validation_balanced_accuracy")
     ours = [[row[key] for key in keys] for row in trained.history]
-    numpy.testing.assert_allclose(ours, history, rtol=1e-4, atol=1e-6)
-    for value, expected in zip(trained.weights.values(), best_weights, strict=True):
-        torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-6)
+    numpy.testing.assert_allclose(ours, history, rtol=1e-5)
+    ours, theirs = trained.weights, dict(zip(trained.weights, best_weights, strict=True))
+    for weights in (ours, theirs):
+        without_bias(weights)
+    for key, value in ours.items():
+        torch.testing.assert_close(value, theirs[key], rtol=1e-5, atol=1e-8, msg=key)
 
 
 def test_the_history_has_one_row_per_epoch_and_marks_the_selected_one(sets):
@@ -211,6 +228,29 @@ def test_a_seed_gives_the_same_network_alone_and_among_others(sets, tmp_path):
     ]
 
 
+def test_bfloat16_trains_to_nearly_the_same_losses(sets):
+    """Rounded to 8 bits: losses within 2 %, and the weights stay float32."""
+    losses, dtypes = [], []
+    for precision in ("float32", "bfloat16"):
+        trained = run(sets, TrainingSettings(2, 4, 1e-4, precision=precision), EIGHTS)
+        losses.append([[row["train_loss"], row["validation_loss"]] for row in trained.history])
+        dtypes += [value.dtype for value in trained.weights.values() if value.is_floating_point()]
+    numpy.testing.assert_allclose(losses[1], losses[0], rtol=0.02)
+    assert losses[0] != losses[1]
+    assert set(dtypes) == {torch.float32}
+
+
+def test_the_metrics_of_a_job_say_what_it_cost(sets):
+    trained = train_networks(SMALL, *sets, TrainingSettings(2, 4), seeds={0: 11, 3: 12}, device=CPU)
+    metrics = json.loads(json.dumps(training_metrics(trained, len(sets[0]), "float32", CPU)))
+    assert (metrics["device"], metrics["precision"], metrics["training_images"]) == ("cpu", "float32", 10)
+    assert metrics["peak_memory_mb"] > 50
+    assert metrics["seeds"].keys() == {"0", "3"}
+    for run_metrics in metrics["seeds"].values():
+        assert run_metrics["images_per_second"] * run_metrics["seconds_per_epoch"] == pytest.approx(10)
+        assert run_metrics["epochs"] == 2
+
+
 def test_training_leaves_the_global_random_state_alone(sets):
     torch.manual_seed(3)
     before = torch.get_rng_state()
@@ -264,7 +304,14 @@ def test_wrong_image_sets_are_errors(sets):
 
 @pytest.mark.parametrize(
     "values",
-    [(0, 4, 1e-4, 0.0), (1, 1, 1e-4, 0.0), (1, 4, 0.0, 0.0), (1, 4, float("nan"), 0.0), (1, 4, 1e-4, -1.0)],
+    [
+        (1, 4, 1e-4, 0.0, None, "float64"),
+        (0, 4, 1e-4, 0.0),
+        (1, 1, 1e-4, 0.0),
+        (1, 4, 0.0, 0.0),
+        (1, 4, float("nan"), 0.0),
+        (1, 4, 1e-4, -1.0),
+    ],
 )
 def test_settings_out_of_range_are_errors(values):
     with pytest.raises(StudyError, match="no valid value"):

@@ -13,6 +13,7 @@ rule train_cnn:
     output:
         networks="<results>/cnn/<condition>/seeds-{seeds}/networks.safetensors",
         history="<results>/cnn/<condition>/seeds-{seeds}/history.tsv",
+        metrics="<results>/cnn/<condition>/seeds-{seeds}/metrics.json",
     log:
         "<logs>/train_cnn/<condition>/seeds-{seeds}.log",
     benchmark:
@@ -31,10 +32,13 @@ rule train_cnn:
         weight_decay=lookup("cnn/weight_decay", within=config),
         batch_size=lookup("cnn/batch_size", within=config),
         augmentation=augmentation_ranges,
+        precision=lookup("cnn/precision", within=config),
+        resident_gb=lookup("cnn/resident_gb", within=config),
         device=lookup("study/device", within=config),
         seed=SEED,
         code=module_digest(
             "cnn.training",
+            "cnn.performance",
             "cnn.storage",
             "study_data",
             "rhvae.synthetic",

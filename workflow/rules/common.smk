@@ -236,16 +236,16 @@ def rhvae_memory(wildcards, attempt):
 
 
 def cnn_memory(wildcards, attempt):
-    """Memory of a network's training in MB: the images are memory-mapped, so activations decide."""
+    """Memory of a network's training in MB: activations, and the images that stay in memory (20,000 at most)."""
     voxels = 169 * 208 * 179 if wildcards.resolution == "full" else 84 * 104 * 89
     voxels = voxels / config["template"]["voxel_size"] ** 3
     decoders = 0
     if wildcards.n_synthetic != "0" and not STORES_IMAGES:
         # two models are read, with weights that the decoders do not need
         decoders = rhvae_memory(wildcards, 1) // 2
-    return attempt * (
-        2000 + int(300e-6 * voxels * config["cnn"]["batch_size"]) + decoders
-    )
+    images = min(1000 * config["cnn"]["resident_gb"], 20_000 * 4e-6 * voxels)
+    activations = 300e-6 * voxels * config["cnn"]["batch_size"]
+    return attempt * (2000 + int(images + activations) + decoders)
 
 
 def search_memory(wildcards, attempt):

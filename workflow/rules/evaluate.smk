@@ -30,6 +30,8 @@ rule evaluate:
     params:
         cohorts=COHORTS,
         batch_size=lookup("evaluation/batch_size", within=config),
+        precision=lookup("cnn/precision", within=config),
+        resident_gb=lookup("cnn/resident_gb", within=config),
         device=lookup("study/device", within=config),
         code=module_digest("cnn.prediction", "cnn.storage", "study_data"),
     script:

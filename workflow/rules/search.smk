@@ -75,6 +75,7 @@ rule train_candidates:
         space=lookup("search/space", within=config),
         epochs=lookup("search/epochs", within=config),
         batch_size=lookup("cnn/batch_size", within=config),
+        precision=lookup("cnn/precision", within=config),
         stop_below_percent=lookup("search/stop_below_percent", within=config),
         device=lookup("study/device", within=config),
         seed=SEED,

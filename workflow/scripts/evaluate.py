@@ -22,7 +22,14 @@ with log_job(snakemake.log[0]):
     tables = []
     for cohort, name, images, image_ids in sets:
         for seed, network in sorted(networks.items()):
-            probabilities = predict(network.network(), images, batch_size=params.batch_size, device=device)
+            probabilities = predict(
+                network.network(),
+                images,
+                batch_size=params.batch_size,
+                device=device,
+                precision=params.precision,
+                resident_bytes=int(params.resident_gb * 1e9),
+            )
             tables.append(
                 prediction_table(
                     dict(snakemake.wildcards.items()),

@@ -22,6 +22,7 @@ with log_job(snakemake.log[0]):
         read_tsv(files.folds),
         epochs=params.epochs,
         batch_size=params.batch_size,
+        precision=params.precision,
         seed=derive_seed(params.seed, "train_candidates", names.resolution),
         device=choose_device(params.device, snakemake.threads),
         stop_below_percent=params.stop_below_percent,

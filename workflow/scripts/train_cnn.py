@@ -4,9 +4,10 @@ from pathlib import Path
 import pandas
 
 from rhvae_mri.cnn.augmentation import AugmentationSettings
+from rhvae_mri.cnn.performance import training_metrics
 from rhvae_mri.cnn.storage import save_networks
 from rhvae_mri.cnn.training import TrainingSettings, train_networks
-from rhvae_mri.files import write_tsv
+from rhvae_mri.files import write_json, write_tsv
 from rhvae_mri.learning.checkpoints import run_digest
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.logs import log_job
@@ -42,13 +43,18 @@ with log_job(snakemake.log[0]):
         architecture,
         train,
         validation,
-        TrainingSettings(params.epochs, params.batch_size, learning_rate, weight_decay, augmentation),
+        TrainingSettings(
+            params.epochs, params.batch_size, learning_rate, weight_decay, augmentation, params.precision
+        ),
         seeds=seeds_of_batch(names.seeds, params.seed, condition),
         device=device,
         checkpoints=checkpoints,
         digest=run_digest(dict(params.items()), *snakemake.input),
+        resident_bytes=int(params.resident_gb * 1e9),
     )
     save_networks(snakemake.output.networks, trained)
     histories = [pandas.DataFrame(run.history).assign(seed=seed) for seed, run in trained.items()]
     write_tsv(snakemake.output.history, pandas.concat(histories))
+    metrics = training_metrics(trained, len(train), params.precision, device)
+    write_json(snakemake.output.metrics, metrics)
     shutil.rmtree(checkpoints, ignore_errors=True)

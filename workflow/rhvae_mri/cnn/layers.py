@@ -36,14 +36,28 @@ class PaddedMaxPool3d(nn.Module):
         """
         odd = [size % 2 for size in maps.shape[2:]]
         pooled = functional.max_pool3d(maps, kernel_size=2, stride=2, padding=odd)
-        if not any(odd):
-            return pooled
-        lowest = pooled.new_full(pooled.shape[2:], -torch.inf)
-        for axis, is_odd in enumerate(odd):
-            if is_odd:
-                lowest.select(axis, 0).zero_()
-        # `<=` and not `<`: on a tie the padding, which comes first, takes the gradient. NaN stays NaN.
-        return torch.where(pooled <= lowest, lowest, pooled)
+        return raise_padded(pooled, maps.shape[2:])
+
+
+def raise_padded(pooled: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """Raise to zero the windows that hold padding.
+
+    Parameters
+    ----------
+    pooled : torch.Tensor of shape (n, channels, ceil(d / 2), ceil(h / 2), ceil(w / 2))
+        The maxima of the windows without their padding.
+    shape : tuple of int
+        The size (d, h, w) of the maps before the pooling.
+    """
+    odd = [size % 2 for size in shape]
+    if not any(odd):
+        return pooled
+    lowest = pooled.new_full(pooled.shape[2:], -torch.inf)
+    for axis, is_odd in enumerate(odd):
+        if is_odd:
+            lowest.select(axis, 0).zero_()
+    # `<=` and not `<`: on a tie the padding, which comes first, takes the gradient. NaN stays NaN.
+    return torch.where(pooled <= lowest, lowest, pooled)
 
 
 def pooled_shape(shape: tuple[int, ...], times: int = 1) -> tuple[int, ...]:

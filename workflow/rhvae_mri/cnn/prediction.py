@@ -16,6 +16,7 @@ def predict(
     *,
     batch_size: int,
     device: torch.device,
+    precision: str = "float32",
     resident_bytes: int = RESIDENT_BYTES,
 ) -> numpy.ndarray:
     """Predict the probability of AD for each image.
@@ -30,6 +31,8 @@ def predict(
         How many images go through the network at a time. It changes the result by rounding only.
     device : torch.device
         Where to compute.
+    precision : str
+        In which type to multiply; see `rhvae_mri.cnn.architectures.PRECISIONS`.
     resident_bytes : int
         Sets of at most this size are copied to the device as a whole.
 
@@ -45,7 +48,8 @@ def predict(
         network's outputs are not finite.
     """
     check_shape(network, images)
-    logits = compute_logits(place_network(network, device), images.on(device, resident_bytes), batch_size)
+    placed = place_network(network, device, precision)
+    logits = compute_logits(placed, images.on(device, resident_bytes), batch_size)
     if not torch.isfinite(logits).all():
         raise StudyError(
             "The network's outputs are not finite.", cause="Its weights are damaged or diverged in training."

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from rhvae_mri.cnn.architectures import (
+    PRECISIONS,
     Architecture,
     ConvolutionalNetwork,
     build_network,
@@ -57,6 +58,8 @@ class TrainingSettings:
     augmentation : AugmentationSettings, optional
         The ranges of the random transforms of the training images; without them none is transformed.
         Validation images never are.
+    precision : str
+        In which type to multiply, in training and validation; see `rhvae_mri.cnn.architectures.PRECISIONS`.
     """
 
     epochs: int
@@ -64,6 +67,7 @@ class TrainingSettings:
     learning_rate: float = 1e-4
     weight_decay: float = 0.0
     augmentation: AugmentationSettings | None = None
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         valid = {
@@ -71,6 +75,7 @@ class TrainingSettings:
             "batch_size": self.batch_size >= 2,
             "learning_rate": 0 < self.learning_rate < math.inf,
             "weight_decay": 0 <= self.weight_decay < math.inf,
+            "precision": self.precision in PRECISIONS,
         }
         for name, is_valid in valid.items():
             if not is_valid:
@@ -210,7 +215,7 @@ def train_network(
             augmentation_seed = derive_seed(seed, "augmentation")
             augment = ClassicAugmentation(settings.augmentation, train.shape, augmentation_seed, device)
             generators["augmentation"] = augment.generator
-        state = _initial_state(place_network(network, device), settings, generators)
+        state = _initial_state(place_network(network, device, settings.precision), settings, generators)
         if is_resumed:
             checkpoints.restore(state)
             logger.info("%s: going on after epoch %d.", name, state.progress["epoch"])

@@ -37,6 +37,7 @@ def cross_validate(
     batch_size: int,
     seed: int,
     device: torch.device,
+    precision: str = "float32",
     stop_below_percent: float | None = None,
     checkpoints: Path | None = None,
     digest: str = "",
@@ -51,8 +52,8 @@ def cross_validate(
         The packed images of ADNI.
     folds : pandas.DataFrame
         From `rhvae_mri.cohort.folds.split_folds`.
-    epochs, batch_size : int
-        Settings that all candidates share.
+    epochs, batch_size, precision
+        Settings that all candidates share; see `rhvae_mri.cnn.training.TrainingSettings`.
     seed : int
         The seed of the search; every candidate and fold has its own.
     device : torch.device
@@ -77,7 +78,8 @@ def cross_validate(
     results: list[dict[str, Any]] = []
     histories: list[pandas.DataFrame] = []
     for candidate in candidates:
-        settings = TrainingSettings(epochs, batch_size, candidate.learning_rate, candidate.weight_decay)
+        rates = candidate.learning_rate, candidate.weight_decay
+        settings = TrainingSettings(epochs, batch_size, *rates, precision=precision)
         for fold, train, held_out in iterate_folds(folds):
             row = {"candidate": candidate.number, "fold": fold, "status": SKIPPED}
             results.append(row)
