@@ -53,6 +53,7 @@ def test_an_unescaped_letter_would_be_found():
 
 
 def test_numbers_have_true_minus_signs_and_missing_ones_are_named():
+    assert (number(-0.01), number(-0.01, sign=True)) == ("0.0", "+0.0")
     assert number(-0.26, 1, sign=True) == "−0.3"
     assert number(pandas.NA) == interval(1, numpy.nan) == p_value(numpy.nan) == "n/a"
     assert interval(-1.26, 2, sign=True) == "−1.3 to +2.0"

@@ -54,6 +54,8 @@ NOTES = (
     "Every value stands in the configuration under the key that is named, unless the code fixes it.",
 )
 
+_IN_CONFIG = "the configuration, under this key"
+
 COLUMNS = ("assumption", "our_choice", "known_of_the_paper", "where_to_change", "meaning")
 
 
@@ -73,7 +75,7 @@ def list_assumptions(schema: Mapping[str, Any], config: Mapping[str, Any]) -> pa
         Columns `COLUMNS`, text; first the keys of the configuration, then what the code fixes.
     """
     rows = [
-        (key, _text(value), f"{mark} {leaf['assumption']}", f"`{key}`", _without_mark(leaf["description"]))
+        (key, _text(value), f"{mark} {leaf['assumption']}", _IN_CONFIG, _without_mark(leaf["description"]))
         for key, leaf, value in walk_configuration(schema, config)
         if (mark := mark_of(leaf["description"]))
     ]
@@ -129,7 +131,9 @@ def mark_of(description: str) -> str | None:
 def assumption_sheets(assumptions: pandas.DataFrame, departures: list[str]) -> list[Sheet]:
     """Arrange assumptions and departures for reading."""
     headings = ("Assumption", "Our choice", "Known of the paper's value", "Where to change it", "Meaning")
-    rows = tuple(assumptions.itertuples(index=False, name=None))
+    rows = tuple(
+        tuple(cell.replace("`", "") for cell in row) for row in assumptions.itertuples(index=False, name=None)
+    )
     sheets = [Sheet("Assumptions", "Values that the paper does not give.", headings, rows, headings[1:])]
     if departures:
         departed = tuple((str(place), text) for place, text in enumerate(departures, 1))

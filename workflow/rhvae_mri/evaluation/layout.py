@@ -91,7 +91,8 @@ def paper_layout(table: pandas.DataFrame) -> list[Panel]:
 def _rows(table: pandas.DataFrame, cohorts: list[str]) -> tuple[Row, ...]:
     """Make one row per condition of a training set; the table is in the right order already."""
     keys = ["training_data", "n_synthetic", "resolution"]
-    highest = table["mean_percent"].round(_DECIMALS).groupby([table["test_cohort"], table["metric"]]).max()
+    shown = table["mean_percent"].map(_shown, na_action="ignore").astype(float)
+    highest = shown.groupby([table["test_cohort"], table["metric"]]).max()
     return tuple(
         Row(
             data_label(*key),
@@ -108,7 +109,7 @@ def _cell(rows: pandas.DataFrame, cohort: str, metric: str, highest: pandas.Seri
         return Cell(NO_VALUE, None)
     row = found.iloc[0]
     value = _mean_with_sd(row["mean_percent"], row["sd_percent"])
-    best = bool(round(row["mean_percent"], _DECIMALS) == highest[cohort, metric])
+    best = float(_shown(row["mean_percent"])) == highest[cohort, metric]
     if pandas.isna(row["published_mean_percent"]):
         return Cell(value, None, best)
     return Cell(value, _mean_with_sd(row["published_mean_percent"], row["published_sd_percent"]), best)
@@ -117,5 +118,8 @@ def _cell(rows: pandas.DataFrame, cohort: str, metric: str, highest: pandas.Seri
 def _mean_with_sd(mean: float, sd: float) -> str:
     if pandas.isna(mean):
         return NO_VALUE
-    shown = f"{mean:.{_DECIMALS}f}"
-    return shown if pandas.isna(sd) else f"{shown} ± {sd:.{_DECIMALS}f}"
+    return _shown(mean) if pandas.isna(sd) else f"{_shown(mean)} ± {_shown(sd)}"
+
+
+def _shown(percent: float) -> str:
+    return f"{percent:.{_DECIMALS}f}"

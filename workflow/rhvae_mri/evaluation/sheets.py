@@ -15,7 +15,11 @@ from rhvae_mri.evaluation.markdown import escape_markdown, markdown_row
 from rhvae_mri.files import write_text
 from rhvae_mri.pages import SIMULATED_MARK, SIMULATED_NOTICE, html_page
 
-_STYLE = "td.text { white-space: normal; text-align: left; min-width: 14rem; }\n"
+_STYLE = """main { max-width: 108rem; }
+thead th { white-space: normal; }
+th.text { text-align: left; }
+td.text { white-space: normal; text-align: left; min-width: 12rem; }
+"""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,9 @@ def _html(sheets: Sequence[Sheet], title: str, notes: Sequence[str], simulated: 
     parts = []
     for number, sheet in enumerate(sheets):
         caption = f"{SIMULATED_MARK}. {sheet.caption}" if simulated else sheet.caption
-        head = "".join(f'<th scope="col">{escape(column)}</th>' for column in sheet.columns)
+        head = "".join(
+            f'<th scope="col"{_kind(sheet, column)}>{escape(column)}</th>' for column in sheet.columns
+        )
         body = "".join(f"<tr>{_html_cells(sheet, row)}</tr>\n" for row in sheet.rows)
         parts.append(
             f'<h2 id="table-{number}">{escape(sheet.heading)}</h2>\n'
@@ -89,9 +95,12 @@ def _html(sheets: Sequence[Sheet], title: str, notes: Sequence[str], simulated: 
 def _html_cells(sheet: Sheet, row: Sequence[str]) -> str:
     cells = [f'<th scope="row">{escape(row[0])}</th>']
     for column, cell in zip(sheet.columns[1:], row[1:], strict=True):
-        kind = ' class="text"' if column in sheet.texts else ""
-        cells.append(f"<td{kind}>{escape(cell)}</td>")
+        cells.append(f"<td{_kind(sheet, column)}>{escape(cell)}</td>")
     return "".join(cells)
+
+
+def _kind(sheet: Sheet, column: str) -> str:
+    return ' class="text"' if column in sheet.texts else ""
 
 
 def _markdown(sheets: Sequence[Sheet], title: str, notes: Sequence[str], simulated: bool) -> str:
@@ -127,7 +136,8 @@ def number(value: float, decimals: int = 1, sign: bool = False) -> str:
     """
     if pandas.isna(value):
         return NO_VALUE
-    return f"{value:{'+' if sign else ''}.{decimals}f}".replace("-", "−")
+    rounded = round(value, decimals) + 0.0  # no minus zero
+    return f"{rounded:{'+' if sign else ''}.{decimals}f}".replace("-", "−")
 
 
 def interval(low: float, high: float, sign: bool = False) -> str:

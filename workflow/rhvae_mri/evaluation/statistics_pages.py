@@ -105,8 +105,8 @@ def replication_sheets(table: pandas.DataFrame) -> list[Sheet]:
     sheets = [Sheet("Verdicts", caption, ("Verdict", "Published numbers"), counts)]
     columns = (
         *("Condition", "Test set and metric", "Published", "Interval", "Ours", "Our interval", "Runs"),
-        *("Difference", "Published in our interval", "Ours in the published one", "p (equivalence)"),
-        *("Verdict", "Reason"),
+        *("Verdict", "Reason", "Published in our interval", "Ours in the published one"),
+        *("p (difference)", "p (equivalence)"),
     )
     for architecture in ordered("architecture", table["architecture"]):
         rows = table[table["architecture"] == architecture]
@@ -131,12 +131,12 @@ def _replication_row(row) -> tuple[str, ...]:
         _mean_and_sd(row.mean_percent, row.sd_percent),
         interval(row.low_percent, row.high_percent),
         number(row.n_seeds, 0),
-        number(row.difference_percent, sign=True),
-        _or_nothing(row.published_in_our_interval),
-        _or_nothing(row.ours_in_published_interval),
-        p_value(row.p_equivalence),
         row.verdict,
         row.reason,
+        _or_nothing(row.published_in_our_interval),
+        _or_nothing(row.ours_in_published_interval),
+        p_value(row.p_difference),
+        p_value(row.p_equivalence),
     )
 
 
