@@ -18,6 +18,7 @@ import torch
 from rhvae_mri.rhvae.model import RHVAE
 from rhvae_mri.rhvae.sampler import log_density
 from rhvae_mri.rhvae.settings import RHVAESettings
+from rhvae_mri.rhvae.voxel_layers import collected_factors
 
 pytestmark = pytest.mark.peer
 
@@ -109,8 +110,13 @@ def make_model(case):
 
 
 def our_results(case, model, images, noise, positions):
-    output = model(images, *noise)
-    output.loss.backward()
+    layers = model.voxel_layers()
+    with collected_factors(layers):  # as in training
+        output = model(images, *noise)
+        output.loss.backward()
+        for layer in layers:
+            if layer.gradient_factors:
+                layer.weight.grad = sum(left.T @ right for left, right in layer.gradient_factors)
     loss = output.loss
     if case["package"] == "pythae":
         loss = loss - model.settings.latent_dimension * math.log(2 * math.pi) / 2

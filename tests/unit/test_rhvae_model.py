@@ -5,6 +5,7 @@ import torch
 from torch.distributions import Bernoulli, MultivariateNormal
 
 from rhvae_mri.errors import StudyError
+from rhvae_mri.rhvae import likelihood
 from rhvae_mri.rhvae.hamiltonian import sqrt_beta
 from rhvae_mri.rhvae.model import RHVAE
 from rhvae_mri.rhvae.networks import build_networks
@@ -210,11 +211,12 @@ def test_the_decoder_runs_once_per_position_and_once_for_all_in_the_end():
     rows = []
     model.decoder.body.register_forward_hook(lambda _, __, hidden: rows.append(len(hidden)))
     with pytest.MonkeyPatch.context() as patch:
-        linear, products = torch.nn.functional.linear, []
-        patch.setattr(torch.nn.functional, "linear", lambda *a: products.append(a[1].shape) or linear(*a))
+        product, products = likelihood.product, []
+        patch.setattr(likelihood, "product", lambda *a: products.append(a[1].shape) or product(*a))
         model(images, *noise)
     assert rows == [5] * 5 + [20]
-    assert products.count(model.decoder.logits.weight.shape) == 5
+    # once per position, and for the derivative of the momentum thrice in each step but the first
+    assert products.count(model.decoder.logits.weight.shape) == 5 + 3 * 3
 
 
 def test_float32_agrees_with_float64():

@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 from rhvae_mri.errors import StudyError
 from rhvae_mri.learning import checkpoints as checkpoints_module
 from rhvae_mri.learning.interrupts import TrainingInterrupted
-from rhvae_mri.rhvae import training as training_module
 from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.rhvae.storage import save_model
 from rhvae_mri.rhvae.training import train_rhvae
+from rhvae_mri.rhvae.training_run import TrainingRun
 
 MLP = RHVAESettings(latent_dimension=2, encoder_layers=(16,), decoder_layers=(16,), metric_layers=(8,))
 CONVOLUTIONAL = RHVAESettings(latent_dimension=2, networks="convolutional", channels=(2, 3))
@@ -180,7 +180,7 @@ def train_here(path, settings=MLP, **changes):
 
 
 def test_a_signal_before_the_first_regular_checkpoint_leaves_one(tmp_path, monkeypatch):
-    original = training_module._Run.train_epoch
+    original = TrainingRun.train_epoch
 
     def train_epoch(run):
         os.kill(os.getpid(), signal.SIGUSR1)
@@ -188,7 +188,7 @@ def test_a_signal_before_the_first_regular_checkpoint_leaves_one(tmp_path, monke
 
     path = tmp_path / "checkpoint.safetensors"
     with monkeypatch.context() as patch:
-        patch.setattr(training_module._Run, "train_epoch", train_epoch)
+        patch.setattr(TrainingRun, "train_epoch", train_epoch)
         with pytest.raises(TrainingInterrupted, match="SIGUSR1"):
             train_here(path, checkpoint_seconds=600.0)
     assert path.is_file()

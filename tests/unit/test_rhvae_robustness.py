@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from rhvae_mri.errors import StudyError
-from rhvae_mri.rhvae import training as training_module
 from rhvae_mri.rhvae.checks import check_images
 from rhvae_mri.rhvae.metric import LatentMetric
 from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.rhvae.training import train_rhvae
+from rhvae_mri.rhvae.training_run import TrainingRun
 
 SETTINGS = RHVAESettings(
     latent_dimension=3, leapfrog_steps=2, encoder_layers=(12,), decoder_layers=(12,), metric_layers=(6,)
@@ -24,7 +24,7 @@ def images(n=6, shape=(6, 5, 4), seed=0, dtype=numpy.float32):
 
 
 def fresh_run(settings=SETTINGS, training=TRAINING):
-    return training_module._Run(images(), settings, training, 1, "cpu", None)
+    return TrainingRun(images(), settings, training, 1, "cpu", None)
 
 
 def is_finite(model):
@@ -38,13 +38,13 @@ def far_away(output, factor):
 
 
 def test_a_jump_of_the_latent_norm_sends_training_back(monkeypatch, caplog):
-    original, calls = training_module._Run._step, []
+    original, calls = TrainingRun._step, []
 
     def step(run, output):
         calls.append(1)
         return original(run, far_away(output, 1e3) if len(calls) == 6 else output)
 
-    monkeypatch.setattr(training_module._Run, "_step", step)
+    monkeypatch.setattr(TrainingRun, "_step", step)
     trained = train_rhvae(images(), SETTINGS, TRAINING, seed=1)
     (recovery,) = trained.recoveries
     assert (recovery["epoch"], recovery["batch"]) == (3, 2)
@@ -90,12 +90,12 @@ def test_the_leapfrog_step_is_halved_where_no_optimizer_step_is_to_blame(caplog)
 
 
 def test_a_flow_that_leaves_the_path_along_the_final_metric_gets_a_smaller_step(monkeypatch, caplog):
-    original = training_module._Run._final_loss
+    original = TrainingRun._final_loss
 
     def final_loss(run):
         return original(run) if run.model.settings.leapfrog_step_size < 3e-4 else math.inf
 
-    monkeypatch.setattr(training_module._Run, "_final_loss", final_loss)
+    monkeypatch.setattr(TrainingRun, "_final_loss", final_loss)
     trained = train_rhvae(images(), SETTINGS, TRAINING, seed=1)
     assert trained.model.settings.leapfrog_step_size == 1e-3 / 4
     assert [(recovery["epoch"], recovery["batch"]) for recovery in trained.recoveries] == [(5, 0)] * 2
@@ -106,9 +106,9 @@ def test_a_flow_that_leaves_the_path_along_the_final_metric_gets_a_smaller_step(
 def test_weights_that_were_never_trained_are_no_result():
     run = fresh_run()
     assert run.train_epoch()
-    run.state.tensors["best/decoder.logits.bias"].fill_(math.nan)
+    run.model.decoder.logits.bias.data.fill_(math.nan)
     with pytest.raises(StudyError, match="weights or the metric of the trained RHVAE are not finite"):
-        run.result()
+        run.finish()
 
 
 def test_an_epoch_whose_last_step_spoiled_the_weights_is_no_longer_the_best():
@@ -121,7 +121,8 @@ def test_an_epoch_whose_last_step_spoiled_the_weights_is_no_longer_the_best():
     assert run.best_epoch == 0
     assert run.train_epoch()
     assert run.best_epoch == 2
-    assert is_finite(run.result().model)
+    run.finish()
+    assert is_finite(run.model)
 
 
 def test_the_loss_of_the_final_model_is_finite_and_that_of_its_images():
@@ -142,15 +143,34 @@ def test_a_decoder_that_the_last_step_has_spoiled_is_not_kept(fault):
     assert run.train_epoch()
     assert run.train_epoch()
     assert run.best_epoch == 2
-    good = run.state.tensors["previous/decoder.logits.bias"].clone()
+    good = run.state.tensors["best/decoder.logits.bias"].clone()
+    run.model.decoder.logits.bias.data.fill_(fault)
+    epoch, final_loss = run.finish()
+    assert torch.equal(run.model.decoder.logits.bias, good)
+    assert math.isfinite(final_loss)
+    assert epoch == 1
+
+
+@pytest.mark.parametrize("fault", [float("nan"), 1e6])
+def test_where_all_kept_weights_are_spoiled_there_is_no_result(fault):
+    run = fresh_run(training=dataclasses.replace(TRAINING, max_recoveries=0))
+    assert run.train_epoch()
+    assert run.train_epoch()
+    run.model.decoder.logits.bias.data.fill_(fault)
     run.state.tensors["best/decoder.logits.bias"].fill_(fault)
-    result = run.result()
-    assert torch.equal(result.model.decoder.logits.bias, good)
-    assert math.isfinite(result.final_loss)
-    assert result.best_epoch == 1
-    run.state.tensors["previous/decoder.logits.bias"].fill_(fault)
     with pytest.raises(StudyError, match=r"trained RHVAE are not finite|final model has exploded"):
-        run.result()
+        run.finish()
+
+
+def test_the_best_weights_are_copied_when_a_batch_has_shown_them_good():
+    run = fresh_run()
+    name = "decoder.logits.bias"
+    assert run.train_epoch()
+    first = run.model.state_dict()[name].clone()
+    assert not torch.equal(run.state.tensors[f"best/{name}"], first)  # only a candidate yet
+    assert run.train_epoch()
+    assert torch.equal(run.state.tensors[f"best/{name}"], first)
+    assert run.best_epoch == 2
 
 
 @pytest.mark.parametrize("leapfrog_step_size", [1e-3, 1.0, 1e4])

@@ -9,10 +9,10 @@ from torch import nn
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.learning.interrupts import TrainingInterrupted
-from rhvae_mri.rhvae import training as training_module
 from rhvae_mri.rhvae.networks import Networks, build_networks
 from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.rhvae.training import train_rhvae
+from rhvae_mri.rhvae.training_run import TrainingRun
 
 SETTINGS = RHVAESettings(
     latent_dimension=2, leapfrog_steps=1, encoder_layers=(16,), decoder_layers=(16,), metric_layers=(8,)
@@ -41,7 +41,7 @@ class AskToStop:
     """Sends this process a signal when an epoch ends."""
 
     def __init__(self, monkeypatch, epoch, number=signal.SIGTERM):
-        original = training_module._Run.train_epoch
+        original = TrainingRun.train_epoch
 
         def train_epoch(run):
             result = original(run)
@@ -49,7 +49,7 @@ class AskToStop:
                 os.kill(os.getpid(), number)
             return result
 
-        monkeypatch.setattr(training_module._Run, "train_epoch", train_epoch)
+        monkeypatch.setattr(TrainingRun, "train_epoch", train_epoch)
 
 
 def test_training_learns_the_images():
@@ -130,14 +130,14 @@ def test_flipped_images_are_images_like_others():
 
 def test_training_stops_when_the_loss_no_longer_falls_and_keeps_the_best_weights(monkeypatch):
     # From the fourth epoch on the learning rate makes the loss rise.
-    original = training_module._Run.train_epoch
+    original = TrainingRun.train_epoch
 
     def train_epoch(run):
         if run.epoch == 3:
-            run.optimizer.param_groups[0]["lr"] = 0.3
+            run.optimizer.learning_rate = 0.3
         return original(run)
 
-    monkeypatch.setattr(training_module._Run, "train_epoch", train_epoch)
+    monkeypatch.setattr(TrainingRun, "train_epoch", train_epoch)
     stopped = train(dataclasses.replace(TRAINING, max_epochs=40, patience=3))
     assert len(stopped.history) == stopped.best_epoch + 3
     losses = [row["loss"] for row in stopped.history]
@@ -147,7 +147,7 @@ def test_training_stops_when_the_loss_no_longer_falls_and_keeps_the_best_weights
 
 
 def test_a_number_that_is_not_finite_sends_training_back_with_smaller_steps(monkeypatch, caplog):
-    original = training_module._Run._step
+    original = TrainingRun._step
     calls = []
 
     def step(run, output):
@@ -156,7 +156,7 @@ def test_a_number_that_is_not_finite_sends_training_back_with_smaller_steps(monk
             output = dataclasses.replace(output, loss=output.loss * float("nan"))
         return original(run, output)
 
-    monkeypatch.setattr(training_module._Run, "_step", step)
+    monkeypatch.setattr(TrainingRun, "_step", step)
     trained = train()
     assert [(r["epoch"], r["batch"]) for r in trained.recoveries] == [(3, 2), (3, 1)]
     # First an optimizer step was to blame, then, from good weights and without one, the leapfrog step.
@@ -172,33 +172,35 @@ def test_a_number_that_is_not_finite_sends_training_back_with_smaller_steps(monk
 
 @pytest.mark.parametrize("fault", [float("nan"), 1e4])
 def test_weights_that_no_finished_epoch_has_confirmed_are_not_gone_back_to(fault):
-    run = training_module._Run(discs(), SETTINGS, TRAINING, 1, "cpu", None)
+    run = TrainingRun(discs(), SETTINGS, TRAINING, 1, "cpu", None)
     first = {name: value.clone() for name, value in run.model.state_dict().items()}
     assert run.train_epoch()
     # The last step of the first epoch, whose loss is the best so far, has spoiled the weights.
     with torch.no_grad():
-        for name, weight in run.model.named_parameters():
+        for weight in run.model.parameters():
             weight.fill_(fault)
-            run.state.tensors[f"best/{name}"].fill_(fault)
     assert not run.train_epoch()
     assert all(torch.equal(value, first[name]) for name, value in run.model.state_dict().items())
     assert run.train_epoch()
     assert [row["epoch"] for row in run.history] == [1, 2]
 
 
-def test_a_last_step_that_spoils_the_weights_is_taken_back():
-    run = training_module._Run(discs(), SETTINGS, TRAINING, 1, "cpu", None)
+@pytest.mark.parametrize("copy_is_spoiled", [False, True])
+def test_a_last_step_that_spoils_the_weights_is_taken_back(copy_is_spoiled):
+    run = TrainingRun(discs(), SETTINGS, TRAINING, 1, "cpu", None)
     assert run.train_epoch()
     assert run.train_epoch()
     assert run.best_epoch == 2
-    good = run.state.tensors["previous/encoder.mean.bias"].clone()
-    run.state.tensors["best/metric_network.log_diagonal.bias"].fill_(1e3)  # its exponential overflows
-    result = run.result()
-    assert torch.equal(result.model.encoder.mean.bias, good)
-    assert result.best_epoch == 1
-    run.state.tensors["previous/metric_network.log_diagonal.bias"].fill_(1e3)
-    with pytest.raises(StudyError, match="metric of the trained RHVAE are not finite"):
-        run.result()
+    good = run.state.tensors["best/encoder.mean.bias"].clone()
+    run.model.metric_network.log_diagonal.bias.data.fill_(1e3)  # its exponential overflows
+    if copy_is_spoiled:
+        run.state.tensors["best/metric_network.log_diagonal.bias"].fill_(1e3)
+        with pytest.raises(StudyError, match="metric of the trained RHVAE are not finite"):
+            run.finish()
+        return
+    epoch, _ = run.finish()
+    assert torch.equal(run.model.encoder.mean.bias, good)
+    assert epoch == 1
 
 
 def test_a_resumed_training_remembers_its_recoveries(tmp_path, monkeypatch):

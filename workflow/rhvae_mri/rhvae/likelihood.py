@@ -2,8 +2,8 @@
 
 The last layer of a decoder has as many rows as an image has voxels and takes nearly all of the time. For the
 study's decoder it is therefore one operation with the likelihood, whose derivatives are written out:
-`decoder_potential` differentiates several positions at once, reads the weights twice, and forms the gradient
-of the weights in one matrix product. Any other decoder is differentiated by torch.
+`decoder_potential` differentiates several positions at once, reads the weights twice, and gathers the
+gradient of the weights from all of them. Any other decoder is differentiated by torch.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from rhvae_mri.rhvae.networks import Decoder
+from rhvae_mri.rhvae.voxel_layers import product
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,14 @@ def decoder_potential(
         if type(decoder) is Decoder:  # a subclass may compute something else
             hidden = decoder.body(positions)
             layer = [weight if weights else weight.detach() for weight in decoder.logits.parameters()]
-            value, pull, logits = _VoxelLayer.apply(hidden, *layer, images, reconstruction, visited)
+            value, pull, logits = _VoxelLayer.apply(
+                hidden, *layer, images, reconstruction, visited, decoder.logits.gradient_factors
+            )
             (slope,) = torch.autograd.grad(hidden, positions, pull, create_graph=True)
         else:
             logits, pull = decoder(positions).flatten(1), None
             value = log_likelihood(logits, images, reconstruction)
-            slopes, _ = _derivatives(logits, images, reconstruction)
+            slopes = _first_derivative(logits, images, reconstruction)
             (slope,) = torch.autograd.grad(logits, positions, slopes, create_graph=True)
         gradient = positions - slope
     if not recording:
@@ -120,6 +123,17 @@ def log_likelihood(logits: torch.Tensor, images: torch.Tensor, reconstruction: s
     return (torch.sigmoid(logits) - target).square().sum(2).flatten() / -2
 
 
+def _first_derivative(logits: torch.Tensor, images: torch.Tensor, reconstruction: str) -> torch.Tensor:
+    """Derivative of log p(x | z) in each logit, of the shape of the logits."""
+    shape = logits.shape
+    logits, target = _side_by_side(logits, images)
+    voxels = torch.sigmoid(logits)
+    residual = target - voxels
+    if reconstruction == "mse":
+        residual = residual * voxels * (1 - voxels)
+    return residual.view(shape)
+
+
 def _derivatives(
     logits: torch.Tensor, images: torch.Tensor, reconstruction: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -127,10 +141,10 @@ def _derivatives(
     shape = logits.shape
     logits, target = _side_by_side(logits, images)
     voxels = torch.sigmoid(logits)
-    spread = voxels * (1 - voxels)  # the derivative of the sigmoid
     residual = target - voxels
     if reconstruction == "bce":
-        return residual.view(shape), -spread.view(shape)
+        return residual.view(shape), (voxels - 1).mul_(voxels).view(shape)
+    spread = voxels * (1 - voxels)  # the derivative of the sigmoid
     return (residual * spread).view(shape), (spread * (residual * (1 - 2 * voxels) - spread)).view(shape)
 
 
@@ -144,22 +158,23 @@ class _VoxelLayer(torch.autograd.Function):
     """The decoder's last layer and the likelihood, from hidden activations h (m n, width).
 
     Gives log p(x | h), its gradient in h, and the logits as constants. Both results can be differentiated
-    once, in h and in the layer's weights.
+    once, in h and in the layer's weights; the gradient of the large weight goes to ``factors``, if given.
     """
 
     @staticmethod
-    def forward(ctx, hidden, weight, bias, images, reconstruction, visited):
+    def forward(ctx, hidden, weight, bias, images, reconstruction, visited, factors):
         if visited:
             logits = torch.cat([place.logits for place in visited])
             pull = torch.cat([place.pull for place in visited])
             value = torch.cat([place.log_likelihood for place in visited])
         else:
-            logits = functional.linear(hidden, weight, bias)
-            pull = _derivatives(logits, images, reconstruction)[0] @ weight
+            logits = product(hidden, weight, bias)
+            pull = product(_first_derivative(logits, images, reconstruction), weight.T)
             value = log_likelihood(logits, images, reconstruction)
         ctx.save_for_backward(hidden, weight, images, logits)
-        ctx.reconstruction = reconstruction
+        ctx.reconstruction, ctx.factors = reconstruction, factors
         ctx.mark_non_differentiable(logits)
+        ctx.set_materialize_grads(False)
         return value, pull, logits
 
     @staticmethod
@@ -167,12 +182,21 @@ class _VoxelLayer(torch.autograd.Function):
     def backward(ctx, value_slope, pull_slope, _):
         hidden, weight, images, logits = ctx.saved_tensors
         first, second = _derivatives(logits, images, ctx.reconstruction)
-        logits_slope = second.mul_(pull_slope @ weight.T).addcmul_(first, value_slope.unsqueeze(1))
-        hidden_slope = logits_slope @ weight
+        if pull_slope is None:
+            pull_slope = torch.zeros_like(hidden)
+        logits_slope = second.mul_(product(pull_slope, weight))
+        if value_slope is not None:
+            logits_slope.addcmul_(first, value_slope.unsqueeze(1))
+        hidden_slope = product(logits_slope, weight.T)
+        nothing = (None,) * 4
         if not ctx.needs_input_grad[1]:
-            return hidden_slope, None, None, None, None, None
+            return hidden_slope, None, None, *nothing
         # The weights act through the logits and through the pull; both are sums over positions.
         bias_slope = logits_slope.sum(0)
-        rows, columns = torch.cat([logits_slope, first]), torch.cat([hidden, pull_slope])
-        del first, second, logits_slope
-        return hidden_slope, rows.T @ columns, bias_slope, None, None, None
+        factors = [(logits_slope, hidden), (first, pull_slope)]
+        if ctx.factors is not None:
+            ctx.factors.extend(factors)
+            return hidden_slope, None, bias_slope, *nothing
+        rows, columns = (torch.cat(matrices) for matrices in zip(*factors, strict=True))
+        del first, second, logits_slope, factors
+        return hidden_slope, product(rows.T, columns.T), bias_slope, *nothing

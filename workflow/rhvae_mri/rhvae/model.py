@@ -18,8 +18,9 @@ from rhvae_mri.rhvae.architectures import build_architecture
 from rhvae_mri.rhvae.hamiltonian import PhasePoint, flow
 from rhvae_mri.rhvae.likelihood import decoder_potential
 from rhvae_mri.rhvae.metric import LatentMetric
-from rhvae_mri.rhvae.networks import Networks
+from rhvae_mri.rhvae.networks import Decoder, Networks
 from rhvae_mri.rhvae.settings import RHVAESettings
+from rhvae_mri.rhvae.voxel_layers import VoxelLinear
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,18 @@ class RHVAE(nn.Module):
     def decode(self, positions: torch.Tensor) -> torch.Tensor:
         """Decode latent positions (n, d) to images (n, *image_shape) with values in [0, 1]."""
         return torch.sigmoid(self.decoder(positions)).reshape(len(positions), *self.image_shape)
+
+    def voxel_layers(self) -> list[VoxelLinear]:
+        """The layers whose gradients can be collected as factors (`rhvae_mri.rhvae.voxel_layers`).
+
+        Encoder and metric network are differentiated once; a decoder is differentiated twice, except the
+        study's, whose derivatives are written out.
+        """
+        modules = [*self.encoder.modules(), *self.metric_network.modules()]
+        layers = dict.fromkeys(module for module in modules if isinstance(module, VoxelLinear))
+        if type(self.decoder) is Decoder:
+            layers[self.decoder.logits] = None
+        return list(layers)
 
     def _metric(self, centroids: torch.Tensor, matrices: torch.Tensor) -> LatentMetric:
         return LatentMetric(centroids, matrices, self.settings.temperature, self.settings.regularization)

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.utils import skip_init
 
 from rhvae_mri.rhvae.settings import RHVAESettings
+from rhvae_mri.rhvae.voxel_layers import VoxelLinear
 
 
 class Networks(NamedTuple):
@@ -55,9 +56,9 @@ def build_networks(
     """
     d = settings.latent_dimension
     return Networks(
-        Encoder(*_hidden_layers(n_voxels, settings.encoder_layers, generator), d, generator),
+        Encoder(*_voxel_features(n_voxels, settings.encoder_layers, generator), d, generator),
         Decoder(d, settings.decoder_layers, n_voxels, generator),
-        MetricNetwork(*_hidden_layers(n_voxels, settings.metric_layers, generator), d, generator),
+        MetricNetwork(*_voxel_features(n_voxels, settings.metric_layers, generator), d, generator),
     )
 
 
@@ -89,7 +90,7 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         self.body, width = _hidden_layers(dimension, widths, generator)
-        self.logits = linear(width, n_voxels, generator)
+        self.logits = linear(width, n_voxels, generator, VoxelLinear)
 
     def forward(self, positions: torch.Tensor) -> torch.Tensor:
         """Decode a batch."""
@@ -119,20 +120,32 @@ class MetricNetwork(nn.Module):
         return matrices
 
 
-def _hidden_layers(
-    n_inputs: int, widths: Sequence[int], generator: torch.Generator | None
+def _voxel_features(
+    n_voxels: int, widths: Sequence[int], generator: torch.Generator | None
 ) -> tuple[nn.Sequential, int]:
-    """Linear layers with ReLU, and the width of the last one."""
+    """Hidden layers of which the first one reads voxels."""
+    return _hidden_layers(n_voxels, widths, generator, VoxelLinear)
+
+
+def _hidden_layers(
+    n_inputs: int,
+    widths: Sequence[int],
+    generator: torch.Generator | None,
+    kind: type[nn.Linear] = nn.Linear,
+) -> tuple[nn.Sequential, int]:
+    """Linear layers with ReLU, of which the first one is of some kind, and the width of the last one."""
     layers: list[nn.Module] = []
     for width in widths:
-        layers += [linear(n_inputs, width, generator), nn.ReLU()]
-        n_inputs = width
+        layers += [linear(n_inputs, width, generator, kind), nn.ReLU()]
+        n_inputs, kind = width, nn.Linear
     return nn.Sequential(*layers), n_inputs
 
 
-def linear(n_inputs: int, n_outputs: int, generator: torch.Generator | None) -> nn.Linear:
-    """A linear layer with torch's usual initial distribution, drawn from ``generator``."""
-    layer = skip_init(nn.Linear, n_inputs, n_outputs)
+def linear(
+    n_inputs: int, n_outputs: int, generator: torch.Generator | None, kind: type[nn.Linear] = nn.Linear
+) -> nn.Linear:
+    """A linear layer of some kind with torch's usual initial distribution, drawn from ``generator``."""
+    layer = skip_init(kind, n_inputs, n_outputs)
     bound = 1 / math.sqrt(n_inputs)
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)

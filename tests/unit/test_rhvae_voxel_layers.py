@@ -1,0 +1,170 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from rhvae_mri.rhvae import adam as adam_module
+from rhvae_mri.rhvae import voxel_layers
+from rhvae_mri.rhvae.adam import Adam
+from rhvae_mri.rhvae.model import RHVAE
+from rhvae_mri.rhvae.networks import Decoder, Networks, build_networks
+from rhvae_mri.rhvae.settings import RHVAESettings
+from rhvae_mri.rhvae.voxel_layers import VoxelLinear, collected_factors, product
+
+SETTINGS = RHVAESettings(latent_dimension=3, encoder_layers=(9, 7), decoder_layers=(6, 8), metric_layers=(5,))
+SHAPE = (4, 5, 3)
+
+
+def random(*shape, seed=0, dtype=torch.float32):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype) - 0.5
+
+
+def make(networks=None, dtype=torch.float64, **changes):
+    settings = dataclasses.replace(SETTINGS, **changes)
+    model = RHVAE(settings, SHAPE, networks, torch.Generator().manual_seed(0)).to(dtype)
+    images = random(6, *SHAPE, dtype=dtype) + 0.5
+    return model, images, random(2, 6, 3, seed=1, dtype=dtype)
+
+
+@pytest.mark.parametrize(("n", "n_outputs", "n_inputs"), [(25, 2000, 90), (25, 70, 3001), (1, 1, 2**20)])
+@pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.parametrize("turned", [(), (0,), (1,), (0, 1)])
+def test_the_product_is_that_of_torch_for_any_strides(n, n_outputs, n_inputs, has_bias, turned):
+    inputs, weight = random(n, n_inputs), random(n_outputs, n_inputs, seed=1)
+    bias = random(n_outputs, seed=2) if has_bias else None
+    expected = nn.functional.linear(inputs.double(), weight.double(), bias if bias is None else bias.double())
+    inputs, weight = (
+        matrix.T.contiguous().T if number in turned else matrix
+        for number, matrix in enumerate((inputs, weight))
+    )
+    assert n * weight.numel() >= voxel_layers.LEAST_MULTIPLICATIONS
+    error = (product(inputs, weight, bias) - expected).abs().max()
+    assert error < 1e-6 * math.sqrt(n_inputs)
+
+
+def test_without_onednn_the_product_is_the_same(monkeypatch):
+    inputs, weight = random(25, 900), random(100, 900, seed=1)
+    with_it = product(inputs, weight)
+    monkeypatch.setattr(voxel_layers, "HAS_ONEDNN", False)
+    assert torch.allclose(product(inputs, weight), with_it, atol=1e-4)
+
+
+def test_the_layer_can_be_differentiated_twice():
+    layer = VoxelLinear(4, 3).double()
+    inputs = random(2, 4, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(layer, inputs)
+    squares = lambda x: layer(x).square()  # noqa: E731 (the second derivative of the layer alone is 0)
+    assert torch.autograd.gradgradcheck(squares, inputs)
+
+
+@pytest.mark.parametrize("integrator", ["published", "generalized"])
+@pytest.mark.parametrize("reconstruction", ["bce", "mse"])
+@pytest.mark.parametrize("leapfrog_steps", [0, 1, 3])
+def test_gradients_from_factors_are_the_gradients(integrator, reconstruction, leapfrog_steps):
+    model, images, noise = make(
+        integrator=integrator, reconstruction=reconstruction, leapfrog_steps=leapfrog_steps
+    )
+    model(images, *noise).loss.backward()
+    expected = {name: weight.grad.clone() for name, weight in model.named_parameters()}
+    model.zero_grad()
+    layers = model.voxel_layers()
+    assert len(layers) == 3
+    with collected_factors(layers):
+        model(images, *noise).loss.backward()
+        for layer in layers:
+            assert layer.weight.grad is None
+            layer.weight.grad = sum(left.T @ right for left, right in layer.gradient_factors)
+    for name, weight in model.named_parameters():
+        assert torch.allclose(weight.grad, expected[name], rtol=1e-9, atol=1e-12), name
+    assert all(layer.gradient_factors is None for layer in layers)
+
+
+def test_a_decoder_of_ones_own_gives_no_factors():
+    class Other(Decoder):
+        pass
+
+    networks = build_networks(SETTINGS, math.prod(SHAPE))
+    other = Other(3, (6, 8), math.prod(SHAPE))
+    model, images, noise = make(Networks(networks.encoder, other, networks.metric))
+    layers = model.voxel_layers()
+    assert other.logits not in layers
+    with collected_factors(layers):
+        model(images, *noise).loss.backward()
+    assert other.logits.weight.grad is not None
+
+
+@pytest.mark.parametrize("block", [1, 50, 10**6])
+def test_the_steps_are_those_of_torchs_adam(monkeypatch, block):
+    monkeypatch.setitem(adam_module.BLOCK, "cpu", block)
+    model, images, noise = make()
+    other, _, _ = make()
+    ours = Adam(model.parameters(), 1e-2, model.voxel_layers())
+    theirs = torch.optim.Adam(other.parameters(), lr=1e-2)
+    for _ in range(4):
+        with collected_factors(model.voxel_layers()):
+            model(images, *noise).loss.backward()
+            ours.step()
+            ours.zero_grad()
+        theirs.zero_grad()
+        other(images, *noise).loss.backward()
+        theirs.step()
+    for (name, one), two in zip(model.named_parameters(), other.parameters(), strict=True):
+        assert torch.allclose(one, two, rtol=1e-9, atol=1e-12), name
+        assert one.grad is None
+
+
+def test_a_weight_that_is_used_elsewhere_too_gets_both_gradients():
+    layer = VoxelLinear(4, 3)
+    inputs = random(5, 4)
+    optimizer, theirs = Adam(layer.parameters(), 0.1, [layer]), VoxelLinear(4, 3)
+    theirs.load_state_dict(layer.state_dict())
+    reference = torch.optim.Adam(theirs.parameters(), lr=0.1)
+    with collected_factors([layer]):
+        (layer(inputs).sum() + layer.weight.square().sum()).backward()
+        optimizer.step()
+    (theirs(inputs).sum() + theirs.weight.square().sum()).backward()
+    reference.step()
+    assert torch.allclose(layer.weight, theirs.weight, atol=1e-6)
+
+
+def test_the_bound_is_no_less_than_the_norm_and_shows_what_is_not_finite():
+    model, images, noise = make()
+    model(images, *noise).loss.backward()
+    norm = torch.nn.utils.get_total_norm([weight.grad for weight in model.parameters()])
+    model.zero_grad()
+    optimizer = Adam(model.parameters(), 1e-2, model.voxel_layers())
+    with collected_factors(model.voxel_layers()):
+        model(images, *noise).loss.backward()
+        assert norm <= optimizer.gradient_bound() < math.inf
+        for layer in model.voxel_layers():
+            left, _ = layer.gradient_factors[-1]
+            value = left[0, 0].clone()
+            left[0, 0] = math.inf
+            assert not optimizer.gradient_bound().isfinite()
+            left[0, 0] = value
+        assert optimizer.gradient_bound().isfinite()
+
+
+def test_the_state_can_be_taken_up():
+    model, images, noise = make()
+    optimizer = Adam(model.parameters(), 1e-2, model.voxel_layers())
+
+    def step(optimizer):
+        with collected_factors(model.voxel_layers()):
+            model(images, *noise).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    step(optimizer)
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    saved = optimizer.state_dict()
+    saved = {**saved, "state": {n: {k: v.clone() for k, v in s.items()} for n, s in saved["state"].items()}}
+    step(optimizer)
+    after = {name: value.clone() for name, value in model.state_dict().items()}
+    model.load_state_dict(weights)
+    again = Adam(model.parameters(), 1.0, model.voxel_layers())
+    again.load_state_dict(saved)
+    step(again)
+    assert all(torch.equal(value, after[name]) for name, value in model.state_dict().items())

@@ -1,0 +1,143 @@
+"""Adam, which forms the gradients of large weights block by block.
+
+The update is the fused one of `torch.optim.Adam`, with its usual constants. A gradient that
+`rhvae_mri.rhvae.voxel_layers` has collected as factors never exists as a whole: each block of it is formed,
+used while it is in the processor's cache, and forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+from rhvae_mri.rhvae.voxel_layers import VoxelLinear, product
+
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+
+#: Elements of a block of a gradient: some megabytes fit a cache; a GPU wants large products.
+BLOCK = {"cpu": 2**20, "cuda": 2**26}
+
+
+class Adam:
+    """The optimizer of a training.
+
+    It has of `torch.optim.Optimizer` what `rhvae_mri.learning.checkpoints` needs, and does without its
+    compiler, whose import alone takes 70 MB.
+
+    Parameters
+    ----------
+    weights : iterable of torch.nn.Parameter
+        What is trained.
+    learning_rate : float
+        Step size.
+    layers : sequence of VoxelLinear
+        The layers whose gradients may come as factors.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Step size.
+    state : dict
+        For each weight that has been stepped: step, exp_avg and exp_avg_sq.
+    """
+
+    def __init__(
+        self,
+        weights: Iterable[torch.nn.Parameter],
+        learning_rate: float,
+        layers: Sequence[VoxelLinear] = (),
+    ) -> None:
+        self.learning_rate = learning_rate
+        self.state: dict[torch.nn.Parameter, dict[str, torch.Tensor]] = {}
+        self._weights = list(weights)
+        self._layers = list(layers)
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for weight in self._weights:
+            weight.grad = None
+        for layer in self._layers:
+            if layer.gradient_factors:
+                layer.gradient_factors.clear()
+
+    @torch.no_grad()
+    def gradient_bound(self) -> torch.Tensor:
+        """A bound of the norm of the gradient, of shape (); finite only if the whole gradient is.
+
+        The norm of a product is at most the product of the norms of its factors.
+        """
+        norms = [torch.linalg.vector_norm(weight.grad) for weight in self._weights if weight.grad is not None]
+        for layer in self._layers:
+            for left, right in layer.gradient_factors or ():
+                norms.append(torch.linalg.vector_norm(left) * torch.linalg.vector_norm(right))
+        return torch.stack(norms).sum()
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Take a step along the gradients that there are."""
+        factored = {layer.weight: layer.gradient_factors for layer in self._layers if layer.gradient_factors}
+        plain = [weight for weight in self._weights if weight.grad is not None and weight not in factored]
+        if plain:
+            states = [self._advance(weight) for weight in plain]
+            self._update(plain, [weight.grad for weight in plain], states)
+        for weight, factors in factored.items():
+            state = self._advance(weight)
+            rows = max(BLOCK.get(weight.device.type, BLOCK["cuda"]) // weight.shape[1], 1)
+            for start in range(0, len(weight), rows):
+                block = slice(start, start + rows)
+                (left, right), *others = factors
+                gradient = product(left[:, block].T, right.T)
+                for left, right in others:
+                    gradient += product(left[:, block].T, right.T)
+                if weight.grad is not None:
+                    gradient += weight.grad[block]
+                parts = {name: value if name == "step" else value[block] for name, value in state.items()}
+                self._update([weight[block]], [gradient], [parts])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, with weights by their number, in the layout of `torch.optim.Optimizer`."""
+        states = {number: self.state[w] for number, w in enumerate(self._weights) if w in self.state}
+        return {"state": states, "param_groups": [{"lr": self.learning_rate}]}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        (group,) = saved["param_groups"]
+        self.learning_rate = group["lr"]
+        self.state = {
+            self._weights[number]: {
+                name: value.to(self._weights[number].device) for name, value in state.items()
+            }
+            for number, state in saved["state"].items()
+        }
+
+    def _advance(self, weight: torch.nn.Parameter) -> dict[str, torch.Tensor]:
+        """The state of a weight, one step further."""
+        if weight not in self.state:
+            moments = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
+            self.state[weight] = {"step": torch.zeros((), device=weight.device), **moments}
+        self.state[weight]["step"] += 1
+        return self.state[weight]
+
+    def _update(
+        self,
+        weights: Sequence[torch.Tensor],
+        gradients: Sequence[torch.Tensor],
+        states: Sequence[dict[str, torch.Tensor]],
+    ) -> None:
+        torch._fused_adam_(
+            weights,
+            gradients,
+            *([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq")),
+            [],
+            [state["step"] for state in states],
+            lr=self.learning_rate,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            weight_decay=0.0,
+            eps=EPSILON,
+            amsgrad=False,
+            maximize=False,
+        )
