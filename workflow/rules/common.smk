@@ -219,8 +219,8 @@ def n4_memory(wildcards, attempt):
 def rhvae_memory(wildcards, attempt):
     """Memory of an RHVAE's training in MB.
 
-    Counted are six float32 copies of the weights (gradients, both moments of Adam, the best and the previous
-    weights), five more while a checkpoint is written, and the voxels of a batch along the flow.
+    Counted are four float32 copies of the weights (the live and the best ones, both moments of Adam), four
+    more while a checkpoint is written, and the voxels of a batch along the flow.
     """
     voxels = 84 * 104 * 89 / config["template"]["voxel_size"] ** 3
     layers = config["rhvae"]
@@ -232,7 +232,7 @@ def rhvae_memory(wildcards, attempt):
         + layers["metric_layers"][0]
     )
     flow = layers["batch_size"] * (layers["leapfrog_steps"] + 1)
-    return attempt * (2000 + int(44e-6 * voxels * widths + 20e-6 * voxels * flow))
+    return attempt * (2000 + int(34e-6 * voxels * widths + 20e-6 * voxels * flow))
 
 
 def cnn_memory(wildcards, attempt):

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.nn.utils import skip_init
 
 from rhvae_mri.rhvae.settings import RHVAESettings
 from rhvae_mri.rhvae.voxel_layers import VoxelLinear
@@ -145,9 +144,13 @@ def linear(
     n_inputs: int, n_outputs: int, generator: torch.Generator | None, kind: type[nn.Linear] = nn.Linear
 ) -> nn.Linear:
     """A linear layer of some kind with torch's usual initial distribution, drawn from ``generator``."""
-    layer = skip_init(kind, n_inputs, n_outputs)
+    # Made small, so that the large weights are drawn only once. `torch.nn.utils.skip_init` does the same, but
+    # imports 40 MB.
+    with torch.random.fork_rng(devices=[]):
+        layer = kind(1, 1)
+    layer.in_features, layer.out_features = n_inputs, n_outputs
     bound = 1 / math.sqrt(n_inputs)
-    with torch.no_grad():
-        layer.weight.uniform_(-bound, bound, generator=generator)
-        layer.bias.uniform_(-bound, bound, generator=generator)
+    for name, shape in (("weight", (n_outputs, n_inputs)), ("bias", (n_outputs,))):
+        drawn = torch.empty(shape).uniform_(-bound, bound, generator=generator)
+        setattr(layer, name, nn.Parameter(drawn))
     return layer
