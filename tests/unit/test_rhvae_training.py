@@ -233,7 +233,7 @@ def test_own_modules_and_float64_are_trained():
         def __init__(self, inner):
             super().__init__()
             self.inner = inner
-            self.norm = nn.BatchNorm1d(81)
+            self.norm = nn.LayerNorm(81)
 
         def forward(self, positions):
             return self.norm(self.inner(positions))

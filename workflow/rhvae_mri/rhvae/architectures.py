@@ -33,8 +33,8 @@ torch.Size([4, 8, 8])
 `rhvae_mri.rhvae.storage.load_model` takes such modules too, and puts the stored weights into them.
 
 A decoder of your own runs at every position of the flow, and with the published integrator once more for all
-of them together. So it is to give the same for the same input: dropout, or statistics of the batch, would let
-the flow and the gradient of the loss see two different decoders.
+of them together. So it has to give the same for the same input. Dropout, or statistics of the batch, would
+let the flow and the gradient of the loss see two different decoders, and are refused.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ import math
 from collections.abc import Sequence
 
 import torch
+from torch import nn
+from torch.func import functional_call
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.rhvae.convolutions import ConvolutionalDecoder, convolutional_features
@@ -120,8 +122,9 @@ def check_networks(networks: Networks, settings: RHVAESettings, image_shape: Seq
     Raises
     ------
     StudyError
-        If an output has another shape, or the metric network's matrices are not lower triangular with a
-        positive diagonal.
+        If an output has another shape, the metric network's matrices are not lower triangular with a positive
+        diagonal, or what the decoder gives for a position in training mode varies from call to call or with
+        the other positions.
     """
     n, d = 2, settings.latent_dimension
     modes = [network.training for network in networks]
@@ -143,8 +146,27 @@ def check_networks(networks: Networks, settings: RHVAESettings, image_shape: Seq
         raise _misfit("decoder", f"one logit for each voxel of {tuple(image_shape)}, not {_shape(logits)}")
     if factors.shape != (n, d, d):
         raise _misfit("metric", f"matrices of the shape (n, {d}, {d}), not {_shape(factors)}")
+    if not _is_steady(networks.decoder, torch.linspace(-1, 1, 2 * n * d).to(images).view(2 * n, d)):
+        raise _misfit(
+            "decoder", "the same for a position whenever it is called, without dropout and BatchNorm"
+        )
     if factors.triu(1).any() or not (factors.diagonal(dim1=1, dim2=2) > 0).all():
         raise _misfit("metric", "lower triangular matrices with a positive diagonal")
+
+
+def _is_steady(decoder: nn.Module, positions: torch.Tensor) -> bool:
+    """Whether a decoder in training mode gives the same again, alone or together with other positions."""
+    mode = decoder.training
+    decoder.train()
+    # copies of the running means, so that these do not change
+    buffers = [{name: value.clone() for name, value in decoder.named_buffers()} for _ in range(2)]
+    with torch.random.fork_rng(devices=[positions.device] if positions.is_cuda else []):
+        some, more = (
+            functional_call(decoder, copies, part)
+            for copies, part in zip(buffers, (positions[: len(positions) // 2], positions), strict=True)
+        )
+    decoder.train(mode)
+    return torch.allclose(some, more[: len(some)], rtol=1e-3, atol=1e-4)
 
 
 def _shape(output: torch.Tensor) -> str:

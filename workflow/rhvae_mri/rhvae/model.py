@@ -91,7 +91,13 @@ class RHVAE(nn.Module):
         self.register_buffer("centroids", torch.empty(0, d))
         self.register_buffer("matrices", torch.empty(0, d, d))
 
-    def forward(self, images: torch.Tensor, latent_noise: torch.Tensor, gamma: torch.Tensor) -> RHVAEOutput:
+    def forward(
+        self,
+        images: torch.Tensor,
+        latent_noise: torch.Tensor,
+        gamma: torch.Tensor,
+        encoded: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> RHVAEOutput:
         """Encode, flow, decode and compute the loss.
 
         In training mode the metric is that of the batch; in evaluation mode it is the final one. The first
@@ -104,6 +110,8 @@ class RHVAE(nn.Module):
             Values in [0, 1].
         latent_noise, gamma : torch.Tensor, shape (n, d)
             Standard normal draws, for the latent position and for the momentum.
+        encoded : pair of torch.Tensor, shapes (n, d), optional
+            What the encoder gives for the images, if it is known.
 
         Returns
         -------
@@ -116,7 +124,7 @@ class RHVAE(nn.Module):
             If the model is in evaluation mode and has no final metric yet.
         """
         settings = self.settings
-        mean, log_variance = self.encoder(images)
+        mean, log_variance = self.encoder(images) if encoded is None else encoded
         start = mean + torch.exp(log_variance / 2) * latent_noise
         factor = self.metric_network(images) if self.training else None
         metric = self._metric(mean, factor @ factor.mT) if self.training else self.final_metric()

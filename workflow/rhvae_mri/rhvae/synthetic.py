@@ -30,6 +30,9 @@ REMEDY = "Let the workflow generate the synthetic images again."
 #: because the last bits of a matrix product depend on both.
 BATCH_SIZE = 16
 
+#: The most by which a voxel may vary with the device, by the images' element type.
+ROUNDING = {"float32": 1e-5, "float16": 2.0**-10}
+
 
 class DecodedImages:
     """The images of latent codes, decoded when they are asked for.
@@ -151,6 +154,42 @@ def load_decoded(
             remedy=REMEDY,
         )
     return DecodedImages(model, positions, header["dtype"])
+
+
+def largest_difference(stored: numpy.ndarray, decoded: numpy.ndarray) -> float:
+    """Compare stored synthetic images with those that are decoded from their codes.
+
+    Parameters
+    ----------
+    stored, decoded : numpy.ndarray, shapes (n, *image_shape) and (m, *image_shape)
+        Both from the first on, of one element type; as many are compared as there are of both. They are read
+        in batches.
+
+    Returns
+    -------
+    float
+        The largest difference of a voxel.
+
+    Raises
+    ------
+    StudyError
+        If it is beyond rounding: other devices and numbers of threads sum in another order, which moves
+        float32 voxels by less than 1e-5, and float16 ones to the next number.
+    """
+    largest = 0.0
+    for start in range(0, min(len(stored), len(decoded)), BATCH_SIZE):
+        batch = slice(start, min(start + BATCH_SIZE, len(stored), len(decoded)))
+        one, other = (numpy.asarray(images[batch], dtype=numpy.float64) for images in (stored, decoded))
+        largest = max(largest, float(numpy.abs(one - other).max()))
+    bound = ROUNDING[str(stored.dtype)]
+    if not largest <= bound:
+        raise StudyError(
+            f"The stored synthetic images differ by {largest:.3g} from those decoded from their codes, "
+            f"by more than rounding ({bound:.1g}).",
+            cause="Images and codes are of different runs, or one of the files was changed.",
+            remedy=REMEDY,
+        )
+    return largest
 
 
 def _without_collision(places: numpy.ndarray) -> Iterator[numpy.ndarray]:

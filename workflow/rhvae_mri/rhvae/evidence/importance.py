@@ -96,7 +96,8 @@ def estimate_likelihood(
             generator.manual_seed(derive_seed(seed, "importance", number))
             noise = torch.randn(n_draws, 2, d, generator=generator, dtype=images.dtype)
             parts = noise.to(images.device).split(batch_size)
-            log_weights = [_log_weights(model, image, *part.unbind(1)) for part in parts]
+            encoded = model.encoder(image.unsqueeze(0))  # once, not for each draw
+            log_weights = [_log_weights(model, image, encoded, *part.unbind(1)) for part in parts]
             weights[number] = torch.cat(log_weights).cpu()
     shares = torch.softmax(weights, dim=1)
     return LikelihoodEstimate(
@@ -106,9 +107,16 @@ def estimate_likelihood(
     )
 
 
-def _log_weights(model: RHVAE, image: torch.Tensor, noise: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
+def _log_weights(
+    model: RHVAE,
+    image: torch.Tensor,
+    encoded: tuple[torch.Tensor, torch.Tensor],
+    noise: torch.Tensor,
+    gamma: torch.Tensor,
+) -> torch.Tensor:
     """Compute log w of some draws for one image, shape (n,), float64."""
-    output = model(image.expand(len(noise), *image.shape), noise, gamma)
+    mean, log_variance = (part.expand(len(noise), -1) for part in encoded)
+    output = model(image.expand(len(noise), *image.shape), noise, gamma, (mean, log_variance))
     start = output.mean + torch.exp(output.log_variance / 2) * noise
     log_joint = -(output.reconstruction.double() + output.prior + output.momentum)
     if model.settings.reconstruction == "mse":

@@ -20,6 +20,7 @@ from rhvae_mri.rhvae.evidence.neighbours import (
     within_manifold,
 )
 from rhvae_mri.rhvae.model import RHVAE
+from rhvae_mri.rhvae.synthetic import largest_difference
 from rhvae_mri.seeds import derive_seed
 
 #: A synthetic image counts as a copy when its nearest training image is this many times closer than the
@@ -65,6 +66,7 @@ def measure_generation(
     synthetic: numpy.ndarray,
     *,
     seed: int,
+    stored: numpy.ndarray | None = None,
     settings: EvidenceSettings | None = None,
 ) -> pandas.DataFrame:
     """Measure how good a model and its synthetic images are.
@@ -81,6 +83,9 @@ def measure_generation(
         Its synthetic images; may be mapped from a file or decoded on the fly.
     seed : int
         Determines all random draws.
+    stored : numpy.ndarray, shape (t, x, y, z), optional
+        The synthetic images as they were stored, which are compared with ``synthetic``; see
+        `rhvae_mri.rhvae.synthetic.largest_difference`.
     settings : EvidenceSettings, optional
         How much is computed.
 
@@ -93,6 +98,11 @@ def measure_generation(
     """
     settings = settings or EvidenceSettings()
     table = _Table(seed, settings.n_resamples)
+    if stored is not None:
+        n_compared = min(len(stored), len(synthetic))
+        detail = "largest difference of a voxel between the stored images and those decoded from their codes"
+        difference = largest_difference(stored, synthetic)
+        table.add_row("stored_difference", "synthetic", difference, numpy.nan, n_compared, detail)
     synthetic = synthetic[: settings.n_synthetic]
     reconstructed = _measure_reconstruction(table, model, training, held_out, settings)
     _measure_likelihood(table, model, training, held_out, settings)

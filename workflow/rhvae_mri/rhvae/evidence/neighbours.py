@@ -7,10 +7,13 @@ Metric for Assessing Generative Models", NeurIPS 2019.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy
+import pandas
+
+TABLE_COLUMNS = ("image_id", "nearest_real", "distance", "real_neighbour", "real_distance")
 
 #: Images that are read at a time from a set that is decoded or mapped from a file.
 _CHUNK = 64
@@ -68,6 +71,49 @@ def nearest_images(images: numpy.ndarray, among: numpy.ndarray, k: int = 1) -> N
             indices[start + row] = candidates[order]
             distances[start + row] = numpy.sqrt(numpy.array(exact)[order])
     return Neighbours(indices, distances)
+
+
+def neighbour_table(
+    synthetic: numpy.ndarray,
+    synthetic_ids: Sequence[str],
+    training: numpy.ndarray,
+    training_ids: Sequence[str],
+) -> pandas.DataFrame:
+    """List the nearest real training image of each synthetic image, and how isolated that real image is.
+
+    Parameters
+    ----------
+    synthetic, training : numpy.ndarray, shapes (s, *image_shape) and (n, *image_shape)
+        The images; n is at least 2. The synthetic ones are read in chunks.
+    synthetic_ids, training_ids : sequence of str
+        Their names; those beyond the last image are not used.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per synthetic image, with the columns of `TABLE_COLUMNS`: the synthetic image ``image_id``,
+        the training image ``nearest_real`` and its ``distance``; ``real_neighbour``, the training image that is
+        nearest to ``nearest_real``, and their ``real_distance``. Distances are root mean squares of voxel
+        differences. A ``distance`` far below the ``real_distance`` is the sign of a memorized image.
+    """
+    nearest = nearest_images(synthetic, training)
+    among = nearest_images(training, training, k=2)
+    # An image is nearest to itself, except beside a copy of it, which may come first.
+    column = (among.indices[:, 0] == numpy.arange(len(training))).astype(int)
+    rows = zip(synthetic_ids, nearest.indices[:, 0], nearest.distances[:, 0], strict=False)
+    return pandas.DataFrame(
+        [
+            (
+                image_id,
+                training_ids[real],
+                distance,
+                training_ids[among.indices[real, column[real]]],
+                among.distances[real, column[real]],
+            )
+            for image_id, real, distance in rows
+        ],
+        columns=TABLE_COLUMNS,
+    )
 
 
 def block_means(images: numpy.ndarray) -> numpy.ndarray:
