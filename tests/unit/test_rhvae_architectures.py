@@ -11,7 +11,7 @@ from rhvae_mri.errors import StudyError
 from rhvae_mri.rhvae.architectures import build_architecture, check_networks, count_parameters
 from rhvae_mri.rhvae.convolutions import ConvolutionalDecoder, halved_shapes
 from rhvae_mri.rhvae.model import RHVAE
-from rhvae_mri.rhvae.networks import Networks
+from rhvae_mri.rhvae.networks import Encoder, Networks
 from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.rhvae.storage import load_model, save_model
 from rhvae_mri.rhvae.training import train_rhvae
@@ -177,8 +177,8 @@ class Constant(nn.Module):
 
 def own_networks(**changes):
     modules = {
-        "encoder": Constant(torch.zeros(2), torch.zeros(2)),
-        "decoder": nn.Sequential(nn.Linear(2, 60), nn.BatchNorm1d(60), nn.Dropout(0.2)),
+        "encoder": Encoder(nn.Sequential(nn.Linear(60, 6), nn.BatchNorm1d(6), nn.Dropout(0.2)), 6, 2),
+        "decoder": nn.Sequential(nn.Linear(2, 60), nn.LayerNorm(60)),
         "metric": Constant(torch.eye(2)),
     }
     return Networks(**{**modules, **changes})
@@ -186,12 +186,12 @@ def own_networks(**changes):
 
 def test_modules_of_the_right_shapes_are_accepted_and_left_as_they_were():
     networks = own_networks()
-    networks.encoder.eval()
-    before = networks.decoder[1].running_mean.clone()
+    networks.decoder.eval()
+    before = networks.encoder.body[1].running_mean.clone()
     check_networks(networks, SMALL, (3, 4, 5))
-    assert torch.equal(networks.decoder[1].running_mean, before)
-    assert not networks.encoder.training
-    assert networks.decoder.training and networks.decoder[1].training
+    assert torch.equal(networks.encoder.body[1].running_mean, before)
+    assert not networks.decoder.training
+    assert networks.encoder.training and networks.encoder.body[1].training
 
 
 @pytest.mark.parametrize(
@@ -225,3 +225,19 @@ def test_dropout_in_own_modules_follows_from_the_seed_too():
         histories.append(train_rhvae(images, SMALL, training, seed=1, networks=networks).history)
         assert torch.equal(torch.get_rng_state(), state)
     assert histories[0] == histories[1]
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.BatchNorm1d(60), nn.BatchNorm1d(60, momentum=None)])
+def test_a_decoder_that_varies_from_call_to_call_is_refused(layer):
+    networks = build_architecture(SMALL, (3, 4, 5), torch.Generator().manual_seed(0))
+    varying = nn.Sequential(networks.decoder, nn.Flatten(), layer).eval()
+    before = {name: value.clone() for name, value in varying.state_dict().items()}
+    state = torch.get_rng_state()
+    with pytest.raises(StudyError, match="without dropout and BatchNorm") as raised:
+        check_networks(networks._replace(decoder=varying), SMALL, (3, 4, 5))
+    assert raised.value.where == "networks.decoder"
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not varying.training
+    assert all(torch.equal(value, before[name]) for name, value in varying.state_dict().items())
+    steady = nn.Sequential(networks.decoder, nn.Flatten(), nn.LayerNorm(60))
+    check_networks(networks._replace(decoder=steady), SMALL, (3, 4, 5))

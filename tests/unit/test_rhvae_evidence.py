@@ -5,17 +5,25 @@ import pytest
 import torch
 from torch import nn
 
+from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
 from rhvae_mri.rhvae.evidence.diversity import C1, C2, SCALE_WEIGHTS, ms_ssim, n_scales, pair_similarity
 from rhvae_mri.rhvae.evidence.geodesics import geodesic, straight_line
 from rhvae_mri.rhvae.evidence.importance import estimate_likelihood
 from rhvae_mri.rhvae.evidence.measures import COLUMNS, EvidenceSettings, measure_generation
-from rhvae_mri.rhvae.evidence.neighbours import block_means, nearest_images, precision_and_recall
+from rhvae_mri.rhvae.evidence.neighbours import (
+    TABLE_COLUMNS,
+    block_means,
+    nearest_images,
+    neighbour_table,
+    precision_and_recall,
+)
 from rhvae_mri.rhvae.evidence.pictures import save_pictures
 from rhvae_mri.rhvae.metric import LatentMetric
 from rhvae_mri.rhvae.model import RHVAE
 from rhvae_mri.rhvae.networks import Networks
 from rhvae_mri.rhvae.settings import RHVAESettings
+from rhvae_mri.rhvae.synthetic import DecodedImages
 from rhvae_mri.tensor_files import ImageStack
 
 SHAPE = (10, 6, 5)
@@ -357,3 +365,44 @@ def test_the_pictures_hold_decoded_and_real_images_with_their_places(small_study
             assert one["distance"] == pytest.approx(rms, abs=1e-5)
     nearest = neighbours[neighbours["column"] == 1].set_index("row")["distance"]
     assert nearest["closest"] <= nearest["typical"] <= nearest["farthest"]
+
+
+def test_every_synthetic_image_has_its_nearest_real_one_listed():
+    random = numpy.random.default_rng(3)
+    training = random.random((6, 4, 4, 4), dtype=numpy.float32)
+    training[5] = training[2]  # a real image that was packed twice
+    synthetic = numpy.stack([training[4] + numpy.float32(0.01), training[2]])
+    table = neighbour_table(synthetic, ["s0", "s1"], training, [f"r{n}" for n in range(6)])
+    assert tuple(table.columns) == TABLE_COLUMNS
+    first, second = table.itertuples(index=False)
+    assert (first.image_id, first.nearest_real) == ("s0", "r4")
+    assert first.distance == pytest.approx(0.01, rel=1e-4)
+    others = [numpy.sqrt(numpy.mean((training[4] - training[n]) ** 2)) for n in (0, 1, 2, 3, 5)]
+    assert first.real_distance == pytest.approx(min(others), rel=1e-5)
+    assert first.real_neighbour == f"r{(0, 1, 2, 3, 5)[int(numpy.argmin(others))]}"
+    assert second.distance == second.real_distance == 0
+    assert {second.nearest_real, second.real_neighbour} == {"r2", "r5"}
+
+
+def test_the_encoder_sees_each_image_once(small_study):
+    model, training, _, _ = small_study
+    rows = []
+    hook = model.encoder.register_forward_hook(lambda _, inputs, __: rows.append(len(inputs[0])))
+    estimate_likelihood(model, torch.from_numpy(training[:3]), n_draws=9, seed=1, batch_size=4)
+    hook.remove()
+    assert rows == [1, 1, 1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_stored_images_are_compared_with_those_from_their_codes(small_study, dtype):
+    model, training, held_out, _ = small_study
+    decoded = DecodedImages(model, torch.randn(20, 3, generator=torch.Generator().manual_seed(0)), dtype)
+    stored = decoded[:17]
+    table = measure_generation(
+        model, training, held_out, decoded, seed=1, stored=stored, settings=QUICK
+    ).set_index("measure")
+    assert (table.loc["stored_difference", "value"], table.loc["stored_difference", "n"]) == (0, 17)
+    stored[16, 1, 2, 3] += 0.01
+    with pytest.raises(StudyError, match=r"differ by 0\.0\d+ from those decoded") as raised:
+        measure_generation(model, training, held_out, decoded, seed=1, stored=stored, settings=QUICK)
+    assert "different runs" in raised.value.cause

@@ -87,8 +87,10 @@ rule measure_generation:
         model="<results>/rhvae/training_set-{training_set}/diagnosis-{diagnosis}/model.safetensors",
         codes="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/latent_codes.safetensors",
         index="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.tsv",
+        stored="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
     output:
         table="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/quality.tsv",
+        neighbours="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/neighbours.tsv",
         pictures="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/pictures.safetensors",
         pictures_table="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/pictures.tsv",
     log:
@@ -112,6 +114,34 @@ rule measure_generation:
             "rhvae.evidence.pictures",
             "rhvae.synthetic",
             "study_data",
+            "tensor_files",
         ),
     script:
         "../scripts/measure_generation.py"
+
+
+rule tabulate_generation:
+    """Set the measures of all RHVAEs side by side."""
+    input:
+        tables=collect(
+            "<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/quality.tsv",
+            training_set=SYNTHETIC_TRAINING_SETS,
+            diagnosis=["AD", "CN"],
+        ),
+        style=workflow.source_path("../style/page.css"),
+    output:
+        table="<results>/tables/generation.tsv",
+        html="<results>/tables/generation.html",
+    log:
+        "<logs>/tabulate_generation.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        title=lookup("study/name", within=config),
+        simulated=SIMULATED,
+        code=module_digest("evaluation.generation"),
+    script:
+        "../scripts/tabulate_generation.py"

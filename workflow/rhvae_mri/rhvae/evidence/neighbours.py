@@ -86,21 +86,21 @@ def neighbour_table(
     synthetic, training : numpy.ndarray, shapes (s, *image_shape) and (n, *image_shape)
         The images; n is at least 2. The synthetic ones are read in chunks.
     synthetic_ids, training_ids : sequence of str
-        Their names; those beyond the last image are not used.
+        Their names.
 
     Returns
     -------
     pandas.DataFrame
         One row per synthetic image, with the columns of `TABLE_COLUMNS`: the synthetic image ``image_id``,
-        the training image ``nearest_real`` and its ``distance``; ``real_neighbour``, the training image that is
-        nearest to ``nearest_real``, and their ``real_distance``. Distances are root mean squares of voxel
+        the training image ``nearest_real`` and its ``distance``; ``real_neighbour``, the training image that
+        is nearest to ``nearest_real``, and their ``real_distance``. Distances are root mean squares of voxel
         differences. A ``distance`` far below the ``real_distance`` is the sign of a memorized image.
     """
     nearest = nearest_images(synthetic, training)
     among = nearest_images(training, training, k=2)
     # An image is nearest to itself, except beside a copy of it, which may come first.
     column = (among.indices[:, 0] == numpy.arange(len(training))).astype(int)
-    rows = zip(synthetic_ids, nearest.indices[:, 0], nearest.distances[:, 0], strict=False)
+    rows = zip(synthetic_ids, nearest.indices[:, 0], nearest.distances[:, 0], strict=True)
     return pandas.DataFrame(
         [
             (

@@ -1,0 +1,35 @@
+import pandas
+import pytest
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.evaluation.generation import render_generation
+from rhvae_mri.pages import SIMULATED_MARK
+
+
+def table():
+    columns = ["training_set", "diagnosis", "measure", "images", "value", "uncertainty", "n", "detail"]
+    return pandas.DataFrame(
+        [
+            ("train-50", "AD", "elbo", "training", -10.25, 0.5, 40, "nats <per> image"),
+            ("train-50", "CN", "elbo", "training", -11.0, float("nan"), 1, "nats <per> image"),
+            ("train-full", "AD", "copied_share", "synthetic", 0.0, 0.01, 20, "share"),
+        ],
+        columns=columns,
+    )
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_the_page_shows_every_measure_of_every_model(tmp_path, simulated):
+    render_generation(table(), tmp_path / "page.html", simulated=simulated, title="Study & more")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for text in ("-10.25 ± 0.5 (n = 40)", "<td>-11 (n = 1)</td>", "train-full, AD", "Copied share"):
+        assert text in page
+    assert page.count("<table>") == 2
+    assert "nats &lt;per&gt; image" in page
+    assert "Study &amp; more" in page
+    assert (SIMULATED_MARK in page) == simulated
+
+
+def test_a_page_without_measures_is_refused(tmp_path):
+    with pytest.raises(StudyError, match="no measures"):
+        render_generation(table().iloc[:0], tmp_path / "page.html", simulated=True, title="")
