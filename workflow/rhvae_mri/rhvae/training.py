@@ -107,6 +107,7 @@ def train_rhvae(
     """
     check_images(images)
     identity = {
+        "state": 2,  # number of the layout of the state
         "images_and_code": digest,
         "settings": asdict(settings),
         "optimizer": [training.learning_rate, training.batch_size],
