@@ -1,0 +1,1 @@
+"""What leads a reader through a study: the methods in words, and the page with everything."""
