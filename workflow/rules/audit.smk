@@ -97,7 +97,13 @@ rule draw_audit:
         audit_style=workflow.source_path("../style/audit.css"),
         audit_script=workflow.source_path("../style/audit.js"),
     output:
-        page=directory("<results>/audit/cohort-{cohort}"),
+        page=report(
+            directory("<results>/audit/cohort-{cohort}"),
+            caption="../report/audit.rst",
+            category="Audit",
+            labels={"cohort": "{cohort}"},
+            htmlindex="index.html",
+        ),
     log:
         "<logs>/draw_audit/cohort-{cohort}.log",
     benchmark:

@@ -15,6 +15,7 @@ from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
 from rhvae_mri.jobs import count_gpus, export_library
 from rhvae_mri.provenance.study import code_revision, packages_digest
+from rhvae_mri.reporting.contents import CAPTIONS
 from rhvae_mri.study_grid import (
     batch_seeds,
     list_conditions,

@@ -70,7 +70,12 @@ rule tabulate_classification:
         style=workflow.source_path("../style/page.css"),
     output:
         table="<results>/tables/classification.tsv",
-        html="<results>/tables/classification.html",
+        html=report(
+            "<results>/tables/classification.html",
+            caption="../report/classification.rst",
+            category="Tables",
+            labels={"table": "results beside the published"},
+        ),
         markdown="<results>/tables/classification.md",
         latex="<results>/tables/classification.tex",
     log:

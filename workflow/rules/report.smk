@@ -7,7 +7,14 @@ rule draw_seeds:
         runs="<results>/tables/runs.tsv",
         published=workflow.source_path("../../resources/published_results.tsv"),
     output:
-        multiext("<results>/figures/seeds", svg=".svg", pdf=".pdf", table=".tsv"),
+        svg=report(
+            "<results>/figures/seeds.svg",
+            caption="../report/seeds.rst",
+            category="Results",
+            labels={"figure": "every run"},
+        ),
+        pdf="<results>/figures/seeds.pdf",
+        table="<results>/figures/seeds.tsv",
     log:
         "<logs>/draw_seeds.log",
     conda:
@@ -34,7 +41,14 @@ rule draw_slices:
         ),
         style=workflow.source_path("../style/study.mplstyle"),
     output:
-        multiext("<results>/figures/slices", svg=".svg", pdf=".pdf", table=".tsv"),
+        svg=report(
+            "<results>/figures/slices.svg",
+            caption="../report/slices.rst",
+            category="Synthetic images",
+            labels={"figure": "real and synthetic slices"},
+        ),
+        pdf="<results>/figures/slices.pdf",
+        table="<results>/figures/slices.tsv",
     log:
         "<logs>/draw_slices.log",
     conda:
@@ -67,12 +81,14 @@ rule draw_generation:
         ),
         style=workflow.source_path("../style/study.mplstyle"),
     output:
-        multiext(
-            "<results>/figures/generation_{picture}",
-            svg=".svg",
-            pdf=".pdf",
-            table=".tsv",
+        svg=report(
+            "<results>/figures/generation_{picture}.svg",
+            caption="../report/generation.rst",
+            category="Synthetic images",
+            labels={"figure": "{picture}"},
         ),
+        pdf="<results>/figures/generation_{picture}.pdf",
+        table="<results>/figures/generation_{picture}.tsv",
     log:
         "<logs>/draw_generation/{picture}.log",
     conda:
@@ -99,7 +115,14 @@ rule draw_intruders:
         ),
         style=workflow.source_path("../style/study.mplstyle"),
     output:
-        multiext("<results>/figures/intruders", svg=".svg", pdf=".pdf", table=".tsv"),
+        svg=report(
+            "<results>/figures/intruders.svg",
+            caption="../report/intruders.rst",
+            category="Synthetic images",
+            labels={"figure": "find the intruders"},
+        ),
+        pdf="<results>/figures/intruders.pdf",
+        table="<results>/figures/intruders.tsv",
         answers="<results>/figures/intruders_answers.tsv",
     log:
         "<logs>/draw_intruders.log",
@@ -128,7 +151,14 @@ rule draw_losses:
         ),
         style=workflow.source_path("../style/study.mplstyle"),
     output:
-        multiext("<results>/figures/losses", svg=".svg", pdf=".pdf", table=".tsv"),
+        svg=report(
+            "<results>/figures/losses.svg",
+            caption="../report/losses.rst",
+            category="Synthetic images",
+            labels={"figure": "losses of the RHVAEs"},
+        ),
+        pdf="<results>/figures/losses.pdf",
+        table="<results>/figures/losses.tsv",
     log:
         "<logs>/draw_losses.log",
     conda:
@@ -175,12 +205,18 @@ rule draw_training:
         histories="<results>/tables/histories.tsv",
         style=workflow.source_path("../style/study.mplstyle"),
     output:
-        multiext(
-            "<results>/figures/training_{architecture}_{training_set}",
-            svg=".svg",
-            pdf=".pdf",
-            table=".tsv",
+        svg=report(
+            "<results>/figures/training_{architecture}_{training_set}.svg",
+            caption="../report/training.rst",
+            category="Networks",
+            labels={
+                "figure": "training",
+                "network": "{architecture}",
+                "training set": "{training_set}",
+            },
         ),
+        pdf="<results>/figures/training_{architecture}_{training_set}.pdf",
+        table="<results>/figures/training_{architecture}_{training_set}.tsv",
     log:
         "<logs>/draw_training/{architecture}_{training_set}.log",
     conda:
@@ -240,9 +276,14 @@ rule draw_networks:
         layers="<results>/tables/layers.tsv",
         style=workflow.source_path("../style/study.mplstyle"),
     output:
-        multiext(
-            "<results>/figures/networks_{model}", svg=".svg", pdf=".pdf", table=".tsv"
+        svg=report(
+            "<results>/figures/networks_{model}.svg",
+            caption="../report/networks.rst",
+            category="Networks",
+            labels={"figure": "architectures", "network": "{model}"},
         ),
+        pdf="<results>/figures/networks_{model}.pdf",
+        table="<results>/figures/networks_{model}.tsv",
     log:
         "<logs>/draw_networks/{model}.log",
     conda:
@@ -267,7 +308,14 @@ rule draw_split:
         independent="<results>/split/independent.tsv",
         style=workflow.source_path("../style/study.mplstyle"),
     output:
-        multiext("<results>/figures/split", svg=".svg", pdf=".pdf", table=".tsv"),
+        svg=report(
+            "<results>/figures/split.svg",
+            caption="../report/split.rst",
+            category="Data",
+            labels={"figure": "split"},
+        ),
+        pdf="<results>/figures/split.pdf",
+        table="<results>/figures/split.tsv",
     log:
         "<logs>/draw_split.log",
     conda:
@@ -290,7 +338,14 @@ rule draw_scheme:
         independent="<results>/split/independent.tsv",
         style=workflow.source_path("../style/study.mplstyle"),
     output:
-        multiext("<results>/figures/scheme", svg=".svg", pdf=".pdf", table=".tsv"),
+        svg=report(
+            "<results>/figures/scheme.svg",
+            caption="../report/scheme.rst",
+            category="Data",
+            labels={"figure": "scheme"},
+        ),
+        pdf="<results>/figures/scheme.pdf",
+        table="<results>/figures/scheme.tsv",
     log:
         "<logs>/draw_scheme.log",
     conda:
@@ -306,3 +361,122 @@ rule draw_scheme:
         code=module_digest("figures.scheme"),
     script:
         "../scripts/draw_scheme.py"
+
+
+rule draw_sizes:
+    """Draw balanced accuracy against the size of the synthetic set, beside the published values."""
+    input:
+        runs="<results>/tables/runs.tsv",
+        estimates="<results>/statistics/estimates.tsv",
+        published=workflow.source_path("../../resources/published_results.tsv"),
+        style=workflow.source_path("../style/study.mplstyle"),
+    output:
+        svg=report(
+            "<results>/figures/sizes.svg",
+            caption="../report/sizes.rst",
+            category="Results",
+            labels={"figure": "by number of synthetic images"},
+        ),
+        pdf="<results>/figures/sizes.pdf",
+        table="<results>/figures/sizes.tsv",
+    log:
+        "<logs>/draw_sizes.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        simulated=SIMULATED,
+        code=module_digest("figures.sizes", "evaluation.published"),
+    script:
+        "../scripts/draw_sizes.py"
+
+
+rule draw_roc:
+    """Draw the ROC curve of every condition of an architecture, with its band."""
+    input:
+        curves="<results>/statistics/roc.tsv",
+        estimates="<results>/statistics/estimates.tsv",
+        style=workflow.source_path("../style/study.mplstyle"),
+    output:
+        svg=report(
+            "<results>/figures/roc_{architecture}.svg",
+            caption="../report/roc.rst",
+            category="Results",
+            labels={"figure": "ROC curves", "network": "{architecture}"},
+        ),
+        pdf="<results>/figures/roc_{architecture}.pdf",
+        table="<results>/figures/roc_{architecture}.tsv",
+    log:
+        "<logs>/draw_roc/{architecture}.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        simulated=SIMULATED,
+        code=module_digest("figures.curves"),
+    script:
+        "../scripts/draw_roc.py"
+
+
+rule draw_reliability:
+    """Draw the share of AD among the images of a predicted probability, for every condition."""
+    input:
+        curves="<results>/statistics/reliability.tsv",
+        style=workflow.source_path("../style/study.mplstyle"),
+    output:
+        svg=report(
+            "<results>/figures/reliability_{architecture}.svg",
+            caption="../report/reliability.rst",
+            category="Results",
+            labels={"figure": "calibration", "network": "{architecture}"},
+        ),
+        pdf="<results>/figures/reliability_{architecture}.pdf",
+        table="<results>/figures/reliability_{architecture}.tsv",
+    log:
+        "<logs>/draw_reliability/{architecture}.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        simulated=SIMULATED,
+        code=module_digest("figures.curves"),
+    script:
+        "../scripts/draw_reliability.py"
+
+
+rule draw_confusion:
+    """Draw the confusion matrix of every condition of an architecture on one test set."""
+    input:
+        counts="<results>/statistics/confusion.tsv",
+        style=workflow.source_path("../style/study.mplstyle"),
+    output:
+        svg=report(
+            "<results>/figures/confusion_{architecture}_{cohort}.svg",
+            caption="../report/confusion.rst",
+            category="Results",
+            labels={
+                "figure": "confusion matrices",
+                "network": "{architecture}",
+                "test set": "{cohort}",
+            },
+        ),
+        pdf="<results>/figures/confusion_{architecture}_{cohort}.pdf",
+        table="<results>/figures/confusion_{architecture}_{cohort}.tsv",
+    log:
+        "<logs>/draw_confusion/{architecture}_{cohort}.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        simulated=SIMULATED,
+        code=module_digest("figures.confusion"),
+    script:
+        "../scripts/draw_confusion.py"

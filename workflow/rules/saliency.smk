@@ -54,7 +54,14 @@ rule draw_saliency:
         ),
         style=workflow.source_path("../style/study.mplstyle"),
     output:
-        multiext("<results>/figures/saliency", svg=".svg", pdf=".pdf", table=".tsv"),
+        svg=report(
+            "<results>/figures/saliency.svg",
+            caption="../report/saliency.rst",
+            category="Networks",
+            labels={"figure": "attributions"},
+        ),
+        pdf="<results>/figures/saliency.pdf",
+        table="<results>/figures/saliency.tsv",
     log:
         "<logs>/draw_saliency.log",
     conda:

@@ -116,12 +116,14 @@ rule draw_search:
         leaderboard="<results>/search/resolution-{resolution}/leaderboard.tsv",
         summary="<results>/search/resolution-{resolution}/leaderboard.json",
     output:
-        multiext(
-            "<results>/figures/search_{resolution}",
-            svg=".svg",
-            pdf=".pdf",
-            table=".tsv",
+        svg=report(
+            "<results>/figures/search_{resolution}.svg",
+            caption="../report/search.rst",
+            category="Networks",
+            labels={"figure": "random search", "resolution": "{resolution}"},
         ),
+        pdf="<results>/figures/search_{resolution}.pdf",
+        table="<results>/figures/search_{resolution}.tsv",
     log:
         "<logs>/draw_search/{resolution}.log",
     conda:

@@ -83,7 +83,12 @@ rule compare_conditions:
         style=workflow.source_path("../style/page.css"),
     output:
         table="<results>/tables/comparisons.tsv",
-        html="<results>/tables/comparisons.html",
+        html=report(
+            "<results>/tables/comparisons.html",
+            caption="../report/comparisons.rst",
+            category="Tables",
+            labels={"table": "compared with real images"},
+        ),
         markdown="<results>/tables/comparisons.md",
         latex="<results>/tables/comparisons.tex",
     log:
@@ -117,7 +122,12 @@ rule compare_with_published:
         style=workflow.source_path("../style/page.css"),
     output:
         table="<results>/tables/published.tsv",
-        html="<results>/tables/published.html",
+        html=report(
+            "<results>/tables/published.html",
+            caption="../report/published.rst",
+            category="Tables",
+            labels={"table": "published results reproduced?"},
+        ),
         markdown="<results>/tables/published.md",
         latex="<results>/tables/published.tex",
     log:
@@ -150,7 +160,12 @@ rule list_assumptions:
         style=workflow.source_path("../style/page.css"),
     output:
         table="<results>/tables/assumptions.tsv",
-        html="<results>/tables/assumptions.html",
+        html=report(
+            "<results>/tables/assumptions.html",
+            caption="../report/assumptions.rst",
+            category="Tables",
+            labels={"table": "assumptions"},
+        ),
         markdown="<results>/tables/assumptions.md",
         latex="<results>/tables/assumptions.tex",
     log:

@@ -270,8 +270,8 @@ def _classifiers(config: Mapping[str, Any], layers: pandas.DataFrame) -> tuple[s
     }
     data = _list([names[name] for name in ordered("training_data", grid["training_data"])])
     return (
-        f"Convolutional networks as in ClinicaDL {cite('clinicadl')} told AD from CN. "
-        f"{'; '.join(networks)}. They "
+        f"Convolutional networks as in ClinicaDL {cite('clinicadl')} told AD from CN: "
+        f"{_list(networks)}. They "
         f"were trained on {data}"
         + (", real images also at high resolution." if grid["full_resolution"] else ".")
         + f" Adam {cite('adam')} (learning rate {cnn['learning_rate']:g}, weight decay "

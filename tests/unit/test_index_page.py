@@ -1,0 +1,141 @@
+import base64
+import re
+from xml.etree import ElementTree
+
+import made_up_study
+import pytest
+from figure_checks import targets
+from headless_browser import Browser, find_chromium
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.figures.curves import draw_reliability
+from rhvae_mri.figures.losses import draw_losses
+from rhvae_mri.files import write_text, write_tsv
+from rhvae_mri.reporting.contents import CAPTIONS, FIGURES, caption_of
+from rhvae_mri.reporting.index import write_index
+
+needs_chromium = pytest.mark.skipif(find_chromium() is None, reason="there is no `chromium` on the PATH")
+
+
+@pytest.fixture(scope="module")
+def captions(root):
+    return {name: (root / "workflow" / "report" / f"{name}.rst").read_text() for name in CAPTIONS}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, captions):
+    """A results folder with two figures, a few tables and an audit, and its index."""
+    results = tmp_path_factory.mktemp("study") / "results"
+    grid = made_up_study.conditions((20,), ("train-8",), False)
+    folder = results / "figures"
+    for name, draw, arguments in (
+        ("reliability_baseline", draw_reliability, (made_up_study.reliability_curves(grid), "baseline")),
+        ("losses", draw_losses, ({("train-8", "AD"): made_up_study.rhvae_history(30)},)),
+        ("own_invention", draw_losses, ({("train-8", "CN"): made_up_study.rhvae_history(30)},)),
+    ):
+        draw(*arguments, **{kind: folder / f"{name}.{kind}" for kind in targets(folder)}, simulated=True)
+    texts = {
+        "tables/classification.html": "<!DOCTYPE html><title>t</title>",
+        "tables/classification.tsv": "a\n1\n",
+        "report/methods.html": "<!DOCTYPE html><title>m</title>",
+        "audit/cohort-ADNI/index.html": "<!DOCTYPE html><title>a</title>",
+        "synthetic/training_set-train-8/diagnosis-AD/quality.tsv": "a\n1\n",
+        "provenance/software.json": "{}",
+    }
+    for name, text in texts.items():
+        write_text(results / name, text)
+    table = made_up_study.confusions(grid).assign(verdict=["reproduced"] * 11 + ["<not> comparable"])
+    write_tsv(results / "tables" / "published.tsv", table)
+    files = [path for path in results.rglob("*") if path.is_file() and "audit" not in path.parts]
+    files += [results / "audit" / "cohort-ADNI", results.parent / "elsewhere.css"]
+    write_index(results / "index.html", files, captions, title="A <study>", simulated=True)
+    return results
+
+
+@pytest.fixture(scope="module")
+def page(study):
+    return (study / "index.html").read_text()
+
+
+def test_the_index_leads_to_every_file_and_to_nothing_else(study, page):
+    links = set(re.findall(r'href="([^"#]+)"', page))
+    assert all((study / link).is_file() for link in links)
+    files = {path.relative_to(study).as_posix() for path in study.rglob("*") if path.is_file()}
+    assert links == files - {"index.html"}
+    assert not re.findall(r'(?:src|href)="(?:https?:|/|\.\.)', page)
+
+
+def test_figures_stand_in_the_order_of_the_contents_with_their_captions(page, captions):
+    shown = re.findall(r'<figure id="([^"]+)"', page)
+    assert shown == ["reliability_baseline", "losses", "own_invention"]
+    for name in ("reliability", "losses"):
+        assert " ".join(captions[name].split()).split("(")[0].split("'")[0][:60] in page
+    assert "<h3>Calibration of the baseline network: predicted and observed AD</h3>" in page
+    headings = re.findall(r"<h2>(.*?)</h2>", page)
+    assert headings[:4] == ["Start here", "Results", "Synthetic images", "Other figures"]
+
+
+def test_figures_are_inside_the_page(study, page):
+    data = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', page)
+    first = base64.b64decode(data[0])
+    assert first == (study / "figures" / "reliability_baseline.svg").read_bytes()
+    ElementTree.fromstring(first)
+
+
+def test_the_index_counts_the_verdicts_and_escapes_texts(page):
+    assert re.search(r"<dt>reproduced</dt><dd>11</dd>", page)
+    assert "&lt;not&gt; comparable" in page
+    assert "A &lt;study&gt;" in page
+    assert "<study>" not in page
+    assert "Simulated data:" in page
+
+
+def test_a_study_without_figures_has_no_index(tmp_path, captions):
+    with pytest.raises(StudyError, match="no figure"):
+        write_index(tmp_path / "index.html", [], captions, title="x", simulated=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_chromium
+def test_the_page_opens_without_errors_or_requests_and_shows_every_image(study):
+    with Browser() as browser:
+        browser.open(study / "index.html")
+        browser.evaluate("document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
+        browser.wait_for("[...document.images].every(image => image.complete)")
+        widths = browser.evaluate("[...document.images].map(image => image.naturalWidth)")
+        assert len(widths) == 3
+        assert min(widths) > 100
+        assert browser.messages == []
+        assert browser.failures == []
+        others = [one for one in browser.requests if not one.startswith(("file:", "data:"))]
+        assert others == []
+        assert browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@needs_chromium
+def test_the_page_fits_a_telephone_in_the_dark(study):
+    with Browser(width=375, height=700) as browser:
+        browser.colour_scheme("dark")
+        browser.open(study / "index.html")
+        assert browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        assert browser.messages == []
+
+
+def test_every_figure_of_the_report_has_its_caption_and_category(root):
+    rules = root / "workflow" / "rules"
+    text = "".join(file.read_text() for file in sorted(rules.glob("*.smk")))
+    entries = re.findall(
+        r'report\(\s*(?:directory\()?"<results>/([^"]+)"\)?,\s*caption="../report/(\w+)\.rst",\s*category="([^"]+)"',
+        text,
+    )
+    figures = [
+        (path, caption, category) for path, caption, category in entries if path.startswith("figures/")
+    ]
+    drawn = set(re.findall(r'"<results>/figures/([^"]+)\.svg"', text))
+    assert {path.removeprefix("figures/").removesuffix(".svg") for path, _, _ in figures} == drawn
+    for path, caption, category in figures:
+        assert caption_of(re.split(r"_\{|\.", path.removeprefix("figures/"))[0]) == caption
+        assert caption in FIGURES[category]
+    written = {file.stem for file in (root / "workflow" / "report").glob("*.rst")}
+    assert written == {caption for _, caption, _ in entries} | {"workflow"}
+    assert {caption for _, caption, _ in figures} == set(CAPTIONS)

@@ -1,0 +1,152 @@
+import copy
+import re
+
+import pandas
+import pytest
+from test_network_figures import SHAPES
+
+from rhvae_mri.cnn.architectures import read_architectures
+from rhvae_mri.errors import StudyError
+from rhvae_mri.network_table import choose_classifiers, tabulate_networks
+from rhvae_mri.reporting.methods import describe_methods
+from rhvae_mri.reporting.methods_page import write_methods
+from rhvae_mri.reporting.references import WORKS, cite, number_citations
+from rhvae_mri.rhvae.settings import RHVAESettings
+from rhvae_mri.study_grid import list_conditions
+
+SOFTWARE = {
+    "rhvae-mri": {"version": "1.2.3", "revision": "abc"},
+    "python": "CPython 3.11.7",
+    "tools": {"snakemake": "9.27.1", "clinica": "0.12.0", "ANTs": "2.5"},
+    "packages": {"torch": "2.13.0", "numpy": "2.3.5"},
+}
+
+
+def people(numbers):
+    rows = [(diagnosis, name) for (diagnosis, name), number in numbers.items() for _ in range(number)]
+    table = pandas.DataFrame(rows, columns=["diagnosis", "set"])
+    full = (table["set"] == "train").astype(int)
+    return table.assign(
+        **{"train-full": full, "train-50": full * (full.groupby(table["diagnosis"]).cumsum() <= 50)}
+    )
+
+
+SPLIT = people(
+    {
+        ("AD", "train"): 210,
+        ("CN", "train"): 243,
+        ("AD", "validation"): 52,
+        ("CN", "validation"): 60,
+        ("AD", "test"): 100,
+        ("CN", "test"): 100,
+    }
+)
+AIBL = pandas.DataFrame({"cohort": ["AIBL"] * 505, "diagnosis": ["AD"] * 76 + ["CN"] * 429})
+
+
+@pytest.fixture(scope="module")
+def methods(root, load_config):
+    def write(name="paper.yaml", **changes):
+        config = copy.deepcopy(load_config(name))
+        for key, value in changes.items():
+            section, leaf = key.split("__")
+            config[section][leaf] = value
+        grid = list_conditions(config["grid"], config["synthetic"]["sizes"])
+        file = root / "resources" / "architectures.json"
+        layers = tabulate_networks(choose_classifiers(grid, file, {}), SHAPES, RHVAESettings())
+        return describe_methods(config, SPLIT, AIBL, layers, SOFTWARE)
+
+    return write
+
+
+def text_of(sections):
+    return "\n".join(text for section in sections for text in section.paragraphs)
+
+
+def test_the_methods_of_the_published_study_have_its_numbers(methods):
+    sections, references = methods()
+    text = text_of(sections)
+    for expected in (
+        "spline distance 600 mm",
+        "train-full: 210 AD, 243 CN; validation: 52 AD, 60 CN; test: 100 AD, 100 CN",
+        "train-50 (50 AD, 50 CN)",
+        "AIBL (76 AD, 429 CN) is an independent test cohort",
+        "latent dimension 10",
+        "500, 1,000, 2,000, 3,000, 5,000 and 10,000 images, half of them AD",
+        "1,916,697 parameters down-sampled",
+        "100 epochs",
+        "Every condition was trained 20 times",
+        "rhvae-mri 1.2.3 (revision abc)",
+        "snakemake 9.27.1, clinica 0.12.0 and ANTs 2.5",
+    ):
+        assert expected in text, expected
+    assert "SIMULATED" not in text
+    assert references[0] == WORKS["study"]
+
+
+def test_every_work_is_cited_in_the_order_of_its_number(methods):
+    sections, references = methods()
+    numbers = [
+        int(one) for group in re.findall(r"\[([\d, ]+)\]", text_of(sections)) for one in group.split(", ")
+    ]
+    numbers = [number for number in numbers if number]  # not the 0 of [0, 1], the range of intensities
+    assert list(dict.fromkeys(numbers)) == list(range(1, len(references) + 1))
+    assert len(set(references)) == len(references)
+    assert "⟦" not in text_of(sections)
+
+
+def test_the_methods_say_what_is_simulated_and_what_was_not_run(methods):
+    sections, references = methods("config.yaml")
+    text = text_of(sections)
+    assert "SIMULATED" in text
+    assert "deep quality check was not run" in text
+    assert WORKS["darq"] not in references
+    assert WORKS["darq"] in methods()[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"rhvae__reconstruction": "mse"}, "half the squared error"),
+        ({"rhvae__networks": "convolutional"}, "which the published study does not have"),
+        ({"synthetic__count": "per_class"}, "of each of the two classes"),
+        ({"cnn__learning_rate": 0.005}, "learning rate 0.005"),
+        ({"cnn__optimized": "searched"}, "this study's own random search"),
+        ({"split__require_balance": False}, "the best of them was taken"),
+        ({"statistics__resamples": 777}, "777 resamples"),
+        ({"saliency__method": "guided_backpropagation"}, "by guided backpropagation."),
+        ({"grid__training_data": ["real", "classic"]}, "under classic augmentation"),
+    ],
+)
+def test_the_methods_follow_the_configuration(methods, change, expected):
+    assert expected in text_of(methods(**change)[0])
+    assert expected not in text_of(methods()[0])
+
+
+def test_a_study_of_real_images_alone_says_nothing_of_synthetic_ones(methods):
+    sections, _ = methods(grid__training_data=["real"])
+    assert "Synthetic images" not in [section.heading for section in sections]
+    assert "RHVAE" not in text_of(sections)
+
+
+def test_the_methods_are_written_as_a_page_and_as_markdown(methods, tmp_path):
+    sections, references = methods("config.yaml")
+    write_methods(sections, references, html=tmp_path / "m.html", markdown=tmp_path / "m.md", simulated=True)
+    page, markdown = (tmp_path / "m.html").read_text(), (tmp_path / "m.md").read_text()
+    assert page.count("<li>") == len(references)
+    assert "Simulated data:" in page
+    assert "Simulated data:" in markdown
+    assert "\n## Preprocessing\n" in markdown
+    assert r"sqrt(beta\_0)" in markdown
+    assert not re.findall(r"https?://", page)
+
+
+def test_unknown_works_cannot_be_cited():
+    with pytest.raises(StudyError, match="no work 'nobody'"):
+        cite("nobody")
+    assert number_citations(["plain"]) == (["plain"], [])
+
+
+def test_the_architectures_of_the_methods_are_those_of_the_file(root):
+    # the fixture above relies on this
+    assert set(read_architectures(root / "resources" / "architectures.json")) == {"baseline", "optimized"}

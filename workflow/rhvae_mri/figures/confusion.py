@@ -1,0 +1,107 @@
+"""Confusion matrices of every condition of an architecture on one test set."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy
+import pandas
+from matplotlib.figure import Figure
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.evaluation.conditions import CONDITION, check_columns, sort_rows
+from rhvae_mri.figures.panels import lay_out_panels
+from rhvae_mri.figures.style import save_figure, set_heading, study_style
+from rhvae_mri.files import write_tsv
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: The counts of a matrix: rows are true classes, columns predicted ones, AD first.
+_COUNTS = (("true_positives", "false_negatives"), ("false_positives", "true_negatives"))
+_CLASSES = ("AD", "CN")
+_FOOTER = 0.24  # inches
+_DARK = 0.6  # the share of its row above which a cell is so dark that its text is white
+
+
+def draw_confusion(
+    counts: pandas.DataFrame,
+    architecture: str,
+    test_cohort: str,
+    *,
+    svg: str | os.PathLike[str],
+    pdf: str | os.PathLike[str],
+    tsv: str | os.PathLike[str],
+    simulated: bool,
+) -> Figure:
+    """Draw the confusion matrix of every condition: mean and standard deviation over the runs.
+
+    Parameters
+    ----------
+    counts : pandas.DataFrame
+        From `rhvae_mri.evaluation.estimates.count_confusions`.
+    architecture, test_cohort : str
+        Whose conditions to draw, and on which participants.
+    svg, pdf, tsv : path
+        The figure in two formats and its source table, written atomically.
+    simulated : bool
+        Whether the figure says that its data are simulated.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure, as saved.
+
+    Raises
+    ------
+    StudyError
+        If there is no such condition.
+    """
+    names = [f"{name}_mean" for row in _COUNTS for name in row]
+    check_columns(counts, [*CONDITION, "test_cohort", *names])
+    source = counts[(counts["architecture"] == architecture) & (counts["test_cohort"] == test_cohort)]
+    if source.empty:
+        raise StudyError(f"There is no confusion matrix of the {architecture} network on {test_cohort}.")
+    source = sort_rows(source)
+    write_tsv(tsv, source)
+    title = f"Confusion matrices of the {architecture} network on the test set of {test_cohort}"
+    with study_style():
+        figure = _figure(source, title, simulated)
+        save_figure(figure, svg, pdf, title=title)
+    return figure
+
+
+def _figure(source: pandas.DataFrame, title: str, simulated: bool) -> Figure:
+    figure, panels = lay_out_panels(source, bottom=_FOOTER)
+    for panel in panels:
+        _draw_matrix(panel.ax, panel.rows.iloc[0])
+        if panel.is_low:
+            panel.ax.set_xlabel("predicted")
+        if panel.is_left:
+            panel.ax.set_ylabel("true class")
+    height = figure.get_figheight()
+    set_heading(figure, title, simulated=simulated, y=1 - 0.05 / height)
+    figure.text(
+        0.01,
+        0.06 / height,
+        "Participants, mean ± standard deviation over the runs. The shade is the share of the row.",
+        va="bottom",
+    )
+    return figure
+
+
+def _draw_matrix(ax: Axes, row: pandas.Series) -> None:
+    means = numpy.array([[row[f"{name}_mean"] for name in names] for names in _COUNTS], dtype=float)
+    totals = means.sum(axis=1, keepdims=True)
+    shares = numpy.divide(means, totals, out=numpy.zeros_like(means), where=totals > 0)
+    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (line, column), mean in numpy.ndenumerate(means):
+        sd = row.get(f"{_COUNTS[line][column]}_sd")
+        text = f"{mean:.1f}" if pandas.isna(sd) else f"{mean:.1f}\n± {sd:.1f}"
+        shade = "white" if shares[line, column] > _DARK else "black"
+        ax.text(column, line, text, ha="center", va="center", fontsize=6.5, color=shade)
+    ax.set_xticks([0, 1], _CLASSES)
+    ax.set_yticks([0, 1], _CLASSES)
+    ax.grid(False)
+    ax.tick_params(length=0)

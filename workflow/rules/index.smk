@@ -1,0 +1,64 @@
+"""What leads readers through the study: the methods in words, and the page with everything."""
+
+
+rule write_methods:
+    """Write the methods in words from the configuration, the split and the software, with citations."""
+    input:
+        configuration="<results>/provenance/configuration.yaml",
+        software="<results>/provenance/software.json",
+        split="<results>/split/split.tsv",
+        independent="<results>/split/independent.tsv",
+        layers="<results>/tables/layers.tsv",
+        style=workflow.source_path("../style/page.css"),
+    output:
+        html=report(
+            "<results>/report/methods.html",
+            caption="../report/methods.rst",
+            category="Methods",
+            labels={"text": "methods"},
+        ),
+        markdown="<results>/report/methods.md",
+    log:
+        "<logs>/write_methods.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        simulated=SIMULATED,
+        code=module_digest("reporting.methods", "reporting.methods_page"),
+    script:
+        "../scripts/write_methods.py"
+
+
+rule write_index:
+    """Write the page that leads to every table, figure, audit and method, with the figures inside."""
+    input:
+        rules.tables.input,
+        rules.figures.input,
+        rules.audit.input,
+        rules.write_methods.output,
+        collect(
+            "<results>/split/{table}.tsv",
+            table=["split", "balance", "demographics", "independent"],
+        ),
+        "<results>/split/leakage.json",
+        captions=[workflow.source_path(f"../report/{name}.rst") for name in CAPTIONS],
+        page_style=workflow.source_path("../style/page.css"),
+        index_style=workflow.source_path("../style/index.css"),
+    output:
+        page="<results>/index.html",
+    log:
+        "<logs>/write_index.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        title=lookup("study/name", within=config),
+        simulated=SIMULATED,
+        code=module_digest("reporting.index"),
+    script:
+        "../scripts/write_index.py"

@@ -1,0 +1,13 @@
+from rhvae_mri.figures.curves import draw_reliability
+from rhvae_mri.files import read_tsv
+from rhvae_mri.logs import log_job
+
+with log_job(snakemake.log[0]):
+    draw_reliability(
+        read_tsv(snakemake.input.curves),
+        snakemake.wildcards.architecture,
+        svg=snakemake.output.svg,
+        pdf=snakemake.output.pdf,
+        tsv=snakemake.output.table,
+        simulated=snakemake.params.simulated,
+    )

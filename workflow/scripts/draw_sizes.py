@@ -1,0 +1,15 @@
+from rhvae_mri.evaluation.published import read_published
+from rhvae_mri.figures.sizes import draw_sizes
+from rhvae_mri.files import read_tsv
+from rhvae_mri.logs import log_job
+
+with log_job(snakemake.log[0]):
+    draw_sizes(
+        read_tsv(snakemake.input.runs),
+        read_tsv(snakemake.input.estimates),
+        read_published(snakemake.input.published),
+        svg=snakemake.output.svg,
+        pdf=snakemake.output.pdf,
+        tsv=snakemake.output.table,
+        simulated=snakemake.params.simulated,
+    )

@@ -1,0 +1,24 @@
+import yaml
+
+from rhvae_mri.files import read_json, read_tsv
+from rhvae_mri.logs import log_job
+from rhvae_mri.reporting.methods import describe_methods
+from rhvae_mri.reporting.methods_page import write_methods
+
+with log_job(snakemake.log[0]):
+    with open(snakemake.input.configuration, encoding="utf-8") as file:
+        config = yaml.safe_load(file)
+    sections, references = describe_methods(
+        config,
+        read_tsv(snakemake.input.split),
+        read_tsv(snakemake.input.independent),
+        read_tsv(snakemake.input.layers),
+        read_json(snakemake.input.software),
+    )
+    write_methods(
+        sections,
+        references,
+        html=snakemake.output.html,
+        markdown=snakemake.output.markdown,
+        simulated=snakemake.params.simulated,
+    )
