@@ -23,7 +23,7 @@ help: ## List the targets.
 .PHONY: demo
 demo: $(READY) ## Run the whole study on a simulated cohort (minutes, two cores, no data, no GPU).
 	$(BIN)/snakemake --cores $(CORES)
-	@echo "Done. Open results/tables/classification.html; figures are in results/figures."
+	@echo "Done. Open results/index.html: it leads to all tables, figures and pages."
 
 .PHONY: test
 test: $(READY) ## Run all tests, the demo included.

@@ -39,7 +39,7 @@ def study(tmp_path_factory, captions):
         "tables/classification.tsv": "a\n1\n",
         "report/methods.html": "<!DOCTYPE html><title>m</title>",
         "audit/cohort-ADNI/index.html": "<!DOCTYPE html><title>a</title>",
-        "synthetic/training_set-train-8/diagnosis-AD/quality.tsv": "a\n1\n",
+        "split/leakage.json": "{}",
         "provenance/software.json": "{}",
     }
     for name, text in texts.items():

@@ -131,7 +131,12 @@ rule tabulate_generation:
         style=workflow.source_path("../style/page.css"),
     output:
         table="<results>/tables/generation.tsv",
-        html="<results>/tables/generation.html",
+        html=report(
+            "<results>/tables/generation.html",
+            caption="../report/generation_quality.rst",
+            category="Tables",
+            labels={"table": "quality of the synthetic images"},
+        ),
     log:
         "<logs>/tabulate_generation.log",
     conda:

@@ -46,7 +46,12 @@ rule tabulate_demographics:
         style=workflow.source_path("../style/page.css"),
     output:
         differences="<results>/split/differences.tsv",
-        html="<results>/tables/demographics.html",
+        html=report(
+            "<results>/tables/demographics.html",
+            caption="../report/demographics.rst",
+            category="Tables",
+            labels={"table": "who is in each set"},
+        ),
         markdown="<results>/tables/demographics.md",
         latex="<results>/tables/demographics.tex",
     log:

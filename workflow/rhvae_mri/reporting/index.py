@@ -180,11 +180,6 @@ def _tables(files: Sequence[_File]) -> str:
         formats = [file for file in files if file.link.rpartition(".")[0] == name]
         if formats:
             rows.append(f"<dt>{escape(text)}</dt><dd>{_links(formats)}</dd>\n")
-    made = [file for file in files if file.link.startswith("synthetic/") and file.path.name == "quality.tsv"]
-    for file in made:
-        parts = dict(part.partition("-")[::2] for part in file.path.parts if "-" in part)
-        text = f"Quality of the synthetic images of {parts.get('diagnosis')} from {parts.get('training_set')}"
-        rows.append(f"<dt>{escape(text)}</dt><dd>{_links([file])}</dd>\n")
     return f'<dl class="files">\n{"".join(rows)}</dl>\n' if rows else ""
 
 
