@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas
+from torch import nn
 
 from rhvae_mri.cnn.architectures import Architecture, ConvolutionalNetwork
 from rhvae_mri.learning.layers import LAYER_COLUMNS, list_layers, shapes_only
@@ -57,8 +59,10 @@ def tabulate_networks(
         for (name, resolution), architecture in architectures.items():
             shape = tuple(shapes[resolution])
             network = ConvolutionalNetwork(architecture, shape)
+            # one layer after the other: the network itself computes several in one go
+            parts = {"convolutions": network.convolutions, "classifier": network.classifier}
             place = {"model": "CNN", "network": name, "resolution": resolution}
-            rows += [place | row for row in _rows(network, (1, *shape))]
+            rows += [place | row for row in _rows(nn.Sequential(OrderedDict(parts)), (1, *shape))]
         if settings is not None:
             shape = tuple(shapes["downsampled"])
             networks = build_architecture(settings, shape)
