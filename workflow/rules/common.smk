@@ -1,11 +1,41 @@
 """What the rules share: the library, the checked configuration, and the input functions."""
 
 import sys
+import tarfile
+from contextlib import suppress
 from functools import cache
+from io import BytesIO
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-LIBRARY = str(Path(str(workflow.current_basedir)).parent)
+
+def find_library():
+    """The folder of the library, and the commit that it was unpacked from.
+
+    Where another workflow takes these rules from GitHub (`snakedeploy` writes such a workflow), Snakemake
+    fetches rules, scripts and environments, but no package. So the library is unpacked from the same commit.
+    """
+    rules_folder = workflow.current_basedir
+    folder = Path(str(rules_folder)).parent
+    if folder.is_dir():
+        return str(folder), None
+    repository = rules_folder.hosted_repo.repo
+    commit = repository.commit(rules_folder.ref).hexsha
+    source = Path(rules_folder.path).parent
+    folder = Path.cwd() / ".snakemake" / "rhvae_mri" / commit
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent) as place, BytesIO() as archive:
+            repository.archive(archive, commit, path=[f"{source}/rhvae_mri"])
+            archive.seek(0)
+            tarfile.open(fileobj=archive).extractall(place, filter="data")
+            with suppress(OSError):  # another process was faster
+                Path(place, source).rename(folder)
+    return str(folder), commit
+
+
+LIBRARY, COMMIT = find_library()
 if LIBRARY not in sys.path:
     sys.path.insert(0, LIBRARY)
 
@@ -26,6 +56,10 @@ from rhvae_mri.study_grid import (
 
 export_library()
 
+
+#: The folder of results as the jobs see it, also where another workflow uses this one with a prefix.
+RESULTS = workflow.pathvars.apply(workflow.modifier.modify_path("<results>"))
+
 try:
     check_configuration(config, workflow.source_path("../schemas/config.schema.json"))
     COHORTS = [
@@ -33,9 +67,7 @@ try:
     ]
     # Once a cohort is converted its download is not needed any more.
     UNCONVERTED = [
-        name
-        for name in COHORTS
-        if not Path(config["pathvars"]["results"], f"bids/cohort-{name}").exists()
+        name for name in COHORTS if not Path(RESULTS, f"bids/cohort-{name}").exists()
     ]
     if workflow.is_main_process:
         check_sources(config, UNCONVERTED)
@@ -79,7 +111,7 @@ SEED = config["study"]["seed"]
 GPUS = count_gpus(config["study"]["device"])
 
 #: Revision of the code, for the record of provenance.
-REVISION = code_revision(LIBRARY)
+REVISION = COMMIT or code_revision(LIBRARY)
 
 
 wildcard_constraints:
@@ -115,7 +147,8 @@ def kept_images(cohort):
 
 def raw_image(wildcards):
     """The T1-weighted image in BIDS that an image identifier stands for."""
-    return kept_images(wildcards.cohort)[wildcards.image_id]
+    # the table's paths are whole: a module's prefix must not be put before them once more
+    return local(kept_images(wildcards.cohort)[wildcards.image_id])
 
 
 def _derivatives(cohort, suffix):
@@ -197,7 +230,7 @@ def raw_dataset(wildcards):
     cohort = config["cohorts"][wildcards.cohort]
     if cohort["source"] == "bids":
         return cohort["bids"]
-    return f"{config['pathvars']['results']}/bids/cohort-{wildcards.cohort}"
+    return f"{RESULTS}/bids/cohort-{wildcards.cohort}"
 
 
 def pool_memory(wildcards, threads, attempt):

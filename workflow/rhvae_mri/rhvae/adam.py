@@ -25,7 +25,7 @@ class Adam:
     """The optimizer of a training.
 
     It has of `torch.optim.Optimizer` what `rhvae_mri.learning.checkpoints` needs, and does without its
-    compiler, whose import takes 70 MB.
+    compiler, whose import alone takes 70 MB.
 
     Parameters
     ----------
