@@ -74,6 +74,19 @@ def test_sets_are_read_with_the_scores_of_their_images(study):
     assert set(sets["test"]["site"]) <= set("12345678")  # text
 
 
+def test_a_study_without_an_independent_cohort_is_read_too(study, tmp_path):
+    adni, aibl, split, _ = study
+    write_tsv(tmp_path / "split.tsv", split)
+    write_tsv(tmp_path / "independent.tsv", aibl.drop(columns=["mmse", "cdr"]).head(0))
+    write_tsv(tmp_path / "ADNI.tsv", adni.assign(field_strength=3, path="x", status="kept", reason=None))
+    sets, test_cohorts = read_described_sets(
+        tmp_path / "split.tsv", tmp_path / "independent.tsv", [tmp_path / "ADNI.tsv"]
+    )
+    assert len(sets["test"]) == 30
+    assert test_cohorts == {}
+    assert len(list_comparisons(sets, test_cohorts)) == 4
+
+
 def test_every_pair_of_sets_is_compared_and_a_part_with_the_rest(study):
     pairs = list_comparisons(*study[3])
     assert list(pairs) == [

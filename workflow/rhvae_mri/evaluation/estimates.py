@@ -63,7 +63,9 @@ class Estimates(NamedTuple):
     table : pandas.DataFrame
         One row per condition, test cohort and metric, with the columns of `ESTIMATE_COLUMNS`.
     curves : pandas.DataFrame
-        One row per condition, test cohort and false positive rate.
+        One row per condition, test cohort and false positive rate: mean sensitivity over the runs, and its
+        band. At the lowest rates the band lies too high: a resample may lack the CN images with the largest
+        probabilities.
     replicates : dict of str to numpy.ndarray
         For each test cohort the metrics of every condition in every resample, as fractions, float64 of
         shape (n_conditions, n_metrics, n_resamples).
