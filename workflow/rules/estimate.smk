@@ -16,7 +16,6 @@ rule estimate_cost:
         mem_mb=500,
         runtime=10,
     params:
-        reference=lookup("estimate/reference", within=config),
         gpu_speedup=lookup("estimate/gpu_speedup", within=config),
         # like record_provenance, it takes the whole configuration: every part of it costs something
         configuration=config,

@@ -5,8 +5,7 @@ from rhvae_mri.files import write_tsv
 from rhvae_mri.logs import log_job
 
 with log_job(snakemake.log[0]):
-    table = estimate_cost(
-        Path(snakemake.params.reference), snakemake.params.configuration, snakemake.params.gpu_speedup
-    )
+    reference = Path(snakemake.input.benchmarks).parent
+    table = estimate_cost(reference, snakemake.params.configuration, snakemake.params.gpu_speedup)
     write_tsv(snakemake.output.table, table)
 print(describe_estimate(table), flush=True)
