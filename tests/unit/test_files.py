@@ -32,3 +32,10 @@ def test_others_can_read_what_a_careful_writer_keeps_to_its_owner(tmp_path):
     with atomic_path(tensors) as temporary:
         save_file({"weights": numpy.zeros(3)}, temporary)
     assert tensors.stat().st_mode == plain.stat().st_mode
+
+
+def test_what_a_killed_writer_has_left_is_removed_by_the_next(tmp_path):
+    (tmp_path / ".0a1b2c3d.table.tsv").write_text("half")
+    (tmp_path / ".0a1b2c3d.table.tsv.gz").write_text("of another file")
+    write_text(tmp_path / "table.tsv", "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".0a1b2c3d.table.tsv.gz", "table.tsv"]

@@ -1,12 +1,14 @@
 """Reading and writing of the study's small files; every write is atomic.
 
 A file is written beside its target under a temporary name and moved into place when it is complete, so a
-reader never sees half a file and an interrupted job leaves none.
+reader never sees half a file and an interrupted job leaves none. What a killed one leaves, the next removes.
 """
 
 from __future__ import annotations
 
+import glob
 import json
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -18,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import nibabel
     import pandas
+
+logger = logging.getLogger(__name__)
 
 #: How BIDS writes a missing value in a table.
 MISSING = "n/a"
@@ -39,6 +43,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(target)
     temporary = target.with_name(f".{secrets.token_hex(4)}.{target.name}")
     try:
         yield temporary
@@ -48,6 +53,18 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(path: str | os.PathLike[str]) -> None:
+    """Remove what a process left that was killed while it wrote a file (see `atomic_path`).
+
+    A checkpoint of the study's largest network takes tens of gigabytes. Only one process writes a file at a
+    time: `rhvae_mri.logs.log_job` sees to that.
+    """
+    target = Path(path)
+    for unfinished in target.parent.glob(f".????????.{glob.escape(target.name)}"):
+        logger.info("Removing %s, which was not written to its end.", unfinished)
+        unfinished.unlink(missing_ok=True)
 
 
 @cache

@@ -7,10 +7,11 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rhvae_mri.errors import StudyError
+from rhvae_mri.locks import only_process
 from rhvae_mri.texts import visible
 
 
@@ -21,6 +22,8 @@ def log_job(path: str | os.PathLike[str]) -> Iterator[None]:
     The redirection is made at the level of file descriptors, because ANTs and dcm2niix print from native
     code. When the block fails, the traceback goes to the log and the error alone to the terminal.
 
+    Where the same job of an earlier run still runs, its end is waited for, and then the job is done again.
+
     Parameters
     ----------
     path : path
@@ -28,6 +31,16 @@ def log_job(path: str | os.PathLike[str]) -> Iterator[None]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
+
+    def say_waiting() -> None:
+        print(f"Waiting for the same job of an earlier run, which still runs ({target}).", file=sys.stderr)
+
+    with only_process(target.with_name(f".{target.name}.lock"), say_waiting), _redirected(target):
+        yield
+
+
+@contextmanager
+def _redirected(target: Path) -> Iterator[None]:
     sys.stdout.flush()
     sys.stderr.flush()
     terminal = os.dup(2)
@@ -41,12 +54,14 @@ def log_job(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        traceback.print_exc()
+        with suppress(OSError):  # of a disk that is full, above all
+            traceback.print_exc()
         _say(terminal, error, target)
         raise SystemExit(1) from None
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
         os.dup2(saved_output, 1)
         os.dup2(terminal, 2)
         os.close(saved_output)

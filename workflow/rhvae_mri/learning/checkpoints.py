@@ -7,7 +7,6 @@ bit for bit, one that was never interrupted.
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import logging
@@ -22,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from rhvae_mri.errors import StudyError
-from rhvae_mri.files import atomic_path
+from rhvae_mri.files import atomic_path, remove_unfinished
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +140,7 @@ def restore_checkpoint(path: str | os.PathLike[str], state: TrainingState, diges
     StudyError
         If the file is damaged.
     """
-    _remove_unfinished(Path(path))
+    remove_unfinished(path)
     if not Path(path).is_file():
         return False
     try:
@@ -180,16 +179,6 @@ def restore_checkpoint(path: str | os.PathLike[str], state: TrainingState, diges
     state.progress.clear()
     state.progress.update(json.loads(header["progress"]))
     return True
-
-
-def _remove_unfinished(path: Path) -> None:
-    """Remove what a process left that was killed while it wrote a checkpoint (see `atomic_path`).
-
-    A checkpoint of the study's largest network takes tens of gigabytes. Only one process trains a network.
-    """
-    for unfinished in path.parent.glob(f".????????.{glob.escape(path.name)}"):
-        logger.info("Removing %s, which was not written to its end.", unfinished)
-        unfinished.unlink(missing_ok=True)
 
 
 def _align_layouts(optimizer: torch.optim.Optimizer) -> None:

@@ -1,0 +1,93 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from rhvae_mri.locks import only_process
+from rhvae_mri.logs import log_job
+
+#: Takes the lock of a job, says so, and ends when it is told to.
+HOLDER = "import sys; from rhvae_mri.logs import log_job\nwith log_job(sys.argv[1]): sys.__stdin__.readline()"
+
+
+@pytest.fixture
+def holder(tmp_path, root):
+    """The same job in another process; it has the lock when the log is there."""
+    log = tmp_path / "logs" / "job.log"
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(log)],
+        stdin=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(root / "workflow")},
+    )
+    while not log.exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    yield process, log
+    process.kill()
+    process.communicate()
+
+
+def wait_in_log(log, holder, end):
+    """Enter the job while another process holds it; end that when this one has begun to wait."""
+    steps = []
+
+    def on_wait():
+        steps.append("waits")
+        end(holder)
+
+    with only_process(log.with_name(".job.log.lock"), on_wait):
+        steps.append("runs")
+        assert holder.wait(timeout=20) is not None
+    return steps
+
+
+def test_the_same_job_of_an_earlier_run_is_waited_for(holder):
+    process, log = holder
+    steps = wait_in_log(log, process, lambda one: one.communicate(b"\n"))
+    assert steps == ["waits", "runs"]
+    assert [path.name for path in log.parent.iterdir()] == ["job.log"]
+
+
+def test_a_killed_job_leaves_no_lock(holder):
+    process, log = holder
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert log.with_name(".job.log.lock").exists()
+    with only_process(log.with_name(".job.log.lock"), lambda: pytest.fail("it waits for nobody")):
+        pass
+    assert not log.with_name(".job.log.lock").exists()
+
+
+def test_a_lock_on_a_file_that_was_removed_meanwhile_does_not_count(tmp_path, monkeypatch):
+    """Between the opening of the file and its locking, its former holder removes it."""
+    path = tmp_path / ".job.lock"
+    locked = []
+
+    def lock(file, flags):
+        if not locked:
+            path.unlink()
+        locked.append(os.fstat(file.fileno()).st_ino)
+
+    monkeypatch.setattr("rhvae_mri.locks.fcntl.lockf", lock)
+    with only_process(path, lambda: None):
+        assert len(locked) == 2
+        assert path.stat().st_ino == locked[-1]
+
+
+def test_without_locks_of_the_file_system_the_job_runs(tmp_path, monkeypatch):
+    def refuse(file, flags):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("rhvae_mri.locks.fcntl.lockf", refuse)
+    with only_process(tmp_path / ".job.lock", lambda: pytest.fail("it waits for nobody")):
+        pass
+
+
+def test_the_error_of_a_job_is_said_although_the_log_cannot_be_written(tmp_path, capfd):
+    (tmp_path / "job.log").symlink_to("/dev/full")
+    with pytest.raises(SystemExit), log_job(tmp_path / "job.log"):
+        raise OSError(28, "No space left on device")
+    assert "No space left on device" in capfd.readouterr().err
