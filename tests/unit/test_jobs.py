@@ -22,3 +22,17 @@ def test_a_child_process_can_import_the_library(monkeypatch, tmp_path):
 def test_a_training_job_counts_as_a_gpu_job_where_it_finds_one(monkeypatch, device, tool, expected):
     monkeypatch.setattr(jobs.shutil, "which", lambda name: tool)
     assert jobs.count_gpus(device) == expected
+
+
+def test_a_process_outlives_the_warning_before_a_time_limit_and_so_do_its_children(root):
+    code = (
+        "import os, signal, subprocess, sys\n"
+        "from rhvae_mri.jobs import ignore_time_warnings\n"
+        "ignore_time_warnings()\n"
+        "os.kill(os.getpid(), signal.SIGUSR1)\n"
+        "subprocess.run(['bash', '-c', 'kill -USR1 $$; exit 7'])\n"
+        "child = 'import os, signal; os.kill(os.getpid(), signal.SIGUSR1); os._exit(7)'\n"
+        "sys.exit(subprocess.run([sys.executable, '-c', child]).returncode)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(root / "workflow")}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 7

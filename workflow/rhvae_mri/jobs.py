@@ -1,9 +1,11 @@
-"""What the jobs of the workflow find on the machine: this library and, perhaps, a GPU."""
+"""What the jobs of the workflow find on the machine: this library, perhaps a GPU, and a scheduler's signals."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
+import threading
 from pathlib import Path
 
 
@@ -29,3 +31,14 @@ def count_gpus(device: str) -> int:
     if device == "auto":
         return int(shutil.which("nvidia-smi") is not None)
     return int(device == "cuda")
+
+
+def ignore_time_warnings() -> None:
+    """Ignore SIGUSR1, here and in every process started from here, unless it asks for the signal itself.
+
+    Slurm can send SIGUSR1 some time before a job's time limit. It goes to all processes of the job at once,
+    and one that takes no notice of it ends. The training loops catch it, save their state and stop; Snakemake,
+    which has started them and cleans up after them, has to outlive it.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)

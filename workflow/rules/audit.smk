@@ -12,8 +12,8 @@ rule record_provenance:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         # the one rule that takes the whole configuration: it writes it down
         configuration=config,
@@ -46,8 +46,8 @@ rule record_files:
         "../../envs/preprocess.yaml"
     threads: lookup("quality/threads", within=config)
     resources:
-        mem_mb=1000,
-        runtime=240,
+        mem_mb=growing(1000),
+        runtime=growing(240),
     params:
         code=module_digest("provenance.files"),
     script:
@@ -71,8 +71,8 @@ rule describe_derivatives:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000),
+        runtime=growing(30),
     params:
         raw=raw_dataset,
         simulated=SIMULATED,
@@ -113,7 +113,7 @@ rule draw_audit:
     threads: lookup("quality/threads", within=config)
     resources:
         mem_mb=pool_memory,
-        runtime=240,
+        runtime=growing(240),
     params:
         simulated=SIMULATED,
         voxel_size=lookup("template/voxel_size", within=config),

@@ -43,7 +43,7 @@ from rhvae_mri.configuration import check_configuration, check_sources, is_simul
 from rhvae_mri.digests import module_digest
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
-from rhvae_mri.jobs import count_gpus, export_library
+from rhvae_mri.jobs import count_gpus, export_library, ignore_time_warnings
 from rhvae_mri.provenance.study import code_revision, packages_digest
 from rhvae_mri.reporting.contents import CAPTIONS
 from rhvae_mri.study_grid import (
@@ -55,6 +55,8 @@ from rhvae_mri.study_grid import (
 )
 
 export_library()
+if not workflow.is_main_process:
+    ignore_time_warnings()
 
 
 #: The folder of results as the jobs see it, also where another workflow uses this one with a prefix.
@@ -231,6 +233,15 @@ def raw_dataset(wildcards):
     if cohort["source"] == "bids":
         return cohort["bids"]
     return f"{RESULTS}/bids/cohort-{wildcards.cohort}"
+
+
+def growing(amount):
+    """Memory in MB or time in minutes that is enough for a job; a further attempt gets more of it."""
+
+    def resource(wildcards, attempt):
+        return attempt * amount
+
+    return resource
 
 
 def pool_memory(wildcards, threads, attempt):

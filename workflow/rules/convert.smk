@@ -29,8 +29,8 @@ rule convert_to_bids:
         "../../envs/convert.yaml"
     threads: lookup("conversion/processes", within=config)
     resources:
-        mem_mb=4000,
-        runtime=720,
+        mem_mb=growing(4000),
+        runtime=growing(720),
     params:
         processes=lookup("conversion/processes", within=config),
         code=module_digest("cohort.conversion"),
@@ -59,8 +59,8 @@ checkpoint list_images:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         require_diagnosis=lookup("cohorts/{cohort}/require_diagnosis", within=config),
         code=module_digest("cohort.images"),

@@ -25,7 +25,7 @@ rule evaluate:
     threads: lookup("cnn/threads", within=config)
     resources:
         mem_mb=cnn_memory,
-        runtime=60,
+        runtime=growing(60),
         gpu=GPUS,
     params:
         cohorts=COHORTS,
@@ -53,8 +53,8 @@ rule summarise_runs:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         seeds=lookup("cnn/seeds", within=config),
         code=module_digest("evaluation.runs"),
@@ -83,8 +83,8 @@ rule tabulate_classification:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         title=lookup("study/name", within=config),
         optimized=lookup("cnn/optimized", within=config),

@@ -63,7 +63,7 @@ rule generate_synthetic:
     threads: lookup("rhvae/threads", within=config)
     resources:
         mem_mb=rhvae_memory,
-        runtime=240,
+        runtime=growing(240),
         gpu=GPUS,
     params:
         n_images=N_SYNTHETIC,
@@ -102,7 +102,7 @@ rule measure_generation:
     threads: lookup("rhvae/threads", within=config)
     resources:
         mem_mb=rhvae_memory,
-        runtime=240,
+        runtime=growing(240),
         gpu=GPUS,
     params:
         importance_samples=lookup("evidence/importance_samples", within=config),

@@ -18,8 +18,8 @@ rule prepare_template:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         source=lookup("template/source", within=config),
         voxel_size=lookup("template/voxel_size", within=config),
@@ -40,8 +40,8 @@ rule outline_regions:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         code=module_digest("quality.regions"),
     script:
@@ -64,7 +64,7 @@ rule correct_bias:
     threads: lookup("bias_correction/threads", within=config)
     resources:
         mem_mb=n4_memory,
-        runtime=60,
+        runtime=growing(30),
     params:
         spline_distance=lookup("bias_correction/spline_distance", within=config),
         shrink_factor=lookup("bias_correction/shrink_factor", within=config),
@@ -109,8 +109,8 @@ rule register_to_mni:
         "../../envs/preprocess.yaml"
     threads: lookup("registration/threads", within=config)
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(20),
     params:
         shrink_factors=lookup("registration/shrink_factors", within=config),
         smoothing=lookup("registration/smoothing", within=config),
@@ -147,8 +147,8 @@ rule crop_to_template:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         voxel_size=lookup("template/voxel_size", within=config),
         code=module_digest("imaging.crop"),

@@ -20,7 +20,7 @@ rule measure_quality:
     threads: lookup("quality/threads", within=config)
     resources:
         mem_mb=pool_memory,
-        runtime=240,
+        runtime=growing(240),
     params:
         code=module_digest("quality.metrics"),
     script:
@@ -44,8 +44,8 @@ rule prepare_deep_quality:
     conda:
         "../../envs/learn.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         source=lookup("quality/deep/source", within=config),
         network=lookup("quality/deep/network", within=config),
@@ -73,8 +73,8 @@ rule check_deep_quality:
         "../../envs/learn.yaml"
     threads: lookup("quality/deep/threads", within=config)
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
         gpu=0 if config["quality"]["deep"]["source"] == "none" else GPUS,
     params:
         network=lookup("quality/deep/network", within=config),
@@ -101,8 +101,8 @@ rule check_quality:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         minimum_similarity=lookup("quality/minimum_similarity", within=config),
         minimum_overlap=lookup("quality/minimum_overlap", within=config),

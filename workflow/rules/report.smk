@@ -20,8 +20,8 @@ rule draw_seeds:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         simulated=SIMULATED,
         code=module_digest("figures.strips"),
@@ -54,8 +54,8 @@ rule draw_slices:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         simulated=SIMULATED,
         training_set=PICTURED_TRAINING_SET,
@@ -94,8 +94,8 @@ rule draw_generation:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         simulated=SIMULATED,
         code=module_digest("figures.generation"),
@@ -129,8 +129,8 @@ rule draw_intruders:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         simulated=SIMULATED,
         training_set=PICTURED_TRAINING_SET,
@@ -164,8 +164,8 @@ rule draw_losses:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         simulated=SIMULATED,
         models=list(product(SYNTHETIC_TRAINING_SETS, ["AD", "CN"])),
@@ -191,8 +191,8 @@ rule gather_histories:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         code=module_digest("evaluation.histories"),
     script:
@@ -222,8 +222,8 @@ rule draw_training:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         simulated=SIMULATED,
         code=module_digest("figures.training"),
@@ -253,8 +253,8 @@ rule describe_networks:
     conda:
         "../../envs/learn.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         conditions=CONDITIONS,
         resolutions=RESOLUTIONS,
@@ -289,8 +289,8 @@ rule draw_networks:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         simulated=SIMULATED,
         code=module_digest("figures.networks"),
@@ -321,8 +321,8 @@ rule draw_split:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         simulated=SIMULATED,
         cohorts=COHORTS,
@@ -351,8 +351,8 @@ rule draw_scheme:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         simulated=SIMULATED,
         conditions=CONDITIONS,

@@ -67,8 +67,8 @@ rule draw_saliency:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         simulated=SIMULATED,
         code=module_digest("figures.saliency"),

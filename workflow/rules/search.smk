@@ -14,8 +14,8 @@ rule split_folds:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         n_folds=lookup("search/folds", within=config),
         seed=SEED,
@@ -36,8 +36,8 @@ rule sample_architectures:
     conda:
         "../../envs/learn.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         n_candidates=lookup("search/candidates", within=config),
         # as a whole: a candidate depends on every range
@@ -101,8 +101,8 @@ rule rank_candidates:
     conda:
         "../../envs/learn.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         simulated=SIMULATED,
         code=module_digest("search.leaderboard"),
@@ -129,8 +129,8 @@ rule draw_search:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         code=module_digest("figures.search"),
     script:

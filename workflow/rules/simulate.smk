@@ -14,8 +14,8 @@ rule simulate_adni:
     conda:
         "../../envs/convert.yaml"
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=growing(3000),
+        runtime=growing(60),
     params:
         cohort="ADNI",
         participants=lookup("simulation/participants/ADNI", within=config),

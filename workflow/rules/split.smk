@@ -17,8 +17,8 @@ rule split_cohort:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         cohorts=COHORTS,
         n_test_per_class=lookup("split/n_test_per_class", within=config),

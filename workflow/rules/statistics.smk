@@ -16,8 +16,8 @@ rule pack_predictions:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         code=module_digest("evaluation.predictions"),
     script:
@@ -39,8 +39,8 @@ rule estimate_performance:
         "../../envs/report.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         resamples=lookup("statistics/resamples", within=config),
         confidence=lookup("statistics/confidence", within=config),
@@ -62,8 +62,8 @@ rule measure_calibration:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         bins=lookup("statistics/calibration_bins", within=config),
         resamples=lookup("statistics/resamples", within=config),
@@ -96,8 +96,8 @@ rule compare_conditions:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         title=lookup("study/name", within=config),
         simulated=SIMULATED,
@@ -135,8 +135,8 @@ rule compare_with_published:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         title=lookup("study/name", within=config),
         simulated=SIMULATED,
@@ -173,8 +173,8 @@ rule list_assumptions:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         title=lookup("study/name", within=config),
         simulated=SIMULATED,
