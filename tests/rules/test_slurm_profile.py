@@ -51,6 +51,10 @@ def test_the_profile_groups_rules_that_exist(profile, root):
     assert report - grouped == {"draw_audit", "draw_search"}
 
 
-def test_jobs_are_warned_before_their_time_limit_and_gpus_are_left_to_slurm(profile):
+def test_jobs_are_warned_before_their_time_limit_and_gpus_are_left_to_slurm(profile, root):
     assert re.search(r"--signal=USR1@\d+", profile["default-resources"]["slurm_extra"])
-    assert profile["set-resource-scopes"] == {"gpu": "local"}
+    limits = yaml.safe_load((root / "workflow/profiles/default/config.yaml").read_text())["resources"]
+    assert limits == {"gpu": 1, "in_turn": 1}
+    # the profile `default` is always read too; its limits must not let one job run on the whole cluster
+    assert profile["set-resource-scopes"] == dict.fromkeys(limits, "local")
+    assert profile["set-resources"] == {rule: {"in_turn": 1} for rule in profile["groups"]}

@@ -1,4 +1,4 @@
-"""What the jobs of the workflow find on the machine: this library, perhaps a GPU, and a scheduler's signals."""
+"""What the jobs of the workflow find on the machine: this library, perhaps a GPU, signals of a scheduler."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def ignore_time_warnings() -> None:
     """Ignore SIGUSR1, here and in every process started from here, unless it asks for the signal itself.
 
     Slurm can send SIGUSR1 some time before a job's time limit. It goes to all processes of the job at once,
-    and one that takes no notice of it ends. The training loops catch it, save their state and stop; Snakemake,
-    which has started them and cleans up after them, has to outlive it.
+    and ends those that take no notice of it. The training loops catch it, save their state and stop;
+    Snakemake, which has started them and cleans up after them, has to outlive it.
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)

@@ -1,8 +1,8 @@
 """A lock that lets one process at a time make the output of a job.
 
-Snakemake locks its folder, but jobs outlive it: where the main process was killed, or the login node went down,
-its jobs go on, on this machine or on the cluster. A new run starts the same jobs again, and both would write the
-same files.
+Snakemake locks its folder, but jobs outlive it: where the main process was killed, or the login node went
+down, its jobs go on, on this machine or on the cluster. A new run starts the same jobs again, and both would
+write the same files.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ rule summarise_runs:
         "../../envs/report.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(30),
+        runtime=growing(10),
     params:
         seeds=lookup("cnn/seeds", within=config),
         code=module_digest("evaluation.runs"),
@@ -84,7 +84,7 @@ rule tabulate_classification:
         "../../envs/report.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(30),
+        runtime=growing(10),
     params:
         title=lookup("study/name", within=config),
         optimized=lookup("cnn/optimized", within=config),

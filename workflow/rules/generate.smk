@@ -142,8 +142,8 @@ rule tabulate_generation:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         title=lookup("study/name", within=config),
         simulated=SIMULATED,

@@ -64,7 +64,7 @@ rule correct_bias:
     threads: lookup("bias_correction/threads", within=config)
     resources:
         mem_mb=n4_memory,
-        runtime=growing(30),
+        runtime=growing(20),
     params:
         spline_distance=lookup("bias_correction/spline_distance", within=config),
         shrink_factor=lookup("bias_correction/shrink_factor", within=config),
@@ -110,7 +110,7 @@ rule register_to_mni:
     threads: lookup("registration/threads", within=config)
     resources:
         mem_mb=growing(2000),
-        runtime=growing(20),
+        runtime=growing(15),
     params:
         shrink_factors=lookup("registration/shrink_factors", within=config),
         smoothing=lookup("registration/smoothing", within=config),
@@ -148,7 +148,7 @@ rule crop_to_template:
         "../../envs/preprocess.yaml"
     resources:
         mem_mb=growing(500),
-        runtime=growing(10),
+        runtime=growing(5),
     params:
         voxel_size=lookup("template/voxel_size", within=config),
         code=module_digest("imaging.crop"),

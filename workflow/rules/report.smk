@@ -21,7 +21,7 @@ rule draw_seeds:
         "../../envs/report.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(30),
+        runtime=growing(10),
     params:
         simulated=SIMULATED,
         code=module_digest("figures.strips"),
@@ -55,7 +55,7 @@ rule draw_slices:
         "../../envs/report.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(30),
+        runtime=growing(10),
     params:
         simulated=SIMULATED,
         training_set=PICTURED_TRAINING_SET,
@@ -95,7 +95,7 @@ rule draw_generation:
         "../../envs/report.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(30),
+        runtime=growing(10),
     params:
         simulated=SIMULATED,
         code=module_digest("figures.generation"),
@@ -130,7 +130,7 @@ rule draw_intruders:
         "../../envs/report.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(30),
+        runtime=growing(10),
     params:
         simulated=SIMULATED,
         training_set=PICTURED_TRAINING_SET,
@@ -165,7 +165,7 @@ rule draw_losses:
         "../../envs/report.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(30),
+        runtime=growing(10),
     params:
         simulated=SIMULATED,
         models=list(product(SYNTHETIC_TRAINING_SETS, ["AD", "CN"])),
@@ -192,7 +192,7 @@ rule gather_histories:
         "../../envs/report.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(30),
+        runtime=growing(10),
     params:
         code=module_digest("evaluation.histories"),
     script:
@@ -223,7 +223,7 @@ rule draw_training:
         "../../envs/report.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(30),
+        runtime=growing(10),
     params:
         simulated=SIMULATED,
         code=module_digest("figures.training"),
@@ -254,7 +254,7 @@ rule describe_networks:
         "../../envs/learn.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(30),
+        runtime=growing(10),
     params:
         conditions=CONDITIONS,
         resolutions=RESOLUTIONS,
@@ -290,7 +290,7 @@ rule draw_networks:
         "../../envs/report.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(30),
+        runtime=growing(10),
     params:
         simulated=SIMULATED,
         code=module_digest("figures.networks"),
@@ -322,7 +322,7 @@ rule draw_split:
         "../../envs/report.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(30),
+        runtime=growing(10),
     params:
         simulated=SIMULATED,
         cohorts=COHORTS,
@@ -352,7 +352,7 @@ rule draw_scheme:
         "../../envs/report.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(30),
+        runtime=growing(10),
     params:
         simulated=SIMULATED,
         conditions=CONDITIONS,

@@ -59,8 +59,8 @@ rule tabulate_demographics:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         title=lookup("study/name", within=config),
         simulated=SIMULATED,
