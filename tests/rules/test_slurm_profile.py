@@ -46,7 +46,7 @@ def test_the_profile_groups_rules_that_exist(profile, root):
     assert set(profile["groups"]) <= rules
     assert set(profile["groups"].values()) == set(profile["group-components"])
     # a group of figures and tables must not wait for what waits for it
-    report = {name for name in rules if name.startswith(("draw_", "tabulate_", "compare_"))}
+    report = {name for name in rules if name.startswith(("draw_", "tabulate_", "compare_", "write_"))}
     grouped = {rule for rule, group in profile["groups"].items() if group == "reporting"}
     assert report - grouped == {"draw_audit", "draw_search"}
 

@@ -23,8 +23,8 @@ rule write_methods:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         simulated=SIMULATED,
         code=module_digest("reporting.methods", "reporting.methods_page"),
@@ -54,8 +54,8 @@ rule write_index:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         title=lookup("study/name", within=config),
         simulated=SIMULATED,

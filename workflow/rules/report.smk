@@ -384,8 +384,8 @@ rule draw_sizes:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         simulated=SIMULATED,
         code=module_digest("figures.sizes", "evaluation.published"),
@@ -413,8 +413,8 @@ rule draw_roc:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         simulated=SIMULATED,
         code=module_digest("figures.curves"),
@@ -441,8 +441,8 @@ rule draw_reliability:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         simulated=SIMULATED,
         code=module_digest("figures.curves"),
@@ -473,8 +473,8 @@ rule draw_confusion:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         simulated=SIMULATED,
         code=module_digest("figures.confusion"),
