@@ -1,7 +1,9 @@
 import base64
 import re
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import jinja2
 import made_up_study
 import pytest
 from figure_checks import targets
@@ -119,6 +121,21 @@ def test_the_page_fits_a_telephone_in_the_dark(study):
         browser.open(study / "index.html")
         assert browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         assert browser.messages == []
+
+
+def test_the_report_describes_the_study_that_was_run(root, load_config):
+    template = jinja2.Template((root / "workflow" / "report" / "workflow.rst").read_text())
+
+    def describe(config):
+        return template.render(snakemake=SimpleNamespace(config=config))
+
+    simulated, real = load_config(), load_config("paper.yaml")
+    assert "Simulated data:" in describe(simulated)
+    assert "imulated" not in describe(real)
+    assert "ADNI and AIBL" in describe(real)
+    assert "trained 20 times" in describe(real)
+    real["cohorts"]["AIBL"]["source"] = "none"
+    assert "AIBL" not in describe(real)
 
 
 def test_every_figure_of_the_report_has_its_caption_and_category(root):
