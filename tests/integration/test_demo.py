@@ -1,6 +1,7 @@
 """The whole simulated study: what it writes, and whether the ground truth comes back."""
 
 import json
+import re
 from pathlib import Path
 
 import nibabel
@@ -193,11 +194,23 @@ def test_the_published_numbers_stand_beside_the_same_condition_only(demo):
     "name",
     [
         *("tables/classification.html", "tables/classification.md"),
-        *("figures/seeds.svg", "figures/slices.svg", "figures/generation_traversal.svg"),
+        *("index.html", "report/methods.html", "report/methods.md"),
     ],
 )
-def test_everything_that_is_shown_says_that_the_data_are_simulated(demo, name):
+def test_every_page_says_that_the_data_are_simulated(demo, name):
     assert "simulated" in (demo.results / name).read_text().lower()
+
+
+def test_every_figure_says_that_the_data_are_simulated(demo):
+    figures = sorted((demo.results / "figures").glob("*.svg"))
+    assert figures
+    assert [file.name for file in figures if "Simulated data" not in file.read_text()] == []
+
+
+def test_the_index_leads_to_files_that_are_there(demo):
+    links = re.findall(r'href="([^"#]+)"', (demo.results / "index.html").read_text())
+    assert len(links) > 50
+    assert [link for link in links if not (demo.results / link).is_file()] == []
 
 
 def test_no_participant_leaks(demo):

@@ -44,6 +44,8 @@ rule write_index:
             table=["split", "balance", "demographics", "independent"],
         ),
         "<results>/split/leakage.json",
+        "<results>/tables/histories.tsv",
+        "<results>/tables/layers.tsv",
         captions=[workflow.source_path(f"../report/{name}.rst") for name in CAPTIONS],
         page_style=workflow.source_path("../style/page.css"),
         index_style=workflow.source_path("../style/index.css"),

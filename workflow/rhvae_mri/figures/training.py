@@ -9,6 +9,7 @@ import numpy
 import pandas
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.evaluation.conditions import sort_rows
@@ -126,6 +127,7 @@ def _figure(source: pandas.DataFrame, title: str, simulated: bool) -> Figure:
                 )
                 _draw_runs(ax, runs, quantity, shades)
                 ax.set_xlim(0, last_epoch * 1.02)
+                ax.xaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
                 ax.set_ylim(*limits[quantity])
                 is_lower = place == len(_QUANTITIES) - 1
                 has_none_below = row + 1 == len(rows) or column >= len(rows[row + 1])
