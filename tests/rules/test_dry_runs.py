@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import sys
 
+import pandas
 import pytest
 
+from rhvae_mri.cohort.oasis import CLINICAL_TABLE
 from rhvae_mri.study_grid import batch_seeds, list_conditions
 
 
@@ -111,6 +113,25 @@ def test_the_figure_of_saliency_shows_each_architecture_on_real_images(dry_run, 
     assert jobs["draw_saliency"] == jobs["outline_regions"] == 1
     config["grid"]["training_data"] = ["synthetic"]
     assert not dry_run(tmp_path, config, "figures").keys() & {"measure_saliency", "draw_saliency"}
+
+
+def test_a_further_cohort_is_converted_or_taken_as_it_is_and_evaluated(dry_run, tmp_path, load_config):
+    config = load_config()
+    (tmp_path / "bids").mkdir()
+    config["cohorts"]["OASIS3"] = {"source": "bids", "bids": "bids"}
+    jobs = dry_run(tmp_path, config, "all")
+    assert jobs["list_images"] == jobs["check_quality"] == jobs["pack_tensors"] == jobs["draw_audit"] == 3
+    assert jobs["convert_to_bids"] == 2
+    assert jobs["train_cnn"] == jobs["evaluate"] == 20
+    config["cohorts"]["OASIS3"]["source"] = "none"
+    assert dry_run(tmp_path, config, "all")["list_images"] == 2
+    tables = tmp_path / "tables"
+    (tmp_path / "images" / "disc1" / "OAS1_0001_MR1").mkdir(parents=True)
+    tables.mkdir()
+    columns = ["ID", "M/F", "Hand", "Age", "Educ", "MMSE", "CDR"]
+    pandas.DataFrame(columns=columns).to_excel(tables / CLINICAL_TABLE)
+    config["cohorts"]["OASIS3"] = {"source": "oasis1", "images": "images", "tables": "tables"}
+    assert dry_run(tmp_path, config, "all")["convert_to_bids"] == 3
 
 
 def image_table(cohort, counts):

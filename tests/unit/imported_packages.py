@@ -40,6 +40,7 @@ def packages_of(script: Path) -> set[str]:
                 waiting += [imported[node.id]] if node.id in imported else []
         text = "\n".join(ast.unparse(part) for part in body).replace("'", '"')
         needed |= {first or second for first, second in _WITHOUT_IMPORT.findall(text)}
+        needed |= {"openpyxl"} if "read_excel(" in text else set()
     return {DISTRIBUTIONS.get(name, name) for name in needed if name not in sys.stdlib_module_names}
 
 

@@ -10,7 +10,7 @@ from nifti_files import write_nifti
 
 from rhvae_mri.cohort.conversion import convert_to_bids
 from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
-from rhvae_mri.cohort.exclusions import read_decisions
+from rhvae_mri.cohort.exclusions import check_cohorts, read_decisions
 from rhvae_mri.cohort.images import COLUMNS, list_images, read_images, select_usable
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
@@ -329,7 +329,6 @@ def test_an_empty_table_of_decisions_decides_nothing(dataset):
     [
         (decide("sub-Z", "ses-M000"), "ADNI has no such participants or sessions: sub-Z ses-M000"),
         (decide("sub-A", "ses-M099", decision="keep"), "sub-A ses-M099"),
-        (decide("sub-A", cohort="adni"), "Unknown cohorts: adni"),
         (decide("sub-A", decision="drop"), r"Line 3 \(sub-A \): the decision is drop, and not one of keep"),
         (decide("sub-A", decision=None), "Line 3 .*: the decision is empty"),
         (decide("sub-A", reason="n/a"), "Line 3 .*: the column reason is empty"),
@@ -350,6 +349,15 @@ def test_bad_decisions_are_named(dataset, row, message):
     with pytest.raises(StudyError, match=message):
         dataset.table()
     assert not dataset.target.exists()
+
+
+@pytest.mark.parametrize("cohort", ["adni", "../ADNI", None])
+def test_a_decision_on_a_cohort_that_the_study_does_not_have_is_named(dataset, cohort):
+    write_table(dataset.exclude, [decide("sub-A"), decide("sub-B", cohort="OASIS")])
+    check_cohorts(dataset.exclude, ["ADNI", "AIBL", "OASIS"])
+    write_table(dataset.exclude, [decide("sub-A"), decide("sub-A", cohort=cohort)])
+    with pytest.raises(StudyError, match=f"Unknown cohorts: {cohort or '.empty.'}"):
+        check_cohorts(dataset.exclude, ["ADNI", "AIBL"])
 
 
 def test_a_table_from_before_there_were_decisions_is_explained(dataset):

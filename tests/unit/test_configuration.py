@@ -131,7 +131,7 @@ def test_a_missing_key_and_a_value_out_of_bounds_are_both_named():
     [
         ("cohorts.ADNI.source", "download", "`cohorts.ADNI.images` is not set"),
         ("cohorts.AIBL.source", "bids", "`cohorts.AIBL.bids` is not set"),
-        ("cohorts.ADNI.source", "none", "only AIBL can be left out"),
+        ("cohorts.ADNI.source", "none", "only other cohorts can be left out"),
         ("template.source", "descriptor", "`template.source` must be 'simulated'"),
         ("grid.training_sets", ["train-9"], "`grid.training_sets` asks for `train-9`"),
         (
@@ -199,3 +199,49 @@ def test_a_range_of_the_search_has_two_ends_within_its_bounds(value):
     config = load("config.yaml")
     config["search"]["space"]["n_blocks"] = value
     assert "`search.space.n_blocks" in problems(config)
+
+
+THIRD = {"source": "bids", "bids": "oasis", "values": {"diagnosis": {"AD": [0.5, 1], "CN": ["healthy"]}}}
+
+
+def test_a_further_cohort_needs_a_source_and_may_have_terms_of_its_own():
+    check_configuration(changed("cohorts.OASIS3", THIRD), SCHEMA)
+    check_configuration(changed("cohorts.OASIS3", {"source": "none"}), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("name", "cohort", "message"),
+    [
+        ("OASIS3", {"bids": "oasis"}, "missing key `source` in cohorts.OASIS3"),
+        ("OASIS3", {"source": "download"}, "`cohorts.OASIS3.source` is 'download'"),
+        ("OASIS3", {"source": "bids"}, "`cohorts.OASIS3.bids` is not set"),
+        ("OASIS3", {"source": "oasis1", "images": "x"}, "`cohorts.OASIS3.tables` is not set"),
+        ("OASIS3", THIRD | {"column": {}}, "unknown key `column` in cohorts.OASIS3: did you mean `columns`?"),
+        ("OASIS3", THIRD | {"columns": {"ages": "x"}}, "`cohorts.OASIS3.columns` is 'ages'"),
+        ("OASIS3", THIRD | {"values": {"diagnosis": {"Ad": [1]}}}, "'Ad' is not one of"),
+        ("OASIS3", THIRD | {"bids": "{x}"}, "`cohorts.OASIS3.bids` is '{x}'"),
+        ("OASIS-3", THIRD, "unknown key `OASIS-3` in cohorts"),
+    ],
+)
+def test_a_wrong_further_cohort_is_explained(name, cohort, message):
+    assert message in problems(changed(f"cohorts.{name}", cohort))
+
+
+def test_the_folders_of_a_further_cohort_are_checked(tmp_path):
+    config = changed("cohorts.OASIS3", THIRD | {"bids": str(tmp_path / "nowhere")})
+    with pytest.raises(StudyError, match=r"`cohorts.OASIS3.bids`: there is no folder"):
+        check_sources(config, ["OASIS3"])
+    config = changed("cohorts.OASIS", {"source": "oasis1", "images": str(tmp_path), "tables": str(tmp_path)})
+    with pytest.raises(StudyError, match="OASIS-1 download cannot be converted: 2 problem"):
+        check_sources(config, ["OASIS"])
+
+
+def test_decisions_may_name_every_cohort_of_the_configuration(tmp_path):
+    table = tmp_path / "exclude.tsv"
+    row = "OASIS3\tsub-1\tn/a\texclude\tblurred\tme\t2026-01-01\n"
+    table.write_text((ROOT / "config/exclude.tsv").read_text() + row)
+    config = changed("cohorts.OASIS3", THIRD)
+    config["exclude"] = str(table)
+    check_sources(config, [])
+    with pytest.raises(StudyError, match="Unknown cohorts: OASIS3"):
+        check_sources(changed("exclude", str(table)), [])

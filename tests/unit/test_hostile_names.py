@@ -257,7 +257,6 @@ def test_links_that_lead_in_circles_end(tmp_path):
         ("session_id", "../x", "no such participants"),
         ("decision", "exclude; touch pwned", "and not one of"),
         ("date", "2026-01-01; ls", "not of the form"),
-        ("cohort", "../ADNI", "Unknown cohorts"),
     ],
 )
 def test_hostile_decisions_are_refused(tmp_path, empty_place, column, cell, words):

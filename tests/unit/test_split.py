@@ -311,14 +311,14 @@ def test_test_cohorts_are_drawn_each_on_its_own_and_written_as_one_table(tmp_pat
         )
 
     cohorts = {"AIBL": cohort("AIBL"), "OASIS": cohort("OASIS")}
-    everyone = draw_test_cohorts(cohorts, "all", seed=1)
-    some = draw_test_cohorts(cohorts, 3, seed=1)
-    alone = draw_test_cohorts({"OASIS": cohorts["OASIS"]}, 3, seed=1)
+    everyone = draw_test_cohorts(cohorts, {"AIBL": "all"}, seed=1)
+    some = draw_test_cohorts(cohorts, {"AIBL": 3}, seed=1)
+    alone = draw_test_cohorts({"AIBL": cohorts["AIBL"]}, {"AIBL": 3}, seed=1)
     assert [len(table) for table in everyone.values()] == [20, 20]
     assert some["AIBL"]["diagnosis"].value_counts().to_dict() == {"AD": 3, "CN": 3}
-    pandas.testing.assert_frame_equal(some["OASIS"], alone["OASIS"])
+    pandas.testing.assert_frame_equal(some["AIBL"], alone["AIBL"])
     write_independent(tmp_path / "independent.tsv", some)
     written = read_tsv(tmp_path / "independent.tsv")
-    assert written["cohort"].value_counts().to_dict() == {"AIBL": 6, "OASIS": 6}
+    assert written["cohort"].value_counts().to_dict() == {"AIBL": 6, "OASIS": 20}
     write_independent(tmp_path / "none.tsv", {})
     assert list(read_tsv(tmp_path / "none.tsv").columns) == list(written.columns)

@@ -17,7 +17,13 @@ from rhvae_mri.study_grid import idle_exclusions, list_conditions
 _NUMBER_WITHOUT_DOT = re.compile(r"^[-+]?\d+[eE][-+]?\d+$")
 
 #: The keys of a cohort that each kind of source needs.
-_SOURCE_KEYS = {"simulated": (), "none": (), "download": ("images", "tables"), "bids": ("bids",)}
+_SOURCE_KEYS = {
+    "simulated": (),
+    "none": (),
+    "download": ("images", "tables"),
+    "oasis1": ("images", "tables"),
+    "bids": ("bids",),
+}
 
 #: The keys of the search space that are ranges.
 _RANGES = (
@@ -92,13 +98,20 @@ def check_sources(config: Mapping[str, Any], cohorts: Sequence[str]) -> None:
             cause="A mistyped path, or a disk that is not mounted.",
             remedy="Correct the paths in the configuration.",
         )
-    downloads = [name for name in cohorts if config["cohorts"][name]["source"] == "download"]
-    if downloads:
-        from rhvae_mri.cohort.preflight import check_download
+    if config["exclude"] is not None:
+        from rhvae_mri.cohort.exclusions import check_cohorts
 
-        for name in downloads:
-            cohort = config["cohorts"][name]
+        check_cohorts(Path(config["exclude"]), config["cohorts"])
+    for name in cohorts:
+        cohort = config["cohorts"][name]
+        if cohort["source"] == "download":
+            from rhvae_mri.cohort.preflight import check_download
+
             check_download(name, Path(cohort["images"]), Path(cohort["tables"]))
+        elif cohort["source"] == "oasis1":
+            from rhvae_mri.cohort.oasis import check_oasis
+
+            check_oasis(Path(cohort["images"]), Path(cohort["tables"]))
 
 
 def is_simulated(config: Mapping[str, Any]) -> bool:
@@ -116,7 +129,7 @@ def _paths(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield every path of the configuration that is set, with its key."""
     places = {f"pathvars.{name}": path for name, path in config["pathvars"].items()}
     for name, cohort in config["cohorts"].items():
-        places |= {f"cohorts.{name}.{key}": cohort[key] for key in ("images", "tables", "bids")}
+        places |= {f"cohorts.{name}.{key}": cohort.get(key) for key in ("images", "tables", "bids")}
     places |= {"exclude": config["exclude"], "template.file": config["template"]["file"]}
     places["quality.deep.file"] = config["quality"]["deep"]["file"]
     yield from ((key, path) for key, path in places.items() if path is not None)
@@ -132,7 +145,11 @@ def _explain(error: Any) -> Iterator[str]:
     key = _position(error) or "the top level"
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
-        for name in sorted(set(error.instance) - set(known), key=str):
+        patterns = "|".join(error.schema.get("patternProperties", ["(?!)"]))
+        unknown = [
+            name for name in error.instance if name not in known and not re.search(patterns, str(name))
+        ]
+        for name in sorted(unknown, key=str):
             nearest = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
             hint = f"did you mean `{nearest[0]}`?" if nearest else f"known keys: {', '.join(known)}."
             yield f"unknown key `{name}` in {key}: {hint}"
@@ -160,7 +177,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     """Rules between keys."""
     for name, cohort in config["cohorts"].items():
         for key in _SOURCE_KEYS[cohort["source"]]:
-            if cohort[key] is None:
+            if cohort.get(key) is None:
                 yield (
                     f"`cohorts.{name}.{key}` is not set, but `cohorts.{name}.source` is "
                     f"'{cohort['source']}': give the folder's path."
@@ -182,7 +199,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         if section["file"] is None:
             yield f"`{key}.file` is not set, but `{key}.source` is 'file': give the file's path."
     if config["cohorts"]["ADNI"]["source"] == "none":
-        yield "`cohorts.ADNI.source` is 'none': the study trains on ADNI, only AIBL can be left out."
+        yield "`cohorts.ADNI.source` is 'none': the study trains on ADNI, only other cohorts can be left out."
     sets = ["train-full", *(f"train-{size}" for size in config["split"]["train_subsets"])]
     for name in config["grid"]["training_sets"]:
         if name not in sets:

@@ -50,6 +50,8 @@ def _leaves(name: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[s
     if "properties" in node:
         for key, child in node["properties"].items():
             yield from _leaves(f"{name}.{key}", child)
+        for child in node.get("patternProperties", {}).values():
+            yield from _leaves(f"{name}.<name>", child)
     else:
         yield name, node
 

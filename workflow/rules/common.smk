@@ -117,7 +117,7 @@ REVISION = COMMIT or code_revision(LIBRARY)
 
 
 wildcard_constraints:
-    cohort="ADNI|AIBL",
+    cohort="|".join(config["cohorts"]),
     folder=r"sub-[A-Za-z0-9]+(/ses-[A-Za-z0-9]+)?",
     image_id=r"sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?",
     res=RES,

@@ -9,6 +9,7 @@ rule convert_to_bids:
             cases={
                 "simulated": "<results>/downloads/cohort-{cohort}/images",
                 "download": lookup("cohorts/{cohort}/images", within=config),
+                "oasis1": lookup("cohorts/{cohort}/images", within=config),
             },
         ),
         tables=branch(
@@ -16,6 +17,7 @@ rule convert_to_bids:
             cases={
                 "simulated": "<results>/downloads/cohort-{cohort}/tables",
                 "download": lookup("cohorts/{cohort}/tables", within=config),
+                "oasis1": lookup("cohorts/{cohort}/tables", within=config),
             },
         ),
     output:
@@ -32,8 +34,9 @@ rule convert_to_bids:
         mem_mb=growing(4000),
         runtime=growing(720),
     params:
+        source=lookup("cohorts/{cohort}/source", within=config),
         processes=lookup("conversion/processes", within=config),
-        code=module_digest("cohort.conversion"),
+        code=module_digest("cohort.conversion", "cohort.oasis"),
     script:
         "../scripts/convert_to_bids.py"
 
@@ -62,7 +65,12 @@ checkpoint list_images:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        require_diagnosis=lookup("cohorts/{cohort}/require_diagnosis", within=config),
+        require_diagnosis=lookup(
+            "cohorts/{cohort}/require_diagnosis", within=config, default=True
+        ),
+        source=lookup("cohorts/{cohort}/source", within=config),
+        columns=lookup("cohorts/{cohort}/columns", within=config, default=None),
+        values=lookup("cohorts/{cohort}/values", within=config, default=None),
         code=module_digest("cohort.images"),
     script:
         "../scripts/list_images.py"

@@ -1,10 +1,12 @@
 from pathlib import Path
 
 from rhvae_mri.cohort.conversion import convert_to_bids
+from rhvae_mri.cohort.oasis import convert_oasis
 from rhvae_mri.logs import log_job
 
 with log_job(snakemake.log[0]):
-    convert_to_bids(
+    convert = convert_oasis if snakemake.params.source == "oasis1" else convert_to_bids
+    convert(
         snakemake.wildcards.cohort,
         Path(snakemake.input.images),
         Path(snakemake.input.tables),

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from rhvae_mri.cohort.clinical_terms import terms_of_cohort
 from rhvae_mri.cohort.images import list_images
 from rhvae_mri.logs import log_job
 
@@ -11,4 +12,5 @@ with log_job(snakemake.log[0]):
         Path(snakemake.input.exclude) if snakemake.input.exclude else None,
         Path(snakemake.output.table),
         require_diagnosis=snakemake.params.require_diagnosis,
+        terms=terms_of_cohort(snakemake.params.source, snakemake.params.columns, snakemake.params["values"]),
     )

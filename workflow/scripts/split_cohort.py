@@ -26,7 +26,7 @@ with log_job(snakemake.log[0]):
     }
     seed = derive_seed(params.seed, "split_cohort")
     result = split_cohort(usable.pop("ADNI"), seed=seed, **{name: params[name] for name in SETTINGS})
-    tested = draw_test_cohorts(usable, params.aibl_per_class, seed)
+    tested = draw_test_cohorts(usable, {"AIBL": params.aibl_per_class}, seed)
     leakage = check_leakage(result.split, {}, tested)
     output = [Path(snakemake.output[name]) for name in ("split", "balance", "demographics")]
     write_split(result, *output, test_cohorts=tested)

@@ -7,7 +7,8 @@ Three kinds of datasets are understood, without being told which one it is:
   visit, imaged or not; the field strength in ``*_scans.tsv``.
 - AIBL as Clinica writes it: no age in ``participants.tsv``; ``sub-*_sessions.tsv`` has the imaged visits
   only; the field strength is in the image's JSON file; file names in ``*_scans.tsv`` have spaces in them.
-- Any other: ``participants.tsv``, with or without sessions, with or without clinical columns.
+- Any other: ``participants.tsv``, with or without sessions, with or without clinical columns, which may have
+  names and values of their own (`rhvae_mri.cohort.clinical_terms`).
 
 The tables are small and many (two per participant), so they are read with the standard library.
 """
@@ -19,6 +20,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from rhvae_mri.cohort.clinical_terms import ClinicalTerms, Visit, to_number
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
 from rhvae_mri.texts import plain_cell
@@ -31,51 +33,7 @@ _IMAGE = re.compile(r"sub-[A-Za-z0-9]+(_[A-Za-z]+-[A-Za-z0-9+]+)*_T1w\.nii(\.gz)
 #: How tables write a missing value.
 _MISSING = frozenset({"", "n/a", "na", "nan", "none"})
 
-#: Names (in lower case) under which a value is found, first match first.
-_COLUMNS = {
-    "age": ("age", "age_bl"),
-    "sex": ("sex", "gender"),
-    "site": ("site",),
-    "diagnosis": ("diagnosis", "dx", "group"),
-    "mmse": ("mmse", "mms", "mmse_bl"),
-    "cdr": ("cdr", "cdr_global", "cdr_bl"),
-    "field_strength": ("mri_field", "field_strength", "magneticfieldstrength"),
-}
-
-#: Spellings of the three diagnoses, in lower case; any other text is kept as it is.
-_DIAGNOSES = {
-    "ad": "AD",
-    "dementia": "AD",
-    "cn": "CN",
-    "nc": "CN",
-    "hc": "CN",
-    "control": "CN",
-    "mci": "MCI",
-}
-
-
-@dataclass(frozen=True)
-class Visit:
-    """What the tables say of one visit, or of a participant; None where they say nothing.
-
-    Attributes
-    ----------
-    age : float or None
-        In years.
-    sex : str or None
-        ``M`` or ``F``.
-    site, diagnosis : str or None
-        The diagnosis is AD, CN or MCI, or another text as the dataset has it.
-    mmse, cdr : float or None
-        Mini-mental state examination, and global clinical dementia rating.
-    """
-
-    age: float | None = None
-    sex: str | None = None
-    site: str | None = None
-    diagnosis: str | None = None
-    mmse: float | None = None
-    cdr: float | None = None
+USUAL_TERMS = ClinicalTerms()
 
 
 @dataclass(frozen=True)
@@ -163,8 +121,8 @@ def read_rows(path: Path, required: tuple[str, ...] = ()) -> list[dict[str, str]
     return [{name: _clean(row[name]) for name in columns} for row in rows]
 
 
-def read_participants(bids: Path) -> dict[str, Visit]:
-    """Read ``participants.tsv``.
+def read_participants(bids: Path, terms: ClinicalTerms = USUAL_TERMS) -> dict[str, Visit]:
+    """Read ``participants.tsv``, in the dataset's own terms.
 
     Returns
     -------
@@ -194,7 +152,7 @@ def read_participants(bids: Path) -> dict[str, Visit]:
             misnamed.add(name or "(empty)")
         if name in participants:
             repeated.add(name)
-        participants[name] = _visit(row)
+        participants[name] = terms.read_visit(row)
     if misnamed:
         raise StudyError(
             f"Participants whose names are not those of BIDS: {', '.join(sorted(misnamed))}.",
@@ -210,8 +168,8 @@ def read_participants(bids: Path) -> dict[str, Visit]:
     return participants
 
 
-def read_visits(bids: Path, participant_id: str) -> dict[str, Visit]:
-    """Read a participant's ``sub-*_sessions.tsv``.
+def read_visits(bids: Path, participant_id: str, terms: ClinicalTerms = USUAL_TERMS) -> dict[str, Visit]:
+    """Read a participant's ``sub-*_sessions.tsv``, in the dataset's own terms.
 
     Returns
     -------
@@ -238,7 +196,7 @@ def read_visits(bids: Path, participant_id: str) -> dict[str, Visit]:
             )
         if session in visits:
             raise StudyError(f"Session {session} occurs more than once.", where=table)
-        visits[session] = _visit(row)
+        visits[session] = terms.read_visit(row)
     return {session: visits[session] for session in sorted(visits, key=natural_order)}
 
 
@@ -261,7 +219,7 @@ def read_field_strength(image: T1wImage) -> float | None:
     sidecar = image.path.with_name(f"{image.name}.json")
     if sidecar.is_file():
         try:
-            strength = _number(str(read_json(sidecar).get("MagneticFieldStrength", "")))
+            strength = to_number(str(read_json(sidecar).get("MagneticFieldStrength", "")))
         except (AttributeError, UnicodeDecodeError, ValueError):
             strength = None  # damaged, or no JSON object: the image is good without it
         if strength is not None:
@@ -269,40 +227,11 @@ def read_field_strength(image: T1wImage) -> float | None:
     for table in sorted(image.path.parent.parent.glob("*_scans.tsv")):
         for row in read_rows(table):
             if Path(row.get("filename", "").strip()).name.strip() == image.path.name:
-                return _number(_value(row, "field_strength"))
+                return to_number(USUAL_TERMS.find(row, "field_strength"))
     return None
-
-
-def _visit(row: dict[str, str]) -> Visit:
-    """Read the study's columns of one row."""
-    diagnosis = _value(row, "diagnosis")
-    sex = _value(row, "sex")[:1].upper()
-    return Visit(
-        age=_number(_value(row, "age")),
-        sex=sex if sex in {"M", "F"} else None,
-        site=_value(row, "site") or None,
-        diagnosis=_DIAGNOSES.get(diagnosis.lower(), diagnosis) or None,
-        mmse=_number(_value(row, "mmse")),
-        cdr=_number(_value(row, "cdr")),
-    )
-
-
-def _value(row: dict[str, str], variable: str) -> str:
-    """Return the first value that the row has under one of the variable's names, or empty text."""
-    lower = {name.lower(): value for name, value in row.items()}
-    return next((lower[name] for name in _COLUMNS[variable] if lower.get(name)), "")
 
 
 def _clean(cell: str | None) -> str:
     """Strip a cell; a missing value becomes empty text."""
     text = plain_cell(cell or "")
     return "" if text.lower() in _MISSING else text
-
-
-def _number(text: str) -> float | None:
-    """Convert text to a finite number; None where it is none."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if abs(number) != float("inf") and number == number else None

@@ -33,13 +33,27 @@ class Row(NamedTuple):
     reason: str
 
 
-def report_table(cohort: str, images: Path, rows: Iterable[Row]) -> pandas.DataFrame:
-    """Return the rows as a table, ordered by participant and session; sources are relative to ``images``."""
+def report_table(
+    cohort: str, images: Path, rows: Iterable[Row], prefix: str | None = None
+) -> pandas.DataFrame:
+    """Return the rows as a table, ordered by participant and session.
+
+    Parameters
+    ----------
+    cohort : str
+        The cohort's name.
+    images : path
+        The folder to which the sources are relative.
+    rows : iterable of Row
+        The rows.
+    prefix : str, optional
+        What Clinica puts before the participants' labels, where it is not the cohort's name.
+    """
     table = pandas.DataFrame(
         [
             {
                 "cohort": cohort,
-                "participant_id": visible(participant_label(cohort, row.subject)),
+                "participant_id": visible(participant_label(prefix or cohort, row.subject)),
                 "session_id": row.session,
                 "status": row.status,
                 "source": visible(row.source.relative_to(images).as_posix()) if row.source else None,

@@ -21,7 +21,6 @@ from rhvae_mri.cohort.bids_tables import read_rows
 from rhvae_mri.errors import StudyError
 
 COLUMNS = ("cohort", "participant_id", "session_id", "decision", "reason", "who", "date")
-COHORTS = ("ADNI", "AIBL")
 DECISIONS = ("keep", "exclude", "replace")
 
 #: Columns of the table before there were decisions; every row meant what ``replace`` means.
@@ -87,7 +86,7 @@ def read_decisions(
     Raises
     ------
     StudyError
-        If a row names a cohort, participant or session that does not exist (a slip of the pen would
+        If a row names a participant or session that does not exist (a slip of the pen would
         otherwise let in the very image that was to be left out), or its decision is unknown, unsigned,
         undated or without a reason, or two rows contradict each other.
     """
@@ -96,13 +95,6 @@ def read_decisions(
     if not path.is_file():
         raise StudyError("The list of decisions does not exist.", where=path, remedy="Check the path.")
     rows = _read_table(path)
-    foreign = sorted({row["cohort"] for row in rows} - {*COHORTS, cohort})
-    if foreign:
-        raise StudyError(
-            f"Unknown cohorts: {', '.join(name or '(empty)' for name in foreign)}.",
-            where=path,
-            remedy=f"The cohorts are {', '.join(dict.fromkeys((*COHORTS, cohort)))}.",
-        )
     # the header is the first line
     decisions = [(line, row, _check_row(path, line, row)) for line, row in enumerate(rows, start=2)]
     entries: dict[tuple[str, str], Decision] = {}
@@ -121,6 +113,23 @@ def read_decisions(
             remedy="Use the BIDS names, e.g. sub-ADNI002S0295 and ses-M000; write n/a for all sessions.",
         )
     return Decisions(entries)
+
+
+def check_cohorts(path: Path, cohorts: Collection[str]) -> None:
+    """Check that every decision is on one of the study's cohorts.
+
+    Raises
+    ------
+    StudyError
+        If a row names another, or the table cannot be read.
+    """
+    foreign = sorted({row["cohort"] for row in _read_table(path)} - set(cohorts))
+    if foreign:
+        raise StudyError(
+            f"Unknown cohorts: {', '.join(name or '(empty)' for name in foreign)}.",
+            where=path,
+            remedy=f"The cohorts are {', '.join(cohorts)}.",
+        )
 
 
 def _read_table(path: Path) -> list[dict[str, str]]:

@@ -39,7 +39,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rhvae_mri.cohort.bids_tables import T1wImage, natural_order, read_field_strength
+from rhvae_mri.cohort.bids_tables import USUAL_TERMS, T1wImage, natural_order, read_field_strength
+from rhvae_mri.cohort.clinical_terms import ClinicalTerms
 from rhvae_mri.cohort.exclusions import Decisions, read_decisions
 from rhvae_mri.cohort.headers import describe_fault
 from rhvae_mri.cohort.participants import Participant, read_cohort
@@ -84,6 +85,7 @@ def list_images(
     target: Path,
     *,
     require_diagnosis: bool = True,
+    terms: ClinicalTerms = USUAL_TERMS,
 ) -> None:
     """Write the table of a cohort's images, with the one that is kept for each participant.
 
@@ -105,6 +107,8 @@ def list_images(
         values are ``n/a``; ages in years, field strengths in tesla.
     require_diagnosis : bool
         False: the rules on the diagnosis do not apply (for data that are preprocessed but not classified).
+    terms : ClinicalTerms
+        What the dataset's tables call the study's variables.
 
     Raises
     ------
@@ -113,7 +117,8 @@ def list_images(
     """
     import pandas
 
-    participants = read_cohort(Path(bids), cohort, Path(conversion_report) if conversion_report else None)
+    report = Path(conversion_report) if conversion_report else None
+    participants = read_cohort(Path(bids), cohort, report, terms)
     sessions = {(person.name, session) for person in participants for session in ("", *person.sessions)}
     decisions = read_decisions(Path(exclude) if exclude else None, cohort, sessions)
     rows = []

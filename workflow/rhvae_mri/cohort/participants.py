@@ -8,8 +8,8 @@ from operator import attrgetter
 from pathlib import Path
 
 from rhvae_mri.cohort.bids_tables import (
+    USUAL_TERMS,
     T1wImage,
-    Visit,
     find_images,
     is_participant,
     natural_order,
@@ -17,6 +17,7 @@ from rhvae_mri.cohort.bids_tables import (
     read_rows,
     read_visits,
 )
+from rhvae_mri.cohort.clinical_terms import ClinicalTerms, Visit
 from rhvae_mri.errors import StudyError
 
 NO_IMAGE = "no image in the download"
@@ -81,7 +82,9 @@ class Participant:
         return replace(general, **{name: value for name, value in vars(visit).items() if value is not None})
 
 
-def read_cohort(bids: Path, cohort: str, conversion_report: Path | None) -> list[Participant]:
+def read_cohort(
+    bids: Path, cohort: str, conversion_report: Path | None, terms: ClinicalTerms = USUAL_TERMS
+) -> list[Participant]:
     """Gather the participants that the dataset or the report of its conversion knows, ordered by name.
 
     Parameters
@@ -93,13 +96,16 @@ def read_cohort(bids: Path, cohort: str, conversion_report: Path | None) -> list
     conversion_report : pathlib.Path or None
         The table of the conversion, with the columns cohort, participant_id, session_id (``n/a``: the
         participant as a whole), status (converted, missing or unreadable), source and reason.
+    terms : ClinicalTerms
+        What the dataset's tables call the study's variables.
 
     Raises
     ------
     StudyError
-        If a table is missing or cannot be understood.
+        If a table is missing or cannot be understood, or none has a column that the terms name.
     """
-    table = read_participants(bids)
+    table = read_participants(bids, terms)
+    _check_columns(bids, terms)
     images = {name: tuple(own) for name, own in groupby(find_images(bids), attrgetter("participant_id"))}
     report = _read_report(conversion_report, cohort) if conversion_report else {}
     participants = []
@@ -112,9 +118,27 @@ def read_cohort(bids: Path, cohort: str, conversion_report: Path | None) -> list
         elif not failures:
             failures = {"": NO_IMAGE}
         # any other name could lead out of the dataset
-        visits = read_visits(bids, name) if is_participant(name) else {}
+        visits = read_visits(bids, name, terms) if is_participant(name) else {}
         participants.append(Participant(name, table.get(name, Visit()), visits, own, failures))
     return participants
+
+
+def _check_columns(bids: Path, terms: ClinicalTerms) -> None:
+    """Check that each column that the terms name is in ``participants.tsv`` or a ``sub-*_sessions.tsv``."""
+    present: set[str] = set()
+    for table in (bids / "participants.tsv", *sorted(bids.glob("sub-*/sub-*_sessions.tsv"))):
+        absent = terms.absent_columns(present)
+        if not absent:
+            return
+        present.update(*(row.keys() for row in read_rows(table)[:1]))
+    absent = terms.absent_columns(present)
+    if absent:
+        raise StudyError(
+            f"The dataset's tables have no column {', '.join(absent)}.",
+            where=bids,
+            cause="The cohort's key `columns` in the configuration names a column that is spelt otherwise.",
+            remedy=f"The columns are {', '.join(sorted(present))}.",
+        )
 
 
 def _read_report(path: Path, cohort: str) -> dict[str, dict[str, str]]:

@@ -227,7 +227,7 @@ def draw_test_participants(images: pandas.DataFrame, n_per_class: int | None, se
 
 
 def draw_test_cohorts(
-    cohorts: Mapping[str, pandas.DataFrame], n_per_class: int | str, seed: int
+    cohorts: Mapping[str, pandas.DataFrame], n_per_class: Mapping[str, int | str], seed: int
 ) -> dict[str, pandas.DataFrame]:
     """Choose the participants of every independent cohort that are tested.
 
@@ -235,14 +235,14 @@ def draw_test_cohorts(
     ----------
     cohorts : mapping of str to pandas.DataFrame
         The usable images of each cohort.
-    n_per_class : int or "all"
-        Participants per diagnosis.
+    n_per_class : mapping of str to int or "all"
+        By cohort, how many participants per diagnosis; of a cohort that is not named, all.
     seed : int
         Seed; each cohort has a draw of its own.
     """
-    number = None if n_per_class == "all" else int(n_per_class)
+    numbers = {name: int(number) for name, number in n_per_class.items() if number != "all"}
     return {
-        name: draw_test_participants(images, number, derive_seed(seed, name))
+        name: draw_test_participants(images, numbers.get(name), derive_seed(seed, name))
         for name, images in cohorts.items()
     }
 

@@ -77,8 +77,8 @@ def _notes(simulated: bool) -> list[str]:
         "who are recognised, specificity the share of controls (CN) who are, balanced accuracy the mean of "
         "both. An image is called AD when its probability of AD is above 0.5.",
         "The standard deviation is that of a sample (divisor n − 1); which one the paper gives is not known.",
-        "Every network was tested on participants who had no part in its training or selection. AIBL is an "
-        "independent cohort.",
+        "Every network was tested on participants who had no part in its training or selection. Cohorts "
+        "other than ADNI are independent.",
     ]
 
 

@@ -35,7 +35,7 @@ TABLES = {
     "split/demographics": "Demographics of every set",
     "split/differences": "Standardized differences between the sets",
     "split/balance": "Tests of the balance between sets",
-    "split/independent": "Tested participants of the independent cohort",
+    "split/independent": "Tested participants of the independent cohorts",
     "split/leakage": "Check that no participant is in two sets",
 }
 

@@ -78,7 +78,7 @@ def describe_methods(
 def _participants(config: Mapping[str, Any]) -> tuple[str, ...]:
     names = {"ADNI": "adni", "AIBL": "aibl"}
     used = [name for name, cohort in config["cohorts"].items() if cohort["source"] != "none"]
-    cited = _list([f"{name} {cite(names[name])}" for name in used])
+    cited = _list([f"{name} {cite(names[name])}" if name in names else name for name in used])
     texts = [f"This study repeats {cite('study')} on {cited}."]
     simulated = [name for name in used if config["cohorts"][name]["source"] == "simulated"]
     if simulated:
@@ -90,7 +90,9 @@ def _participants(config: Mapping[str, Any]) -> tuple[str, ...]:
             f"the form of the real downloads, at a voxel size of {config['simulation']['voxel_size']:g} mm. "
             "Results on them say nothing about Alzheimer's disease."
         )
-    converted = [name for name in used if config["cohorts"][name]["source"] in ("simulated", "download")]
+    converted = [
+        name for name in used if config["cohorts"][name]["source"] in ("simulated", "download", "oasis1")
+    ]
     if converted:
         texts.append(
             f"T1-weighted images and clinical tables of {_list(converted)} were converted to BIDS "

@@ -1,0 +1,184 @@
+"""The conversion of an OASIS-1 download to BIDS, by Clinica's converter.
+
+Clinica 0.12 stops at the first participant who is not in the clinical table, or whose image is not there. So
+these are set aside first. Of each participant it converts the average of the scans of the first session
+(``SUBJ_111``, at 1 mm). It reads the diagnosis from the global CDR: 0 is CN, 0.5 and more is AD. In its
+tables of sessions it loses AD, because the CDR is no whole number there; ``participants.tsv`` has it right.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import multiprocessing
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas
+
+from rhvae_mri.cohort.bids_validity import mend_dataset
+from rhvae_mri.cohort.clinica import run_clinica
+from rhvae_mri.cohort.conversion_report import Row, report_table
+from rhvae_mri.cohort.privacy import remove_personal_data
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import write_tsv
+from rhvae_mri.folders import atomic_folder
+
+logger = logging.getLogger(__name__)
+
+#: The clinical table, by the name under which the project gives it out and Clinica reads it.
+CLINICAL_TABLE = "oasis_cross-sectional-5708aa0a98d82080.xlsx"
+
+#: The columns that Clinica reads.
+_COLUMNS = ("ID", "M/F", "Hand", "Age", "Educ", "MMSE", "CDR")
+
+#: Where the images of a participant's first session are.
+_SESSION = re.compile(r"OAS1_(\d{4})_MR1")
+_AVERAGE = Path("PROCESSED", "MPRAGE", "SUBJ_111")
+
+#: The only size that Clinica writes a right header for.
+_SHAPE = (256, 256, 160)
+
+
+def check_oasis(images: Path, tables: Path) -> None:
+    """Check that an OASIS-1 download has what its conversion needs.
+
+    Parameters
+    ----------
+    images : pathlib.Path
+        Folder with one folder for each session (``OAS1_0001_MR1``), or with the discs that hold these.
+    tables : pathlib.Path
+        Folder of the clinical table.
+
+    Raises
+    ------
+    StudyError
+        Naming everything that is missing.
+    """
+    problems = []
+    if not images.is_dir():
+        problems.append(f"the images folder {images} does not exist")
+    elif not find_sessions(images):
+        problems.append(f"the images folder {images} has no folder with a session's name, OAS1_0001_MR1")
+    table = tables / CLINICAL_TABLE
+    if not table.is_file():
+        problems.append(f"the table {CLINICAL_TABLE} is missing in {tables}")
+    else:
+        present = pandas.read_excel(table, nrows=0).columns
+        absent = [name for name in _COLUMNS if name not in present]
+        if absent:
+            problems.append(f"the table {CLINICAL_TABLE} has no column {', '.join(absent)}")
+    if problems:
+        raise StudyError(
+            f"The OASIS-1 download cannot be converted: {len(problems)} problem(s).\n"
+            + "\n".join(f"  - {problem}" for problem in problems),
+            where=f"images: {images}; tables: {tables}",
+            remedy="Download from oasis-brains.org what is missing, or correct the two paths.",
+        )
+
+
+def find_sessions(images: Path) -> dict[str, Path]:
+    """Find the folders of first sessions, by the participant's four digits; also inside of disc folders."""
+    folders = [path for pattern in ("OAS1_*", "*/OAS1_*") for path in sorted(images.glob(pattern))]
+    found = {match.group(1): path for path in folders if (match := _SESSION.fullmatch(path.name))}
+    return dict(sorted(found.items()))
+
+
+def convert_oasis(
+    cohort: str,
+    images: Path,
+    tables: Path,
+    bids: Path,
+    report: Path,
+    processes: int = 1,
+    log_folder: Path | None = None,
+) -> None:
+    """Convert an OASIS-1 download to BIDS, and report what became of every participant.
+
+    Parameters
+    ----------
+    cohort : str
+        The cohort's name in the study, for the report.
+    images, tables : pathlib.Path
+        As in `check_oasis`. Neither is changed.
+    bids, report, processes, log_folder
+        As in `rhvae_mri.cohort.conversion.convert_to_bids`.
+
+    Raises
+    ------
+    StudyError
+        If the download is incomplete, none of its images can be read, or the converter fails.
+    """
+    check_oasis(images, tables)
+    sessions = find_sessions(images)
+    listed = {match.group(1) for match in map(_SESSION.fullmatch, _read_names(tables)) if match}
+    rows = [
+        Row(subject, None, "missing", None, "no image in the download")
+        for subject in sorted(listed - sessions.keys())
+    ]
+    good = {}
+    for subject, folder in sessions.items():
+        fault = None if subject in listed else "not in the clinical table"
+        fault = fault or describe_fault(folder / _AVERAGE)
+        if fault:
+            logger.warning("set aside: %s: %s", folder.name, fault)
+        else:
+            good[subject] = folder
+        status = "unreadable" if fault else "converted"
+        rows.append(Row(subject, "ses-M000", status, folder, fault or ""))
+    if not good:
+        raise StudyError(
+            f"None of the {len(sessions)} images of the OASIS-1 download can be converted.",
+            where=images,
+            cause=rows[-1].reason,
+            remedy="Download the images again, with the folders PROCESSED.",
+        )
+    with atomic_folder(bids) as output, tempfile.TemporaryDirectory() as temporary:
+        staging = Path(temporary).resolve()
+        (staging / "images").mkdir()
+        for folder in good.values():
+            (staging / "images" / folder.name).symlink_to(folder.resolve(), target_is_directory=True)
+        processes = max(1, min(processes, multiprocessing.cpu_count()))
+        words = ("convert", "oasis-to-bids", staging / "images", tables.resolve(), output)
+        run = run_clinica((*words, "-np", str(processes)), Path(log_folder or staging / "log"))
+        if run.exit_code != 0:
+            raise run.error(
+                "Read Clinica's messages in this job's log; mend what they name, and start again."
+            )
+        mend_dataset(output)
+        remove_personal_data(output, processes)
+        table = report_table(cohort, images, rows, prefix="OASIS1")
+        write_tsv(report, table)
+    logger.info("%s: %s", cohort, table["status"].value_counts().to_dict())
+
+
+def describe_fault(folder: Path) -> str | None:
+    """Say why Clinica could not convert a participant's average image, or return None.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The participant's folder ``PROCESSED/MPRAGE/SUBJ_111``.
+    """
+    import nibabel
+
+    files = sorted(folder.glob("*.img"))
+    if len(files) != 1:
+        return f"{len(files)} files *.img in {_AVERAGE}, not one"
+    try:
+        image = nibabel.load(files[0])
+        size = image.dataobj.offset + image.dataobj.dtype.itemsize * math.prod(image.shape)
+    except (OSError, EOFError, ValueError, nibabel.filebasedimages.ImageFileError) as error:
+        return f"no readable Analyze image: {error}"
+    if tuple(image.shape[:3]) != _SHAPE:
+        return f"its size is {' x '.join(map(str, image.shape))}, not {' x '.join(map(str, _SHAPE))}"
+    if files[0].stat().st_size < size:
+        return f"truncated: {files[0].stat().st_size} of {size} bytes"
+    return None
+
+
+def _read_names(tables: Path) -> Iterator[str]:
+    """The sessions of the clinical table."""
+    yield from pandas.read_excel(tables / CLINICAL_TABLE, usecols=["ID"], dtype=str)["ID"].dropna()
