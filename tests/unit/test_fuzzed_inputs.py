@@ -1,0 +1,154 @@
+"""Seeded nonsense in configuration and tables ends in a clear error or a listed exclusion, or is harmless."""
+
+import copy
+import random
+from pathlib import Path
+
+import pytest
+from test_cohort_images import Dataset, write_table
+
+from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
+from rhvae_mri.cohort.images import list_images, read_images
+from rhvae_mri.configuration import check_configuration, check_sources
+from rhvae_mri.cost.workload import expected_sizes, list_jobs
+from rhvae_mri.errors import StudyError
+from rhvae_mri.study_grid import list_conditions
+
+SCHEMA = Path(__file__).parents[2] / "workflow/schemas/config.schema.json"
+
+VALUES = [
+    *(None, True, False, 0, -1, 1, 2, 3, 7, 10**30, -0.0, 1e308, float("nan"), float("inf"), 0.5, 1e-300),
+    *("", "x", "1e-5", "null", "simulated", "bids", "\x00", "a" * 5000, "../..", "$(x)", "é\u202e", "{a}"),
+    *([], [[]], [None], [1], [1, 2], [2, 1], ["AD"], [-1, 5], [float("nan")] * 2, list(range(50))),
+    *({}, {"AD": 1}, {"source": "bids"}, {"": ""}, {1: 2}),
+]
+
+CELLS = [
+    "",
+    "n/a",
+    "nan",
+    "sub-1",
+    "ses-M000",
+    "CN",
+    "ad",
+    "-4",
+    "1e999",
+    "x" * 3000,
+    "=1",
+    '"',
+    "\t",
+    "\n",
+    "\r",
+]
+CELLS += [
+    "\x00",
+    "\x1b",
+    "\ufeff",
+    "\u202e",
+    "../..",
+    "sub-A",
+    "sub-A/..",
+    "ses-",
+    "M",
+    "2026-13-01",
+    "keep",
+    "None",
+]
+
+
+def places(section, path=()):
+    """Every key of the configuration, as a path."""
+    for key, value in section.items():
+        yield (*path, key)
+        if isinstance(value, dict):
+            yield from places(value, (*path, key))
+
+
+def put(config, path, value):
+    for key in path[:-1]:
+        config = config[key]
+    config[path[-1]] = value
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_a_nonsensical_configuration_is_a_clear_error_or_can_be_planned(seed, load_config):
+    chance = random.Random(seed)
+    config = copy.deepcopy(load_config(chance.choice(["config.yaml", "paper.yaml"])))
+    all_places = list(places(config))
+    changed = []
+    for _ in range(chance.choice([1, 1, 1, 2, 5])):
+        path, value = chance.choice(all_places), chance.choice(VALUES)
+        try:
+            put(config, path, value)
+        except TypeError:  # an earlier change took the section away
+            continue
+        changed.append((path, value))
+    try:
+        check_configuration(config, SCHEMA)
+        check_sources(config, [name for name, one in config["cohorts"].items() if one["source"] != "none"])
+    except StudyError as error:
+        assert error.remedy, changed
+        assert str(error).replace("\n", "").isprintable()
+        return
+    # what passes for valid can be planned
+    assert list_conditions(config["grid"], config["synthetic"]["sizes"]) is not None
+    assert list_jobs(config, expected_sizes(config, 1.0)), changed
+
+
+def spoil(path, chance):
+    """Damage a table: a cell, a row, a column, the bytes, or all of it."""
+    content = path.read_bytes()
+    kind = chance.choice(
+        ["cell", "cell", "cell", "row", "column", "bytes", "cut", "empty", "header", "encoding"]
+    )
+    lines = [line.split("\t") for line in content.decode(errors="surrogateescape").split("\n")]
+    row = chance.randrange(len(lines))
+    if kind == "cell":
+        lines[row][chance.randrange(len(lines[row]))] = chance.choice(CELLS)
+    elif kind == "row":
+        lines.insert(row, chance.choice([lines[row], lines[row][:1], lines[row] * 3, []]))
+    elif kind == "column":
+        for line in lines:
+            del line[:1]
+    elif kind == "header":
+        lines[0] = [chance.choice([name, name.upper(), "", name * 2]) for name in lines[0]]
+    text = "\n".join("\t".join(line) for line in lines)
+    content = {
+        "bytes": bytes(chance.randrange(256) for _ in range(200)),
+        "cut": content[: chance.randrange(len(content) + 1)],
+        "empty": b"",
+        "encoding": text.encode(chance.choice(["utf-16", "utf-8-sig", "latin-1"]), errors="replace"),
+    }.get(kind, text.encode(errors="surrogateescape"))
+    path.write_bytes(content)
+    return kind
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_a_damaged_table_is_a_clear_error_or_a_listed_exclusion(seed, tmp_path):
+    chance = random.Random(seed)
+    dataset = Dataset(tmp_path)
+    for name, diagnosis in (("sub-A", "CN"), ("sub-B", "AD"), ("sub-C", "MCI")):
+        dataset.add(name, ("ses-M000", diagnosis, True), ("ses-M012", diagnosis, chance.random() < 0.5))
+        dataset.converted(name, "ses-M006", chance.choice(["missing", "unreadable"]), "cut short")
+    decision = ("ADNI", "sub-A", "ses-M000", "replace", "ringing", "me", "2026-01-01")
+    write_table(dataset.exclude, [dict(zip(DECISION_COLUMNS, decision, strict=True))])
+    write_table(dataset.bids / "participants.tsv", dataset.participants)
+    write_table(dataset.report, dataset.conversion)
+    tables = [
+        dataset.bids / "participants.tsv",
+        dataset.report,
+        dataset.exclude,
+        *dataset.bids.rglob("*_*.tsv"),
+    ]
+    kinds = [spoil(chance.choice(tables), chance) for _ in range(chance.choice([1, 1, 2, 3]))]
+    try:
+        list_images("ADNI", dataset.bids, dataset.report, dataset.exclude, dataset.target)
+    except StudyError as error:
+        assert str(error).replace("\n", "").isprintable()
+        assert error.where is not None, (kinds, error)
+        return
+    images = read_images(dataset.target)
+    assert set(images["status"]) <= {"kept", "excluded"}
+    assert images.loc[images["status"] == "excluded", "reason"].notna().all()
+    assert images.loc[images["status"] == "kept", "path"].map(lambda path: Path(path).is_file()).all()
+    assert images["image_id"].is_unique
