@@ -98,7 +98,7 @@ def _write_images(folder: Path, size: str) -> None:
     import torch
 
     images = numpy.random.default_rng(SEED).random((sum(IMAGES[size]), *SIZES[size]), dtype=numpy.float32)
-    numpy.save(folder / "images.npy", images)
+    numpy.save(folder / "images.npy", images, allow_pickle=False)
     for index, image in enumerate(images):
         torch.save(torch.from_numpy(image[None].copy()), folder / f"{index}.pt")
 
@@ -199,7 +199,7 @@ def _clinicadl(size: str, folder: Path, device: Any, _: str, batch_size: int, n_
 
         def __getitem__(self, index):
             row = self.rows[index]
-            image = transforms(torch.load(folder / f"{row}.pt"))
+            image = transforms(torch.load(folder / f"{row}.pt", weights_only=True))
             names = {"participant_id": f"sub-{row}", "session_id": "ses-M000", "image_id": 0}
             return {"image": image, "label": row % 2, **names}
 

@@ -82,7 +82,11 @@ def is_constant(node, value):
 
 @pytest.mark.parametrize("path", PYTHON, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_module_runs_what_it_reads(path):
-    assert list(faults(path.read_text(encoding="utf-8"))) == []
+    found = [words for _, words in faults(path.read_text(encoding="utf-8"))]
+    if path.is_relative_to(ROOT / "benchmarks"):
+        # tensors for another implementation, which reads no other format
+        found = [words for words in found if words != "torch.save"]
+    assert found == []
 
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.name)
