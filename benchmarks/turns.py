@@ -111,7 +111,8 @@ class Clock:
         if self._wait is not None:
             self._wait()
         times = os.times()
-        return time.perf_counter(), times.user + times.system + times.children_user + times.children_system
+        processor = time.process_time() + times.children_user + times.children_system
+        return time.perf_counter(), processor
 
     def lap(self) -> tuple[float, float]:
         """Seconds of wall and of processor since the last call."""
