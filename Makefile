@@ -30,11 +30,17 @@ test: $(READY) ## Run all tests, the demo included.
 	$(BIN)/python -m pytest
 
 .PHONY: lint
-lint: $(READY) ## Check the format and the style of workflow and library.
+lint: $(READY) ## Check format, style and types of workflow and library.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/snakefmt --check workflow
 	$(BIN)/snakemake --lint
+	$(BIN)/mypy
+
+.PHONY: coverage
+coverage: $(READY) ## Measure how much of the library the unit tests run; fail below 90 %.
+	$(BIN)/coverage run -m pytest tests/unit workflow/rhvae_mri
+	$(BIN)/coverage report
 
 .PHONY: format
 format: $(READY) ## Bring workflow and library into the common format.
@@ -60,7 +66,7 @@ pins: ## Resolve envs/requirements.in anew into the exact pins of envs/requireme
 
 .PHONY: clean
 clean: ## Remove the environment and the caches; results stay.
-	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache .mypy_cache .coverage
 
 # A half-made environment has no $(READY) and is made anew.
 $(READY): envs/requirements.txt envs/check_python.py

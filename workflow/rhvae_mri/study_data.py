@@ -139,11 +139,12 @@ def build_training_sets(
         parts.append(_real_part(stack, real["image_id"]))
         labels += real["diagnosis"].map(LABELS).tolist()
     for diagnosis, source in synthetic.items():
-        images, name = source, f"synthetic images of {diagnosis}"
         if isinstance(source, str | os.PathLike):
             with ImageStack(source) as stored:
-                images, name = stored.as_array(), str(source)
-        parts.append(ImagePart(images, range(n_synthetic_per_class), name))
+                part = ImagePart(stored.as_array(), range(n_synthetic_per_class), str(source))
+        else:
+            part = ImagePart(source, range(n_synthetic_per_class), f"synthetic images of {diagnosis}")
+        parts.append(part)
         labels += [LABELS[diagnosis]] * n_synthetic_per_class
     validation = rows[rows["set"] == "validation"]
     return ImageSet(parts, labels), build_image_set(stack, validation)

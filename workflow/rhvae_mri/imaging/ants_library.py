@@ -87,7 +87,7 @@ def load_ants(threads: int) -> ModuleType:
         return sys.modules[_MODULE]
     os.environ[THREADS_VARIABLE] = str(threads)
     loader = importlib.machinery.ExtensionFileLoader(_MODULE, str(_find_extension()))
-    spec = importlib.util.spec_from_loader(_MODULE, loader)
+    spec = importlib.machinery.ModuleSpec(_MODULE, loader, origin=loader.path)
     module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
     sys.modules[_MODULE] = module  # a second copy in one process would register its types twice

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy
 
@@ -136,7 +136,7 @@ def correct_bias(
     if padding not in ("ants", "coarse"):
         raise StudyError(f"The padding of N4 is {padding!r}; it must be ants or coarse.")
     voxels, affine = read_image(source)
-    settings = {"iterations": iterations, "convergence_threshold": convergence_threshold}
+    settings: dict[str, Any] = {"iterations": iterations, "convergence_threshold": convergence_threshold}
     with ants_folder() as folder:
         write_for_ants(folder / "image.nii", voxels, affine)
         if padding == "ants":

@@ -53,10 +53,10 @@ def study_grid(voxel_size: float) -> tuple[tuple[int, int, int], numpy.ndarray]:
     """
     _check(voxel_size)
     # the small number keeps rounding errors of the division from adding a voxel
-    shape = tuple(math.ceil(count / voxel_size - 1e-6) for count in TEMPLATE_SHAPE)
+    x, y, z = (math.ceil(count / voxel_size - 1e-6) for count in TEMPLATE_SHAPE)
     affine = numpy.diag([voxel_size, voxel_size, voxel_size, 1.0])
     affine[:3, 3] = numpy.array(TEMPLATE_ORIGIN) - 0.5 + voxel_size / 2
-    return shape, affine
+    return (x, y, z), affine
 
 
 def crop_box(voxel_size: float) -> tuple[slice, slice, slice]:

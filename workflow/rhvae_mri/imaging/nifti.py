@@ -15,7 +15,7 @@ import gzip
 import math
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -242,7 +242,7 @@ def gzip_fault(error: Exception) -> str:
     return "the compressed file is damaged"
 
 
-def times(numbers: object) -> str:
+def times(numbers: Iterable[float]) -> str:
     """Write the numbers of a shape or an extent.
 
     Examples

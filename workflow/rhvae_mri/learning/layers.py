@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,9 @@ LAYER_COLUMNS = ("layer", "kind", "detail", "output_shape", "n_parameters")
 class _OnMeta(TorchFunctionMode):
     """Puts new tensors on the device ``meta`` also where a call names another device."""
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         return func(*args, **(kwargs | {"device": "meta"} if "device" in kwargs else kwargs))
 

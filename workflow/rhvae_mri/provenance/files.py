@@ -170,9 +170,10 @@ def verify_files(
     )
     problems = {}
     for name, sums in recorded.items():
-        if places[name] is None:
+        place = places[name]
+        if place is None:
             problems[name] = "outside the study's folder: give the BIDS folder of the raw images"
-        elif not places[name].is_file():
+        elif not place.is_file():
             problems[name] = "missing"
         elif len(sums) > 1:
             problems[name] = "recorded with different checksums: it changed between two steps"

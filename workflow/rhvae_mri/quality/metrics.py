@@ -10,7 +10,7 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy
 
@@ -240,7 +240,7 @@ def _nan_fraction(path: str) -> float | None:
     return 1 - float(numpy.isfinite(voxels).mean())
 
 
-def _tissue(name: str) -> numpy.ndarray:
+def _tissue(name: Literal["gm", "wm"]) -> numpy.ndarray:
     """Give where the average brain is a tissue beyond doubt."""
     return read_average(name) >= 255 * TISSUE_PROBABILITY
 

@@ -94,4 +94,6 @@ def _scores(metric: Metric, column: pandas.Series) -> numpy.ndarray:
 
 def _badness(metric: Metric, scores: numpy.ndarray) -> numpy.ndarray:
     """Turn scores so that high is bad; NaN stays."""
-    return {"low": -scores, "high": scores, "both": numpy.abs(scores)}[metric.bad]
+    if metric.bad == "both":
+        return numpy.abs(scores)
+    return scores if metric.bad == "high" else -scores

@@ -31,8 +31,8 @@ def normalized_mutual_information(
     et al. 1999, doi:10.1016/S0031-3203(98)00091-0), after winsorizing as in `correlation`: 1 where the
     images tell nothing of each other, 2 where each follows from the other.
     """
-    pair = [_winsorize(voxels[mask]) for voxels in (image, template)]
-    joint = numpy.histogram2d(*pair, bins=BINS)[0] / pair[0].size
+    first, second = (_winsorize(voxels[mask]) for voxels in (image, template))
+    joint = numpy.histogram2d(first, second, bins=BINS)[0] / first.size
     together = _entropy(joint)
     apart = _entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1))
     return float(apart / together) if together > 0 else 1.0

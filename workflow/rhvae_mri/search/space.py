@@ -234,7 +234,7 @@ def _draw(
     first_channels = int(generator.choice(space.first_channels))
     convolutions = [_whole_number(space.convolutions_per_block, generator) for _ in range(n_blocks)]
     n_fully_connected = _whole_number(space.n_fully_connected, generator)
-    dropout = float(generator.uniform(*space.dropout))
+    dropout = float(generator.uniform(space.dropout[0], space.dropout[1]))
     learning_rate = _power(space.learning_rate, generator)
     has_weight_decay = generator.random() < space.weight_decay_probability
     weight_decay = _power(space.weight_decay, generator) if has_weight_decay else 0.0
