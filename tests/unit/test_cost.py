@@ -42,6 +42,12 @@ def test_the_sizes_of_the_published_study(paper):
     assert sizes.tested == 200
 
 
+def test_a_further_cohort_of_unknown_size_is_left_out(paper):
+    config = copy.deepcopy(paper)
+    config["cohorts"]["OASIS"] = config["cohorts"]["AIBL"] | {"source": "bids", "bids": "oasis"}
+    assert expected_sizes(config, 1.0) == expected_sizes(paper, 1.0)
+
+
 def test_the_jobs_of_the_published_study(paper):
     counts = {}
     for job in list_jobs(paper, expected_sizes(paper, 1.0)):

@@ -129,11 +129,13 @@ def expected_sizes(config: Mapping[str, Any], scans_per_image: float) -> StudySi
     ----------
     config : mapping
         The study's configuration. The participants with AD and CN are those of the published study in
-        ``config/paper.yaml``, whatever the source of the cohorts.
+        ``config/paper.yaml``, whatever the source of the cohorts. Further test cohorts are not counted: how
+        many images they have is not known before they are listed.
     scans_per_image : float
         How many scans are converted for each image that is kept.
     """
-    people = {cohort: config["simulation"]["participants"][cohort] for cohort in _cohorts(config)}
+    known = config["simulation"]["participants"]
+    people = {cohort: known[cohort] for cohort in _cohorts(config) if cohort in known}
     images = {cohort: sum(parts[name] for name in _CLASSES) for cohort, parts in people.items()}
     scans = {
         cohort: round(scans_per_image * count) if config["cohorts"][cohort]["source"] != "bids" else 0
