@@ -1,0 +1,23 @@
+"""The tables of the demo have the columns that docs/results.md says."""
+
+from fnmatch import fnmatch
+
+from results_dictionary import read_dictionary
+
+
+def test_every_table_has_the_columns_of_its_description(demo):
+    entries = [entry for entry in read_dictionary() if entry.columns]
+    wrong = []
+    for path in sorted(demo.results.rglob("*.tsv")):
+        name = path.relative_to(demo.results).as_posix()
+        if name.startswith(("logs/", "benchmarks/", "bids/")):
+            continue
+        header = path.open().readline().rstrip("\n").split("\t")
+        fitting = [entry for entry in entries if any(fnmatch(name, pattern) for pattern in entry.patterns)]
+        assert len(fitting) == 1, name
+        expected = fitting[0].columns
+        if [column for column in header if not any(fnmatch(column, one) for one in expected)] or [
+            one for one in expected if not any(fnmatch(column, one) for column in header)
+        ]:
+            wrong.append((name, header))
+    assert wrong == []
