@@ -211,7 +211,7 @@ def pretend_to_have_trained(folder, config, n_seeds, per_job):
         files += [
             f"{place}/seeds-{batch}/{name}"
             for batch in batch_seeds(n_seeds, per_job)
-            for name in ("networks.safetensors", "history.tsv")
+            for name in ("networks.safetensors", "history.tsv", "metrics.json")
         ]
     for file in files:
         (results / file).parent.mkdir(parents=True, exist_ok=True)
