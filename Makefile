@@ -20,10 +20,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## List the targets.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
+.PHONY: targets
+targets: ## List the targets of the workflow: snakemake TARGET.
+	@sed -nE '/^rule /{s/rule (.*):/\1/;h;n;s/^ *"""(.*)/\1/;s/"""$$//;x;G;s/\n/\t/;s/^/  snakemake /;p}' workflow/Snakefile | expand -t 28
+
 .PHONY: demo
 demo: $(READY) ## Run the whole study on a simulated cohort (minutes, two cores, no data, no GPU).
 	$(BIN)/snakemake --cores $(CORES)
-	@echo "Done. Open results/index.html: it leads to all tables, figures and pages."
 
 .PHONY: test
 test: $(READY) ## Run all tests, the demo included.

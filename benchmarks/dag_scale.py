@@ -210,10 +210,9 @@ def make_cohorts(folder: Path) -> None:
         usable[cohort] = select_usable(images, quality)
     settings = {name: value for name, value in config["split"].items() if name != "aibl_per_class"}
     result = split_cohort(usable.pop("ADNI"), seed=SEED, **settings)
-    tested = draw_test_cohorts(usable, "all", SEED)
+    tested = draw_test_cohorts(usable, {}, SEED)
     check_leakage(result.split, {}, tested)
-    outputs = (folder / name for name in ("split.tsv", "balance.tsv", "demographics.tsv"))
-    write_split(result, *outputs, test_cohorts=tested)
+    write_split(result, folder / "split.tsv", folder / "balance.tsv")
     write_independent(folder / "independent.tsv", tested)
 
 

@@ -185,9 +185,17 @@ def test_the_published_study_in_full(dry_run, converted_paper_study):
 
 
 def pretend_to_have_trained(folder, config, n_seeds, per_job):
-    """Write empty files where a study's tensors, split, synthetic images and networks are."""
+    """Write empty files where a study's template, quality, split, tensors, images and networks are."""
     results = folder / "results-paper"
-    files = ["split/split.tsv", "split/independent.tsv"]
+    files = [f"template/template.{kind}" for kind in ("nii.gz", "json")]
+    files += [f"quality/deep_quality_weights.{kind}" for kind in ("safetensors", "json")]
+    files += [
+        f"quality/cohort-{cohort}/{name}.tsv"
+        for cohort in ("ADNI", "AIBL")
+        for name in ("metrics", "deep_quality", "quality")
+    ]
+    files += [f"split/{name}" for name in ("split.tsv", "balance.tsv", "independent.tsv", "demographics.tsv")]
+    files.append("split/leakage.json")
     files += [
         f"tensors/cohort-{cohort}/resolution-{resolution}/images.safetensors"
         for cohort in ("ADNI", "AIBL")
@@ -236,6 +244,29 @@ def test_one_more_seed_trains_again_only_a_batch_that_was_not_whole(dry_run, con
     config["synthetic"]["sizes"] = [500, 7000, 10000]
     config["cnn"]["seeds"] = 12
     assert dry_run(folder, config, "tables")["train_cnn"] == 2 * 3  # two conditions, three batches
+
+
+def test_a_cohort_that_is_added_later_trains_nothing_again(dry_run, converted_paper_study, tmp_path):
+    converted, config = converted_paper_study
+    folder = tmp_path / "study"
+    shutil.copytree(converted, folder)
+    config = copy.deepcopy(config)
+    pretend_to_have_trained(folder, config, 20, config["cnn"]["seeds_per_job"])
+    assert "evaluate" in dry_run(folder, config, "tables")
+    (folder / "bids").mkdir()
+    config["cohorts"]["Third"] = {"source": "bids", "bids": "bids"}
+    table = folder / "results-paper/cohorts/cohort-Third/images.tsv"
+    table.parent.mkdir()
+    table.write_text(image_table("Third", {"AD": 3, "CN": 4}))
+    for line in table.read_text().splitlines()[1:]:
+        place = folder / line.split("\t")[11]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+    jobs = dry_run(folder, config, "tables")
+    assert jobs["correct_bias"] == 7
+    assert jobs["select_test_cohorts"] == 1
+    assert jobs["evaluate"] == 56
+    assert not jobs.keys() & {"split_cohort", "train_rhvae", "train_cnn", "generate_synthetic"}
 
 
 def test_the_search_of_the_published_study(dry_run, converted_paper_study):

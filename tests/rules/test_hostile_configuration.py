@@ -11,6 +11,7 @@ def test_names_that_are_commands_stay_names(run_snakemake, tmp_path, load_config
     target = f"{NAME}/provenance/configuration.yaml"
     result = run_snakemake(folder, config, "--", target)
     assert result.returncode == 0, result.stdout
+    assert f"Results are in {NAME}." in result.stdout
     assert config["study"]["name"] in (folder / target).read_text()
     assert not [path for path in tmp_path.rglob("*") if path.name.startswith("pwned")]
     assert sorted(path.name for path in folder.iterdir()) == [".snakemake", NAME, "study.yaml"]

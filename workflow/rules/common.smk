@@ -39,6 +39,7 @@ LIBRARY, COMMIT = find_library()
 if LIBRARY not in sys.path:
     sys.path.insert(0, LIBRARY)
 
+from rhvae_mri.announcements import announce_end, announce_start
 from rhvae_mri.configuration import check_configuration, check_sources, is_simulated
 from rhvae_mri.digests import module_digest
 from rhvae_mri.errors import StudyError

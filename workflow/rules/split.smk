@@ -1,17 +1,14 @@
-"""Training, validation and test sets of ADNI, by participant."""
+"""Training, validation and test sets of ADNI, and the other cohorts that are tested; by participant."""
 
 
 rule split_cohort:
-    """Split ADNI, test the balance of age, sex and site, and check that no participant leaks."""
+    """Split ADNI, test the balance of age, sex and site, and check that no participant is in two sets."""
     input:
-        images=collect("<results>/cohorts/cohort-{cohort}/images.tsv", cohort=COHORTS),
-        quality=collect("<results>/quality/cohort-{cohort}/quality.tsv", cohort=COHORTS),
+        images="<results>/cohorts/cohort-ADNI/images.tsv",
+        quality="<results>/quality/cohort-ADNI/quality.tsv",
     output:
         split="<results>/split/split.tsv",
         balance="<results>/split/balance.tsv",
-        demographics="<results>/split/demographics.tsv",
-        independent="<results>/split/independent.tsv",
-        leakage="<results>/split/leakage.json",
     log:
         "<logs>/split_cohort.log",
     conda:
@@ -20,19 +17,48 @@ rule split_cohort:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        cohorts=COHORTS,
         n_test_per_class=lookup("split/n_test_per_class", within=config),
         validation_fraction=lookup("split/validation_fraction", within=config),
         train_subsets=lookup("split/train_subsets", within=config),
-        aibl_per_class=lookup("split/aibl_per_class", within=config),
         p_threshold=lookup("split/p_threshold", within=config),
         site_threshold=lookup("split/site_threshold", within=config),
         max_tries=lookup("split/max_tries", within=config),
         require_balance=lookup("split/require_balance", within=config),
         seed=SEED,
-        code=module_digest("cohort.split", "cohort.leakage", "cohort.demographics"),
+        code=module_digest("cohort.split", "cohort.leakage"),
     script:
         "../scripts/split_cohort.py"
+
+
+rule select_test_cohorts:
+    """Select the tested participants of the other cohorts, check for leakage, and describe all sets."""
+    input:
+        split="<results>/split/split.tsv",
+        images=collect("<results>/cohorts/cohort-{cohort}/images.tsv", cohort=COHORTS),
+        quality=collect("<results>/quality/cohort-{cohort}/quality.tsv", cohort=COHORTS),
+    output:
+        independent="<results>/split/independent.tsv",
+        demographics="<results>/split/demographics.tsv",
+        leakage="<results>/split/leakage.json",
+    log:
+        "<logs>/select_test_cohorts.log",
+    conda:
+        "../../envs/preprocess.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        cohorts=COHORTS,
+        aibl_per_class=lookup("split/aibl_per_class", within=config),
+        seed=SEED,
+        code=module_digest(
+            "cohort.split",
+            "cohort.leakage",
+            "cohort.differences",
+            "cohort.demographics",
+        ),
+    script:
+        "../scripts/select_test_cohorts.py"
 
 
 rule tabulate_demographics:

@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy
 import pandas
 
-from rhvae_mri.cohort.demographics import describe_sets
 from rhvae_mri.cohort.draws import Criteria, Draw, draw_balanced_sets
 from rhvae_mri.cohort.images import STUDIED
 from rhvae_mri.errors import StudyError
@@ -50,13 +49,10 @@ class SplitResult:
         sex, site, set (train, validation, test), and a column of 0 and 1 for each training set.
     balance : pandas.DataFrame
         One row for each test: comparison, variable, test, statistic, p_value, threshold, n_tries.
-    demographics : pandas.DataFrame
-        See `rhvae_mri.cohort.demographics.describe_sets`.
     """
 
     split: pandas.DataFrame
     balance: pandas.DataFrame
-    demographics: pandas.DataFrame
 
 
 def split_cohort(
@@ -140,7 +136,6 @@ def split_cohort(
     return SplitResult(
         split=people.drop(columns=["mmse", "cdr"]),
         balance=pandas.concat(balance, ignore_index=True),
-        demographics=describe_sets(name_sets(people)),
     )
 
 
@@ -247,28 +242,18 @@ def draw_test_cohorts(
     }
 
 
-def write_split(
-    result: SplitResult,
-    split: Path,
-    balance: Path,
-    demographics: Path,
-    test_cohorts: Mapping[str, pandas.DataFrame] | None = None,
-) -> None:
+def write_split(result: SplitResult, split: Path, balance: Path) -> None:
     """Write the tables of a split.
 
     Parameters
     ----------
     result : SplitResult
         The split.
-    split, balance, demographics : pathlib.Path
+    split, balance : pathlib.Path
         The tables to write.
-    test_cohorts : mapping of str to pandas.DataFrame, optional
-        Independent cohorts by name; the demographics describe them too.
     """
     write_tsv(split, result.split)
     write_tsv(balance, result.balance)
-    tables = [result.demographics, describe_sets(test_cohorts or {})]
-    write_tsv(demographics, pandas.concat([table for table in tables if len(table)], ignore_index=True))
 
 
 def write_independent(target: Path, test_cohorts: Mapping[str, pandas.DataFrame]) -> None:

@@ -1,0 +1,43 @@
+"""A further cohort, given in BIDS by configuration alone, is tested with the networks that are there."""
+
+import copy
+import shutil
+
+import pandas
+from simulated_bids import write_dataset
+
+from rhvae_mri.files import read_tsv
+from rhvae_mri.study_grid import list_conditions
+
+
+def test_a_cohort_that_is_added_later_is_tested_and_nothing_is_trained_again(
+    demo, run_snakemake, tmp_path, load_config
+):
+    config = copy.deepcopy(demo.config)
+    folder = tmp_path / "study"
+    shutil.copytree(demo.folder, folder)  # with the times of the files
+    condition = list_conditions(config["grid"], config["synthetic"]["sizes"])[0]
+    place = "results/cnn/" + "/".join(f"{name}-{value}" for name, value in condition.items())
+    before = read_tsv(folder / place / "predictions.tsv")
+    trained = {path: path.stat().st_mtime_ns for path in (folder / place).glob("seeds-*/*")}
+
+    config["cohorts"]["Third"] = write_dataset(tmp_path / "bids", {"AD": 2, "CN": 2, "MCI": 1})
+    result = run_snakemake(folder, config, "--", f"{place}/predictions.tsv", "results/split/demographics.tsv")
+    assert result.returncode == 0, result.stdout
+    assert {path: path.stat().st_mtime_ns for path in trained} == trained
+    assert "rule correct_bias" in result.stdout
+    assert "wildcards: cohort=ADNI" not in result.stdout
+
+    after = read_tsv(folder / place / "predictions.tsv")
+    pandas.testing.assert_frame_equal(
+        after[after["test_cohort"] != "Third"].reset_index(drop=True), before, check_exact=False, atol=1e-6
+    )
+    third = after[after["test_cohort"] == "Third"]
+    assert set(third["set"]) == {"test"}
+    assert third.groupby("seed")["label"].sum().tolist() == [2] * config["cnn"]["seeds"]
+    assert third.groupby("seed").size().tolist() == [4] * config["cnn"]["seeds"]
+    people = read_tsv(folder / "results/split/independent.tsv", ("site",))
+    people = people[people["cohort"] == "Third"]
+    assert sorted(people["diagnosis"]) == ["AD", "AD", "CN", "CN"]
+    assert people["site"].isna().all()
+    assert "Third" in set(read_tsv(folder / "results/split/demographics.tsv")["set"])

@@ -1,0 +1,72 @@
+"""What a study says at its beginning, where it is going to be expensive, and at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+#: Trainings that a study may start without a word about the costs; the simulated study has 104.
+CHEAP = 200
+
+
+def announce_start(jobs: Iterable[tuple[str, Mapping[str, str]]], results: str) -> str | None:
+    """Warn of many trainings, and say what they will cost or how to find out.
+
+    Parameters
+    ----------
+    jobs : iterable of (rule, wildcards)
+        The jobs that are going to run.
+    results : str
+        The folder of results.
+
+    Returns
+    -------
+    str or None
+        The warning; None where there is nothing to warn of.
+
+    Examples
+    --------
+    >>> announce_start([("train_rhvae", {}), ("train_cnn", {"seeds": "0-19"})], "results") is None
+    True
+    """
+    n_networks, n_rhvaes = 0, 0
+    for rule, wildcards in jobs:
+        if rule.endswith("train_rhvae"):
+            n_rhvaes += 1
+        elif rule.endswith(("train_cnn", "train_candidates")):
+            first, last = map(int, wildcards.get("seeds", wildcards.get("candidates", "0-0")).split("-"))
+            n_networks += last - first + 1
+    if n_networks + n_rhvaes <= CHEAP:
+        return None
+    lines = [f"This run trains {n_networks:,} classifiers and {n_rhvaes} RHVAEs."]
+    estimate = Path(results, "estimate.tsv")
+    if estimate.is_file():
+        from rhvae_mri.cost.estimate import describe_estimate
+        from rhvae_mri.files import read_tsv
+
+        lines += [
+            f"The whole study was estimated to take ({estimate}):",
+            "",
+            describe_estimate(read_tsv(estimate)),
+        ]
+    else:
+        lines.append("What the study costs, the target `estimate` says before anything is trained.")
+    lines.append("Ctrl-C stops it; the same command goes on from there.")
+    return "\n".join(lines)
+
+
+def announce_end(results: str) -> str:
+    """Say where to begin to read.
+
+    Parameters
+    ----------
+    results : str
+        The folder of results.
+    """
+    index = Path(results, "index.html")
+    if index.is_file():
+        return f"Results: open {index}, which leads to all tables, figures and pages."
+    audits = sorted(Path(results).glob("audit/cohort-*/index.html"))
+    if audits:
+        return "Audit: open " + ", ".join(map(str, audits))
+    return f"Results are in {results}."
