@@ -18,12 +18,12 @@ from torch.nn import functional
 
 warnings.filterwarnings("ignore")
 
-from clinicadl.utils.network.cnn.models import Conv5_FC3  # noqa: E402
-from clinicadl.utils.network.sub_network import CNN  # noqa: E402
-
 
 def make_network(kind, shape):
     """Conv5_FC3; for the smaller images with the narrower layers of its sibling, on the same convolutions."""
+    from clinicadl.utils.network.cnn.models import Conv5_FC3
+    from clinicadl.utils.network.sub_network import CNN
+
     network = Conv5_FC3((1, *shape), gpu=False, output_size=2, dropout=0.0)
     if kind == "full":
         return network
@@ -58,4 +58,5 @@ def main(folder):
         torch.save(results, folder / f"{case['name']}_reference.pt")
 
 
-main(Path(sys.argv[1]))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
