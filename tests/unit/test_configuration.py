@@ -245,3 +245,9 @@ def test_decisions_may_name_every_cohort_of_the_configuration(tmp_path):
     check_sources(config, [])
     with pytest.raises(StudyError, match="Unknown cohorts: OASIS3"):
         check_sources(changed("exclude", str(table)), [])
+
+
+def test_a_key_that_yaml_reads_as_a_number_is_explained():
+    config = load("config.yaml")
+    config["cohorts"][1] = THIRD
+    assert "cohorts: 1: a key has to be text" in problems(config)

@@ -55,8 +55,10 @@ def check_configuration(config: Mapping[str, Any], schema_file: str | os.PathLik
 
     schema = read_json(schema_file)
     validator = jsonschema.Draft202012Validator(schema)
-    errors = sorted(validator.iter_errors(config), key=_position)
-    problems = [line for error in errors for line in _explain(error)]
+    problems = list(_keys_without_text(config))  # with such a key the schema cannot be held against the rest
+    if not problems:
+        errors = sorted(validator.iter_errors(config), key=_position)
+        problems = [line for error in errors for line in _explain(error)]
     if not problems:
         problems = list(_contradictions(config))
     if problems:
@@ -65,6 +67,18 @@ def check_configuration(config: Mapping[str, Any], schema_file: str | os.PathLik
             where="the file given with --configfile (by default config/config.yaml)",
             remedy="Correct the keys above; config/README.md explains each key.",
         )
+
+
+def _keys_without_text(section: Any, path: str = "") -> Iterator[str]:
+    """Name the keys that YAML reads as something else than text, such as a number or a date."""
+    if isinstance(section, Mapping):
+        for key, value in section.items():
+            if not isinstance(key, str):
+                yield f"{path}{key}: a key has to be text; write it in quotation marks."
+            yield from _keys_without_text(value, f"{path}{key}: ")
+    elif isinstance(section, list | tuple):
+        for value in section:
+            yield from _keys_without_text(value, path)
 
 
 def check_sources(config: Mapping[str, Any], cohorts: Sequence[str]) -> None:
