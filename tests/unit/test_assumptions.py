@@ -98,7 +98,7 @@ def test_the_marks_in_the_configuration_s_comments_are_those_of_the_schema(root,
     assert commented == marked
 
 
-def test_choices_are_those_of_the_configuration_and_can_be_found(table, load_config):
+def test_choices_are_those_of_the_configuration_and_can_be_found(table, schema, load_config):
     rows = table.set_index("assumption")
     assert rows.loc["rhvae.encoder_layers", "our_choice"] == "500, 500, 400"
     assert rows.loc["tensors.align_corners", "our_choice"] == "false"
@@ -110,15 +110,9 @@ def test_choices_are_those_of_the_configuration_and_can_be_found(table, load_con
     assert not table["meaning"].str.contains(r"\[").any()
     config = load_config("paper.yaml")
     config["cnn"]["batch_size"] = 11
-    assert table.equals(list_assumptions(read_schema_again(), load_config("paper.yaml")))
-    changed = list_assumptions(read_schema_again(), config).set_index("assumption")
+    assert table.equals(list_assumptions(schema, load_config("paper.yaml")))
+    changed = list_assumptions(schema, config).set_index("assumption")
     assert changed.loc["cnn.batch_size", "our_choice"] == "11"
-
-
-def read_schema_again():
-    from conftest import ROOT
-
-    return read_json(ROOT / "workflow/schemas/config.schema.json")
 
 
 def test_modules_that_are_named_exist(root):
