@@ -27,7 +27,7 @@ def read_scan_dates(tables: Path) -> dict[tuple[str, str], str]:
     """
     import pandas
 
-    promised = {}
+    promised: dict[tuple[str, str], str] = {}
     for name in ("aibl_mrimeta_*", "aibl_mri3meta_*"):
         table = pandas.read_csv(find_table("AIBL", name, tables), dtype=str)
         for subject, code, text in table[["RID", "VISCODE", "EXAMDATE"]].itertuples(index=False):

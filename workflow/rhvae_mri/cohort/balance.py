@@ -77,7 +77,7 @@ def compare_frequencies(codes: numpy.ndarray, first: numpy.ndarray, second: nump
     counts = numpy.stack([first @ indicator, second @ indicator], axis=1)
     statistic, freedom = _chi_square(counts, correct=True)
     p_value = numpy.where(freedom > 0, stats.chi2.sf(statistic, numpy.maximum(freedom, 1)), 1.0)
-    possible = counts.any(axis=2).all(axis=1)
+    possible = numpy.all(numpy.any(counts, axis=2), axis=1)
     return Outcomes(numpy.where(possible, statistic, numpy.nan), numpy.where(possible, p_value, numpy.nan))
 
 

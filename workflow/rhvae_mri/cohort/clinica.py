@@ -78,7 +78,7 @@ def run_clinica(arguments: Sequence[str | os.PathLike[str]], log_folder: Path) -
         ) as process,
         _ended_with_us(process),
     ):
-        for line in process.stdout:
+        for line in process.stdout or ():  # a pipe, never None
             lines.append(_COLOUR.sub("", line.rstrip()))
             print(lines[-1], flush=True)
     return ClinicaRun(words, process.returncode, lines)
@@ -91,7 +91,7 @@ def _tool_folders() -> list[str]:
     image, the binary inside the package does not. A conda environment has it beside the interpreter.
     """
     package = importlib.util.find_spec("dcm2niix")
-    folders = list(package.submodule_search_locations) if package else []
+    folders = list(package.submodule_search_locations or ()) if package else []
     return [*folders, str(Path(sys.executable).parent)]
 
 

@@ -147,8 +147,8 @@ def report_aibl(
     promised : mapping
         Participant and date to session, of the scans in the tables.
     """
-    taken = {(each.subject, sessions[each]): each for each in chosen}
-    spoiled = {(each.subject, sessions[each]): each for each in broken if sessions[each]}
+    taken = {(each.subject, session): each for each in chosen if (session := sessions[each])}
+    spoiled = {(each.subject, session): each for each in broken if (session := sessions[each])}
     present = {path.name for path in images.iterdir()}
     in_tables = {(subject, session) for (subject, _), session in promised.items() if subject in present}
     rows = []

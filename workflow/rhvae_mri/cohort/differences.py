@@ -131,16 +131,15 @@ def compare_sets(
         for diagnosis in sorted(set(first["diagnosis"]) | set(second["diagnosis"])):
             both = [people[people["diagnosis"] == diagnosis] for people in (first, second)]
             for variable, test in TESTS.items():
-                values = [people[variable].dropna() for people in both]
-                statistic, p_value = _test(
-                    variable, *values, derive_seed(seed, "compare_sets", name, diagnosis)
-                )
-                sizes = {"n_first": len(values[0]), "n_second": len(values[1])}
+                one, other = (people[variable].dropna() for people in both)
+                own_seed = derive_seed(seed, "compare_sets", name, diagnosis)
+                statistic, p_value = _test(variable, one, other, own_seed)
+                sizes = {"n_first": len(one), "n_second": len(other)}
                 rows.append(
                     {"comparison": name, "diagnosis": diagnosis, "variable": variable, "test": test}
                     | sizes
                     | {"statistic": statistic, "p_value": p_value}
-                    | {"standardized_difference": standardized_difference(variable, *values)}
+                    | {"standardized_difference": standardized_difference(variable, one, other)}
                 )
     table = pandas.DataFrame(rows, columns=list(COLUMNS))
     return table.round({"statistic": 4, "p_value": 4, "standardized_difference": 3})

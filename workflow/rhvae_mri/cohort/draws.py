@@ -91,7 +91,7 @@ def draw_balanced_sets(
     """
     variables = _encode(people, criteria)
     generator = numpy.random.default_rng(seed)
-    best, best_score = None, -1.0
+    best_score = -1.0  # below that of any draw
     for start in range(0, criteria.max_tries, _BATCH):
         draws = _deal(generator, sizes, min(_BATCH, criteria.max_tries - start))
         scores = _score_age_and_sex(draws, variables, len(sizes), criteria)
@@ -104,8 +104,8 @@ def draw_balanced_sets(
             if score > best_score:
                 n_tries = start + int(position) + 1
                 best, best_score = Draw(draws[position], tests, n_tries, score == 1), score
-            if best.balanced:
-                return best
+                if best.balanced:
+                    return best
     return Draw(best.sets, best.tests, criteria.max_tries, balanced=False)
 
 

@@ -144,7 +144,7 @@ def _deal_best(
 ) -> numpy.ndarray:
     """Deal the participants of a diagnosis until the ages of the folds are alike."""
     ages = group["age"].to_numpy(dtype=float)
-    best, best_p_value = None, -1.0
+    best_p_value = -1.0  # below that of any deal
     for _ in range(MAX_DEALS):
         dealt = _deal(group, totals, generator)
         inside = dealt == numpy.arange(len(totals))[:, None]

@@ -121,7 +121,7 @@ def list_images(
     participants = read_cohort(Path(bids), cohort, report, terms)
     sessions = {(person.name, session) for person in participants for session in ("", *person.sessions)}
     decisions = read_decisions(Path(exclude) if exclude else None, cohort, sessions)
-    rows = []
+    rows: list[dict[str, str]] = []
     for person in participants:
         verdicts = _judge(person, decisions, require_diagnosis)
         rows.extend({"cohort": cohort, **row} for row in _rows(person, verdicts))
@@ -198,7 +198,9 @@ def _unfit(person: Participant) -> str | None:
 
 def _rows(person: Participant, verdicts: dict[T1wImage, str]) -> Iterator[dict[str, str]]:
     """Yield the rows of one participant, in the order of sessions and file names."""
-    entries = [(session, None, reason) for session, reason in person.failures.items()]
+    entries: list[tuple[str, T1wImage | None, str]] = [
+        (session, None, reason) for session, reason in person.failures.items()
+    ]
     entries += [(image.session_id, image, reason) for image, reason in verdicts.items()]
     entries.sort(key=_session_order)
     for session, group in groupby(entries, itemgetter(0)):

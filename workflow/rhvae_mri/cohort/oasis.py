@@ -163,6 +163,7 @@ def describe_fault(folder: Path) -> str | None:
         The participant's folder ``PROCESSED/MPRAGE/SUBJ_111``.
     """
     import nibabel
+    from nibabel.filebasedimages import ImageFileError
 
     files = sorted(folder.glob("*.img"))
     if len(files) != 1:
@@ -170,7 +171,7 @@ def describe_fault(folder: Path) -> str | None:
     try:
         image = nibabel.load(files[0])
         size = image.dataobj.offset + image.dataobj.dtype.itemsize * math.prod(image.shape)
-    except (OSError, EOFError, ValueError, nibabel.filebasedimages.ImageFileError) as error:
+    except (OSError, EOFError, ValueError, ImageFileError) as error:
         return f"no readable Analyze image: {error}"
     if tuple(image.shape[:3]) != _SHAPE:
         return f"its size is {' x '.join(map(str, image.shape))}, not {' x '.join(map(str, _SHAPE))}"

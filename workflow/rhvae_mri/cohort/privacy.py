@@ -74,11 +74,12 @@ def clear_header(path: Path) -> None:
         later step either.
     """
     import nibabel
+    from nibabel.filebasedimages import ImageFileError
 
     try:
         content = bytearray(gzip.decompress(path.read_bytes()))
         image = nibabel.load(path)
-    except (OSError, EOFError, nibabel.filebasedimages.ImageFileError):
+    except (OSError, EOFError, ImageFileError):
         return
     layout = image.header.template_dtype
     for name in _HEADER_TEXTS:

@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy
 from tqdm import tqdm
@@ -60,7 +60,7 @@ _SAME_DIRECTION = 0.01
 # A finer and larger picture than any of a head.
 _MAXIMUM_SIDE = int(FIELD_OF_VIEW[1] / VOXEL_SIZE[0])
 
-#: Where a slice lies, with the length of each element; in enhanced files each frame has its own.
+#: Where a slice lies, with the length of each element.
 _GEOMETRY = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
 
 #: What the check reads of each header.
@@ -101,18 +101,24 @@ class Series:
     files: tuple[Path, ...] = field(compare=False, repr=False)
 
 
+class _Geometry(NamedTuple):
+    """Where a slice lies, in the order of `_GEOMETRY`; positions and spacing in mm."""
+
+    position: numpy.ndarray
+    orientation: numpy.ndarray
+    spacing: numpy.ndarray
+
+
 @dataclass(frozen=True)
 class _Slice:
-    """What the check keeps of the header of one DICOM file; positions are in mm, None where not given."""
+    """What the check keeps of the header of one DICOM file; in enhanced files each frame has its geometry."""
 
     name: str
     size: tuple[int, int]
     frames: int
     series_uid: str
     instance_uid: str
-    position: numpy.ndarray | None
-    orientation: numpy.ndarray | None
-    spacing: numpy.ndarray | None
+    geometry: _Geometry | None
 
 
 @dataclass(frozen=True)
@@ -299,16 +305,14 @@ def _judge_header(name: str, header: pydicom.FileDataset, after_header: int) -> 
     if pixels < needed:
         raise _BrokenFileError(f"truncated: {pixels} of {needed} bytes of pixels")
     in_frames = frames > 1 or kind in _ENHANCED
-    vectors = [
-        None if in_frames else _vector(header, keyword, length) for keyword, length in _GEOMETRY.items()
-    ]
+    vectors = (_vector(header, keyword, length) for keyword, length in _GEOMETRY.items())
     return _Slice(
         name,
         (rows, columns),
         frames,
         str(header.get("SeriesInstanceUID") or ""),
         str(header.get("SOPInstanceUID") or ""),
-        *vectors,
+        None if in_frames else _Geometry(*vectors),
     )
 
 
@@ -368,14 +372,14 @@ def _size_problem(slices: Sequence[_Slice]) -> str | None:
 def _direction_problem(slices: Sequence[_Slice]) -> str | None:
     """Return that the slices differ in direction or in the size of their pixels."""
     for each in slices:
-        for own, first in ((each.orientation, slices[0].orientation), (each.spacing, slices[0].spacing)):
-            if (own is None) != (first is None):
-                return f"{each.name} is of another kind than the other files"
-    if slices[0].orientation is None:
+        if (each.geometry is None) != (slices[0].geometry is None):
+            return f"{each.name} is of another kind than the other files"
+    known = [each.geometry for each in slices if each.geometry is not None]
+    if not known:
         return None
     for words, vectors in (
-        ("directions", [each.orientation for each in slices]),
-        ("pixel sizes", [each.spacing for each in slices]),
+        ("directions", [each.orientation for each in known]),
+        ("pixel sizes", [each.spacing for each in known]),
     ):
         if numpy.ptp(vectors, axis=0).max() > _SAME_DIRECTION:
             return f"slices of different {words}"
@@ -384,10 +388,11 @@ def _direction_problem(slices: Sequence[_Slice]) -> str | None:
 
 def _spacing_problem(slices: Sequence[_Slice]) -> str | None:
     """Return a gap in the positions of the slices, or positions that are taken twice."""
-    if slices[0].position is None:
+    known = [each.geometry for each in slices if each.geometry is not None]
+    if not known:
         return None
-    rows, columns = slices[0].orientation.reshape(2, 3)
-    positions = numpy.array([each.position for each in slices])
+    rows, columns = known[0].orientation.reshape(2, 3)
+    positions = numpy.array([each.position for each in known])
     steps = numpy.diff(numpy.sort(positions @ numpy.cross(rows, columns)))
     usual = numpy.median(steps)
     if numpy.any(steps < _SAME * usual) or usual == 0:

@@ -125,8 +125,8 @@ def split_cohort(
         for number in train_subsets:
             name = f"train-{number}"
             if number < len(train):
-                sizes = (number, len(train) - number)
-                draw = draw_balanced_sets(train, sizes, without_sites, derive_seed(seed, name, diagnosis))
+                parts = (number, len(train) - number)
+                draw = draw_balanced_sets(train, parts, without_sites, derive_seed(seed, name, diagnosis))
                 members = train.index[draw.sets == 0]
                 rest = f"rest of {TRAIN_FULL}"
                 balance.append(_balance_rows(draw, (name, rest), diagnosis, require_balance))

@@ -87,7 +87,7 @@ def choose_aibl_series(series: Iterable[Series], sessions: dict[Series, str | No
     sessions : dict
         The session of each series; those of which it is None cannot be converted.
     """
-    chosen = {}
+    chosen: dict[tuple[str, str | None], Series] = {}
     for each in sorted((each for each in series if sessions[each]), key=_preference):
         chosen.setdefault((each.subject, sessions[each]), each)
     return sorted(chosen.values(), key=lambda each: (int(each.subject), each.image))
@@ -103,7 +103,7 @@ def _link_files(source: Path, target: Path, left_out: Collection[Path]) -> None:
 
     A link to a folder is followed once, so links that lead back into the tree end.
     """
-    seen = set()
+    seen: set[str] = set()
     for folder, folders, names in os.walk(source, followlinks=True):
         folders[:] = [name for name in folders if os.path.realpath(Path(folder, name)) not in seen]
         seen.update(os.path.realpath(Path(folder, name)) for name in folders)

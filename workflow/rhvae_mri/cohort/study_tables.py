@@ -58,9 +58,13 @@ class StudyTable:
         return sorted(path for path in files if re.search(pattern, path.name))
 
 
-def _adni(name: str, columns: str, *other_names: str, **successor: object) -> StudyTable:
+def _adni(
+    name: str, columns: str, *other_names: str, successors: tuple[str, ...] = (), advice: str = ""
+) -> StudyTable:
     patterns = tuple(f"{each}{_DATE}.csv" for each in (name, *other_names))
-    return StudyTable(name, patterns, tuple(columns.split()), nested=True, **successor)
+    return StudyTable(
+        name, patterns, tuple(columns.split()), nested=True, successors=successors, advice=advice
+    )
 
 
 def _aibl(name: str, columns: str, least_columns: int = 0) -> StudyTable:
