@@ -173,8 +173,10 @@ def _clinical(visit: Visit, random: numpy.random.Generator) -> Row:
         "mPACCdigit": round(random.normal(composite, 3), 4),
         "mPACCtrailsB": round(random.normal(composite, 3), 4),
     }
-    absent = ("FDG", "PIB", "AV45", "ABETA", "TAU", "PTAU", "Ventricles", "Hippocampus", "WholeBrain")
-    absent += ("Entorhinal", "Fusiform", "MidTemp", "ICV")
+    absent = (
+        *("FDG", "PIB", "AV45", "ABETA", "TAU", "PTAU", "Ventricles", "Hippocampus", "WholeBrain"),
+        *("Entorhinal", "Fusiform", "MidTemp", "ICV"),
+    )
     return {**dict.fromkeys(absent), **measured}
 
 
@@ -275,7 +277,7 @@ def _quality_rows(person: Participant) -> list[Row]:
 
 def _mayo_rows(person: Participant) -> list[Row]:
     """Return the Mayo Clinic's check of the scans at 3 T: 1 is excellent, 4 unusable; one is selected."""
-    rows = []
+    rows: list[Row] = []
     for visit in person.visits:
         checked = [scan for scan in visit.scans if scan.field_strength > 2]
         selected = next((scan for scan in checked if scan.usable), None)

@@ -112,10 +112,11 @@ def structure_volumes(deformation: Deformation) -> tuple[float, float]:
     ventricles_ml, hippocampi_ml : float
         In millilitres.
     """
-    return tuple(
+    ventricles, hippocampi = (
         2.0**3 / 1000 * float(_sample(part.labels, part.origin, deformation.at(part.points)).sum())
         for part in _structures()
     )
+    return ventricles, hippocampi
 
 
 def near_head(points: numpy.ndarray) -> numpy.ndarray:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 #: What every simulated file and folder says of itself.
 SIMULATED_MARK = "SIMULATED DATA, NO REAL PERSON"
@@ -28,7 +28,7 @@ _RAS_TO_LPS = numpy.diag([-1.0, -1.0, 1.0])
 _TRUNCATED_PART = 0.5
 
 # Values that no slice has, as long as the longest that one may have.
-_UID_PLACEHOLDER = "2.25." + "9" * 38
+_UID_PLACEHOLDER = UID("2.25." + "9" * 38)
 _NUMBER_PLACEHOLDER = "1987654321"
 _POSITION_PLACEHOLDERS = ("9999999.00000001", "9999999.00000002", "9999999.00000003")
 _LOCATION_PLACEHOLDER = "9999999.00000004"
@@ -266,7 +266,7 @@ def _decimal(value: float) -> float:
     return round(float(value), 8)
 
 
-def _uid(*names: str | int) -> str:
+def _uid(*names: str | int) -> UID:
     """Derive a unique identifier of the UUID form (root 2.25) from names; its length is always the same."""
     digest = hashlib.sha256("\x1f".join(str(name) for name in names).encode()).digest()
-    return f"2.25.{10**37 + int.from_bytes(digest[:16], 'big') % (9 * 10**37)}"
+    return UID(f"2.25.{10**37 + int.from_bytes(digest[:16], 'big') % (9 * 10**37)}")

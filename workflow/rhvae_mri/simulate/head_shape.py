@@ -22,18 +22,19 @@ FLUID_DEPTH, SKULL_DEPTH, SCALP_DEPTH = 2.5, 8.0, 14.0
 FADE_START, FADE_END = -102.0, -114.0
 
 # centre and semi-axes in mm, MNI coordinates
-_FACE = [((0, 42, -52), (64, 52, 62)), ((0, 62, -90), (36, 30, 24))]
+_Ellipsoid = tuple[tuple[float, float, float], tuple[float, float, float]]
+_FACE: list[_Ellipsoid] = [((0, 42, -52), (64, 52, 62)), ((0, 62, -90), (36, 30, 24))]
 _NOSE = ((0, 96, -46), (12, 13, 22))
-_EYES = [((side * 32, 70, -31), (12.5, 12.5, 12.5)) for side in (-1, 1)]
-_ORBITS = [((side * 32, 64, -31), (20, 26, 18)) for side in (-1, 1)]
-_AIRWAYS = [
+_EYES: list[_Ellipsoid] = [((side * 32, 70, -31), (12.5, 12.5, 12.5)) for side in (-1, 1)]
+_ORBITS: list[_Ellipsoid] = [((side * 32, 64, -31), (20, 26, 18)) for side in (-1, 1)]
+_AIRWAYS: list[_Ellipsoid] = [
     ((0, 58, -50), (12, 26, 19)),
     ((-27, 60, -56), (12, 16, 14)),
     ((27, 60, -56), (12, 16, 14)),
     ((0, 14, -82), (12, 9, 34)),
     ((0, 62, -86), (22, 26, 6)),
 ]
-_JAW = [((side * 46, 34, -84), (7, 34, 14)) for side in (-1, 1)]
+_JAW: list[_Ellipsoid] = [((side * 46, 34, -84), (7, 34, 14)) for side in (-1, 1)]
 _NECK = ((0, -26), (60, 58))
 _VERTEBRAE = ((0, -34), (21, 15))
 _SPINAL_CANAL = ((0, -49), (12, 10))

@@ -138,7 +138,8 @@ def _level(anatomy: AverageAnatomy, voxel_size: tuple[float, float, float]) -> _
     head, origin = coarse_lattice(anatomy.head, 2)
     # a block of 2 mm is a blur of its own: a variance of 4/12 square millimetres
     sigma = [numpy.sqrt((_BLUR * size) ** 2 - 4 / 12) / 2 for size in voxel_size]
-    return _Level(2, origin, *(ndimage.gaussian_filter(array, sigma) for array in blocks), head > 0.5)
+    intensity, cortical_loss, temporal_loss = (ndimage.gaussian_filter(array, sigma) for array in blocks)
+    return _Level(2, origin, intensity, cortical_loss, temporal_loss, head > 0.5)
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy
 
@@ -14,8 +15,7 @@ from rhvae_mri.simulate.acquisition import site_scanner
 from rhvae_mri.simulate.disease import draw_anatomy
 from rhvae_mri.simulate.records import Diagnosis, Fault, Participant, Scan, Visit
 
-#: The parts of a cohort, in the order in which they are listed.
-GROUPS = (
+Group = Literal[
     "AD",
     "CN",
     "MCI",
@@ -24,7 +24,10 @@ GROUPS = (
     "truncated_series",
     "wrong_field_of_view",
     "motion_noise",
-)
+]
+
+#: The parts of a cohort, in the order in which they are listed.
+GROUPS: tuple[Group, ...] = get_args(Group)
 
 #: ADNI's phases: share of the participants, first and last screening, range of roster numbers (wider than the
 #: real ones, so that a large simulated cohort fits in).
@@ -122,7 +125,7 @@ def draw_cohort(cohort: str, counts: Mapping[str, int], voxel_size: float, seed:
     ]
 
 
-def _draw_participant(cohort: str, group: str, number: int, voxel_size: float, seed: int) -> Participant:
+def _draw_participant(cohort: str, group: Group, number: int, voxel_size: float, seed: int) -> Participant:
     """Draw the participant with this number, from 0, in a part of a cohort."""
     person_seed = derive_seed(seed, "participant", cohort, group, number)
     random = numpy.random.default_rng(person_seed)
@@ -134,7 +137,7 @@ def _draw_participant(cohort: str, group: str, number: int, voxel_size: float, s
     subject = f"{site:03d}_S_{roster_number:04d}" if cohort == "ADNI" else str(roster_number)
     mean, spread = _AGE[plan.first]
     age = round(float(numpy.clip(random.normal(mean, spread), *_AGE_LIMITS)), 1)
-    sex = "M" if random.random() < 0.5 else "F"
+    sex: Literal["M", "F"] = "M" if random.random() < 0.5 else "F"
     return Participant(
         cohort=cohort,
         subject=subject,
@@ -150,17 +153,19 @@ def _draw_participant(cohort: str, group: str, number: int, voxel_size: float, s
     )
 
 
-def _plan(group: str, number: int) -> _Plan:
+def _plan(group: Group, number: int) -> _Plan:
     """Say what membership in a part means; within a part AD and CN take turns."""
-    if group in ("AD", "CN", "MCI"):
-        return _Plan(group, group, "none", True)
-    if group == "converters":
-        first, later = (("CN", "MCI"), ("MCI", "AD"))[number % 2]
-        return _Plan(first, later, "none", True)
+    changes: tuple[tuple[Diagnosis, Diagnosis], ...] = (("CN", "MCI"), ("MCI", "AD"))
     diagnosis: Diagnosis = ("AD", "CN")[number % 2]
-    if group == "without_image":
-        return _Plan(diagnosis, diagnosis, "none", False)
-    return _Plan(diagnosis, diagnosis, group, True)
+    match group:
+        case "AD" | "CN" | "MCI":
+            return _Plan(group, group, "none", True)
+        case "converters":
+            return _Plan(*changes[number % 2], "none", True)
+        case "without_image":
+            return _Plan(diagnosis, diagnosis, "none", False)
+        case _:
+            return _Plan(diagnosis, diagnosis, group, True)
 
 
 def _enrol(

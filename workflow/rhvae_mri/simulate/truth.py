@@ -98,7 +98,7 @@ def _scan_row(
         "image_uid": str(scan.image_uid),
         "field_strength": scan.field_strength,
         "fault": scan.fault if scan.on_disk else "no_image",
-        "expected_fate": _expected_fate(person, visit),
+        "expected_fate": _expected_fate(person, visit, scan),
         **{f"voxel_size_{axis}": size for axis, size in zip("xyz", scan.voxel_size, strict=True)},
     }
     if truth is not None:
@@ -114,9 +114,8 @@ def _is_converted(person: Participant, visit: Visit) -> bool:
     return scan is not None and _can_be_read(scan)
 
 
-def _expected_fate(person: Participant, visit: Visit) -> str:
+def _expected_fate(person: Participant, visit: Visit, scan: Scan) -> str:
     """Return what the study is to make of the chosen scan of a visit, by the rules of the protocol."""
-    scan = chosen_scan(person, visit)
     if not _can_be_read(scan):
         return "conversion failed" if scan.on_disk else "no image"
     converted = [each for each in person.visits if _is_converted(person, each)]
