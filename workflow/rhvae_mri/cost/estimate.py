@@ -243,7 +243,7 @@ def _estimate_stage(
 ) -> dict[str, Any]:
     """Estimate time and memory of the jobs of a stage."""
     about = STAGES[jobs[0].rule]
-    row = dict.fromkeys(COLUMNS, math.nan)
+    row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
     row |= {"stage": stage, "jobs": sum(job.count for job in jobs), "reference_jobs": len(measured)}
     row["scaling"] = about.scaling
     if not measured:

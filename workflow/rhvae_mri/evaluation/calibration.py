@@ -199,7 +199,7 @@ def _fit_logistic(labels: numpy.ndarray, design: numpy.ndarray, offset: numpy.nd
         coefficients += numpy.clip(step, -5, 5)
         if numpy.abs(step).max() < 1e-9:
             break
-    converged = (numpy.abs(step) < 1e-6).all(axis=1) & (numpy.abs(coefficients) < 100).all(axis=1)
+    converged = numpy.all((numpy.abs(step) < 1e-6) & (numpy.abs(coefficients) < 100), axis=1)
     return numpy.where(converged[:, None], coefficients, numpy.nan)
 
 

@@ -188,10 +188,10 @@ def _test_participants(
             *((row["difference"], row["se_participants"]) for row in found), strict=True
         )
         return t_test(numpy.round(differences, 12), errors, numpy.inf)
-    differences = [
+    by_pair = [
         contributions(labels, results[place] - results[reference], metric) for place, reference in pairs
     ]
-    return swap_test(numpy.stack(differences, axis=1), n_permutations, seed)
+    return swap_test(numpy.stack(by_pair, axis=1), n_permutations, seed)
 
 
 def _published_differences(published: pandas.DataFrame) -> pandas.DataFrame:

@@ -65,7 +65,7 @@ def demographics_sheets(
     ]
 
 
-def _describe(row) -> tuple[str, ...]:
+def _describe(row: Any) -> tuple[str, ...]:
     women = (
         NO_VALUE if pandas.isna(row.female_percent) else f"{row.n_female} ({number(row.female_percent)} %)"
     )
@@ -92,7 +92,7 @@ def _known(n_known: int, n: int) -> str:
     return f", n = {n_known}" if 0 < n_known < n else ""
 
 
-def _compare(row) -> tuple[str, ...]:
+def _compare(row: Any) -> tuple[str, ...]:
     return (
         row.comparison,
         row.diagnosis,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from html import escape
+from typing import Any
 
 import pandas
 
@@ -68,7 +69,7 @@ def _section(measure: str, rows: pandas.DataFrame, simulated: bool) -> str:
     )
 
 
-def _cell(row: tuple) -> str:
+def _cell(row: Any) -> str:
     """The value of one row with its uncertainty and the number of images."""
     error = "" if pandas.isna(row.uncertainty) else f" ± {row.uncertainty:.2g}"
     return f"{row.value:.4g}{error} (n = {row.n})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy
 from numpy.typing import ArrayLike
@@ -41,9 +42,9 @@ def interval_over_resamples(
 
 
 def t_interval(
-    estimate: ArrayLike, standard_error: ArrayLike, degrees_of_freedom: ArrayLike, confidence: float
-) -> tuple[ArrayLike, ArrayLike]:
-    """Return Student's interval of an estimate."""
+    estimate: Any, standard_error: Any, degrees_of_freedom: ArrayLike, confidence: float
+) -> tuple[Any, Any]:
+    """Return Student's interval of an estimate: numbers, arrays or columns, as the estimate is."""
     half = stats.t.ppf((1 + confidence) / 2, degrees_of_freedom) * standard_error
     return estimate - half, estimate + half
 

@@ -5,7 +5,7 @@ A paper that loads the package ``standalone`` can also input such a file: its pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rhvae_mri.evaluation.layout import SHOWN_METRICS, Panel
 from rhvae_mri.pages import SIMULATED_MARK, SIMULATED_NOTICE
@@ -136,5 +136,5 @@ def latex_panel(panel: Panel, caption: str) -> str:
     )
 
 
-def _row(cells) -> str:
+def _row(cells: Iterable[str]) -> str:
     return " & ".join(cells) + " \\\\\n"

@@ -88,7 +88,9 @@ def collect_predictions(files: Iterable[str | os.PathLike[str]]) -> list[SetPred
     if not found:
         raise StudyError("There are no predictions to collect.", remedy="Train and evaluate a condition.")
     sets = sort_rows(pandas.DataFrame(list(found), columns=list(EVALUATED_SET)))
-    return [_stack(*key, found[key]) for key in sets.itertuples(index=False, name=None)]
+    return [
+        _stack(cohort, part, found[cohort, part]) for cohort, part in sets.itertuples(index=False, name=None)
+    ]
 
 
 def _stack(cohort: str, part: str, tables: Sequence[tuple[dict, pandas.DataFrame]]) -> SetPredictions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy
 import pandas
@@ -132,7 +133,7 @@ def _yes_or_no(inside: pandas.Series, missing: pandas.Series) -> pandas.Series:
     return inside.map({True: "yes", False: "no"}).mask(missing)
 
 
-def _judge(row, alpha: float, minimum_runs: int, departures: Sequence[str]) -> tuple[str, str]:
+def _judge(row: Any, alpha: float, minimum_runs: int, departures: Sequence[str]) -> tuple[str, str]:
     """Give the verdict on one published number, and the reason."""
     if pandas.isna(row.n_seeds):
         return NOT_RUN, "the condition is not in the grid of this study"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas
 
 from rhvae_mri.evaluation.conditions import METRIC_LABELS, data_label, ordered
@@ -75,7 +77,7 @@ def comparison_sheets(table: pandas.DataFrame) -> list[Sheet]:
     return sheets
 
 
-def _comparison_row(row) -> tuple[str, ...]:
+def _comparison_row(row: Any) -> tuple[str, ...]:
     return (
         f"{row.architecture}, {row.training_set}, "
         f"{data_label(row.training_data, row.n_synthetic, row.resolution)}",
@@ -122,7 +124,7 @@ def replication_sheets(table: pandas.DataFrame) -> list[Sheet]:
     return sheets
 
 
-def _replication_row(row) -> tuple[str, ...]:
+def _replication_row(row: Any) -> tuple[str, ...]:
     return (
         f"{row.training_set}, {data_label(row.training_data, row.n_synthetic, row.resolution)}",
         f"{row.test_cohort} {METRIC_LABELS[row.metric]}",
@@ -145,4 +147,4 @@ def _mean_and_sd(mean: float, sd: float) -> str:
 
 
 def _or_nothing(value: str | float) -> str:
-    return number(float("nan")) if pandas.isna(value) else value
+    return value if isinstance(value, str) else number(float("nan"))

@@ -63,7 +63,7 @@ def write_index(
     folder = Path(target).parent
     found = [
         _File(Path(file), quote(Path(os.path.relpath(file, folder)).as_posix()))
-        for file in dict.fromkeys(map(os.fspath, files))
+        for file in dict.fromkeys(os.fspath(each) for each in files)
     ]
     found = [file for file in found if not file.link.startswith("../")]
     figures = _figures(found, captions)
