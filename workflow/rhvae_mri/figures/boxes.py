@@ -55,5 +55,15 @@ def draw_arrow(ax: Axes, *points: tuple[float, float], shade: str = INK) -> None
     """Draw an arrow along points, from the first to the last."""
     if len(points) > 2:
         ax.plot(*zip(*points[:-1], strict=True), color=shade, linewidth=0.7, solid_capstyle="butt")
-    style = {"arrowstyle": "-|>", "mutation_scale": 6, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0}
-    ax.add_patch(FancyArrowPatch(points[-2], points[-1], color=shade, **style))
+    ax.add_patch(
+        FancyArrowPatch(
+            points[-2],
+            points[-1],
+            color=shade,
+            arrowstyle="-|>",
+            mutation_scale=6,
+            linewidth=0.7,
+            shrinkA=0,
+            shrinkB=0,
+        )
+    )

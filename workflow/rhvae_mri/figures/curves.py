@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
 
 import pandas
 from matplotlib.artist import Artist
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 _CELL = [*CONDITION, "test_cohort"]
 _LEGEND = 0.42  # inches
+
+# of the ticks 0, 0.5 and 1: centred, those of neighbouring panels would run into each other
+_ALIGNMENTS: tuple[Literal["left", "center", "right"], ...] = ("left", "center", "right")
 
 
 def draw_roc(
@@ -122,7 +126,12 @@ def _choose(curves: pandas.DataFrame, columns: tuple[str, ...], architecture: st
     return sort_rows(chosen)
 
 
-def _figure(source: pandas.DataFrame, draw, x_label: str, y_label: str) -> tuple[Figure, dict[str, str]]:
+def _figure(
+    source: pandas.DataFrame,
+    draw: Callable[[Axes, pandas.DataFrame, str, int], None],
+    x_label: str,
+    y_label: str,
+) -> tuple[Figure, dict[str, str]]:
     cohorts = ordered("test_cohort", source["test_cohort"])
     shades = colours(cohorts)
     figure, panels = lay_out_panels(source, bottom=_LEGEND)
@@ -134,8 +143,7 @@ def _figure(source: pandas.DataFrame, draw, x_label: str, y_label: str) -> tuple
         ax.set(xlim=(0, 1), ylim=(0, 1))
         ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         ax.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-        # neighbours would run into each other
-        for tick, alignment in zip(ax.xaxis.get_major_ticks(), ("left", "center", "right"), strict=True):
+        for tick, alignment in zip(ax.xaxis.get_major_ticks(), _ALIGNMENTS, strict=True):
             tick.label1.set_horizontalalignment(alignment)
         if panel.is_low:
             ax.set_xlabel(x_label)

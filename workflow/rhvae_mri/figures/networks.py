@@ -160,7 +160,10 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 def _figure(source: pandas.DataFrame, title: str, simulated: bool) -> Figure:
-    chains = [_chain(*key, rows) for key, rows in source.groupby(["network", "resolution"], sort=False)]
+    chains = [
+        _chain(network, resolution, rows)
+        for (network, resolution), rows in source.groupby(["network", "resolution"], sort=False)
+    ]
     lines = [-(-_count_places(chain) // _PLACES) for chain in chains]
     height = _TOP + sum(lines) * _ROW + _BOTTOM
     figure = Figure(figsize=(PAGE_WIDTH, height))

@@ -32,9 +32,9 @@ class _Slice(NamedTuple):
     diagnosis: str
     kind: str
     position: int
-    image: str
+    image_id: str
     plane: str
-    index: int
+    slice_index: int
     pixels: numpy.ndarray
 
 
@@ -247,7 +247,7 @@ def _source(slices: list[_Slice]) -> pandas.DataFrame:
         }
         for one in slices
     ]
-    return pandas.DataFrame(rows).rename(columns={"image": "image_id", "index": "slice_index"})
+    return pandas.DataFrame(rows)
 
 
 def _grid(shape: tuple[int, int, int], n_rows: int) -> tuple[Figure, numpy.ndarray]:
