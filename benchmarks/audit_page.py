@@ -77,8 +77,9 @@ def build(folder: Path, count: int, scratch: Path) -> dict[str, Any]:
         for position, image_id in enumerate(kept)
     }
     moments = CutMoments()
-    for record in drawn:
-        moments.add(record.cuts)
+    cropped = [record.cropped for record in drawn]
+    for one in cropped:
+        moments.add(one.cuts)
     start = time.perf_counter()
     write_page(
         folder,
@@ -86,7 +87,7 @@ def build(folder: Path, count: int, scratch: Path) -> dict[str, Any]:
         judged,
         metrics,
         records,
-        intensity_curves([record.range for record in drawn], [record.histogram for record in drawn]),
+        intensity_curves([one.range for one in cropped], [one.histogram for one in cropped]),
         draw_classes({"AD": moments, "CN": moments}, pictures),
         layout,
         voxel_size=1.0,

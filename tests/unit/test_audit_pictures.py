@@ -141,14 +141,14 @@ def test_all_pictures_of_an_image_are_written_with_their_sizes(files, tmp_path):
 
 
 def test_the_histogram_is_that_of_the_rescaled_crop(files, tmp_path):
-    record = draw_image(files, tmp_path)
+    cropped = draw_image(files, tmp_path).cropped
     voxels = nibabel.load(files.cropped).get_fdata(dtype=numpy.float32)
     expected, _ = numpy.histogram(voxels, bins=N_BINS, range=(voxels.min(), voxels.max()))
-    assert record.range == (voxels.min(), voxels.max())
-    assert record.histogram.sum() == pytest.approx(1)
+    assert cropped.range == (voxels.min(), voxels.max())
+    assert cropped.histogram.sum() == pytest.approx(1)
     # rounding puts a voxel on an edge into one bin or the other
-    assert numpy.abs(record.histogram.cumsum() - expected.cumsum() / voxels.size).max() < 0.01
-    assert all(cut.min() >= 0 and cut.max() <= 1 for cut in record.cuts)
+    assert numpy.abs(cropped.histogram.cumsum() - expected.cumsum() / voxels.size).max() < 0.01
+    assert all(cut.min() >= 0 and cut.max() <= 1 for cut in cropped.cuts)
 
 
 def test_a_bad_image_leaves_out_its_pictures_and_says_why(files, tmp_path):

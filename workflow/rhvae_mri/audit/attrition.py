@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,9 @@ STEPS = (
 UNKNOWN = "unknown"
 
 _NO_REASON = "no reason recorded"
+
+# what an auditor did to an image, the reason, who decided and when
+_Decision = tuple[str, str | None, str | None, str | None]
 
 # what the table of images says of an image that an auditor replaced: the reason, who decided, and when
 _REPLACED = re.compile(r"^replaced by hand: (.*) \((.*), (\d{4}-\d\d-\d\d)\)$")
@@ -131,8 +134,7 @@ def attrition_flow(judged: pandas.DataFrame) -> list[Event]:
             events += _losses(step, losses, rows)
             remaining = [place for place in remaining if rows[place]["fate"] != lost]
         if lost == FAILED:
-            kept = [place for place in remaining if _decision(rows[place]) is not None]
-            events += _decided(step, "decision", kept, rows)
+            events += _decided(step, "decision", remaining, rows)
         events.append(Event(step, "count", remaining))
     for event in events:
         diagnoses = [_text(rows[place]["diagnosis"]) or UNKNOWN for place in event.images]
@@ -169,7 +171,7 @@ def attrition_table(flow: list[Event], judged: pandas.DataFrame) -> pandas.DataF
     )
 
 
-def diagnoses_of(flow: list[Event]) -> list[str]:
+def diagnoses_of(flow: Sequence[Event]) -> list[str]:
     """Give the diagnoses of the cohort in the order of the tables: known ones by name, unknown last."""
     names = {name for event in flow for name in event.by_diagnosis}
     return sorted(names, key=lambda name: (name == UNKNOWN, name))
@@ -206,34 +208,35 @@ def _fate(row: dict[str, Any]) -> tuple[str, str | None]:
 
 def _losses(step: str, places: list[int], rows: list[dict[str, Any]]) -> Iterator[Event]:
     """Yield the losses of one step: those by a check, then those by an auditor."""
-    by_auditor = [place for place in places if _decision(rows[place]) is not None]
     groups: dict[str, list[int]] = {}
-    for place in sorted(set(places) - set(by_auditor)):
-        groups.setdefault(reason_group(rows[place]["why"]), []).append(place)
+    for place in places:
+        if _decision(rows[place]) is None:
+            groups.setdefault(reason_group(rows[place]["why"]), []).append(place)
     for reason, members in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
         yield Event(step, "loss", members, reason)
-    yield from _decided(step, "loss", by_auditor, rows)
+    yield from _decided(step, "loss", places, rows)
 
 
 def _decided(step: str, event: str, places: list[int], rows: list[dict[str, Any]]) -> Iterator[Event]:
-    """Yield the decisions of auditors, one row for each reason, person and day."""
-    groups: dict[tuple[str | None, ...], list[int]] = {}
+    """Yield the decisions of auditors on some images, one row for each reason, person and day."""
+    groups: dict[_Decision, list[int]] = {}
     for place in places:
-        groups.setdefault(_decision(rows[place]), []).append(place)
+        if (decision := _decision(rows[place])) is not None:
+            groups.setdefault(decision, []).append(place)
     for (verb, reason, who, when), members in groups.items():
         yield Event(step, event, members, f"{verb} by hand: {reason or _NO_REASON}", who, when)
 
 
-def _decision(row: dict[str, Any]) -> tuple[str | None, ...] | None:
-    """Give what an auditor did to an image, the reason, who and when; None if no one decided."""
+def _decision(row: dict[str, Any]) -> _Decision | None:
+    """Give the decision of an auditor on an image; None if no one decided."""
     if row["fate"] == LEFT_OUT:
         replaced = _REPLACED.match(_text(row["why"]) or "")
-        return ("replaced", *replaced.groups()) if replaced else None
+        return ("replaced", replaced[1], replaced[2], replaced[3]) if replaced else None
     verb = {"keep": "kept", "exclude": "excluded"}.get(_text(row["decision"]) or "")
     # a fault decides the fate of an image, whatever the auditor says
     if verb is None or row["fate"] == FAULT or (verb == "kept" and row["fate"] != PASSED):
         return None
-    return (verb, *(_text(row[name]) for name in ("decision_reason", "decided_by", "decided_on")))
+    return verb, _text(row["decision_reason"]), _text(row["decided_by"]), _text(row["decided_on"])
 
 
 def _text(cell: Any) -> str | None:

@@ -32,6 +32,7 @@ from rhvae_mri.imaging.images import ImageError, derivative_table, read_image
 from rhvae_mri.pages import html_page
 
 if TYPE_CHECKING:
+    import numpy
     import pandas
 
 _STYLE = Path(__file__).parents[2] / "style"
@@ -111,14 +112,15 @@ def draw_audit(
         passed = judged[judged["fate"] == PASSED].set_index("image_id")["diagnosis"].fillna(UNKNOWN).to_dict()
         records: dict[str, ImageRecord] = {}
         classes = {name: CutMoments() for name in sorted(set(passed.values()))}
-        ranges, histograms = [], []
+        ranges: list[tuple[float, float]] = []
+        histograms: list[numpy.ndarray] = []
         for record in _draw_images(_image_files(judged, derivatives), pictures, threads, progress):
-            if record.image_id in passed and record.cuts is not None:
-                classes[passed[record.image_id]].add(record.cuts)
-                ranges.append(record.range)
-                histograms.append(record.histogram)
+            if record.image_id in passed and record.cropped is not None:
+                classes[passed[record.image_id]].add(record.cropped.cuts)
+                ranges.append(record.cropped.range)
+                histograms.append(record.cropped.histogram)
             # the cuts of a whole cohort would fill the memory
-            record.cuts = record.histogram = None
+            record.cropped = None
             records[record.image_id] = record
         write_page(
             folder,

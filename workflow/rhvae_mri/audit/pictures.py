@@ -65,6 +65,25 @@ class ImageFiles:
     cropped: str | None = None
 
 
+@dataclass(frozen=True)
+class CroppedImage:
+    """What a cropped image adds to the pictures of its cohort.
+
+    Attributes
+    ----------
+    range : tuple of float
+        Smallest and largest intensity.
+    histogram : numpy.ndarray of shape (256,)
+        Share of the voxels in each of the bins between the two.
+    cuts : list of numpy.ndarray
+        Three cuts of the image, rescaled to [0, 1], float32.
+    """
+
+    range: tuple[float, float]
+    histogram: numpy.ndarray
+    cuts: list[numpy.ndarray]
+
+
 @dataclass
 class ImageRecord:
     """What was drawn and read of one image.
@@ -79,21 +98,15 @@ class ImageRecord:
         Step (raw, corrected, registered, cropped) to the reason why there is no image of it.
     parameters : dict
         Step to what its sidecar says (see `parameters.step_parameters`).
-    range : tuple of float or None
-        Smallest and largest intensity of the cropped image.
-    histogram : numpy.ndarray of shape (256,) or None
-        Share of the cropped image's voxels in each of the bins between the two.
-    cuts : list of numpy.ndarray or None
-        Three cuts of the cropped image, rescaled to [0, 1], float32.
+    cropped : CroppedImage or None
+        Of the cropped image, where there is one.
     """
 
     image_id: str
     pictures: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, dict[str, str]] = field(default_factory=dict)
-    range: tuple[float, float] | None = None
-    histogram: numpy.ndarray | None = None
-    cuts: list[numpy.ndarray] | None = None
+    cropped: CroppedImage | None = None
 
 
 def draw_image(files: ImageFiles, folder: str | os.PathLike[str]) -> ImageRecord:
@@ -141,9 +154,8 @@ def draw_image(files: ImageFiles, folder: str | os.PathLike[str]) -> ImageRecord
         bins = (rescaled * N_BINS).astype(numpy.uint16).ravel()
         counts = numpy.bincount(bins, minlength=N_BINS + 1)
         counts[N_BINS - 1] += counts[N_BINS]  # the largest intensity belongs to the last bin
-        record.range = (low, high)
-        record.histogram = counts[:N_BINS] / bins.size
-        record.cuts = [numpy.ascontiguousarray(cut) for cut in take_cuts(rescaled)]
+        cuts = [numpy.ascontiguousarray(cut) for cut in take_cuts(rescaled)]
+        record.cropped = CroppedImage((low, high), counts[:N_BINS] / bins.size, cuts)
     return record
 
 
@@ -215,7 +227,9 @@ def contour_svg(template: numpy.ndarray, voxel_size: float) -> str:
             lines += [
                 line + numpy.array([left - 0.5, top - 0.5])
                 for line in contour_generator(z=closed).lines(height)
-                if numpy.linalg.norm(numpy.diff(line, axis=0), axis=1).sum() * voxel_size > _SHORTEST
+                # every line is one array; only generators of other settings give anything else
+                if isinstance(line, numpy.ndarray)
+                and numpy.linalg.norm(numpy.diff(line, axis=0), axis=1).sum() * voxel_size > _SHORTEST
             ]
         shapes = "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in line) for line in lines)
         paths.append(f'<path class="{kind}" d="{shapes}"/>')

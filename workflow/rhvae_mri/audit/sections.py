@@ -186,8 +186,9 @@ def cohort_section(
             ("after", "rescaled intensity", "After the rescaling of each image to [0, 1]"),
         ):
             part = curves[curves["rescaled"] == rescaled]
-            columns = (part[name].tolist() for name in ("intensity", "mean", "low", "high"))
-            figures.append(f"<figure>{curve_band(*columns, label)}<figcaption>{title}.</figcaption></figure>")
+            x, mean, low, high = (part[name].tolist() for name in ("intensity", "mean", "low", "high"))
+            chart = curve_band(x, mean, low, high, label)
+            figures.append(f"<figure>{chart}<figcaption>{title}.</figcaption></figure>")
         parts.append(
             f'<div class="charts wide">{"".join(figures)}</div>\n<p class="quiet">Mean over the images and '
             "the band of the middle 80 %, as the share of an image's voxels in a bin, on a logarithmic axis. "
