@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,6 +26,20 @@ from rhvae_mri.files import atomic_path, remove_unfinished
 logger = logging.getLogger(__name__)
 
 
+class Optimizer(Protocol):
+    """What a checkpoint needs of an optimizer; those of `torch.optim` have it."""
+
+    @property
+    def state(self) -> Mapping[torch.Tensor, dict[str, Any]]:
+        """The moments of each parameter that has been stepped."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, with parameters by their number."""
+
+    def load_state_dict(self, saved: dict[str, Any], /) -> None:
+        """Take up what `state_dict` gave."""
+
+
 @dataclass
 class TrainingState:
     """The live objects of a training run that a checkpoint saves and restores.
@@ -34,7 +48,7 @@ class TrainingState:
     ----------
     modules : mapping of str to torch.nn.Module
         Networks, by name.
-    optimizers : mapping of str to torch.optim.Optimizer
+    optimizers : mapping of str to Optimizer
         Optimizers, by name.
     generators : mapping of str to torch.Generator
         Random generators, by name. The global generators of torch are always saved.
@@ -45,7 +59,7 @@ class TrainingState:
     """
 
     modules: Mapping[str, torch.nn.Module]
-    optimizers: Mapping[str, torch.optim.Optimizer]
+    optimizers: Mapping[str, Optimizer]
     generators: Mapping[str, torch.Generator] = field(default_factory=dict)
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
     progress: dict[str, Any] = field(default_factory=dict)
@@ -181,7 +195,7 @@ def restore_checkpoint(path: str | os.PathLike[str], state: TrainingState, diges
     return True
 
 
-def _align_layouts(optimizer: torch.optim.Optimizer) -> None:
+def _align_layouts(optimizer: Optimizer) -> None:
     """Give each moment the memory layout of its parameter, which the fused optimizers take for granted."""
     for parameter, moments in optimizer.state.items():
         for name, value in moments.items():

@@ -51,7 +51,7 @@ class Adam:
         layers: Sequence[VoxelLinear] = (),
     ) -> None:
         self.learning_rate = learning_rate
-        self.state: dict[torch.nn.Parameter, dict[str, torch.Tensor]] = {}
+        self.state: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
         self._weights = list(weights)
         self._layers = list(layers)
 
@@ -79,10 +79,10 @@ class Adam:
     def step(self) -> None:
         """Take a step along the gradients that there are."""
         factored = {layer.weight: layer.gradient_factors for layer in self._layers if layer.gradient_factors}
-        plain = [weight for weight in self._weights if weight.grad is not None and weight not in factored]
+        plain = {w: w.grad for w in self._weights if w.grad is not None and w not in factored}
         if plain:
             states = [self._advance(weight) for weight in plain]
-            self._update(plain, [weight.grad for weight in plain], states)
+            self._update(list(plain), list(plain.values()), states)
         for weight, factors in factored.items():
             state = self._advance(weight)
             rows = max(BLOCK.get(weight.device.type, BLOCK["cuda"]) // weight.shape[1], 1)
@@ -113,7 +113,7 @@ class Adam:
             for number, state in saved["state"].items()
         }
 
-    def _advance(self, weight: torch.nn.Parameter) -> dict[str, torch.Tensor]:
+    def _advance(self, weight: torch.Tensor) -> dict[str, torch.Tensor]:
         """The state of a weight, one step further."""
         if weight not in self.state:
             moments = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
@@ -123,14 +123,15 @@ class Adam:
 
     def _update(
         self,
-        weights: Sequence[torch.Tensor],
-        gradients: Sequence[torch.Tensor],
-        states: Sequence[dict[str, torch.Tensor]],
+        weights: list[torch.Tensor],
+        gradients: list[torch.Tensor],
+        states: list[dict[str, torch.Tensor]],
     ) -> None:
         torch._fused_adam_(
             weights,
             gradients,
-            *([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq")),
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
             [],
             [state["step"] for state in states],
             lr=self.learning_rate,

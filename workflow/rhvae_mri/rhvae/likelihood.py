@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from rhvae_mri.rhvae.networks import Decoder
-from rhvae_mri.rhvae.voxel_layers import product
+from rhvae_mri.rhvae.voxel_layers import GradientFactors, product
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,8 @@ def decoder_potential(
             (slope,) = torch.autograd.grad(logits, positions, slopes, create_graph=True)
         gradient = positions - slope
     if not recording:
-        value, gradient, logits, pull = (
-            tensor if tensor is None else tensor.detach() for tensor in (value, gradient, logits, pull)
-        )
+        value, gradient, logits = value.detach(), gradient.detach(), logits.detach()
+        pull = None if pull is None else pull.detach()
     return Potential(value, gradient, logits, pull)
 
 
@@ -162,10 +162,19 @@ class _VoxelLayer(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, hidden, weight, bias, images, reconstruction, visited, factors):
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        images: torch.Tensor,
+        reconstruction: str,
+        visited: Sequence[Potential],
+        factors: GradientFactors | None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         if visited:
             logits = torch.cat([place.logits for place in visited])
-            pull = torch.cat([place.pull for place in visited])
+            pull = torch.cat([place.pull for place in visited if place.pull is not None])
             value = torch.cat([place.log_likelihood for place in visited])
         else:
             logits = product(hidden, weight, bias)
@@ -179,7 +188,9 @@ class _VoxelLayer(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, value_slope, pull_slope, _):
+    def backward(
+        ctx: Any, value_slope: torch.Tensor | None, pull_slope: torch.Tensor | None, _: None
+    ) -> tuple[torch.Tensor | None, ...]:
         hidden, weight, images, logits = ctx.saved_tensors
         first, second = _derivatives(logits, images, ctx.reconstruction)
         if pull_slope is None:

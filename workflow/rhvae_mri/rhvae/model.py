@@ -126,8 +126,11 @@ class RHVAE(nn.Module):
         settings = self.settings
         mean, log_variance = self.encoder(images) if encoded is None else encoded
         start = mean + torch.exp(log_variance / 2) * latent_noise
-        factor = self.metric_network(images) if self.training else None
-        metric = self._metric(mean, factor @ factor.mT) if self.training else self.final_metric()
+        if self.training:
+            factor = self.metric_network(images)
+            metric = self._metric(mean, factor @ factor.mT)
+        else:
+            factor, metric = None, self.final_metric()
 
         def launch(positions: torch.Tensor) -> torch.Tensor:
             scale = torch.linalg.cholesky_ex(metric.at(positions).metric).L if factor is None else factor
@@ -189,10 +192,9 @@ class RHVAE(nn.Module):
         study's, whose derivatives are written out.
         """
         modules = [*self.encoder.modules(), *self.metric_network.modules()]
-        layers = dict.fromkeys(module for module in modules if isinstance(module, VoxelLinear))
         if type(self.decoder) is Decoder:
-            layers[self.decoder.logits] = None
-        return list(layers)
+            modules.append(self.decoder.logits)
+        return list(dict.fromkeys(module for module in modules if isinstance(module, VoxelLinear)))
 
     def _metric(self, centroids: torch.Tensor, matrices: torch.Tensor) -> LatentMetric:
         return LatentMetric(centroids, matrices, self.settings.temperature, self.settings.regularization)

@@ -114,7 +114,8 @@ class MetricNetwork(nn.Module):
         """Compute the matrices of a batch."""
         hidden = self.body(images.flatten(1))
         matrices = torch.diag_embed(self.log_diagonal(hidden).exp())
-        rows, columns = torch.tril_indices(*matrices.shape[1:], offset=-1, device=matrices.device)
+        d = matrices.shape[-1]
+        rows, columns = torch.tril_indices(d, d, offset=-1, device=matrices.device)
         matrices[:, rows, columns] = self.lower(hidden)
         return matrices
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy
@@ -69,7 +69,7 @@ class DecodedImages:
         return self.shape[0]
 
     @torch.no_grad()
-    def __getitem__(self, rows: object) -> numpy.ndarray:
+    def __getitem__(self, rows: int | slice | Sequence[int] | numpy.ndarray) -> numpy.ndarray:
         """Decode one row, or the rows that a slice or an array of numbers stands for."""
         numbers = numpy.arange(len(self))[rows]
         wanted = numpy.atleast_1d(numbers)

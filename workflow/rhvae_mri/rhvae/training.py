@@ -115,7 +115,7 @@ def train_rhvae(
         "images": [
             str(images.dtype),
             *images.shape,
-            hashlib.sha256(numpy.ascontiguousarray(images)).hexdigest(),
+            hashlib.sha256(numpy.ascontiguousarray(images).data).hexdigest(),
         ],
         "networks": None if networks is None else _describe_networks(networks),
     }

@@ -102,7 +102,7 @@ class TrainingRun:
         """Take up what was restored into the state."""
         self.best.resume()
         if self.recoveries:
-            step_size = self.recoveries[-1]["leapfrog_step_size"]
+            step_size = float(self.recoveries[-1]["leapfrog_step_size"])
             self.model.settings = replace(self.model.settings, leapfrog_step_size=step_size)
 
     def train_epoch(self) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -87,13 +88,19 @@ class _VoxelProduct(torch.autograd.Function):
     """The layer; where gradients are not to be differentiated again, that of its weight may go to factors."""
 
     @staticmethod
-    def forward(ctx, inputs, weight, bias, factors):
+    def forward(
+        ctx: Any,
+        inputs: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        factors: GradientFactors | None,
+    ) -> torch.Tensor:
         ctx.save_for_backward(inputs, weight)
         ctx.factors = factors
         return product(inputs, weight, bias)
 
     @staticmethod
-    def backward(ctx, slope):
+    def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         inputs, weight = ctx.saved_tensors
         bias_slope = slope.sum(0)
         if torch.is_grad_enabled():

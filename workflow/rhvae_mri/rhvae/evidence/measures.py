@@ -242,7 +242,7 @@ def _measure_distances(
             f"synthetic to {reference}",
             nearest["synthetic"][:, 0],
             nearest[reference][:, 0],
-            statistic=lambda one, other: numpy.median(one) / max(numpy.median(other), 1e-12),
+            statistic=lambda one, other: numpy.median(one) / numpy.maximum(numpy.median(other), 1e-12),
             detail=f"ratio of the medians of nearest_training_distance; {note}",
         )
     for name, distances in nearest.items():
