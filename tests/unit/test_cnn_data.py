@@ -84,6 +84,13 @@ def test_a_class_without_images_is_an_error():
         ImageSet([ImagePart(random_images(2), [0, 1])]).check_classes("training")
 
 
+def test_a_set_without_labels_gives_images_but_refuses_to_give_labels():
+    placed = ImageSet([ImagePart(random_images(2), [0, 1])]).on(CPU)
+    assert len(placed.batch(torch.arange(2))) == 2
+    with pytest.raises(StudyError, match="no labels"):
+        placed.labels  # noqa: B018 (reading it is the test)
+
+
 @pytest.mark.parametrize(
     ("parts", "labels", "message"),
     [

@@ -197,7 +197,7 @@ class ConvolutionalNetwork(nn.Module):
         torch.Tensor of shape (n, 2)
             The logits.
         """
-        dtype = self.convolutions[0].weight.dtype
+        dtype = next(self.convolutions.parameters()).dtype
         is_mixed = self.precision == "bfloat16"
         with torch.autocast(images.device.type, torch.bfloat16) if is_mixed else nullcontext():
             return self.classifier(self._convolve(images.to(dtype))).to(dtype)
@@ -208,6 +208,7 @@ class ConvolutionalNetwork(nn.Module):
         for position, layer in enumerate(layers):
             if isinstance(layer, nn.Conv3d):
                 norm, following = layers[position + 1 : position + 3]
+                assert isinstance(norm, nn.BatchNorm3d)
                 has_pool = isinstance(following, PaddedMaxPool3d)
                 if self.training:
                     maps = convolve_and_normalize(maps, layer, norm, pool=has_pool)
@@ -267,7 +268,8 @@ def place_network(
     in_eights = all(width % 8 == 0 for width in widths)
     channels_last = in_eights and (device.type == "cpu" or precision == "bfloat16")
     layout = torch.channels_last_3d if channels_last else torch.contiguous_format
-    return network.to(device=device, memory_format=layout)
+    # torch's types leave out that `to` takes a layout
+    return network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
 
 
 def flattened_size(architecture: Architecture, input_shape: tuple[int, ...]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy
@@ -138,6 +139,23 @@ class ImageSet:
             self._placed = (key, DeviceImages(self, device, resident_bytes))
         return self._placed[1]
 
+    def known_labels(self, name: str) -> numpy.ndarray:
+        """Return the labels.
+
+        Parameters
+        ----------
+        name : str
+            What the error calls the set.
+
+        Raises
+        ------
+        StudyError
+            If there are none.
+        """
+        if self.labels is None:
+            raise StudyError(f"The images of the {name} set have no labels.")
+        return self.labels
+
     def check_classes(self, name: str) -> None:
         """Check that the set can train or select a network: labels, and images of both classes.
 
@@ -151,10 +169,9 @@ class ImageSet:
         StudyError
             If there are no labels or a class has no image.
         """
-        if self.labels is None:
-            raise StudyError(f"The images of the {name} set have no labels.")
+        labels = self.known_labels(name)
         for label, diagnosis in enumerate(("CN", "AD")):
-            if not (self.labels == label).any():
+            if not (labels == label).any():
                 raise StudyError(
                     f"The {name} set has no image of the class {diagnosis}.",
                     cause="The cohort is too small for the split, or this class was left out on the way.",
@@ -186,21 +203,20 @@ class DeviceImages:
         Where the tensors are to be.
     resident_bytes : int
         The largest size of a set that is copied as a whole.
-
-    Attributes
-    ----------
-    labels : torch.Tensor of int64, shape (n,), or None
-        The labels, on the device.
     """
 
     def __init__(self, images: ImageSet, device: torch.device, resident_bytes: int = RESIDENT_BYTES) -> None:
         self._images = images
         self._device = device
         self._resident = self._copy() if images.nbytes <= resident_bytes else None
-        self.labels = None if images.labels is None else torch.from_numpy(images.labels).to(device)
 
     def __len__(self) -> int:
         return len(self._images)
+
+    @cached_property
+    def labels(self) -> torch.Tensor:
+        """The labels as int64 of shape (n,), on the device; StudyError if the set has none."""
+        return torch.from_numpy(self._images.known_labels("given")).to(self._device)
 
     @property
     def is_resident(self) -> bool:

@@ -159,9 +159,10 @@ def measure_saliency(
     Raises
     ------
     StudyError
-        If the images have another shape than the network's input or the regions, or the attributions are
-        not finite.
+        If the images have no labels or another shape than the network's input or the regions, or the
+        attributions are not finite.
     """
+    known = images.known_labels("given")
     check_shape(network, images)
     wrong = [name for name, mask in regions.items() if mask.shape != images.shape]
     if wrong:
@@ -184,7 +185,7 @@ def measure_saliency(
             raise StudyError(
                 "The attributions are not finite.", cause="The network's weights are damaged or diverged."
             )
-        labels = images.labels[indices.numpy()]
+        labels = known[indices.numpy()]
         for label in numpy.unique(labels):
             chosen = torch.from_numpy(labels == label).to(device)
             for kind, values in (("attribution", attributions), ("image", batch)):

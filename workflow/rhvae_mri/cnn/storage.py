@@ -9,7 +9,9 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -40,7 +42,8 @@ def save_networks(path: str | os.PathLike[str], networks: Mapping[int, TrainedNe
     if not networks:
         raise StudyError("There is no network to store.", where=path)
     first = next(iter(networks.values()))
-    tensors, runs = {}, {}
+    tensors: dict[str, torch.Tensor] = {}
+    runs: dict[str, dict[str, Any]] = {}
     for seed, trained in networks.items():
         if (trained.architecture, trained.input_shape) != (first.architecture, first.input_shape):
             raise StudyError("The networks of one file are of one architecture and input shape.", where=path)

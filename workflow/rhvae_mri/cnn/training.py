@@ -215,13 +215,23 @@ def train_network(
             augmentation_seed = derive_seed(seed, "augmentation")
             augment = ClassicAugmentation(settings.augmentation, train.shape, augmentation_seed, device)
             generators["augmentation"] = augment.generator
-        state = _initial_state(place_network(network, device, settings.precision), settings, generators)
+        network = place_network(network, device, settings.precision)
+        # The fused form of Adam computes the same and is several times faster on small networks.
+        optimizer = torch.optim.Adam(
+            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
+        state = TrainingState(
+            modules={"network": network},
+            optimizers={"adam": optimizer},
+            generators=generators,
+            progress={"epoch": 0, "selected_epoch": 0, "seconds": 0.0, "history": []},
+        )
         if is_resumed:
             checkpoints.restore(state)
             logger.info("%s: going on after epoch %d.", name, state.progress["epoch"])
         image_sets = train.on(device, resident_bytes), validation.on(device, resident_bytes)
         while state.progress["epoch"] < settings.epochs:
-            _next_epoch(state, *image_sets, settings, name, augment)
+            _next_epoch(state, network, optimizer, *image_sets, settings, name, augment)
             is_last = state.progress["epoch"] == settings.epochs
             if is_last:
                 state = TrainingState({}, {}, tensors=state.tensors, progress=state.progress)
@@ -229,36 +239,25 @@ def train_network(
     return _trained_network(architecture, train, state)
 
 
-def _initial_state(
-    network: ConvolutionalNetwork, settings: TrainingSettings, generators: Mapping[str, torch.Generator]
-) -> TrainingState:
-    """The state of a run before its first epoch."""
-    # The fused form of Adam computes the same and is several times faster on small networks.
-    optimizer = torch.optim.Adam(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-    )
-    return TrainingState(
-        modules={"network": network},
-        optimizers={"adam": optimizer},
-        generators=generators,
-        progress={"epoch": 0, "selected_epoch": 0, "seconds": 0.0, "history": []},
-    )
-
-
 def _next_epoch(
     state: TrainingState,
+    network: ConvolutionalNetwork,
+    optimizer: torch.optim.Optimizer,
     train: DeviceImages,
     validation: DeviceImages,
     settings: TrainingSettings,
     name: str,
     augment: ClassicAugmentation | None,
 ) -> None:
-    """Train for one epoch, validate, keep the weights if they are the best so far; changes ``state``."""
+    """Train for one epoch, validate, keep the weights if they are the best so far.
+
+    Changes ``state``, of which ``network`` and ``optimizer`` are a part.
+    """
     started = time.monotonic()
-    network, progress = state.modules["network"], state.progress
+    progress = state.progress
     epoch = progress["epoch"] + 1
     order = torch.randperm(len(train), generator=state.generators["order"])
-    trained = train_epoch(network, state.optimizers["adam"], train, order, settings.batch_size, augment)
+    trained = train_epoch(network, optimizer, train, order, settings.batch_size, augment)
     # Evaluation keeps no maps for a backward pass, so twice the batch takes no more memory than training.
     row = trained | validate(network, validation, 2 * settings.batch_size)
     if not all(math.isfinite(value) for value in row.values()):
