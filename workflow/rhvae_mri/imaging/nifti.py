@@ -106,6 +106,8 @@ def open_nifti(path: Path) -> nibabel.Nifti1Pair:
         `UNREADABLE`.
     """
     import nibabel
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
 
     if fault := file_fault(path):
         raise NiftiError(UNREADABLE, fault)
@@ -115,11 +117,11 @@ def open_nifti(path: Path) -> nibabel.Nifti1Pair:
         image = nibabel.load(path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise NiftiError(UNREADABLE, gzip_fault(error)) from error
-    except nibabel.filebasedimages.ImageFileError as error:
+    except ImageFileError as error:
         raise NiftiError(UNREADABLE, "its content is not NIfTI") from error
     except OSError as error:
         raise NiftiError(UNREADABLE, _system_words(error)) from error
-    except (nibabel.spatialimages.HeaderDataError, ValueError, OverflowError) as error:
+    except (HeaderDataError, ValueError, OverflowError) as error:
         raise NiftiError(UNREADABLE, f"its header is damaged ({_one_line(error)})") from error
     if not isinstance(image, nibabel.Nifti1Pair):
         raise NiftiError(UNREADABLE, f"it is in the format {type(image).__name__}")

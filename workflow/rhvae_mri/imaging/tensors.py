@@ -159,10 +159,11 @@ def _tensors(
 def _read(image_id: str, path: str | os.PathLike[str]) -> numpy.ndarray:
     """Read an image as float32, with 0 in place of NaN."""
     import nibabel
+    from nibabel.filebasedimages import ImageFileError
 
     try:
         voxels = nibabel.load(path).get_fdata(dtype=numpy.float32)
-    except (OSError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
+    except (OSError, EOFError, ImageFileError) as error:
         raise StudyError(
             f"Image {image_id} cannot be read: {error}", where=path, remedy=_LEAVE_OUT
         ) from error

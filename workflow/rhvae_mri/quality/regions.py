@@ -85,10 +85,11 @@ def read_regions(
         If the file cannot be read.
     """
     import nibabel
+    from nibabel.filebasedimages import ImageFileError
 
     try:
         labels = numpy.asarray(nibabel.load(path).dataobj)
-    except (OSError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
+    except (OSError, EOFError, ImageFileError) as error:
         raise StudyError(
             f"The regions cannot be read: {error}",
             where=path,
