@@ -127,6 +127,16 @@ def test_the_diagram_of_the_rhvae_shows_its_two_heads(networks, tmp_path):
     assert ("batch normalisation" in " ".join(texts)) is False
 
 
+def test_layers_over_all_voxels_are_drawn_and_counted_as_fully_connected(tmp_path):
+    settings = RHVAESettings(
+        networks="mlp", encoder_layers=(31, 32), decoder_layers=(33,), metric_layers=(34,)
+    )
+    draw_networks(tabulate_networks({}, SHAPES, settings), "RHVAE", **targets(tmp_path), simulated=True)
+    texts = svg_texts(tmp_path / "figure.svg")
+    assert {"31", "32", "33", "34", f"{84 * 104 * 89:,}"} <= set(texts)
+    assert "convolution" not in " ".join(texts)
+
+
 def test_deep_networks_of_a_search_go_on_in_a_second_line(tmp_path):
     deep = Architecture(
         ((8,) * 3, (16,) * 3, (32,) * 3, (64,) * 3, (128,) * 3, (256,) * 3), "relu", 0.3, (90, 9)

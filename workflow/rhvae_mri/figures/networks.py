@@ -39,6 +39,9 @@ _HEADS = {
     "lower": "below\ndiagonal",
 }
 
+#: Fully connected layers; those over all voxels of an image have a class of their own.
+_DENSE = ("Linear", "VoxelLinear")
+
 #: What can lead from one thing to the next.
 _STEPS = ("convolution", "pooling and convolution", "pooling", "linear", "reshaping")
 
@@ -136,7 +139,7 @@ def _chain(network: str, resolution: str, rows: pandas.DataFrame) -> _Chain:
             after = ""
         elif kind == "Dropout":
             note = f"dropout {row['detail']}"
-        elif kind == "Linear":
+        elif kind in _DENSE:
             elements.append(_Element(shape, "logits" if name == "logits" else "features", "linear", note))
             note = ""
         elif kind == "Unflatten" and len(elements) > 1:  # else it only names the input's one channel
@@ -147,7 +150,7 @@ def _chain(network: str, resolution: str, rows: pandas.DataFrame) -> _Chain:
 
 def _heading(network: str, resolution: str, rows: pandas.DataFrame) -> str:
     total = int(rows["n_parameters"].sum())
-    dense = int(rows.loc[rows["kind"] == "Linear", "n_parameters"].sum())
+    dense = int(rows.loc[rows["kind"].isin(_DENSE), "n_parameters"].sum())
     parts = [f"{network.capitalize()}, {_RESOLUTIONS.get(resolution, resolution)}: {total:,} parameters"]
     if dense < total:
         parts[0] += f" ({total - dense:,} convolutional, {dense:,} fully connected)"
@@ -178,7 +181,12 @@ def _figure(source: pandas.DataFrame, title: str, simulated: bool) -> Figure:
         _draw_chain(ax, chain, top, shades, largest)
         top -= n_lines * _ROW
     set_heading(figure, title, simulated=simulated, y=1 - 0.06 / height)
-    handles = _legend_handles(shades, used, any(source["kind"].str.startswith("BatchNorm")))
+    handles = _legend_handles(
+        shades,
+        used,
+        is_normalised=any(source["kind"].str.startswith("BatchNorm")),
+        is_strided="detail" in source and any(source["detail"].astype(str).str.contains("stride")),
+    )
     figure.legend(handles=handles, loc="lower center", ncols=3, borderaxespad=0.4)
     if any(len(one.shape) > 3 for chain in chains for one in chain.elements):
         ax.text(PAGE_WIDTH - 0.1, height - 0.06, _KEY, ha="right", va="top", fontsize=6.5)
@@ -284,11 +292,14 @@ def _draw_arrow(
         )
 
 
-def _legend_handles(shades: dict[str, str], used: set[str], is_normalised: bool) -> list[Line2D]:
+def _legend_handles(
+    shades: dict[str, str], used: set[str], *, is_normalised: bool, is_strided: bool
+) -> list[Line2D]:
+    how = ", stride 2 or after enlarging" if is_strided else ""
     then = "batch normalisation, activation" if is_normalised else "activation"
     labels = {
-        "convolution": f"convolution 3×3×3, {then}",
-        "pooling and convolution": "max pooling 2×2×2, then the same",
+        "convolution": f"convolution 3×3×3{how}, {then}",
+        "pooling and convolution": "max pooling 2×2×2, then such a convolution",
         "pooling": "max pooling 2×2×2",
         "linear": "fully connected, activation unless last",
         "reshaping": "reshaped",
