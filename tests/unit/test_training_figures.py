@@ -129,6 +129,7 @@ def test_losses_mark_the_kept_weights_and_every_recovery(losses, tmp_path):
     assert titles == ["AD, train-8", "CN, train-8", "AD, train-full", "CN, train-full"]
     texts = svg_texts(tmp_path / "figure.svg")
     assert {"reconstruction", "posterior", "went on with smaller steps", "nats per image"} <= set(texts)
+    assert {"1", "10", "100"} <= set(texts)  # powers would have exponents of less than 5 points
     verticals = [
         line for line in figure.axes[1].lines if len(set(line.get_xdata())) == 1 < len(line.get_xdata())
     ]

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 #: The counts of a matrix: rows are true classes, columns predicted ones, AD first.
 _COUNTS = (("true_positives", "false_negatives"), ("false_positives", "true_negatives"))
 _CLASSES = ("AD", "CN")
-_FOOTER = 0.24  # inches
-_DARK = 0.6  # the share of its row above which a cell is so dark that its text is white
+_FOOTER = 0.34  # inches
+_DARK = 0.7  # the share of its row above which a cell is so dark that its text is white
 
 
 def draw_confusion(
@@ -77,7 +77,7 @@ def _figure(source: pandas.DataFrame, title: str, simulated: bool) -> Figure:
     for panel in panels:
         _draw_matrix(panel.ax, panel.rows.iloc[0])
         if panel.is_low:
-            panel.ax.set_xlabel("predicted")
+            panel.ax.set_xlabel("predicted class")
         if panel.is_left:
             panel.ax.set_ylabel("true class")
     height = figure.get_figheight()
@@ -103,5 +103,7 @@ def _draw_matrix(ax: Axes, row: pandas.Series) -> None:
         ax.text(column, line, text, ha="center", va="center", fontsize=6.5, color=shade)
     ax.set_xticks([0, 1], _CLASSES)
     ax.set_yticks([0, 1], _CLASSES)
+    ax.axhline(0.5, color="white", linewidth=1)
+    ax.axvline(0.5, color="white", linewidth=1)
     ax.grid(False)
     ax.tick_params(length=0)

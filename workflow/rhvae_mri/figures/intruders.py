@@ -144,7 +144,7 @@ def _figure(mixed: pandas.DataFrame, pixels: list[numpy.ndarray], simulated: boo
         0.06 / height,
         f"{n_synthetic} of these {len(mixed)} middle {PLANE} slices are of images that an RHVAE made, "
         + ("the others of simulated heads." if simulated else "the others of participants.")
-        + " The answers are in a file apart.",
+        + " The answers are in a separate file.",
         va="bottom",
     )
     return figure

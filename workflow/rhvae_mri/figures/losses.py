@@ -130,7 +130,9 @@ def _figure(source: pandas.DataFrame, simulated: bool) -> Figure:
         ax.set_xscale("log")
         ax.set_ylabel("nats per image")
         ax.set_ylim(*_limits(source[list(terms)]))
-        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    figure.align_ylabels(axes[:, 0])
     set_heading(figure, _TITLE, simulated=simulated)
     figure.legend(handles=_legend_handles(shades, source), loc="outside lower center", ncols=4)
     return figure

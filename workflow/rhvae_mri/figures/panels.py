@@ -19,8 +19,9 @@ _PANELS_ACROSS = 7
 
 # All in inches.
 _LEFT, _RIGHT, _TOP = 0.5, 0.08, 0.18
-_TITLE = 0.34  # two lines
+_TITLE, _TITLE_LINE = 0.1, 0.12
 _BLOCK_TITLE = 0.2
+_BLOCK_GAP = 0.06
 _GAP = 0.1
 
 
@@ -64,8 +65,8 @@ def lay_out_panels(
     n_columns = max(n_columns, 4)  # wider panels show no more
     width = (PAGE_WIDTH - _LEFT - _RIGHT - (n_columns - 1) * _GAP) / n_columns
     panel_height = height or width
-    n_rows = sum(map(len, blocks.values()))
-    total = _TOP + n_rows * (panel_height + _TITLE) + len(blocks) * (_BLOCK_TITLE + axis_names) + bottom
+    heights = [panel_height + _title_height(row) for rows in blocks.values() for row in rows]
+    total = _TOP + sum(heights) + len(blocks) * (_BLOCK_TITLE + axis_names + _BLOCK_GAP) - _BLOCK_GAP + bottom
     figure = Figure(figsize=(PAGE_WIDTH, total))
 
     def panels() -> Iterator[Panel]:
@@ -74,7 +75,7 @@ def lay_out_panels(
             figure.text(0.06 / PAGE_WIDTH, 1 - (top + 0.15) / total, name, weight="bold")
             top += _BLOCK_TITLE
             for number, row in enumerate(rows):
-                top += _TITLE
+                top += _title_height(row)
                 for column, (label, part) in enumerate(row):
                     left = (_LEFT + column * (width + _GAP)) / PAGE_WIDTH
                     low = 1 - (top + panel_height) / total
@@ -84,7 +85,7 @@ def lay_out_panels(
                     ax.tick_params(labelleft=column == 0, labelbottom=is_low)
                     yield Panel(ax, part, column == 0, is_low)
                 top += panel_height
-            top += axis_names
+            top += axis_names + _BLOCK_GAP
 
     return figure, panels()
 
@@ -101,6 +102,10 @@ def panel_title(training_data: str, n_synthetic: int, resolution: str) -> str:
         return "classic\n(high resolution)" if resolution == "full" else "classic\naugmentation"
     label = data_label(training_data, n_synthetic, resolution)
     return label.replace(" (", "\n(").replace(" + ", "\n+ ")
+
+
+def _title_height(row: list[tuple[str, pandas.DataFrame]]) -> float:
+    return _TITLE + _TITLE_LINE * max(label.count("\n") + 1 for label, _ in row)
 
 
 def _arrange(rows: pandas.DataFrame) -> list[list[tuple[str, pandas.DataFrame]]]:

@@ -31,6 +31,7 @@ _REAL, _MODEL, _MADE, _DATA, _CLASSIFIER = (
     (3.74, 1.72),
     (5.76, 1.28),
 )
+_HELD_OUT = (5.94, 1.1)
 _TOP, _BETWEEN = 0.4, 0.2
 _WRAP = 32  # letters in a line of the column of training data
 
@@ -161,7 +162,7 @@ def _figure(
         name: [name, counts, "chooses the epoch" if name.startswith("validation") else "chooses nothing"]
         for name, counts in tests.items()
     }
-    right = box_height(classifier) + 0.22 + sum(box_height(lines) + 0.1 for lines in held_out.values())
+    right = box_height(classifier) + 0.1 + sum(box_height(lines) + 0.1 for lines in held_out.values())
     height = _TOP + max(sum(heights) + _BETWEEN * (len(rows) - 1), right) + 0.1
     figure, ax = diagram(PAGE_WIDTH, height)
     trunk = _CLASSIFIER[0] - 0.15
@@ -177,11 +178,12 @@ def _figure(
         top += row_height + _BETWEEN
     draw_box(ax, classifier, _CLASSIFIER[0], _TOP, _CLASSIFIER[1])
     below = _TOP + box_height(classifier)
-    x = _CLASSIFIER[0] + _CLASSIFIER[1] / 2
-    draw_arrow(ax, (x, below), (x, below + 0.22))
-    top = below + 0.22
+    x = (_CLASSIFIER[0] + _HELD_OUT[0]) / 2
+    top = below + 0.1
     for lines in held_out.values():
-        draw_box(ax, lines, _CLASSIFIER[0], top, _CLASSIFIER[1], face="white")
+        middle = top + box_height(lines) / 2
+        draw_arrow(ax, (x, below), (x, middle), (_HELD_OUT[0], middle))
+        draw_box(ax, lines, _HELD_OUT[0], top, _HELD_OUT[1], face="white")
         top += box_height(lines) + 0.1
     set_heading(figure, _TITLE, simulated=simulated, y=1 - 0.06 / height)
     return figure
@@ -191,7 +193,9 @@ def _data_lines(part: pandas.DataFrame) -> list[str]:
     lines = ["training data"]
     for row in part.itertuples():
         name = _DATA_NAMES.get(row.training_data, row.training_data)
-        lines += textwrap.wrap(f"{name}: {row.variants}", _WRAP, subsequent_indent="    ")
+        lines += textwrap.wrap(
+            f"{name}: {row.variants}", _WRAP, subsequent_indent="    ", break_on_hyphens=False
+        )
     return lines
 
 

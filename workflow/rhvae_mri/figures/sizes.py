@@ -190,7 +190,16 @@ def _draw_panel(ax: Axes, chosen: pandas.DataFrame, shades: dict[str, str]) -> N
         means = runs.drop_duplicates("n_synthetic")
         places = means["n_synthetic"] * factor
         ends = abs(means[["low_percent", "high_percent"]].sub(means["mean_percent"], axis="index")).T
-        ax.errorbar(places, means["mean_percent"], yerr=ends, color=shade, elinewidth=1.0, linewidth=1.3)
+        ax.errorbar(
+            places,
+            means["mean_percent"],
+            yerr=ends,
+            color=shade,
+            elinewidth=1.0,
+            linewidth=1.3,
+            marker="o",  # a single size has no line
+            markersize=2.6,
+        )
         ax.plot(
             places,
             means["published_mean_percent"],
@@ -213,7 +222,8 @@ def _set_limits(ax: Axes, sizes: list[int], source: pandas.DataFrame) -> None:
     ax.set_ylim(numpy.nanmin(values) - 2, min(numpy.nanmax(values) + 2, 102))
     if sizes:
         ax.set_xscale("log")
-        ax.set_xlim(sizes[0] / 1.25, sizes[-1] * 1.25)
+        margin = 1.25 if len(sizes) > 1 else 2
+        ax.set_xlim(sizes[0] / margin, sizes[-1] * margin)
         ax.set_xticks(sizes, [_short(size) for size in sizes])
     ax.xaxis.set_minor_locator(NullLocator())
 

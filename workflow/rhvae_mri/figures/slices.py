@@ -25,7 +25,7 @@ PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}
 _GAP = 0.04  # between the columns of slices, in parts of a column
 _MARGIN = 0.3  # inches at the left for the names of the rows
 _HEADER = 0.62  # inches for heading and names of the columns
-_FOOTER = 0.22  # inches for the line under the slices
+_FOOTER = 0.3  # inches for the line under the slices
 
 
 class _Slice(NamedTuple):

@@ -125,8 +125,8 @@ def _figure(source: pandas.DataFrame, simulated: bool) -> Figure:
     flow_height = max(sum(_row_height(box, loss) + _BETWEEN for box, loss in flow) for flow in flows.values())
     sets = source[source["event"] == "set"]
     n_nested = int(sets["inside"].notna().sum())
-    nested = [0.5 + n_nested * (2 * LINE + 3 * PADDING), 2 * LINE + 2 * PADDING]
-    height = _TOP + 0.16 + flow_height + 0.2 + max(nested) + 0.1
+    sets_height = box_height(["", ""]) + n_nested * (2 * LINE + 3 * PADDING)
+    height = _TOP + 0.16 + flow_height + 0.2 + sets_height + 0.1
     figure, ax = diagram(PAGE_WIDTH, height)
     for number, cohort in enumerate(cohorts):
         left = _EDGE + number * (PAGE_WIDTH / 2)

@@ -127,7 +127,7 @@ def _figure(source: pandas.DataFrame, title: str, simulated: bool) -> Figure:
                 )
                 _draw_runs(ax, runs, quantity, shades)
                 ax.set_xlim(0, last_epoch * 1.02)
-                ax.xaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
+                ax.xaxis.set_major_locator(MaxNLocator(nbins=3 if n_columns > 3 else 6, integer=True))
                 ax.set_ylim(*limits[quantity])
                 is_lower = place == len(_QUANTITIES) - 1
                 has_none_below = row + 1 == len(rows) or column >= len(rows[row + 1])
