@@ -84,6 +84,14 @@ def test_the_methods_of_the_published_study_have_its_numbers(methods):
     assert references[0] == WORKS["study"]
 
 
+def test_journal_articles_can_be_found_by_their_doi():
+    articles = [
+        work for work in WORKS.values() if re.search(r"\d+(\(\d+\))?:\d+", work) and "PMLR" not in work
+    ]
+    without = [work for work in articles if not re.search(r"doi:10\.\d{4,}/\S+\.$", work)]
+    assert without == [WORKS["holm"]]  # its journal gave none then
+
+
 def test_every_work_is_cited_in_the_order_of_its_number(methods):
     sections, references = methods()
     numbers = [
