@@ -108,6 +108,8 @@ def test_choices_are_those_of_the_configuration_and_can_be_found(table, schema, 
     assert rows.loc["cnn.batch_size", "where_to_change"] == "the configuration, under this key"
     assert rows.index.is_unique
     assert not table["meaning"].str.contains(r"\[").any()
+    assert rows.loc["rhvae.encoder_layers", "meaning"] == "Hidden units of the encoder."
+    assert rows.loc["cnn.batch_size", "meaning"] == "Images per step."
     config = load_config("paper.yaml")
     config["cnn"]["batch_size"] = 11
     assert table.equals(list_assumptions(schema, load_config("paper.yaml")))

@@ -22,7 +22,7 @@ def table():
 def test_the_page_shows_every_measure_of_every_model(tmp_path, simulated):
     render_generation(table(), tmp_path / "page.html", simulated=simulated, title="Study & more")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    for text in ("-10.25 ± 0.5 (n = 40)", "<td>-11 (n = 1)</td>", "train-full, AD", "Copied share"):
+    for text in ("−10.25 ± 0.5 (n = 40)", "<td>−11 (n = 1)</td>", "train-full, AD", "Copied share", "(ELBO)"):
         assert text in page
     assert page.count("<table>") == 2
     assert "nats &lt;per&gt; image" in page

@@ -67,6 +67,11 @@ def test_the_index_leads_to_every_file_and_to_nothing_else(study, page):
     assert not re.findall(r'(?:src|href)="(?:https?:|/|\.\.)', page)
 
 
+def test_a_table_s_page_comes_before_its_other_formats(page):
+    links = re.findall(r'href="(tables/classification\.[a-z]+)"', page.split("<h2>Tables</h2>")[1])
+    assert links == ["tables/classification.html", "tables/classification.tsv"]
+
+
 def test_figures_stand_in_the_order_of_the_contents_with_their_captions(page, captions):
     shown = re.findall(r'<figure id="([^"]+)"', page)
     assert shown == ["reliability_baseline", "losses", "own_invention"]
@@ -120,6 +125,8 @@ def test_the_page_fits_a_telephone_in_the_dark(study):
         browser.colour_scheme("dark")
         browser.open(study / "index.html")
         assert browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        # the figures are scrolled, for their texts would be too small to read
+        assert browser.evaluate("document.images[0].getBoundingClientRect().width") > 600
         assert browser.messages == []
 
 

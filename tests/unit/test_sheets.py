@@ -37,6 +37,16 @@ def test_every_format_has_every_cell_and_says_that_the_data_are_simulated(tmp_pa
     assert "Simulated" not in "".join(render(tmp_path, simulated=False))
 
 
+def test_short_texts_stand_on_the_left_and_long_keys_can_be_broken(tmp_path):
+    sheet = Sheet("H", "C", ("Key", "Verdict", "p"), (("a.long_key", "not run", "0.5"),), labels=("Verdict",))
+    targets = {kind: tmp_path / kind for kind in ("html", "markdown", "latex")}
+    render_sheets([sheet], targets, title="T", notes=[], simulated=False)
+    html, markdown, latex = (path.read_text(encoding="utf-8") for path in targets.values())
+    assert '<th scope="row">a.<wbr>long_<wbr>key</th><td class="label">not run</td><td>0.5</td>' in html
+    assert "|:--|:--|--:|" in markdown
+    assert "{llr}" in latex
+
+
 def test_latex_commands_in_a_text_are_shown_and_not_run():
     assert escape_latex(r"\input{x}") == r"\textbackslash{}input\{x\}"
     assert escape_latex("a_b & 5 %\n漢 Zoë") == r"a\_b \& 5 \% ? Zoë"

@@ -75,7 +75,7 @@ def list_assumptions(schema: Mapping[str, Any], config: Mapping[str, Any]) -> pa
         Columns `COLUMNS`, text; first the keys of the configuration, then what the code fixes.
     """
     rows = [
-        (key, _text(value), f"{mark} {leaf['assumption']}", _IN_CONFIG, _without_mark(leaf["description"]))
+        (key, _text(value), f"{mark} {leaf['assumption']}", _IN_CONFIG, _meaning(leaf["description"]))
         for key, leaf, value in walk_configuration(schema, config)
         if (mark := mark_of(leaf["description"]))
     ]
@@ -149,8 +149,16 @@ def assumption_sheets(assumptions: pandas.DataFrame, departures: list[str]) -> l
     return sheets
 
 
-def _without_mark(description: str) -> str:
-    return _ASSUMED.sub("", description).strip()
+def _meaning(description: str) -> str:
+    """Leave out the mark and the value before it, which have a column of their own.
+
+    Examples
+    --------
+    >>> _meaning("Dropout, drawn evenly. 0 to 0.9 [D]"), _meaning("Images per step. [D]")
+    ('Dropout, drawn evenly.', 'Images per step.')
+    """
+    text = _ASSUMED.sub("", description).strip()
+    return text[: text.rindex(". ") + 1] if ". " in text and not text.endswith(".") else text
 
 
 def _text(value: Any) -> str:

@@ -48,19 +48,21 @@ def demographics_sheets(
             "One image for each participant.",
             _HEADINGS,
             tuple(_describe(row) for row in demographics.itertuples()),
+            labels=("Diagnosis",),
         ),
         Sheet(
             "Differences between the sets",
             "Tests and standardized differences, within each diagnosis.",
             ("Sets", "Diagnosis", "Variable", "Known", "Test", "Statistic", "p", "Standardized difference"),
             tuple(_compare(row) for row in differences.itertuples()),
-            ("Test",),
+            labels=("Diagnosis", "Variable", "Test"),
         ),
         Sheet(
             "Leakage",
             f"Checks that the study has passed. Participants: {sizes}.",
             ("Check", "Result"),
             checks,
+            labels=("Result",),
         ),
     ]
 

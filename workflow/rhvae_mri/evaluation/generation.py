@@ -12,6 +12,13 @@ from rhvae_mri.errors import StudyError
 from rhvae_mri.files import write_text
 from rhvae_mri.pages import SIMULATED_MARK, html_page
 
+#: The names of measures that are not their columns' names with spaces.
+_NAMES = {
+    "reconstruction_mse": "Mean squared error of the reconstruction",
+    "elbo": "Evidence lower bound (ELBO)",
+    "ms_ssim": "Multi-scale structural similarity (MS-SSIM)",
+}
+
 
 def render_generation(
     table: pandas.DataFrame, target: str | os.PathLike[str], *, simulated: bool, title: str
@@ -48,7 +55,7 @@ def render_generation(
 
 
 def _section(measure: str, rows: pandas.DataFrame, simulated: bool) -> str:
-    name = measure.replace("_", " ")
+    name = _NAMES.get(measure, measure.replace("_", " ").capitalize())
     columns = list(dict.fromkeys(zip(rows["training_set"], rows["diagnosis"], strict=True)))
     head = "".join(f'<th scope="col">{escape(f"{one}, {two}")}</th>' for one, two in columns)
     values = {(row.images, row.training_set, row.diagnosis): _cell(row) for row in rows.itertuples()}
@@ -57,11 +64,11 @@ def _section(measure: str, rows: pandas.DataFrame, simulated: bool) -> str:
         cells = "".join(f"<td>{escape(values.get((images, *column), ''))}</td>" for column in columns)
         lines.append(f'<tr><th scope="row">{escape(images)}</th>{cells}</tr>\n')
     details = "".join(f"<li>{escape(detail)}</li>\n" for detail in rows["detail"].unique())
-    caption = f"{name.capitalize()} by training set and diagnosis"
+    caption = f"{name} by training set and diagnosis"
     if simulated:
         caption = f"{SIMULATED_MARK}. {caption}"
     return (
-        f'<h2 id="{escape(measure)}">{escape(name.capitalize())}</h2>\n<ul>\n{details}</ul>\n'
+        f'<h2 id="{escape(measure)}">{escape(name)}</h2>\n<ul>\n{details}</ul>\n'
         f'<div class="scroll" role="region" aria-labelledby="{escape(measure)}" tabindex="0">\n<table>\n'
         f"<caption><span>{escape(caption)}</span></caption>\n"
         f'<thead>\n<tr><th scope="col">Images</th>{head}</tr>\n</thead>\n'
@@ -72,4 +79,4 @@ def _section(measure: str, rows: pandas.DataFrame, simulated: bool) -> str:
 def _cell(row: Any) -> str:
     """The value of one row with its uncertainty and the number of images."""
     error = "" if pandas.isna(row.uncertainty) else f" ± {row.uncertainty:.2g}"
-    return f"{row.value:.4g}{error} (n = {row.n})"
+    return f"{row.value:.4g}{error} (n = {row.n})".replace("-", "−")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -16,8 +17,10 @@ from rhvae_mri.files import write_text
 from rhvae_mri.pages import SIMULATED_MARK, SIMULATED_NOTICE, html_page
 
 _STYLE = """main { max-width: 108rem; }
+table:not(:has(th:nth-child(4))) { min-width: min(100%, 30rem); }
+th, td { padding: 0.3rem 0.5rem; }
 thead th { white-space: normal; }
-th.text { text-align: left; }
+th.text, .label { text-align: left; }
 td.text { white-space: normal; text-align: left; min-width: 12rem; }
 """
 
@@ -36,6 +39,8 @@ class Sheet:
         Cells, plain text.
     texts : tuple of str
         The columns with running text, which is wrapped; the first column is text too.
+    labels : tuple of str
+        The columns with short texts, which are not wrapped.
     """
 
     heading: str
@@ -43,6 +48,7 @@ class Sheet:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     texts: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 def render_sheets(
@@ -93,14 +99,17 @@ def _html(sheets: Sequence[Sheet], title: str, notes: Sequence[str], simulated: 
 
 
 def _html_cells(sheet: Sheet, row: Sequence[str]) -> str:
-    cells = [f'<th scope="row">{escape(row[0])}</th>']
+    name = re.sub(r"([._])(?=[a-z])", r"\1<wbr>", escape(row[0]))  # where a long key may be broken
+    cells = [f'<th scope="row">{name}</th>']
     for column, cell in zip(sheet.columns[1:], row[1:], strict=True):
         cells.append(f"<td{_kind(sheet, column)}>{escape(cell)}</td>")
     return "".join(cells)
 
 
 def _kind(sheet: Sheet, column: str) -> str:
-    return ' class="text"' if column in sheet.texts else ""
+    if column in sheet.texts:
+        return ' class="text"'
+    return ' class="label"' if column in sheet.labels else ""
 
 
 def _markdown(sheets: Sequence[Sheet], title: str, notes: Sequence[str], simulated: bool) -> str:
@@ -109,7 +118,7 @@ def _markdown(sheets: Sequence[Sheet], title: str, notes: Sequence[str], simulat
         lines += [f"> **{SIMULATED_MARK}:** {escape_markdown(SIMULATED_NOTICE)}", ""]
     for sheet in sheets:
         lines += [f"## {escape_markdown(sheet.heading)}", "", escape_markdown(sheet.caption), ""]
-        left = [place == 0 or column in sheet.texts for place, column in enumerate(sheet.columns)]
+        left = [column in (sheet.columns[0], *sheet.texts, *sheet.labels) for column in sheet.columns]
         lines += [markdown_row(sheet.columns), "|" + "".join(":--|" if one else "--:|" for one in left)]
         lines += [markdown_row(row) for row in sheet.rows]
         lines.append("")
@@ -120,7 +129,10 @@ def _markdown(sheets: Sequence[Sheet], title: str, notes: Sequence[str], simulat
 def _latex(sheets: Sequence[Sheet], title: str, notes: Sequence[str], simulated: bool) -> str:
     tables = []
     for sheet in sheets:
-        letters = ["p{55mm}" if column in sheet.texts else "r" for column in sheet.columns]
+        letters = [
+            "p{55mm}" if column in sheet.texts else "l" if column in sheet.labels else "r"
+            for column in sheet.columns
+        ]
         caption = f"{sheet.heading}. {sheet.caption}"
         tables.append(long_table(caption, sheet.columns, sheet.rows, "".join(["l", *letters[1:]])))
     return latex_document(title, tables, notes, simulated=simulated)

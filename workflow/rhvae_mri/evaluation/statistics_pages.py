@@ -118,7 +118,8 @@ def replication_sheets(table: pandas.DataFrame) -> list[Sheet]:
                 "Mean ± SD over runs in percent, with intervals.",
                 columns,
                 tuple(_replication_row(row) for row in rows.itertuples()),
-                ("Reason",),
+                texts=("Reason",),
+                labels=("Test set and metric", "Verdict"),
             )
         )
     return sheets

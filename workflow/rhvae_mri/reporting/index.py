@@ -150,7 +150,8 @@ def _figure(picture: _File, files: Sequence[_File], caption: str) -> str:
     paragraphs = "".join(f"<p>{escape(text)}</p>\n" for text in _paragraphs(caption))
     return (
         f'<figure id="{escape(name)}">\n'
-        f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(title)}" loading="lazy">\n'
+        f'<div class="scroll" role="region" aria-label="{escape(title)}" tabindex="0">\n'
+        f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(title)}" loading="lazy">\n</div>\n'
         f"<figcaption>\n<h3>{escape(title)}</h3>\n{paragraphs}<p>{_links(own)}</p>\n</figcaption>\n"
         "</figure>\n"
     )
@@ -175,9 +176,10 @@ def _links(files: Sequence[_File]) -> str:
 
 def _tables(files: Sequence[_File]) -> str:
     """List the tables, each with its formats."""
+    by_link = {file.link: file for file in files}
     rows = []
     for name, text in TABLES.items():
-        formats = [file for file in files if file.link.rpartition(".")[0] == name]
+        formats = [by_link[link] for kind in KINDS if (link := f"{name}.{kind}") in by_link]
         if formats:
             rows.append(f"<dt>{escape(text)}</dt><dd>{_links(formats)}</dd>\n")
     return f'<dl class="files">\n{"".join(rows)}</dl>\n' if rows else ""

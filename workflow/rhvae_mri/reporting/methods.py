@@ -152,8 +152,7 @@ def _quality(config: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         f"{check} Images whose similarity with the template was below {quality['minimum_similarity']:g}, or "
         "whose "
-        f"head mask overlapped the template's by less than {quality['minimum_overlap']:g}, were left out "
-        "too. "
+        f"head mask overlapped the template's by less than {quality['minimum_overlap']:g}, were left out. "
         f"Images with a measure more than {quality['outlier_z']:g} robust standard deviations from the "
         "cohort's "
         "median were flagged for a human eye and kept."
