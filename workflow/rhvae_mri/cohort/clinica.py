@@ -96,7 +96,7 @@ def _tool_folders() -> list[str]:
 
 
 @contextmanager
-def _ended_with_us(process: subprocess.Popen) -> Iterator[None]:
+def _ended_with_us(process: subprocess.Popen[str]) -> Iterator[None]:
     """End a process and its children when the block is left by an interrupt, a termination or an error."""
 
     def stop(number: int, frame: FrameType | None) -> None:

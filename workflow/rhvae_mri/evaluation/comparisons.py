@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy
 import pandas
@@ -114,7 +115,7 @@ def compare_conditions(
 
 def _compare_on(
     each: SetPredictions, replicates: numpy.ndarray, confidence: float, n_permutations: int, seed: int
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Compare the conditions on one test set."""
     pairs = _pairs(each.conditions)
     if not pairs:

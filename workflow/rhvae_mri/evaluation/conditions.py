@@ -77,7 +77,7 @@ def ordered(column: str, values: Iterable[Any]) -> list[Any]:
     """
     known = _ORDER.get(column, ())
 
-    def rank(value: Any) -> tuple:
+    def rank(value: Any) -> tuple[Any, ...]:
         if column == "training_set":
             size = str(value).removeprefix("train-")
             return (0, int(size), "") if size.isdecimal() else (1, 0, str(value))

@@ -76,7 +76,7 @@ def collect_predictions(files: Iterable[str | os.PathLike[str]]) -> list[SetPred
     StudyError
         If two conditions do not have the same runs, images or labels on a set.
     """
-    found: dict[tuple, list[tuple[dict, pandas.DataFrame]]] = {}
+    found: dict[tuple[str, str], list[tuple[dict[str, Any], pandas.DataFrame]]] = {}
     for file in files:
         table = read_tsv(file, ("image_id",))
         condition = {name: table[name].iloc[0] for name in CONDITION}
@@ -93,7 +93,9 @@ def collect_predictions(files: Iterable[str | os.PathLike[str]]) -> list[SetPred
     ]
 
 
-def _stack(cohort: str, part: str, tables: Sequence[tuple[dict, pandas.DataFrame]]) -> SetPredictions:
+def _stack(
+    cohort: str, part: str, tables: Sequence[tuple[dict[str, Any], pandas.DataFrame]]
+) -> SetPredictions:
     """Put the runs of all conditions on one set above each other, in the order of the study's tables."""
     conditions = sort_rows(pandas.DataFrame([condition for condition, _ in tables]).reset_index())
     in_order = [tables[position] for position in conditions.pop("index")]

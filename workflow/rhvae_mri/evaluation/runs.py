@@ -111,7 +111,8 @@ def summarise_runs(
         runs were evaluated on different images of the same set.
     """
     found: list[dict[str, Any]] = []
-    image_sets: dict[frozenset, frozenset] = {}  # equal sets are kept once: a study has thousands of runs
+    # equal sets are kept once: a study has thousands of runs
+    image_sets: dict[frozenset[tuple[str, bool]], frozenset[tuple[str, bool]]] = {}
     for source in predictions:
         place = "a table in memory" if isinstance(source, pandas.DataFrame) else os.fspath(source)
         table = source if isinstance(source, pandas.DataFrame) else read_tsv(source, ("image_id",))
@@ -181,7 +182,7 @@ def _check_runs_occur_once(found: list[dict[str, Any]]) -> None:
 def _check_seeds(found: list[dict[str, Any]], seeds: Iterable[int] | None) -> None:
     expected = {run["seed"] for run in found} if seeds is None else {int(seed) for seed in seeds}
     sets = {tuple(run[name] for name in EVALUATED_SET) for run in found}
-    present: dict[tuple, dict[tuple, set[int]]] = {}
+    present: dict[tuple[Any, ...], dict[tuple[Any, ...], set[int]]] = {}
     for run in found:
         of_condition = present.setdefault(
             tuple(run[name] for name in CONDITION), {one: set() for one in sets}
@@ -206,7 +207,7 @@ def _check_seeds(found: list[dict[str, Any]], seeds: Iterable[int] | None) -> No
 
 
 def _check_same_images(found: list[dict[str, Any]]) -> None:
-    first_on_set: dict[tuple, dict[str, Any]] = {}
+    first_on_set: dict[tuple[Any, ...], dict[str, Any]] = {}
     for run in found:
         first = first_on_set.setdefault(tuple(run[name] for name in EVALUATED_SET), run)
         if run["images"] != first["images"]:

@@ -18,7 +18,11 @@ class _OnMeta(TorchFunctionMode):
     """Puts new tensors on the device ``meta`` also where a call names another device."""
 
     def __torch_function__(
-        self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
         return func(*args, **(kwargs | {"device": "meta"} if "device" in kwargs else kwargs))
