@@ -22,7 +22,7 @@ from rhvae_mri.audit.page import draw_template, write_page
 from rhvae_mri.audit.pictures import PICTURES, ImageFiles, ImageRecord, draw_image
 from rhvae_mri.quality.definitions import METRICS
 
-sys.path.insert(0, str(REPOSITORY / "tests" / "unit"))
+sys.path.insert(0, str(REPOSITORY / "tests"))
 
 from headless_browser import Browser, find_chromium
 

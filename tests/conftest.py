@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
+SNAKEFILE = ROOT / "workflow" / "Snakefile"
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +47,7 @@ def load_config():
 def snakemake_command():
     """Build the command that runs the workflow in a folder of its own."""
 
-    def build(folder, config, *arguments):
+    def build(folder, config, *arguments, snakefile=SNAKEFILE):
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "study.yaml"
         text = yaml.safe_dump(config, sort_keys=False)
@@ -54,7 +55,7 @@ def snakemake_command():
             file.write_text(text)
         return [
             *(sys.executable, "-m", "snakemake"),
-            *("--snakefile", str(ROOT / "workflow" / "Snakefile")),
+            *("--snakefile", str(snakefile)),
             *("--directory", str(folder)),
             *("--configfile", str(file)),
             *("--cores", "2"),
@@ -68,9 +69,9 @@ def snakemake_command():
 def run_snakemake(snakemake_command):
     """Run the workflow to its end and return its exit status and everything that it printed."""
 
-    def run(folder, config, *arguments):
+    def run(folder, config, *arguments, snakefile=SNAKEFILE):
         return subprocess.run(
-            snakemake_command(folder, config, *arguments),
+            snakemake_command(folder, config, *arguments, snakefile=snakefile),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,7 +1,9 @@
-"""The simulated study, run once for all tests of this folder."""
+"""The simulated study, run once for all tests of this folder, in a fresh clone as a newcomer runs it."""
 
-import re
+import os
+import shutil
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -9,23 +11,106 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
+from documented_commands import ROOT, read_commands
+
+#: Where a bare system has its programs.
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass
+class FinishedCommand:
+    """A command that has run in the clone."""
+
+    returncode: int
+    output: str
+    #: The files that it has added to the results, relative to them.
+    written: list
 
 
 @dataclass
 class FinishedStudy:
-    """A study that has run, and what the run cost."""
+    """A study that has run in a clone of the repository, and what the run cost."""
 
     folder: Path
-    config: dict
+    environment: dict
     returncode: int = 0
     output: str = ""
     seconds: float = 0.0
     peak_memory: int = 0
-    _processes: list = field(default_factory=list)
+    #: The files of the results when the study had ended, relative to them.
+    written: list = field(default_factory=list)
+    _commands: dict = field(default_factory=dict)
 
     @property
     def results(self):
         return self.folder / "results"
+
+    @property
+    def snakefile(self):
+        """The clone's own one: jobs depend on the paths of the workflow's files."""
+        return self.folder / "workflow" / "Snakefile"
+
+    @property
+    def config(self):
+        return yaml.safe_load((self.folder / "config" / "config.yaml").read_text())
+
+    def list_files(self):
+        """The files that the results have now, relative to them."""
+        return sorted(
+            path.relative_to(self.results).as_posix() for path in self.results.rglob("*") if path.is_file()
+        )
+
+    def start(self, command):
+        """Start a command as a script in the bare environment does, on two cores."""
+        cores = sorted(os.sched_getaffinity(0))[:2]
+        return subprocess.Popen(
+            ["sh", "-c", command],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        )
+
+    def run(self, command):
+        """Run a command to its end, once: who asks for it again gets the same answer."""
+        if command not in self._commands:
+            before = set(self.list_files())
+            process = self.start(command)
+            output, _ = process.communicate()
+            written = [name for name in self.list_files() if name not in before]
+            self._commands[command] = FinishedCommand(process.returncode, output, written)
+        return self._commands[command]
+
+    def copy_to(self, folder):
+        """Copy the results, with the times of the files, and what Snakemake remembers of them."""
+        for part in ("results", ".snakemake"):
+            shutil.copytree(self.folder / part, folder / part, symlinks=True)
+
+
+def clone_checkout(folder):
+    """Clone the repository as it stands: the last commit, and the changes of tracked files since.
+
+    The environment is the one that runs the tests, as if `make` had made it here.
+    """
+    subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
+    listing = ["git", "-C", ROOT, "diff", "--name-only", "--no-renames", "-z", "HEAD"]
+    changed = subprocess.run(listing, stdout=subprocess.PIPE, text=True, check=True).stdout
+    for name in filter(None, changed.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+        else:
+            (folder / name).unlink()
+    (folder / ".venv").mkdir()
+    for part in Path(sys.prefix).iterdir():
+        if part.name != ".complete":
+            (folder / ".venv" / part.name).symlink_to(part)
+    # the checkout's is older than the files of the clone, and `make` would install again
+    (folder / ".venv" / ".complete").touch()
 
 
 def watch_memory(process, study):
@@ -43,38 +128,23 @@ def watch_memory(process, study):
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory, load_config, snakemake_command):
-    """What `make demo` runs: the default configuration on two cores."""
-    study = FinishedStudy(tmp_path_factory.mktemp("demo"), load_config())
+def demo(tmp_path_factory):
+    """What the first command of README.md makes in a fresh clone, in a bare environment, on two cores."""
+    folder = tmp_path_factory.mktemp("demo")
+    home = folder / "home"
+    home.mkdir()
+    study = FinishedStudy(folder / "rhvae-mri", {"PATH": SYSTEM_PATH, "HOME": str(home), "LANG": "C.UTF-8"})
+    clone_checkout(study.folder)
+    command = read_commands("README.md")[0]
+    assert command == "make demo"
     started = time.monotonic()
-    process = subprocess.Popen(
-        snakemake_command(study.folder, study.config),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = study.start(command)
     watcher = threading.Thread(target=watch_memory, args=(process, study))
     watcher.start()
     study.output, _ = process.communicate()
     watcher.join()
     study.returncode = process.returncode
     study.seconds = time.monotonic() - started
+    study.written = study.list_files()
     print(f"\nThe demo took {study.seconds:.0f} s and at most {study.peak_memory / 2**30:.1f} GiB.")
     return study
-
-
-@pytest.fixture(scope="session")
-def list_outputs():
-    """List what a study has written, one line for each kind of file, with participants left open."""
-
-    def list_files(results):
-        files = [path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file()]
-        kept = [name for name in files if not re.match(r"logs/|benchmarks/|downloads/.*/images/", name)]
-        counts = {}
-        for name in kept:
-            kind = re.sub(r"sub-[A-Za-z0-9]+", "sub-*", name)
-            kind = re.sub(r"ses-[A-Za-z0-9]+", "ses-*", kind)
-            counts[kind] = counts.get(kind, 0) + 1
-        return [f"{count:4d}  {kind}" for kind, count in sorted(counts.items())]
-
-    return list_files

@@ -121,7 +121,7 @@ def test_the_provenance_names_versions_and_no_person_or_host(demo):
 def test_decisions_of_the_auditor(demo, run_snakemake, tmp_path):
     """Nothing is preprocessed again but the visit that takes the place of another; all are signed."""
     folder = tmp_path / "study"
-    shutil.copytree(demo.folder, folder, symlinks=True)
+    demo.copy_to(folder)
     verdict = verdicts(demo, "ADNI")
     images = read_tsv(demo.results / "cohorts/cohort-ADNI/images.tsv")
     followed = images.loc[images["reason"] == "not the first usable visit", "participant_id"]
@@ -137,7 +137,8 @@ def test_decisions_of_the_auditor(demo, run_snakemake, tmp_path):
     derivatives = folder / "results/derivatives/cohort-ADNI"
     before = {path: path.stat().st_mtime_ns for path in derivatives.rglob("*.nii.gz")}
 
-    result = run_snakemake(folder, demo.config | {"exclude": "exclude.tsv"}, "audit")
+    config = demo.config | {"exclude": "exclude.tsv"}
+    result = run_snakemake(folder, config, "audit", snakefile=demo.snakefile)
     assert result.returncode == 0, result.stdout
     after = {path: path.stat().st_mtime_ns for path in derivatives.rglob("*.nii.gz")}
     assert {path: after[path] for path in before} == before

@@ -53,17 +53,27 @@ def derivative(demo, row, suffix):
     return folder / f"{row['image_id']}_{suffix}"
 
 
+def count_kinds(files):
+    """Count files of the results, one line for each kind, with participants left open."""
+    counts = {}
+    for name in files:
+        if not re.match(r"logs/|benchmarks/|downloads/.*/images/", name):
+            kind = re.sub(r"(sub|ses)-[A-Za-z0-9]+", r"\1-*", name)
+            counts[kind] = counts.get(kind, 0) + 1
+    return [f"{count:4d}  {kind}" for kind, count in sorted(counts.items())]
+
+
 def test_the_study_runs_to_its_end_within_the_memory_of_a_laptop(demo):
     assert demo.returncode == 0, demo.output
     assert demo.peak_memory < 8 * 2**30
 
 
-def test_it_writes_the_expected_files(demo, list_outputs):
-    assert list_outputs(demo.results) == GOLDEN.read_text().splitlines()
+def test_it_writes_the_expected_files(demo):
+    assert count_kinds(demo.written) == GOLDEN.read_text().splitlines()
 
 
 def test_a_second_run_has_nothing_to_do(demo, run_snakemake):
-    result = run_snakemake(demo.folder, demo.config)
+    result = run_snakemake(demo.folder, demo.config, snakefile=demo.snakefile)
     assert result.returncode == 0
     assert "Nothing to be done" in result.stdout
 

@@ -1,9 +1,7 @@
-"""The random search on the simulated study, in a copy of it: the demo itself searches nothing."""
+"""The random search on the simulated study, by the command of README.md: the demo itself searches nothing."""
 
 import copy
-import os
 import re
-import shutil
 
 import pytest
 
@@ -11,18 +9,17 @@ from rhvae_mri.files import read_json, read_tsv
 
 pytestmark = pytest.mark.demo
 
+#: As in README.md.
+SEARCH = ".venv/bin/snakemake random_search"
+
 
 @pytest.fixture(scope="module")
-def searched(demo, tmp_path_factory, run_snakemake):
-    """A folder with the results of the demo in which the search has run."""
+def searched(demo):
+    """The demo after the search."""
     assert demo.returncode == 0, demo.output
-    folder = tmp_path_factory.mktemp("search")
-    # Links save the disk; what Snakemake writes for itself is copied, lest the demo sees it.
-    shutil.copytree(demo.results, folder / "results", copy_function=os.link)
-    shutil.copytree(demo.folder / ".snakemake", folder / ".snakemake")
-    result = run_snakemake(folder, demo.config, "random_search")
-    assert result.returncode == 0, result.stdout
-    return folder
+    search = demo.run(SEARCH)
+    assert search.returncode == 0, search.output
+    return demo
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +27,18 @@ def plan(searched, run_snakemake):
     """The numbers of jobs by rule that a dry run of a configuration plans."""
 
     def run(config, target):
-        result = run_snakemake(searched, config, "--dry-run", "--quiet", "rules", "--", target)
+        arguments = ("--dry-run", "--quiet", "rules", "--", target)
+        result = run_snakemake(searched.folder, config, *arguments, snakefile=searched.snakefile)
         assert result.returncode == 0, result.stdout
         return {rule: int(n) for rule, n in re.findall(r"^([a-z_]+) +(\d+)$", result.stdout, re.MULTILINE)}
 
     return run
 
 
-def test_the_leaderboard_has_every_candidate_and_names_the_winner(demo, searched):
-    folder = searched / "results/search/resolution-downsampled"
+def test_the_leaderboard_has_every_candidate_and_names_the_winner(searched):
+    folder = searched.results / "search/resolution-downsampled"
     leaderboard = read_tsv(folder / "leaderboard.tsv")
-    asked = demo.config["search"]
+    asked = searched.config["search"]
     assert sorted(leaderboard["candidate"]) == list(range(asked["candidates"]))
     complete = leaderboard[leaderboard["status"] == "complete"]
     assert len(complete) >= 1
@@ -56,30 +54,28 @@ def test_the_leaderboard_has_every_candidate_and_names_the_winner(demo, searched
 
 
 def test_nobody_who_validates_or_is_tested_is_in_a_fold(searched):
-    folds = read_tsv(searched / "results/search/folds.tsv")
-    split = read_tsv(searched / "results/split/split.tsv")
+    folds = read_tsv(searched.results / "search/folds.tsv")
+    split = read_tsv(searched.results / "split/split.tsv")
     assert sorted(folds["image_id"]) == sorted(split["image_id"][split["set"] == "train"])
-    leakage = read_json(searched / "results/search/leakage.json")
+    leakage = read_json(searched.results / "search/leakage.json")
     assert all(fold["passed"] for fold in leakage.values())
 
 
 def test_what_is_shown_says_that_the_data_are_simulated(searched):
-    assert "Simulated data" in (searched / "results/figures/search_downsampled.svg").read_text()
-    assert read_json(searched / "results/search/resolution-downsampled/leaderboard.json")["simulated"] is True
+    assert "Simulated data" in (searched.results / "figures/search_downsampled.svg").read_text()
+    assert read_json(searched.results / "search/resolution-downsampled/leaderboard.json")["simulated"] is True
 
 
-def test_the_search_writes_nothing_elsewhere_and_leaves_no_checkpoint(demo, searched, list_outputs):
-    def names(results):
-        return {line.split(maxsplit=1)[1] for line in list_outputs(results)}
-
-    new = names(searched / "results") - names(demo.results)
+def test_the_search_writes_nothing_elsewhere_and_leaves_no_checkpoint(searched):
+    written = searched.run(SEARCH).written
+    new = [name for name in written if not name.startswith(("logs/", "benchmarks/"))]
     assert new
     assert all(name.startswith(("search/", "figures/search_")) for name in new), new
     assert not any("checkpoints" in name for name in new)
 
 
-def test_a_second_search_has_nothing_to_do(demo, searched, run_snakemake):
-    result = run_snakemake(searched, demo.config, "random_search")
+def test_a_second_search_has_nothing_to_do(searched, run_snakemake):
+    result = run_snakemake(searched.folder, searched.config, "random_search", snakefile=searched.snakefile)
     assert result.returncode == 0
     assert "Nothing to be done" in result.stdout
 

@@ -1,7 +1,6 @@
 """A further cohort, given in BIDS by configuration alone, is tested with the networks that are there."""
 
 import copy
-import shutil
 
 import pandas
 from simulated_bids import write_dataset
@@ -10,19 +9,18 @@ from rhvae_mri.files import read_tsv
 from rhvae_mri.study_grid import list_conditions
 
 
-def test_a_cohort_that_is_added_later_is_tested_and_nothing_is_trained_again(
-    demo, run_snakemake, tmp_path, load_config
-):
+def test_a_cohort_that_is_added_later_is_tested_and_nothing_is_trained_again(demo, run_snakemake, tmp_path):
     config = copy.deepcopy(demo.config)
     folder = tmp_path / "study"
-    shutil.copytree(demo.folder, folder)  # with the times of the files
+    demo.copy_to(folder)
     condition = list_conditions(config["grid"], config["synthetic"]["sizes"])[0]
     place = "results/cnn/" + "/".join(f"{name}-{value}" for name, value in condition.items())
     before = read_tsv(folder / place / "predictions.tsv")
     trained = {path: path.stat().st_mtime_ns for path in (folder / place).glob("seeds-*/*")}
 
     config["cohorts"]["Third"] = write_dataset(tmp_path / "bids", {"AD": 2, "CN": 2, "MCI": 1})
-    result = run_snakemake(folder, config, "--", f"{place}/predictions.tsv", "results/split/demographics.tsv")
+    targets = (f"{place}/predictions.tsv", "results/split/demographics.tsv")
+    result = run_snakemake(folder, config, "--", *targets, snakefile=demo.snakefile)
     assert result.returncode == 0, result.stdout
     assert {path: path.stat().st_mtime_ns for path in trained} == trained
     assert "rule correct_bias" in result.stdout
