@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fault_study import Study
 
 ROOT = Path(__file__).parents[1]
 SNAKEFILE = ROOT / "workflow" / "Snakefile"
@@ -80,3 +81,12 @@ def run_snakemake(snakemake_command):
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """The small study, run to its end without any disturbance: the digest of every result, by its path."""
+    study = Study(tmp_path_factory.mktemp("undisturbed"), target="all")
+    run = study.start()
+    assert run.wait() == 0, run.output
+    return study.digests()

@@ -67,7 +67,7 @@ MpiDefault=none
 KillWait=10
 # no grace beyond the time limit; Slurm looks at the limits twice a minute
 OverTimeLimit=0
-NodeName=$name NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$memory State=UNKNOWN
+NodeName=$name NodeAddr=127.0.0.1 CPUs=$(nproc --all) RealMemory=$memory State=UNKNOWN
 PartitionName=main Nodes=$name Default=YES MaxTime=INFINITE State=UP
 END
     mkdir -p "$(dirname "$link")"

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from rhvae_mri.locks import only_process
+from rhvae_mri.errors import StudyError
+from rhvae_mri.locks import claim, only_process
 from rhvae_mri.logs import log_job
 
 #: Takes the lock of a job, says so, and ends when it is told to.
@@ -91,3 +92,53 @@ def test_the_error_of_a_job_is_said_although_the_log_cannot_be_written(tmp_path,
     with pytest.raises(SystemExit), log_job(tmp_path / "job.log"):
         raise OSError(28, "No space left on device")
     assert "No space left on device" in capfd.readouterr().err
+
+
+#: Claims the results, says so, and ends when it is told to.
+CLAIMER = """\
+import sys
+from rhvae_mri.locks import claim
+claim(sys.argv[1])
+print("claimed", flush=True)
+input()
+"""
+
+
+@pytest.fixture
+def claimer(tmp_path, root):
+    """Another run of the study, which has begun."""
+    lock = tmp_path / "results" / "logs" / ".run.lock"
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLAIMER, str(lock)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(root / "workflow")},
+        text=True,
+    )
+    assert process.stdout.readline() == "claimed\n"
+    yield process, lock
+    process.kill()
+    process.communicate()
+
+
+def test_a_second_run_is_told_which_process_works_on_the_results(claimer):
+    process, lock = claimer
+    with pytest.raises(StudyError, match="Another run of the study") as error:
+        claim(lock)
+    assert f"process {process.pid} on " in error.value.cause
+    assert process.poll() is None
+
+
+def test_a_killed_run_can_be_followed_by_another(claimer):
+    process, lock = claimer
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    claim(lock)
+    assert lock.read_text().startswith(f"process {os.getpid()} on ")
+
+
+def test_results_that_cannot_be_written_are_refused(tmp_path):
+    (tmp_path / "results").write_text("a file where the folder should be")
+    with pytest.raises(StudyError, match="cannot be written") as error:
+        claim(tmp_path / "results" / "logs" / ".run.lock")
+    assert "pathvars" in error.value.remedy

@@ -45,6 +45,7 @@ from rhvae_mri.digests import module_digest
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
 from rhvae_mri.jobs import count_gpus, export_library, ignore_time_warnings
+from rhvae_mri.locks import claim
 from rhvae_mri.provenance.study import code_revision, packages_digest
 from rhvae_mri.reporting.contents import CAPTIONS
 from rhvae_mri.study_grid import (
@@ -234,6 +235,14 @@ def raw_dataset(wildcards):
     if cohort["source"] == "bids":
         return cohort["bids"]
     return f"{RESULTS}/bids/cohort-{wildcards.cohort}"
+
+
+def claim_results():
+    """Let no other run work on the same results until this one ends."""
+    try:
+        claim(f"{RESULTS}/logs/.run.lock")
+    except StudyError as error:
+        raise WorkflowError(f"{error}") from None
 
 
 def growing(amount):

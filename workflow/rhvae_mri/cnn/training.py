@@ -275,11 +275,14 @@ def _next_epoch(
     progress["epoch"] = epoch
     progress["history"].append({"epoch": epoch, **row})
     progress["seconds"] += time.monotonic() - started
+    left = (settings.epochs - epoch) * progress["seconds"] / epoch
     logger.info(
-        "%s: epoch %d of %d, loss %.4f, validation loss %.4f, validation balanced accuracy %.1f %%%s",
+        "%s: epoch %d of %d, %.0f s left, "
+        "loss %.4f, validation loss %.4f, validation balanced accuracy %.1f %%%s",
         name,
         epoch,
         settings.epochs,
+        left,
         row["train_loss"],
         row["validation_loss"],
         100 * accuracy,

@@ -1,0 +1,51 @@
+"""A study that is disturbed again and again ends like an undisturbed one. benchmarks/faults.py does more."""
+
+import random
+import warnings
+
+import pytest
+from fault_kinds import KINDS, mount_small_disk, unmount
+from fault_study import Study
+from faults import complete, disturb
+
+pytestmark = pytest.mark.demo
+
+#: Each kind at least once, in the order in which the rules run.
+FAULTS = [
+    ("Ctrl-C", "simulate_adni"),
+    ("power cut", "convert_to_bids"),
+    ("started twice", "correct_bias"),
+    ("main process killed", "correct_bias"),
+    ("disk full", "register_to_mni"),
+    ("Ctrl-C", "register_to_mni"),
+    ("read-only", "register_to_mni"),
+    ("out of memory", "train_rhvae"),
+    ("time limit", "train_rhvae"),
+    ("job killed", "train_cnn"),
+    ("time limit", "train_cnn"),
+    ("times in the future", "train_cnn"),
+    ("main process terminated", "evaluate"),
+]
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A folder on a small file system of its own; None where that takes rights that the tests do not have."""
+    folder = tmp_path / "disk"
+    if not mount_small_disk(folder):
+        yield None
+        return
+    yield folder
+    unmount(folder)
+
+
+def test_a_disturbed_study_ends_like_an_undisturbed_one(tmp_path, disk, undisturbed):
+    faults = FAULTS
+    if disk is None:
+        faults = [fault for fault in FAULTS if not KINDS[fault[0]].needs_mount]
+        warnings.warn("NOT TESTED without root: a full and a read-only disk.", stacklevel=1)
+    folder = disk or tmp_path / "study"
+    injected = disturb(Study(folder), faults, random.Random(7))
+    assert {fault["kind"] for fault in injected} == {kind for kind, _ in faults}
+    problems = complete(Study(folder, target="all"), undisturbed, ahead=True)
+    assert not any(problems.values()), problems

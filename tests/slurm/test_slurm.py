@@ -1,0 +1,145 @@
+"""The small study through a real Slurm, undisturbed and disturbed."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from fault_study import Study
+from faults import complete
+
+pytestmark = pytest.mark.demo
+
+#: Files appear at once here, and one node needs no patience.
+ARGUMENTS = ("--jobs", "4", "--latency-wait", "10", "--slurm-init-seconds-before-status-checks", "2")
+SCRIPT = Path(__file__).with_name("one_node.sh")
+
+
+@dataclass
+class Cluster:
+    """The cluster in its folder."""
+
+    folder: Path
+
+    def send(self, word):
+        """Let the script do something; its exit status."""
+        return subprocess.run(
+            ["bash", str(SCRIPT), word, str(self.folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # the daemons would keep a pipe open
+            check=False,
+        ).returncode
+
+    def daemon(self, name):
+        """Give the process identifier of one of its daemons."""
+        return int((self.folder / f"{name}.pid").read_text())
+
+
+def skip(reason):
+    """Skip with a warning beside the reason: without these tests nothing is known about clusters."""
+    warnings.warn(f"THE TESTS ON A REAL SLURM ARE SKIPPED: {reason}", stacklevel=2)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory):
+    if os.geteuid() != 0:
+        skip("Slurm's daemons need root.")
+    if not shutil.which("slurmctld") and not shutil.which("apt-get"):
+        skip("Slurm is not installed, and there is no apt to install it.")
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    status = cluster.send("start")
+    if status == 3:
+        skip("This machine has a Slurm of its own.")
+    assert status == 0, "Slurm does not start; the script has said why."
+    yield cluster
+    assert cluster.send("stop") == 0
+
+
+@pytest.fixture(scope="module")
+def arguments(root):
+    return ["--profile", str(root / "workflow/profiles/slurm"), *ARGUMENTS]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, arguments, slurm):
+    """The small study, run through Slurm to its end, and what the run printed."""
+    study = Study(tmp_path_factory.mktemp("slurm") / "study", arguments, target="all")
+    run = study.start()
+    assert run.wait() == 0, run.output
+    return study, run.output
+
+
+def list_jobs():
+    """Number and comment of each job that Slurm runs now; the comment names its rule or group."""
+    answer = subprocess.run(
+        ["squeue", "--noheader", "--states=RUNNING", "--format=%i %k"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [line.split(" ", 1) for line in answer.stdout.splitlines()]
+
+
+def wait_for_job(name, run, seconds=300):
+    """Give the number of a job of a rule or group that Slurm runs."""
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        for number, comment in list_jobs():
+            if name in comment:
+                return number
+        assert run.is_running, run.output
+        time.sleep(0.2)
+    raise AssertionError(f"No job of {name} ran within {seconds} s:\n{run.output}")
+
+
+def hang(rule, seconds=300):
+    """Stop the process of a job's script for good, and give the job's number."""
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        for process in psutil.process_iter(["cmdline"]):
+            if process.info["cmdline"] and process.info["cmdline"][-1].endswith(f".{rule}.py"):
+                process.suspend()
+                return process.environ()["SLURM_JOB_ID"]
+        time.sleep(0.05)
+    raise AssertionError(f"No script of {rule} ran within {seconds} s.")
+
+
+def test_slurm_gives_the_results_of_a_local_run(finished, undisturbed):
+    study, output = finished
+    assert len(re.findall("submitted with SLURM jobid", output)) > 20
+    assert study.digests() == undisturbed
+    again = study.start()
+    assert again.wait() == 0
+    assert "Nothing to be done" in again.output
+
+
+def test_trainings_survive_a_cluster_that_disturbs_them(finished, arguments, slurm, tmp_path, undisturbed):
+    study = Study(shutil.copytree(finished[0].folder, tmp_path / "study"), arguments, target="all")
+    for made_by_training in ("rhvae", "synthetic", "cnn"):
+        shutil.rmtree(study.results / made_by_training)
+    run = study.start()
+    # a cancelled job is tried again
+    subprocess.run(["scancel", wait_for_job("train_rhvae", run)], check=True)
+    # a node keeps its jobs while its daemon is away
+    wait_for_job("train", run)
+    os.kill(slurm.daemon("slurmd"), signal.SIGKILL)
+    time.sleep(5)
+    slurm.send("restart-node")
+    # a job that hangs reaches its time limit, and the next attempt goes on from its checkpoint
+    training = hang("train_cnn")
+    subprocess.run(["scontrol", "update", f"JobId={training}", "TimeLimit=1"], check=True)
+    while training in dict(list_jobs()):
+        time.sleep(1)
+    # the main process dies; its jobs go on, and the next run does not disturb them
+    wait_for_job("train_cnn", run)
+    run.kill_everything()
+    problems = complete(study, undisturbed, ahead=False)
+    assert not any(problems.values()), problems
