@@ -114,6 +114,10 @@ SEED = config["study"]["seed"]
 #: A training job takes one unit of the resource `gpu` only where it would find a GPU.
 GPUS = count_gpus(config["study"]["device"])
 
+#: Snakemake forms groups of jobs (the profile `slurm` has some) anew after each checkpoint, and would start jobs
+#: twice that run already. With groups, all cohorts are listed before any image is preprocessed.
+GROUPED = bool(workflow.group_settings and workflow.group_settings.overwrite_groups)
+
 #: Revision of the code, for the record of provenance.
 REVISION = COMMIT or code_revision(LIBRARY)
 
@@ -145,6 +149,8 @@ def _read_kept_images(table, modified):
 
 def kept_images(cohort):
     """Paths of the images that go through preprocessing, by identifier; known after the checkpoint."""
+    for awaited in COHORTS if GROUPED else ():
+        checkpoints.list_images.get(cohort=awaited)
     table = str(checkpoints.list_images.get(cohort=cohort).output.table)
     return _read_kept_images(table, Path(table).stat().st_mtime_ns)
 
@@ -243,6 +249,22 @@ def claim_results():
         claim(f"{RESULTS}/logs/.run.lock")
     except StudyError as error:
         raise WorkflowError(f"{error}") from None
+
+
+def refuse_rest():
+    """Fail where Snakemake ends without an error although jobs are left."""
+    rest = [
+        job for job in workflow.dag.needrun_jobs() if not workflow.dag.finished(job)
+    ]
+    if rest:
+        names = ", ".join(sorted({job.rule.name for job in rest}))
+        error = StudyError(
+            f"The run ended before {len(rest)} of its jobs began.",
+            where=names,
+            cause="Snakemake lost sight of them. What is done is complete.",
+            remedy="Start the same command again.",
+        )
+        raise WorkflowError(f"{error}")
 
 
 def growing(amount):
