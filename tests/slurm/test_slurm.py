@@ -107,12 +107,14 @@ def hang(rule, seconds=300):
     """Stop the process of a job's script for good, and give the job's number."""
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
-        for process in psutil.process_iter(["cmdline"]):
-            if process.info["cmdline"] and process.info["cmdline"][-1].endswith(f".{rule}.py"):
+        for process in psutil.process_iter(["cmdline", "environ"]):
+            is_script = (process.info["cmdline"] or [""])[-1].endswith(f".{rule}.py")
+            job = (process.info["environ"] or {}).get("SLURM_JOB_ID")
+            if is_script and job:
                 process.suspend()
-                return process.environ()["SLURM_JOB_ID"]
+                return job
         time.sleep(0.05)
-    raise AssertionError(f"No script of {rule} ran within {seconds} s.")
+    raise AssertionError(f"Slurm ran no script of {rule} within {seconds} s.")
 
 
 def test_slurm_gives_the_results_of_a_local_run(finished, undisturbed):
@@ -126,8 +128,8 @@ def test_slurm_gives_the_results_of_a_local_run(finished, undisturbed):
 
 def test_trainings_survive_a_cluster_that_disturbs_them(finished, arguments, slurm, tmp_path, undisturbed):
     study = Study(shutil.copytree(finished[0].folder, tmp_path / "study"), arguments)
-    for made_by_training in ("rhvae", "synthetic", "cnn"):
-        shutil.rmtree(study.results / made_by_training)
+    for made in ("rhvae", "synthetic", "cnn", "statistics", "tables"):
+        shutil.rmtree(study.results / made)
     run = study.start()
     # a cancelled job is tried again
     subprocess.run(["scancel", wait_for_job("train_rhvae", run)], check=True)
