@@ -128,8 +128,9 @@ def test_slurm_gives_the_results_of_a_local_run(finished, undisturbed):
 
 def test_trainings_survive_a_cluster_that_disturbs_them(finished, arguments, slurm, tmp_path, undisturbed):
     study = Study(shutil.copytree(finished[0].folder, tmp_path / "study"), arguments)
-    for made in ("rhvae", "synthetic", "cnn", "statistics", "tables"):
-        shutil.rmtree(study.results / made)
+    for pattern in ("rhvae", "synthetic", "cnn/*/*/training_data-augmented", "statistics"):
+        for made in study.results.glob(pattern):
+            shutil.rmtree(made)
     run = study.start()
     # a cancelled job is tried again
     subprocess.run(["scancel", wait_for_job("train_rhvae", run)], check=True)
