@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import nibabel
@@ -76,6 +77,22 @@ def test_a_second_run_has_nothing_to_do(demo, run_snakemake):
     result = run_snakemake(demo.folder, demo.config, snakefile=demo.snakefile)
     assert result.returncode == 0
     assert "Nothing to be done" in result.stdout
+
+
+def test_a_checkout_that_is_moved_with_its_results_has_nothing_to_do(demo):
+    moved = demo.folder.rename(demo.folder.with_name("moved"))
+    try:
+        result = subprocess.run(
+            [".venv/bin/snakemake", "--dry-run"],
+            cwd=moved,
+            env=demo.environment,
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        moved.rename(demo.folder)
+    assert result.returncode == 0, result.stderr
+    assert "Nothing to be done" in result.stdout + result.stderr
 
 
 def test_enough_participants_reach_the_networks(demo):

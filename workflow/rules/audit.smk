@@ -93,9 +93,9 @@ rule draw_audit:
         cropped=cropped_images,
         template="<results>/template/template.nii.gz",
         exclude=branch(config["exclude"], then=config["exclude"]),
-        page_style=workflow.source_path("../style/page.css"),
-        audit_style=workflow.source_path("../style/audit.css"),
-        audit_script=workflow.source_path("../style/audit.js"),
+        page_style=own_file("../style/page.css"),
+        audit_style=own_file("../style/audit.css"),
+        audit_script=own_file("../style/audit.js"),
     output:
         page=report(
             directory("<results>/audit/cohort-{cohort}"),

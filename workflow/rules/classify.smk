@@ -8,7 +8,7 @@ rule train_cnn:
         split="<results>/split/split.tsv",
         synthetic=synthetic_sets,
         models=synthetic_models,
-        architectures=workflow.source_path("../../resources/architectures.json"),
+        architectures=own_file("../../resources/architectures.json"),
         search=searched_architecture,
     output:
         networks="<results>/cnn/<condition>/seeds-{seeds}/networks.safetensors",

@@ -1,5 +1,6 @@
 """What the rules share: the library, the checked configuration, and the input functions."""
 
+import os
 import sys
 import tarfile
 from contextlib import suppress
@@ -59,6 +60,21 @@ from rhvae_mri.study_grid import (
 export_library()
 if not workflow.is_main_process:
     ignore_time_warnings()
+
+
+def own_file(path):
+    """A file that comes with the workflow, by its path relative to the rules.
+
+    Snakemake remembers the paths of inputs. Below the working directory this one is relative, so that a
+    checkout that is moved with its results has nothing to do.
+    """
+    if COMMIT:
+        return workflow.source_path(path)
+    file = Path(os.path.normpath(Path(LIBRARY, "rules", path)))
+    if file.is_relative_to(Path.cwd()):
+        # a module's prefix is for the files of the study
+        return local(str(file.relative_to(Path.cwd())))
+    return str(file)
 
 
 #: The folder of results as the jobs see it, also where another workflow uses this one with a prefix.

@@ -66,8 +66,8 @@ rule tabulate_classification:
     """Set mean and standard deviation over the seeds beside the published numbers."""
     input:
         runs="<results>/tables/runs.tsv",
-        published=workflow.source_path("../../resources/published_results.tsv"),
-        style=workflow.source_path("../style/page.css"),
+        published=own_file("../../resources/published_results.tsv"),
+        style=own_file("../style/page.css"),
     output:
         table="<results>/tables/classification.tsv",
         html=report(

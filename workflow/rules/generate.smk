@@ -128,7 +128,7 @@ rule tabulate_generation:
             training_set=SYNTHETIC_TRAINING_SETS,
             diagnosis=["AD", "CN"],
         ),
-        style=workflow.source_path("../style/page.css"),
+        style=own_file("../style/page.css"),
     output:
         table="<results>/tables/generation.tsv",
         html=report(

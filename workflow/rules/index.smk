@@ -9,7 +9,7 @@ rule write_methods:
         split="<results>/split/split.tsv",
         independent="<results>/split/independent.tsv",
         layers="<results>/tables/layers.tsv",
-        style=workflow.source_path("../style/page.css"),
+        style=own_file("../style/page.css"),
     output:
         html=report(
             "<results>/report/methods.html",
@@ -46,9 +46,9 @@ rule write_index:
         "<results>/split/leakage.json",
         "<results>/tables/histories.tsv",
         "<results>/tables/layers.tsv",
-        captions=[workflow.source_path(f"../report/{name}.rst") for name in CAPTIONS],
-        page_style=workflow.source_path("../style/page.css"),
-        index_style=workflow.source_path("../style/index.css"),
+        captions=[own_file(f"../report/{name}.rst") for name in CAPTIONS],
+        page_style=own_file("../style/page.css"),
+        index_style=own_file("../style/index.css"),
     output:
         page="<results>/index.html",
     log:

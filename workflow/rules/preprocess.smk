@@ -9,7 +9,7 @@ rule prepare_template:
             cases={"file": lookup("template/file", within=config)},
             otherwise=[],
         ),
-        descriptor=workflow.source_path("../../resources/template.json"),
+        descriptor=own_file("../../resources/template.json"),
     output:
         image="<results>/template/template.nii.gz",
         sidecar="<results>/template/template.json",

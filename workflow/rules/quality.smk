@@ -35,7 +35,7 @@ rule prepare_deep_quality:
             cases={"file": lookup("quality/deep/file", within=config)},
             otherwise=[],
         ),
-        descriptor=workflow.source_path("../../resources/deep_quality.json"),
+        descriptor=own_file("../../resources/deep_quality.json"),
     output:
         weights="<results>/quality/deep_quality_weights.safetensors",
         sidecar="<results>/quality/deep_quality_weights.json",

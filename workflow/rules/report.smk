@@ -5,7 +5,7 @@ rule draw_seeds:
     """Draw the balanced accuracy of every seed of every condition, with mean and standard deviation."""
     input:
         runs="<results>/tables/runs.tsv",
-        published=workflow.source_path("../../resources/published_results.tsv"),
+        published=own_file("../../resources/published_results.tsv"),
     output:
         svg=report(
             "<results>/figures/seeds.svg",
@@ -39,7 +39,7 @@ rule draw_slices:
             training_set=PICTURED_TRAINING_SET,
             diagnosis=["AD", "CN"],
         ),
-        style=workflow.source_path("../style/study.mplstyle"),
+        style=own_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/slices.svg",
@@ -79,7 +79,7 @@ rule draw_generation:
             training_set=PICTURED_TRAINING_SET,
             diagnosis=["AD", "CN"],
         ),
-        style=workflow.source_path("../style/study.mplstyle"),
+        style=own_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/generation_{picture}.svg",
@@ -113,7 +113,7 @@ rule draw_intruders:
             training_set=PICTURED_TRAINING_SET,
             diagnosis=["AD", "CN"],
         ),
-        style=workflow.source_path("../style/study.mplstyle"),
+        style=own_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/intruders.svg",
@@ -149,7 +149,7 @@ rule draw_losses:
             training_set=SYNTHETIC_TRAINING_SETS,
             diagnosis=["AD", "CN"],
         ),
-        style=workflow.source_path("../style/study.mplstyle"),
+        style=own_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/losses.svg",
@@ -203,7 +203,7 @@ rule draw_training:
     """Draw loss and accuracy of every run by epoch, with the selected epochs."""
     input:
         histories="<results>/tables/histories.tsv",
-        style=workflow.source_path("../style/study.mplstyle"),
+        style=own_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/training_{architecture}_{training_set}.svg",
@@ -238,7 +238,7 @@ rule describe_networks:
             "<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
             resolution=RESOLUTIONS,
         ),
-        architectures=workflow.source_path("../../resources/architectures.json"),
+        architectures=own_file("../../resources/architectures.json"),
         searches=branch(
             config["cnn"]["optimized"] == "searched",
             then=expand(
@@ -274,7 +274,7 @@ rule draw_networks:
     """Draw the architectures of the classifiers or of the RHVAE."""
     input:
         layers="<results>/tables/layers.tsv",
-        style=workflow.source_path("../style/study.mplstyle"),
+        style=own_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/networks_{model}.svg",
@@ -306,7 +306,7 @@ rule draw_split:
         metrics=collect("<results>/quality/cohort-{cohort}/metrics.tsv", cohort=COHORTS),
         split="<results>/split/split.tsv",
         independent="<results>/split/independent.tsv",
-        style=workflow.source_path("../style/study.mplstyle"),
+        style=own_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/split.svg",
@@ -336,7 +336,7 @@ rule draw_scheme:
     input:
         split="<results>/split/split.tsv",
         independent="<results>/split/independent.tsv",
-        style=workflow.source_path("../style/study.mplstyle"),
+        style=own_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/scheme.svg",
@@ -368,8 +368,8 @@ rule draw_sizes:
     input:
         runs="<results>/tables/runs.tsv",
         estimates="<results>/statistics/estimates.tsv",
-        published=workflow.source_path("../../resources/published_results.tsv"),
-        style=workflow.source_path("../style/study.mplstyle"),
+        published=own_file("../../resources/published_results.tsv"),
+        style=own_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/sizes.svg",
@@ -398,7 +398,7 @@ rule draw_roc:
     input:
         curves="<results>/statistics/roc.tsv",
         estimates="<results>/statistics/estimates.tsv",
-        style=workflow.source_path("../style/study.mplstyle"),
+        style=own_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/roc_{architecture}.svg",
@@ -426,7 +426,7 @@ rule draw_reliability:
     """Draw the share of AD among the images of a predicted probability, for every condition."""
     input:
         curves="<results>/statistics/reliability.tsv",
-        style=workflow.source_path("../style/study.mplstyle"),
+        style=own_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/reliability_{architecture}.svg",
@@ -454,7 +454,7 @@ rule draw_confusion:
     """Draw the confusion matrix of every condition of an architecture on one test set."""
     input:
         counts="<results>/statistics/confusion.tsv",
-        style=workflow.source_path("../style/study.mplstyle"),
+        style=own_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/confusion_{architecture}_{cohort}.svg",

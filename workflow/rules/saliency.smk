@@ -52,7 +52,7 @@ rule draw_saliency:
             "training_data-{item[training_data]}/n_synthetic-{item[n_synthetic]}/resolution-{item[resolution]}/saliency.tsv",
             item=SALIENCY_CONDITIONS,
         ),
-        style=workflow.source_path("../style/study.mplstyle"),
+        style=own_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/saliency.svg",

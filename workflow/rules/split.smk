@@ -69,7 +69,7 @@ rule tabulate_demographics:
         demographics="<results>/split/demographics.tsv",
         leakage="<results>/split/leakage.json",
         images=collect("<results>/cohorts/cohort-{cohort}/images.tsv", cohort=COHORTS),
-        style=workflow.source_path("../style/page.css"),
+        style=own_file("../style/page.css"),
     output:
         differences="<results>/split/differences.tsv",
         html=report(

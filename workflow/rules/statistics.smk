@@ -79,8 +79,8 @@ rule compare_conditions:
     input:
         predictions="<results>/statistics/predictions.safetensors",
         replicates="<results>/statistics/replicates.safetensors",
-        published=workflow.source_path("../../resources/published_results.tsv"),
-        style=workflow.source_path("../style/page.css"),
+        published=own_file("../../resources/published_results.tsv"),
+        style=own_file("../style/page.css"),
     output:
         table="<results>/tables/comparisons.tsv",
         html=report(
@@ -117,9 +117,9 @@ rule compare_with_published:
     input:
         estimates="<results>/statistics/estimates.tsv",
         configuration="<results>/provenance/configuration.yaml",
-        schema=workflow.source_path("../schemas/config.schema.json"),
-        published=workflow.source_path("../../resources/published_results.tsv"),
-        style=workflow.source_path("../style/page.css"),
+        schema=own_file("../schemas/config.schema.json"),
+        published=own_file("../../resources/published_results.tsv"),
+        style=own_file("../style/page.css"),
     output:
         table="<results>/tables/published.tsv",
         html=report(
@@ -156,8 +156,8 @@ rule list_assumptions:
     """List every value that the paper does not give, with our choice and where it can be changed."""
     input:
         configuration="<results>/provenance/configuration.yaml",
-        schema=workflow.source_path("../schemas/config.schema.json"),
-        style=workflow.source_path("../style/page.css"),
+        schema=own_file("../schemas/config.schema.json"),
+        style=own_file("../style/page.css"),
     output:
         table="<results>/tables/assumptions.tsv",
         html=report(
