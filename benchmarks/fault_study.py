@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -83,12 +83,16 @@ class Run:
             self._ended = True
             self._news.notify_all()
 
-    def wait_for(self, rule: str) -> bool:
-        """Wait until a job of a rule begins, from now on; False if the run ends before."""
+    def wait_for(self, rules: Collection[str]) -> str | None:
+        """Wait until a job of one of some rules begins, from now on; None if the run ends before."""
         with self._news:
             seen = len(self.started)
-            self._news.wait_for(lambda: self._ended or rule in self.started[seen:])
-            return rule in self.started[seen:]
+
+            def find() -> str | None:
+                return next((rule for rule in self.started[seen:] if rule in rules), None)
+
+            self._news.wait_for(lambda: self._ended or find())
+            return find()
 
     def wait(self) -> int:
         """Wait for the end of the main process, and give its exit status.

@@ -25,11 +25,13 @@ from fault_study import Study
 from reporting import Bar, StudyError, describe_machine, finish, run_benchmark
 
 #: How many faults one study meets, at most.
-PER_STUDY = 8
+PER_STUDY = 12
+#: A kind of fault, and the rules of which the first job that begins meets it.
+Fault = tuple[str, tuple[str, ...]]
 
 
-def plan(order: list[str], kinds: list[str], dice: random.Random) -> list[tuple[str, str]]:
-    """Draw a rule for each kind of fault, in the order in which the rules' last jobs begin.
+def plan(order: list[str], kinds: list[str], dice: random.Random) -> list[Fault]:
+    """Draw a rule for each kind of fault, and put the faults in the order of the study.
 
     Parameters
     ----------
@@ -42,33 +44,37 @@ def plan(order: list[str], kinds: list[str], dice: random.Random) -> list[tuple[
 
     Returns
     -------
-    list of (str, str)
-        Kind and rule of each fault.
+    list of (str, tuple of str)
+        Kind of each fault, and the drawn rule with those whose last job begins later: where the drawn rule
+        has no jobs left, the fault meets one of these.
     """
     last = {rule: index for index, rule in enumerate(order) if rule != "tables"}
-    pairs = [(kind, dice.choice(KINDS[kind].rules or sorted(last))) for kind in kinds]
-    return sorted(pairs, key=lambda pair: last[pair[1]])
+    drawn = [(kind, dice.choice(KINDS[kind].rules or sorted(last))) for kind in kinds]
+    drawn.sort(key=lambda fault: last[fault[1]])
+    return [
+        (kind, tuple(one for one in KINDS[kind].rules or last if last[one] >= last[rule]))
+        for kind, rule in drawn
+    ]
 
 
-def disturb(study: Study, faults: list[tuple[str, str]], dice: random.Random) -> list[dict[str, Any]]:
+def disturb(study: Study, faults: list[Fault], dice: random.Random) -> list[dict[str, Any]]:
     """Inject faults one after the other, each into the same command started anew.
 
     Returns
     -------
     list of dict
-        Kind, rule and what was seen of each fault that could be injected. Where all jobs of a rule were done
-        already, a fault is left out.
+        Kind, rule and what was seen of each fault that could be injected; the others found no job any more.
     """
     injected = []
     run = study.start()
-    for kind, rule in faults:
+    for kind, rules in faults:
         if not run.is_running:
             run = study.start()
-        if run.wait_for(rule):
-            seen = KINDS[kind].inject(study, run, rule, dice)
-            if seen is not None:
-                injected.append({"kind": kind, "rule": rule, "seen": seen})
-                print(f"  {kind} in {rule}: {seen}", flush=True)
+        rule = run.wait_for(rules)
+        seen = rule and KINDS[kind].inject(study, run, rule, dice)
+        if seen:
+            injected.append({"kind": kind, "rule": rule, "seen": seen})
+            print(f"  {kind} in {rule}: {seen}", flush=True)
     if run.is_running:
         run.wait()
     return injected

@@ -12,19 +12,19 @@ pytestmark = pytest.mark.demo
 
 #: Each kind at least once, in the order in which the rules run.
 FAULTS = [
-    ("Ctrl-C", "simulate_adni"),
-    ("power cut", "convert_to_bids"),
-    ("started twice", "correct_bias"),
-    ("main process killed", "correct_bias"),
-    ("disk full", "register_to_mni"),
-    ("Ctrl-C", "register_to_mni"),
-    ("read-only", "register_to_mni"),
-    ("out of memory", "train_rhvae"),
-    ("time limit", "train_rhvae"),
-    ("job killed", "train_cnn"),
-    ("time limit", "train_cnn"),
-    ("times in the future", "train_cnn"),
-    ("main process terminated", "evaluate"),
+    ("Ctrl-C", ("simulate_adni",)),
+    ("power cut", ("convert_to_bids",)),
+    ("started twice", ("correct_bias",)),
+    ("main process killed", ("correct_bias",)),
+    ("disk full", ("register_to_mni",)),
+    ("Ctrl-C", ("register_to_mni",)),
+    ("read-only", ("register_to_mni",)),
+    ("out of memory", ("train_rhvae",)),
+    ("time limit", ("train_rhvae",)),
+    ("job killed", ("train_cnn",)),
+    ("time limit", ("train_cnn",)),
+    ("times in the future", ("train_cnn",)),
+    ("main process terminated", ("evaluate",)),
 ]
 
 
