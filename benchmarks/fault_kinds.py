@@ -1,7 +1,6 @@
 """The faults: each disturbs a run in which a job of a rule has just begun.
 
-A fault gives what it saw, in words, or None where the job was over before it could be disturbed. It ends with
-the run.
+A fault gives what it saw, in words, or None where the job was over before it could be disturbed.
 """
 
 from __future__ import annotations
@@ -119,7 +118,7 @@ def forbid_writing(study: Study, run: Run, rule: str, dice: random.Random) -> st
 
 
 def limit_memory(study: Study, run: Run, rule: str, dice: random.Random) -> str | None:
-    """Let one job have no more memory than it has; its next large request fails."""
+    """Let one job have no more memory than it has; its next request for more fails."""
     job = run.find_job(rule)
     if job is None:
         return None
@@ -129,7 +128,8 @@ def limit_memory(study: Study, run: Run, rule: str, dice: random.Random) -> str 
         resource.prlimit(job.pid, resource.RLIMIT_AS, (held, held))
     except (psutil.NoSuchProcess, ProcessLookupError):
         return None
-    return f"not more than {held / 2**20:.0f} MiB, status {run.wait()}"
+    job.wait()
+    return f"not more than {held / 2**20:.0f} MiB"
 
 
 def set_times_ahead(study: Study, run: Run, rule: str, dice: random.Random) -> str | None:

@@ -68,9 +68,12 @@ def disturb(study: Study, faults: list[Fault], dice: random.Random) -> list[dict
     injected = []
     run = study.start()
     for kind, rules in faults:
-        if not run.is_running:
-            run = study.start()
-        rule = run.wait_for(rules)
+        for _ in range(2):  # a run with a failed job may end before a job of these rules can begin
+            if not run.is_running:
+                run = study.start()
+            if rule := run.wait_for(rules):
+                break
+            run.wait()
         seen = rule and KINDS[kind].inject(study, run, rule, dice)
         if seen:
             injected.append({"kind": kind, "rule": rule, "seen": seen})

@@ -10,7 +10,7 @@ from faults import complete, disturb
 
 pytestmark = pytest.mark.demo
 
-#: Each kind at least once, in the order in which the rules run.
+#: Each kind at least once, in the order in which the rules run; the first job that begins meets the fault.
 FAULTS = [
     ("Ctrl-C", ("simulate_adni",)),
     ("power cut", ("convert_to_bids",)),
@@ -19,9 +19,9 @@ FAULTS = [
     ("disk full", ("register_to_mni",)),
     ("Ctrl-C", ("register_to_mni",)),
     ("read-only", ("register_to_mni",)),
-    ("out of memory", ("train_rhvae",)),
+    ("out of memory", ("train_rhvae", "generate_synthetic", "train_cnn")),
     ("time limit", ("train_rhvae",)),
-    ("job killed", ("train_cnn",)),
+    ("job killed", ("train_cnn", "evaluate")),
     ("time limit", ("train_cnn",)),
     ("times in the future", ("train_cnn",)),
     ("main process terminated", ("evaluate",)),
