@@ -13,6 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,11 +96,14 @@ def reach_time_limit(study: Study, run: Run, rule: str, dice: random.Random) -> 
 def fill_disk(study: Study, run: Run, rule: str, dice: random.Random) -> str | None:
     """Fill the disk but for some kB."""
     time.sleep(dice.uniform(0, 1))
-    filler = study.folder / "filler"
     left = dice.choice([0, 40_000, 400_000])
+    filler = study.folder / "filler"
     with open(filler, "wb") as file:
-        file.truncate(0)
-        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(study.folder).free - left)
+        # the study writes too, and may take what was free a moment ago
+        while (size := shutil.disk_usage(study.folder).free - left) > 0:
+            with suppress(OSError):
+                os.posix_fallocate(file.fileno(), 0, size)
+                break
     status = run.wait()
     filler.unlink()
     return f"{left} bytes were left, status {status}"
