@@ -51,7 +51,7 @@ def skip(reason):
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
     if os.geteuid() != 0:
         skip("Slurm's daemons need root.")

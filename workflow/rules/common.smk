@@ -130,10 +130,6 @@ SEED = config["study"]["seed"]
 #: A training job takes one unit of the resource `gpu` only where it would find a GPU.
 GPUS = count_gpus(config["study"]["device"])
 
-#: Snakemake forms groups of jobs (the profile `slurm` has some) anew after each checkpoint, and would start jobs
-#: twice that run already. With groups, all cohorts are listed before any image is preprocessed.
-GROUPED = bool(workflow.group_settings and workflow.group_settings.overwrite_groups)
-
 #: Revision of the code, for the record of provenance.
 REVISION = COMMIT or code_revision(LIBRARY)
 
@@ -165,7 +161,10 @@ def _read_kept_images(table, modified):
 
 def kept_images(cohort):
     """Paths of the images that go through preprocessing, by identifier; known after the checkpoint."""
-    for awaited in COHORTS if GROUPED else ():
+    # Snakemake forms groups of jobs (the profile `slurm` has some) anew after each checkpoint, and would start jobs
+    # twice that run already. With groups, all cohorts are listed before any image is preprocessed.
+    is_grouped = workflow.group_settings and workflow.group_settings.overwrite_groups
+    for awaited in COHORTS if is_grouped else ():
         checkpoints.list_images.get(cohort=awaited)
     table = str(checkpoints.list_images.get(cohort=cohort).output.table)
     return _read_kept_images(table, Path(table).stat().st_mtime_ns)
