@@ -21,7 +21,7 @@ _PATTERNS = [
     MARK.encode(),
     *(f"{day[:4]}.?{day[4:6]}.?{day[6:]}".encode() for day in DATES.values()),
     *(f"{day[4:6]}/{day[6:]}/{day[:4]}".encode() for day in DATES.values()),
-    rb"0?8:?15:?13(?!\d)",
+    rb"(?<!\d)0?8:?15:?13(?!\d)",
 ]
 _FOUND = re.compile(b"|".join(_PATTERNS), re.IGNORECASE)
 

@@ -1,8 +1,11 @@
+import os
+import time
+
 import numpy
 import pytest
 from safetensors.numpy import save_file
 
-from rhvae_mri.files import atomic_path, write_text
+from rhvae_mri.files import atomic_path, bring_back_times, write_text
 
 
 def test_a_file_is_there_when_it_is_complete_and_not_before(tmp_path):
@@ -39,3 +42,19 @@ def test_what_a_killed_writer_has_left_is_removed_by_the_next(tmp_path):
     (tmp_path / ".0a1b2c3d.table.tsv.gz").write_text("of another file")
     write_text(tmp_path / "table.tsv", "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".0a1b2c3d.table.tsv.gz", "table.tsv"]
+
+
+def test_files_of_the_future_get_the_present_time_and_others_keep_theirs(tmp_path):
+    present = time.time()
+    times = {"of the past": present - 1000, "a little ahead": present + 20, "of tomorrow": present + 86400}
+    for name, one in times.items():
+        write_text(tmp_path / "folder" / name, "")
+        os.utime(tmp_path / "folder" / name, (one, one))
+    assert bring_back_times(tmp_path) == 1
+    found = {name: (tmp_path / "folder" / name).stat().st_mtime for name in times}
+    assert found.pop("of tomorrow") == pytest.approx(present, abs=30)
+    assert found == pytest.approx({name: times[name] for name in found}, abs=1e-3)
+
+
+def test_a_folder_that_is_not_there_has_no_files_of_the_future(tmp_path):
+    assert bring_back_times(tmp_path / "missing") == 0

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -73,6 +74,33 @@ def _usual_mode() -> int:
     mask = os.umask(0o077)  # the mask can only be read by setting it
     os.umask(mask)
     return 0o666 & ~mask
+
+
+def bring_back_times(folder: str | os.PathLike[str]) -> int:
+    """Give the present time to files whose time is in the future, as after a clock was set back.
+
+    Snakemake refuses an output that is older than its input, so nothing could be made of such files until
+    then. Less than a minute is left: clocks of a cluster differ by that much.
+
+    Parameters
+    ----------
+    folder : path
+        A folder, with all that is below it; it need not exist.
+
+    Returns
+    -------
+    int
+        The number of these files.
+    """
+    present = time.time()
+    ahead = [
+        path
+        for path in Path(folder).rglob("*")
+        if path.is_file() and not path.is_symlink() and path.stat().st_mtime > present + 60
+    ]
+    for path in ahead:
+        os.utime(path, (present, present))
+    return len(ahead)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

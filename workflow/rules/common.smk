@@ -44,7 +44,7 @@ from rhvae_mri.announcements import announce_end, announce_start
 from rhvae_mri.configuration import check_configuration, check_sources, is_simulated
 from rhvae_mri.digests import module_digest
 from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_tsv
+from rhvae_mri.files import bring_back_times, read_tsv
 from rhvae_mri.jobs import count_gpus, export_library, ignore_time_warnings
 from rhvae_mri.locks import claim
 from rhvae_mri.provenance.study import code_revision, packages_digest
@@ -258,12 +258,18 @@ def raw_dataset(wildcards):
     return f"{RESULTS}/bids/cohort-{wildcards.cohort}"
 
 
-def claim_results():
-    """Let no other run work on the same results until this one ends."""
+def begin_run():
+    """Let no other run work on the same results until this one ends, and mend what a step of the clock left."""
     try:
         claim(f"{RESULTS}/logs/.run.lock")
     except StudyError as error:
         raise WorkflowError(f"{error}") from None
+    ahead = bring_back_times(RESULTS)
+    if ahead:
+        print(
+            f"{ahead} files of the results had a time in the future, and have the present one now.",
+            file=sys.stderr,
+        )
 
 
 def refuse_rest():
