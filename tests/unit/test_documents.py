@@ -90,7 +90,8 @@ def test_keys_of_the_configuration_exist(document):
 
 def test_the_messages_that_are_explained_are_those_of_the_code():
     text = (ROOT / "docs/troubleshooting.md").read_text()
-    sources = [*ROOT.glob("workflow/rhvae_mri/**/*.py"), ROOT / "envs/check_python.py"]
+    parts = ("workflow/rhvae_mri/**/*.py", "workflow/rules/*.smk", "envs/check_python.py")
+    sources = [path for part in parts for path in ROOT.glob(part)]
     # texts that are divided over lines are one text
     code = re.sub(r'"\s+f?"', "", "".join(path.read_text() for path in sources))
     first_column = "\n".join(re.findall(r"^\| (`.*?) \| ", text, re.MULTILINE))
