@@ -86,9 +86,12 @@ class FinishedStudy:
         return self._commands[command]
 
     def copy_to(self, folder):
-        """Copy the results, with the times of the files, and what Snakemake remembers of them."""
-        for part in ("results", ".snakemake"):
-            shutil.copytree(self.folder / part, folder / part, symlinks=True)
+        """Copy the clone with its results, what Snakemake remembers of them, and the times of all files.
+
+        The copy: a study of its own, which has nothing to do.
+        """
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return FinishedStudy(folder, self.environment)
 
 
 def clone_checkout(folder):

@@ -121,7 +121,7 @@ def test_the_provenance_names_versions_and_no_person_or_host(demo):
 def test_decisions_of_the_auditor(demo, run_snakemake, tmp_path):
     """Nothing is preprocessed again but the visit that takes the place of another; all are signed."""
     folder = tmp_path / "study"
-    demo.copy_to(folder)
+    study = demo.copy_to(folder)
     verdict = verdicts(demo, "ADNI")
     images = read_tsv(demo.results / "cohorts/cohort-ADNI/images.tsv")
     followed = images.loc[images["reason"] == "not the first usable visit", "participant_id"]
@@ -138,7 +138,7 @@ def test_decisions_of_the_auditor(demo, run_snakemake, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in derivatives.rglob("*.nii.gz")}
 
     config = demo.config | {"exclude": "exclude.tsv"}
-    result = run_snakemake(folder, config, "audit", snakefile=demo.snakefile)
+    result = run_snakemake(folder, config, "audit", snakefile=study.snakefile)
     assert result.returncode == 0, result.stdout
     after = {path: path.stat().st_mtime_ns for path in derivatives.rglob("*.nii.gz")}
     assert {path: after[path] for path in before} == before

@@ -12,7 +12,7 @@ from rhvae_mri.study_grid import list_conditions
 def test_a_cohort_that_is_added_later_is_tested_and_nothing_is_trained_again(demo, run_snakemake, tmp_path):
     config = copy.deepcopy(demo.config)
     folder = tmp_path / "study"
-    demo.copy_to(folder)
+    study = demo.copy_to(folder)
     condition = list_conditions(config["grid"], config["synthetic"]["sizes"])[0]
     place = "results/cnn/" + "/".join(f"{name}-{value}" for name, value in condition.items())
     before = read_tsv(folder / place / "predictions.tsv")
@@ -20,7 +20,7 @@ def test_a_cohort_that_is_added_later_is_tested_and_nothing_is_trained_again(dem
 
     config["cohorts"]["Third"] = write_dataset(tmp_path / "bids", {"AD": 2, "CN": 2, "MCI": 1})
     targets = (f"{place}/predictions.tsv", "results/split/demographics.tsv")
-    result = run_snakemake(folder, config, "--", *targets, snakefile=demo.snakefile)
+    result = run_snakemake(folder, config, "--", *targets, snakefile=study.snakefile)
     assert result.returncode == 0, result.stdout
     assert {path: path.stat().st_mtime_ns for path in trained} == trained
     assert "rule correct_bias" in result.stdout
