@@ -22,15 +22,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NoReturn
 
-from turns import Clock, medians, repeat, take_turns
+from turns import Clock, Turns, medians, take_turns
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PEERS = REPOSITORY / ".venv-peers" / "bin" / "python"
 sys.path.insert(0, str(REPOSITORY / "workflow"))
 
-#: The study's size and that of the simulated study; images of training and validation.
+#: The study's size and that of the simulated study.
 SIZES = {"large": (84, 104, 89), "small": (21, 26, 22)}
-IMAGES = {"large": (24, 8), "small": (96, 32)}
+#: Images of training and validation, by device.
+IMAGES = {
+    "cpu": {"large": (24, 8), "small": (96, 32)},
+    "cuda": {"large": (192, 64), "small": (192, 64)},
+}
 SEED = 1
 
 #: How many times as many images per second an epoch has to go through, by device; on a GPU by the seeds.
@@ -50,7 +54,7 @@ def main() -> int:
     bars = []
     for size in options.sizes:
         with tempfile.TemporaryDirectory(prefix="cnn-images-") as folder:
-            _write_images(Path(folder), size)
+            _write_images(Path(folder), size, options.device)
             sides = {"ours": sys.executable, "clinicadl": str(PEERS)}
             arguments = [size, folder, options.device, options.precision]
             numbers = [options.batch_size, options.threads, options.seeds]
@@ -61,7 +65,7 @@ def main() -> int:
             turns, memory = take_turns(
                 commands, options.repetitions, threads=options.threads, verbose=options.verbose
             )
-        result = _compare(size, turns, memory)
+        result = _compare(IMAGES[options.device][size][0], turns, memory)
         figures[size] = result
         print(f"{size}: {json.dumps(result)}", flush=True)
         bound = FASTER[options.device].get(options.seeds)
@@ -71,7 +75,9 @@ def main() -> int:
     return finish(figures, bars, options.json)
 
 
-def _compare(size: str, turns: dict[str, list[dict[str, float]]], memory: dict[str, float]) -> dict[str, Any]:
+def _compare(
+    n_train: int, turns: dict[str, list[dict[str, float]]], memory: dict[str, float]
+) -> dict[str, Any]:
     """Medians over the turns, and how many times as fast ours is, from pairs of neighbouring turns."""
     ours, theirs = turns["ours"], turns["clinicadl"]
     ratios = medians(
@@ -88,17 +94,19 @@ def _compare(size: str, turns: dict[str, list[dict[str, float]]], memory: dict[s
     result: dict[str, Any] = {"ours": medians(ours), "clinicadl": medians(theirs), **ratios}
     for side in ("ours", "clinicadl"):
         # one and the same number of training images over the time of the whole epoch
-        result[side]["images_per_second"] = IMAGES[size][0] / result[side]["epoch_s"]
+        result[side]["images_per_second"] = n_train / result[side]["epoch_s"]
     result["fraction_of_bound"] = median(turn["fraction_of_bound"] for turn in ours)
     return result | {"memory_mb": memory}
 
 
-def _write_images(folder: Path, size: str) -> None:
+def _write_images(folder: Path, size: str, device: str) -> None:
     """Write the images of a size as ClinicaDL stores them, and as one array."""
     import numpy
     import torch
 
-    images = numpy.random.default_rng(SEED).random((sum(IMAGES[size]), *SIZES[size]), dtype=numpy.float32)
+    images = numpy.random.default_rng(SEED).random(
+        (sum(IMAGES[device][size]), *SIZES[size]), dtype=numpy.float32
+    )
     numpy.save(folder / "images.npy", images, allow_pickle=False)
     for index, image in enumerate(images):
         torch.save(torch.from_numpy(image[None].copy()), folder / f"{index}.pt")
@@ -115,34 +123,26 @@ def work(side: str, size: str, folder: str, device: str, precision: str, *number
     torch.set_num_threads(threads)
     torch.manual_seed(SEED)
     work_on = _ours if side == "ours" else _clinicadl
-    work_on(size, Path(folder), torch.device(device), precision, batch_size, n_seeds)
+    work_on(size, Path(folder), torch.device(device), precision, batch_size, n_seeds, Turns(device))
     raise AssertionError("The turns did not end.")
 
 
-def _clock(device: Any) -> Clock:
-    import torch
-
-    return Clock(torch.cuda.synchronize if device.type == "cuda" else None)
-
-
-def _memory_of(device: Any) -> Any:
-    import torch
-
-    return torch.cuda.max_memory_allocated if device.type == "cuda" else None
-
-
-def _ours(size: str, folder: Path, device: Any, precision: str, batch_size: int, n_seeds: int) -> None:
+def _ours(
+    size: str, folder: Path, device: Any, precision: str, batch_size: int, n_seeds: int, turns: Turns
+) -> None:
     import numpy
     import torch
 
     from rhvae_mri.cnn.architectures import build_network, place_network, read_architectures
     from rhvae_mri.cnn.data import ImagePart, ImageSet
     from rhvae_mri.cnn.epochs import train_epoch, validate
+    from rhvae_mri.learning.devices import choose_device
 
+    choose_device(device.type, torch.get_num_threads())  # as a job does, which sets how a GPU computes
     architecture = read_architectures(REPOSITORY / "resources" / "architectures.json")["baseline"][
         "downsampled"
     ]
-    stack, (n_train, n) = numpy.load(folder / "images.npy", mmap_mode="r"), IMAGES[size]
+    stack, (n_train, n) = numpy.load(folder / "images.npy", mmap_mode="r"), IMAGES[device.type][size]
     rows = {"train": range(n_train), "validation": range(n_train, n_train + n)}
     train, validation = (
         ImageSet([ImagePart(stack, part)], numpy.array(part) % 2).on(device) for part in rows.values()
@@ -155,7 +155,7 @@ def _ours(size: str, folder: Path, device: Any, precision: str, batch_size: int,
     bound = _bound(architecture, size, device)
 
     def epoch() -> dict[str, float]:
-        clock = _clock(device)
+        clock = Clock(device.type)
         for network, optimizer in zip(networks, optimizers, strict=True):
             train_epoch(network, optimizer, train, torch.randperm(n_train), batch_size)
         training, training_cpu = clock.lap()
@@ -173,10 +173,10 @@ def _ours(size: str, folder: Path, device: Any, precision: str, batch_size: int,
             "fraction_of_bound": n_seeds * bound / busy,
         }
 
-    repeat(epoch, _memory_of(device))
+    turns.repeat(epoch)
 
 
-def _clinicadl(size: str, folder: Path, device: Any, _: str, batch_size: int, n_seeds: int) -> None:
+def _clinicadl(size: str, folder: Path, device: Any, _: str, batch_size: int, __: int, turns: Turns) -> None:
     import torch
     import torch.distributed
     from clinicadl.utils.caps_dataset.data import MinMaxNormalization, NanRemoval
@@ -190,7 +190,7 @@ def _clinicadl(size: str, folder: Path, device: Any, _: str, batch_size: int, n_
     from torchvision.transforms import Compose
 
     torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
-    transforms, (n_train, n) = Compose([NanRemoval(), MinMaxNormalization()]), IMAGES[size]
+    transforms, (n_train, n) = Compose([NanRemoval(), MinMaxNormalization()]), IMAGES[device.type][size]
 
     class Files(Dataset):
         """One .pt file per image, as in ClinicaDL's dataset, without its search for the file."""
@@ -233,7 +233,7 @@ def _clinicadl(size: str, folder: Path, device: Any, _: str, batch_size: int, n_
     manager, criterion = ClassificationManager("image", n_classes=2), nn.CrossEntropyLoss()
 
     def epoch() -> dict[str, float]:
-        clock = _clock(device)
+        clock = Clock(device.type)
         model.train()
         for data in train:
             _, losses = model(data, criterion)
@@ -249,7 +249,7 @@ def _clinicadl(size: str, folder: Path, device: Any, _: str, batch_size: int, n_
         whole, processor = (sum(lap[kind] for lap in laps.values()) for kind in (0, 1))
         return times | {"epoch_s": whole, "epoch_cpu_s": processor}
 
-    repeat(epoch, _memory_of(device))
+    turns.repeat(epoch)
 
 
 def _bound(architecture: Any, size: str, device: Any) -> float:
@@ -267,7 +267,7 @@ def _bound(architecture: Any, size: str, device: Any) -> float:
     def best(action: Any) -> float:
         times = []
         for _ in range(7):
-            clock = _clock(device)
+            clock = Clock(device.type)
             action()
             times.append(clock.lap()[0 if device.type == "cuda" else 1])
         return min(times)
@@ -278,7 +278,7 @@ def _bound(architecture: Any, size: str, device: Any) -> float:
     square = torch.rand(length, length, device=device)
     bytes_per_s = 8 * 2**26 / best(lambda: target.copy_(source))
     operations_per_s = 2 * length**3 / best(lambda: square @ square)
-    n_train, n = IMAGES[size]
+    n_train, n = IMAGES[device.type][size]
     shape, inputs, operations, traffic = SIZES[size], 1, 0.0, 0.0
     for block in architecture.blocks:
         for width in block:

@@ -14,16 +14,15 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NoReturn
+
+from turns import Clock, Turns, medians, take_turns
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PEERS = REPOSITORY / ".venv-peers" / "bin" / "python"
@@ -36,8 +35,8 @@ CENTROIDS = 243  # of the final metric: the study's larger training set
 SAMPLES = (1000, 10_000)
 PYTHAE_BATCH = 500
 PYTHAE_STEPS = 2  # of the sampler, that are timed
-#: With 1e-4 pythae diverges at 42x52x44 after a few steps.
-LEARNING_RATE = 1e-5
+#: pythae stays finite with it: with 1e-4 it diverges at 42x52x44, with 1e-5 at 84x104x89, in a few steps.
+LEARNING_RATE = 1e-7
 SEED = 1
 
 #: By device: how many times as fast each task has to be; and the bound of the peak memory beside pythae's.
@@ -54,7 +53,7 @@ def main() -> int:
     options = _parse(sys.argv[1:])
     if not PEERS.is_file():
         raise StudyError("pythae is not installed.", where=PEERS, remedy="Run: make peers")
-    [[rates]], _ = _take_turns(["ours"], "rates", options.sizes[0], 1, options)
+    [rates] = _measure(["ours"], "rates", options.sizes[0], 1, options)[0]["ours"]
     figures: dict[str, Any] = {
         "machine": describe_machine("torch", "numpy") | rates,
         "pythae": _version_of_pythae(),
@@ -64,12 +63,9 @@ def main() -> int:
     bars = []
     for size in options.sizes:
         for task in options.tasks:
-            sides = ["ours", "pythae"]
-            (ours, pythae), memory = _take_turns(sides, task, size, options.repetitions, options)
-            if task == "generation":
-                result = _compare_generation(ours, pythae)
-            else:
-                result = _compare_times(ours, pythae)
+            turns, memory = _measure(("ours", "pythae"), task, size, options.repetitions, options)
+            compare = _compare_generation if task == "generation" else _compare_times
+            result = compare(turns["ours"], turns["pythae"])
             result |= {"memory_mb": memory, "memory_ratio": memory["ours"] / memory["pythae"]}
             if task != "generation":
                 name = f"{size} {task}: peak memory beside pythae's"
@@ -84,59 +80,23 @@ def main() -> int:
     return finish(figures, bars, options.json)
 
 
-def _take_turns(
-    sides: list[str], task: str, size: str, repetitions: int, options: argparse.Namespace
-) -> tuple[list[list[Any]], dict[str, float]]:
-    """Let the sides do a task in turn, once to warm up and then ``repetitions`` times.
-
-    Gives for each side the measurements, and by side the peak memory in MB of 1,000,000 bytes.
-    """
-    from rhvae_mri.errors import StudyError
-
-    threads = str(options.threads)
-    # Our package asks torch for large memory pages; pythae's process, which imports our networks, must not.
-    pages = {"pythae": {"THP_MEM_ALLOC_ENABLE": "0"}}
-    workers = [
-        subprocess.Popen(
-            [
-                *(PEERS if side == "pythae" else sys.executable, "-W", "ignore", __file__, "work"),
-                *(side, task, size, options.device, threads),
-            ],
-            env=os.environ
-            | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONPATH": ""}
-            | pages.get(side, {}),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=None if options.verbose else subprocess.DEVNULL,
-            text=True,
-        )
+def _measure(
+    sides: Sequence[str], task: str, size: str, repetitions: int, options: argparse.Namespace
+) -> tuple[dict[str, list[Any]], dict[str, float]]:
+    """Let the sides do a task in turn; what each answered, and its peak memory in MB."""
+    pythons = {"ours": sys.executable, "pythae": str(PEERS)}
+    commands = {
+        side: [
+            *(pythons[side], "-W", "ignore", __file__, "work"),
+            *(side, task, size, options.device, str(options.threads)),
+        ]
         for side in sides
-    ]
-
-    def answer(worker: subprocess.Popen) -> Any:
-        line = worker.stdout.readline()
-        if not line:
-            cause = "See its messages with --verbose."
-            raise StudyError(f"The process of {task} at the size {size} ended early.", cause=cause)
-        return json.loads(line)
-
-    measured: list[list[Any]] = [[] for _ in sides]
-    try:
-        for turn in range(repetitions + 1):
-            for worker, values in zip(workers, measured, strict=True):
-                worker.stdin.write("\n")
-                worker.stdin.flush()
-                value = answer(worker)
-                if turn:
-                    values.append(value)
-        for worker in workers:
-            worker.stdin.close()
-        memory = {side: answer(worker) / 1e6 for side, worker in zip(sides, workers, strict=True)}
-    finally:
-        for worker in workers:
-            worker.kill()
-            worker.wait()
-    return measured, memory
+    }
+    # Our package asks torch for large memory pages; pythae's process, which imports our networks, must not.
+    settings = {"pythae": {"THP_MEM_ALLOC_ENABLE": "0"}}
+    return take_turns(
+        commands, repetitions, threads=options.threads, settings=settings, verbose=options.verbose
+    )
 
 
 def _compare_times(ours: list[dict[str, float]], pythae: list[dict[str, float]]) -> dict[str, Any]:
@@ -146,7 +106,7 @@ def _compare_times(ours: list[dict[str, float]], pythae: list[dict[str, float]])
     """
     result: dict[str, Any] = {}
     for name, turns in (("ours_s", ours), ("pythae_s", pythae)):
-        result[name] = {kind: median(turn[kind] for turn in turns) for kind in turns[0]}
+        result[name] = dict(medians(turns))
         result[name]["range"] = [min(turn["wall"] for turn in turns), max(turn["wall"] for turn in turns)]
     for name, kind in (("times_as_fast", "wall"), ("times_as_fast_by_processor", "processor")):
         result[name] = median(b[kind] / a[kind] for a, b in zip(ours, pythae, strict=True))
@@ -209,65 +169,31 @@ def _version_of_pythae() -> str:
 # The side of the workers
 
 
-class _Turns:
-    """The worker's end of the pipe: waits for its turn, and answers what it took."""
+def _timed(clock: Clock, action: Callable[[], None]) -> Callable[[], dict[str, float]]:
+    """An action that answers what it took, on the wall and of the processor."""
 
-    def __init__(self, device: str) -> None:
-        self.device = device
-        self.answers = os.fdopen(os.dup(1), "w")
-        os.dup2(2, 1)  # what the libraries print is not an answer
+    def act() -> dict[str, float]:
+        clock.lap()
+        action()
+        return clock.times()
 
-    def wait(self) -> None:
-        """Wait for the next turn; where there is none, end the process."""
-        if not sys.stdin.readline():
-            self._end()
-        self.start, self.processor = time.perf_counter(), time.process_time()
+    return act
 
-    def seconds(self) -> float:
-        """Time since the turn began."""
-        if self.device == "cuda":
-            import torch
 
-            torch.cuda.synchronize()
-        return time.perf_counter() - self.start
+def _count_epochs(encoder: Any, turns: Turns, clock: Clock) -> None:
+    """From now on a turn is an epoch; it begins with the encoder's first batch."""
+    calls = 0
 
-    def times(self) -> dict[str, float]:
-        """Time since the turn began, on the wall and of the processor."""
-        return {"wall": self.seconds(), "processor": time.process_time() - self.processor}
+    def begin(*_: Any) -> None:
+        nonlocal calls
+        if calls % (IMAGES // BATCH) == 0:
+            if calls:
+                turns.answer(clock.times())
+            turns.wait()
+            clock.lap()
+        calls += 1
 
-    def answer(self, value: Any) -> None:
-        """Give the result of the turn."""
-        print(json.dumps(value), file=self.answers, flush=True)
-
-    def repeat(self, action: Callable[[], Any]) -> NoReturn:
-        """Do something in each turn; where it gives nothing, the time is the answer."""
-        while True:
-            self.wait()
-            value = action()
-            self.answer(self.times() if value is None else value)
-
-    def count_epochs(self, encoder: Any) -> None:
-        """From now on a turn is an epoch; it begins with the encoder's first batch."""
-        calls = 0
-
-        def begin(*_: Any) -> None:
-            nonlocal calls
-            if calls % (IMAGES // BATCH) == 0:
-                if calls:
-                    self.answer(self.times())
-                self.wait()
-            calls += 1
-
-        encoder.register_forward_pre_hook(begin)
-
-    def _end(self) -> NoReturn:
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        if self.device == "cuda":
-            import torch
-
-            memory = torch.cuda.max_memory_allocated()
-        self.answer(memory)
-        os._exit(0)  # from within a training that has not ended
+    encoder.register_forward_pre_hook(begin)
 
 
 def work(side: str, task: str, size: str, device: str, threads: str) -> NoReturn:
@@ -280,22 +206,22 @@ def work(side: str, task: str, size: str, device: str, threads: str) -> NoReturn
         "ours": {"rates": _rates, "step": _our_step, "epoch": _our_epoch, "generation": _our_generation},
         "pythae": {"step": _pythae_step, "epoch": _pythae_epoch, "generation": _pythae_generation},
     }
-    tasks[side][task](SIZES[size], device, _Turns(device))
+    tasks[side][task](SIZES[size], device, Turns(device))
     raise AssertionError("The training ended.")
 
 
-def _rates(_: tuple[int, ...], device: str, turns: _Turns) -> None:
+def _rates(_: tuple[int, ...], device: str, turns: Turns) -> None:
     """Measure the copy bandwidth and the rate of a large matrix product in float32."""
     import torch
 
     from rhvae_mri.rhvae.voxel_layers import product
 
     def best(action: Callable[[], Any]) -> float:
-        times = []
+        times, clock = [], Clock(device)
         for _ in range(7):
-            turns.start = time.perf_counter()
+            clock.lap()
             action()
-            times.append(turns.seconds())
+            times.append(clock.lap()[0])
         return min(times)
 
     def measure() -> dict[str, float]:
@@ -310,7 +236,7 @@ def _rates(_: tuple[int, ...], device: str, turns: _Turns) -> None:
     turns.repeat(measure)
 
 
-def _our_step(shape: tuple[int, ...], device: str, turns: _Turns) -> None:
+def _our_step(shape: tuple[int, ...], device: str, turns: Turns) -> None:
     import torch
 
     from rhvae_mri.rhvae.adam import Adam
@@ -331,10 +257,10 @@ def _our_step(shape: tuple[int, ...], device: str, turns: _Turns) -> None:
             optimizer.step()
             optimizer.zero_grad()
 
-    turns.repeat(step)
+    turns.repeat(_timed(Clock(device), step))
 
 
-def _pythae_step(shape: tuple[int, ...], device: str, turns: _Turns) -> None:
+def _pythae_step(shape: tuple[int, ...], device: str, turns: Turns) -> None:
     import torch
 
     model = _pythae_model(shape).to(device)
@@ -347,21 +273,21 @@ def _pythae_step(shape: tuple[int, ...], device: str, turns: _Turns) -> None:
         loss.backward()
         optimizer.step()
 
-    turns.repeat(step)
+    turns.repeat(_timed(Clock(device), step))
 
 
-def _our_epoch(shape: tuple[int, ...], device: str, turns: _Turns) -> None:
+def _our_epoch(shape: tuple[int, ...], device: str, turns: Turns) -> None:
     from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
     from rhvae_mri.rhvae.training import train_rhvae
 
     networks = _networks(shape)
-    turns.count_epochs(networks.encoder)
+    _count_epochs(networks.encoder, turns, Clock(device))
     training = TrainingSettings(batch_size=BATCH, max_epochs=1000, patience=1000, learning_rate=LEARNING_RATE)
     images = _images(IMAGES, shape).numpy()
     train_rhvae(images, RHVAESettings(), training, seed=SEED, device=device, networks=networks)
 
 
-def _pythae_epoch(shape: tuple[int, ...], device: str, turns: _Turns) -> None:
+def _pythae_epoch(shape: tuple[int, ...], device: str, turns: Turns) -> None:
     import torch
     from pythae.data.datasets import BaseDataset
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
@@ -377,11 +303,11 @@ def _pythae_epoch(shape: tuple[int, ...], device: str, turns: _Turns) -> None:
         )
         dataset = BaseDataset(_images(IMAGES, shape), torch.ones(IMAGES))
         trainer = BaseTrainer(model, dataset, training_config=config)
-        turns.count_epochs(model.encoder)
+        _count_epochs(model.encoder, turns, Clock(device))
         trainer.train()
 
 
-def _our_generation(shape: tuple[int, ...], device: str, turns: _Turns) -> None:
+def _our_generation(shape: tuple[int, ...], device: str, turns: Turns) -> None:
     from rhvae_mri.rhvae.model import RHVAE
     from rhvae_mri.rhvae.sampler import sample_latent
     from rhvae_mri.rhvae.settings import RHVAESettings
@@ -391,17 +317,19 @@ def _our_generation(shape: tuple[int, ...], device: str, turns: _Turns) -> None:
     model.fit_metric(_images(CENTROIDS, shape).to(device))
     model.eval()
 
+    clock = Clock(device)
+
     def generate(n: int) -> float:
-        start = turns.seconds()
+        clock.lap()
         sample = sample_latent(model.final_metric(), n, seed=SEED)
         for _ in DecodedImages(model, sample.positions).one_by_one():
             pass
-        return turns.seconds() - start
+        return clock.lap()[0]
 
     turns.repeat(lambda: [generate(n) for n in SAMPLES])
 
 
-def _pythae_generation(shape: tuple[int, ...], device: str, turns: _Turns) -> None:
+def _pythae_generation(shape: tuple[int, ...], device: str, turns: Turns) -> None:
     import torch
     from pythae.samplers import RHVAESampler, RHVAESamplerConfig
 
@@ -416,10 +344,12 @@ def _pythae_generation(shape: tuple[int, ...], device: str, turns: _Turns) -> No
     model.eval()
     samplers = [RHVAESampler(model, RHVAESamplerConfig(mcmc_steps_nbr=steps)) for steps in (0, PYTHAE_STEPS)]
 
+    clock = Clock(device)
+
     def generate(sampler: RHVAESampler) -> float:
-        start = turns.seconds()
+        clock.lap()
         sampler.sample(num_samples=PYTHAE_BATCH, batch_size=PYTHAE_BATCH)
-        return turns.seconds() - start
+        return clock.lap()[0]
 
     turns.repeat(lambda: [generate(sampler) for sampler in samplers])
 

@@ -18,18 +18,25 @@ from typing import Any, NoReturn
 
 
 def take_turns(
-    commands: Mapping[str, Sequence[str]], repetitions: int, *, threads: int, verbose: bool = False
+    commands: Mapping[str, Sequence[str]],
+    repetitions: int,
+    *,
+    threads: int,
+    settings: Mapping[str, Mapping[str, str]] | None = None,
+    verbose: bool = False,
 ) -> tuple[dict[str, list[Any]], dict[str, float]]:
     """Let the sides do their task in turn, once to warm up and then ``repetitions`` times.
 
     Parameters
     ----------
     commands : mapping of str to sequence of str
-        The command line of each side; its process has to call `repeat`.
+        The command line of each side; its process has to take its turns as `Turns` does.
     repetitions : int
         The number of turns that count.
     threads : int
         The number of threads of the numerical libraries.
+    settings : mapping of str to mapping, optional
+        Environment variables of a side.
     verbose : bool
         Whether to show the messages of the processes.
 
@@ -48,7 +55,7 @@ def take_turns(
     workers = {
         side: subprocess.Popen(
             command,
-            env=environment | counts | {"PYTHONPATH": ""},
+            env=environment | counts | {"PYTHONPATH": ""} | dict((settings or {}).get(side, {})),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if verbose else subprocess.DEVNULL,
@@ -87,29 +94,62 @@ def medians(turns: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {kind: median(turn[kind] for turn in turns) for kind in turns[0]}
 
 
-def repeat(
-    action: Callable[[], Mapping[str, float]], peak_memory: Callable[[], float] | None = None
-) -> NoReturn:
-    """Be one side: do something in each turn, answer what it gives; at the end the peak memory in bytes."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what the libraries print is not an answer
-    while sys.stdin.readline():
-        print(json.dumps(action()), file=answers, flush=True)
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps(own if peak_memory is None else peak_memory()), file=answers, flush=True)
-    os._exit(0)
+class Turns:
+    """The end of the pipe in the process of one side: it waits for its turn, and answers what it did.
+
+    Parameters
+    ----------
+    device : {"cpu", "cuda"}
+        Of whose memory the largest amount in use is the last answer.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self._device = device
+        self._answers = os.fdopen(os.dup(1), "w")
+        os.dup2(2, 1)  # what the libraries print is not an answer
+
+    def wait(self) -> None:
+        """Wait for the next turn; where there is none, answer the peak memory in bytes and end."""
+        if sys.stdin.readline():
+            return
+        if self._device == "cuda":
+            import torch
+
+            memory = torch.cuda.max_memory_allocated()
+        else:
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        self.answer(memory)
+        os._exit(0)  # also from within a training that has not ended
+
+    def answer(self, value: Any) -> None:
+        """Give the result of the turn."""
+        print(json.dumps(value), file=self._answers, flush=True)
+
+    def repeat(self, action: Callable[[], Any]) -> NoReturn:
+        """Do something in each turn, and answer what it gives."""
+        while True:
+            self.wait()
+            self.answer(action())
 
 
 class Clock:
-    """Seconds since the start or the last call, on the wall and of the processor, children included."""
+    """Seconds since the start or the last call, on the wall and of the processor, children included.
 
-    def __init__(self, wait: Callable[[], None] | None = None) -> None:
-        self._wait = wait
+    Parameters
+    ----------
+    device : {"cpu", "cuda"}
+        What has to have finished before the clock is read.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self._device = device
         self._last = self._now()
 
     def _now(self) -> tuple[float, float]:
-        if self._wait is not None:
-            self._wait()
+        if self._device == "cuda":
+            import torch
+
+            torch.cuda.synchronize()
         times = os.times()
         processor = time.process_time() + times.children_user + times.children_system
         return time.perf_counter(), processor
@@ -120,3 +160,8 @@ class Clock:
         seconds = now[0] - self._last[0], now[1] - self._last[1]
         self._last = now
         return seconds
+
+    def times(self) -> dict[str, float]:
+        """The same by name."""
+        wall, processor = self.lap()
+        return {"wall": wall, "processor": processor}
