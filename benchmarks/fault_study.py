@@ -29,6 +29,11 @@ NOTES = "conversion_info"
 STARTED = re.compile(r"(?:local)?(?:rule|checkpoint) (\w+):$")
 
 
+def runs_script(command: Sequence[str] | None, rule: str) -> bool:
+    """Whether a command line is that of a job's script, and not of the shell that starts it."""
+    return bool(command) and "python" in Path(command[0]).name and command[-1].endswith(f".{rule}.py")
+
+
 class Run:
     """One run of the command, from its start to its end.
 
@@ -115,11 +120,10 @@ class Run:
         while self.is_running and time.monotonic() < limit:
             for process in self.processes():
                 try:
-                    words = process.cmdline()
+                    if runs_script(process.cmdline(), rule):
+                        return process
                 except psutil.Error:
                     continue
-                if words and "python" in Path(words[0]).name and words[-1].endswith(f".{rule}.py"):
-                    return process
             time.sleep(0.05)
         return None
 

@@ -108,7 +108,7 @@ stop() {
 
 restart_node() {
     is_running slurmd || slurmd
-    wait_for 60 eval 'sinfo --noheader --format=%t 2>/dev/null | grep -Eq "^(idle|mix|alloc)$"'
+    wait_for 60 eval 'sinfo --noheader --format=%t 2>/dev/null | grep -Eq "^(idle|mix|alloc|comp)$"'
 }
 
 case $action in

@@ -1,5 +1,6 @@
 """The small study through a real Slurm, undisturbed and disturbed."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fault_study import Study
+from fault_study import Study, runs_script
 from faults import complete
 
 pytestmark = pytest.mark.demo
@@ -80,22 +81,22 @@ def finished(tmp_path_factory, arguments, slurm):
     return study, run.output
 
 
-def list_jobs():
-    """Number and comment of each job that Slurm runs now; the comment names its rule or group."""
+def list_jobs(states="RUNNING"):
+    """Number and comment of each job in some states; the comment names its rule or group."""
     answer = subprocess.run(
-        ["squeue", "--noheader", "--states=RUNNING", "--format=%i %k"],
+        ["squeue", "--noheader", f"--states={states}", "--format=%i %k"],
         capture_output=True,
         text=True,
         check=True,
     )
-    return [line.split(" ", 1) for line in answer.stdout.splitlines()]
+    return dict(line.split(" ", 1) for line in answer.stdout.splitlines())
 
 
 def wait_for_job(name, run, seconds=300):
     """Give the number of a job of a rule or group that Slurm runs."""
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
-        for number, comment in list_jobs():
+        for number, comment in list_jobs().items():
             if name in comment:
                 return number
         assert run.is_running, run.output
@@ -103,16 +104,14 @@ def wait_for_job(name, run, seconds=300):
     raise AssertionError(f"No job of {name} ran within {seconds} s:\n{run.output}")
 
 
-def hang(rule, seconds=300):
-    """Stop the process of a job's script for good, and give the job's number."""
+def find_script(rule, seconds=300):
+    """Give the process of a job's script, and the job's number."""
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
         for process in psutil.process_iter(["cmdline", "environ"]):
-            is_script = (process.info["cmdline"] or [""])[-1].endswith(f".{rule}.py")
             job = (process.info["environ"] or {}).get("SLURM_JOB_ID")
-            if is_script and job:
-                process.suspend()
-                return job
+            if job and runs_script(process.info["cmdline"], rule):
+                return process, job
         time.sleep(0.05)
     raise AssertionError(f"Slurm ran no script of {rule} within {seconds} s.")
 
@@ -133,17 +132,24 @@ def test_trainings_survive_a_cluster_that_disturbs_them(finished, arguments, slu
             shutil.rmtree(made)
     run = study.start()
     # a cancelled job is tried again
-    subprocess.run(["scancel", wait_for_job("train_rhvae", run)], check=True)
+    cancelled = wait_for_job("train_rhvae", run)
+    subprocess.run(["scancel", cancelled], check=True)
+    while cancelled in list_jobs("RUNNING,COMPLETING"):
+        time.sleep(0.2)
     # a node keeps its jobs while its daemon is away
     wait_for_job("train", run)
     os.kill(slurm.daemon("slurmd"), signal.SIGKILL)
     time.sleep(5)
-    slurm.send("restart-node")
+    assert slurm.send("restart-node") == 0
     # a job that hangs reaches its time limit, and the next attempt goes on from its checkpoint
-    training = hang("train_cnn")
+    script, training = find_script("train_cnn")
+    script.suspend()
     subprocess.run(["scontrol", "update", f"JobId={training}", "TimeLimit=1"], check=True)
-    while training in dict(list_jobs()):
-        time.sleep(1)
+    while training in list_jobs():
+        # Slurm wakes a job to warn it
+        with contextlib.suppress(psutil.NoSuchProcess):
+            script.suspend()
+        time.sleep(0.05)
     # the main process dies; its jobs go on, and the next run does not disturb them
     wait_for_job("train_cnn", run)
     run.kill_everything()
