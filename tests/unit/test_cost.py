@@ -54,6 +54,7 @@ def test_the_jobs_of_the_published_study(paper):
         counts[job.rule] = counts.get(job.rule, 0) + job.count
     assert counts["correct_bias"] == counts["register_to_mni"] == 765 + 505
     assert counts["train_cnn"] == 2 * 2 * 14 * 20
+    assert counts["evaluate"] == 2 * 2 * 14
     assert counts["train_candidates"] == 2 * 100
     assert counts["train_rhvae"] == 4
     assert counts["check_deep_quality"] == 2

@@ -20,12 +20,14 @@ rule evaluate:
         predictions="<results>/cnn/<condition>/predictions.tsv",
     log:
         "<logs>/evaluate/<condition>.log",
+    benchmark:
+        "<benchmarks>/evaluate/<condition>.tsv"
     conda:
         "../../envs/learn.yaml"
     threads: lookup("cnn/threads", within=config)
     resources:
         mem_mb=cnn_memory,
-        runtime=growing(60),
+        runtime=growing(240),
         gpu=GPUS,
     params:
         cohorts=COHORTS,

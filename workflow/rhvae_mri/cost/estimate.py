@@ -73,6 +73,7 @@ STAGES = {
     ),
     "measure_generation": Stage("importance samples x images x weights of the outer layers", 3, 430),
     "train_cnn": Stage("seeds x epochs x (images + a third of the validation's) x voxels", 3, 430, "cnn"),
+    "evaluate": Stage("seeds x images of validation and tests x voxels", 3, 430),
     "measure_saliency": Stage("test images x steps x voxels", 3, 430),
     "train_candidates": Stage("candidates x folds x epochs x images x voxels", 3, 430),
 }

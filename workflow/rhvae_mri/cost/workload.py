@@ -234,6 +234,8 @@ def _networks(config: Mapping[str, Any], sizes: StudySizes) -> Iterator[Job]:
     settings = config["cnn"]
     threads, batch = settings["threads"], settings["batch_size"]
     validation = sum(sizes.validation.values())
+    independent = sum(count for cohort, count in sizes.images.items() if cohort != "ADNI")
+    evaluated = validation + sizes.tested + independent
     per_class = synthetic_per_class(config["synthetic"]["sizes"], config["synthetic"]["count"])
     shown = saliency_conditions(_conditions(config))
     for each in _conditions(config):
@@ -249,6 +251,9 @@ def _networks(config: Mapping[str, Any], sizes: StudySizes) -> Iterator[Job]:
             first, last = map(int, seeds.split("-"))
             job = Job(stage, (last - first + 1) * work, batch * voxels, f"{place}/seeds-{seeds}", 1, threads)
             yield _on_gpu(job)
+        work = settings["seeds"] * evaluated * voxels
+        size = config["evaluation"]["batch_size"] * voxels
+        yield _on_gpu(Job(f"evaluate ({each['architecture']})", work, size, place, threads=threads))
         if each in shown:
             work = sizes.tested * config["saliency"]["steps"] * voxels
             yield _on_gpu(Job("measure_saliency", work, batch * voxels, place, threads=threads))
