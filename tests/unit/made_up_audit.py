@@ -1,5 +1,8 @@
 """A cohort with 60 small heads, made by hand, and images that were lost at every step."""
 
+import json
+import re
+
 import numpy
 import pandas
 from phantoms import coordinates, head, save
@@ -17,6 +20,11 @@ N_KEPT = 60
 PLANTED = "</script><img src=x onerror=\"document.title='planted'\">"
 
 FAULTY, FAILED, EXCLUDED, CONFIRMED = range(4)
+
+
+def embedded(page):
+    """The data that a page holds for its script."""
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
 
 
 class MadeUpAudit:
