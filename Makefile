@@ -30,8 +30,8 @@ demo: $(READY) ## Run the whole study on a simulated cohort (minutes, two cores,
 
 .PHONY: test
 test: $(READY) ## Run all tests, the demo included.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile tests/unit workflow/rhvae_mri
-	$(BIN)/python -m pytest --ignore tests/unit tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile -m "not demo"
+	$(BIN)/python -m pytest -m demo
 
 .PHONY: lint
 lint: $(READY) ## Check format, style and types of workflow and library.

@@ -2,7 +2,10 @@
 
 from fnmatch import fnmatch
 
+import pytest
 from results_dictionary import read_dictionary
+
+pytestmark = pytest.mark.demo
 
 
 def test_every_table_has_the_columns_of_its_description(demo):

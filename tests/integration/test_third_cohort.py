@@ -3,10 +3,13 @@
 import copy
 
 import pandas
+import pytest
 from simulated_bids import write_dataset
 
 from rhvae_mri.files import read_tsv
 from rhvae_mri.study_grid import list_conditions
+
+pytestmark = pytest.mark.demo
 
 
 def test_a_cohort_that_is_added_later_is_tested_and_nothing_is_trained_again(demo, run_snakemake, tmp_path):
