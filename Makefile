@@ -14,6 +14,11 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 PEERS_READY := $(PEERS)/.complete
 
+NEWEST := .venv-newest
+
+# All cores at once, so each process computes with one thread.
+QUICK_TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile -m "not demo"
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help
@@ -30,8 +35,15 @@ demo: $(READY) ## Run the whole study on a simulated cohort (minutes, two cores,
 
 .PHONY: test
 test: $(READY) ## Run all tests, the demo included.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile -m "not demo"
+	$(QUICK_TESTS)
 	$(BIN)/python -m pytest -m demo
+
+.PHONY: newest
+newest: ## Run the tests, but for those of whole studies, with the newest packages that requirements.in allows.
+	rm -rf $(NEWEST)
+	"$(PYTHON)" -m venv $(NEWEST)
+	$(NEWEST)/bin/pip install --quiet --requirement envs/requirements.in
+	$(QUICK_TESTS:$(BIN)/%=$(NEWEST)/bin/%)
 
 .PHONY: lint
 lint: $(READY) ## Check format, style and types of workflow and library.
@@ -70,7 +82,7 @@ pins: ## Resolve envs/requirements.in anew into the exact pins of envs/requireme
 
 .PHONY: clean
 clean: ## Remove the environment and the caches; results stay.
-	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache .mypy_cache .coverage
+	rm -rf $(VENV) $(PEERS) $(NEWEST) .pytest_cache .ruff_cache .mypy_cache .coverage
 
 # A half-made environment has no $(READY) and is made anew.
 $(READY): envs/requirements.txt envs/check_python.py
