@@ -16,14 +16,14 @@ PEERS_READY := $(PEERS)/.complete
 
 NEWEST := .venv-newest
 
-# All cores at once, so each process computes with one thread.
+# Up to eight processes at once, so each computes with one thread.
 QUICK_TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile -m "not demo"
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help
 help: ## List the targets.
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 .PHONY: targets
 targets: ## List the targets of the workflow: snakemake TARGET.
@@ -39,7 +39,8 @@ test: $(READY) ## Run all tests, the demo included.
 	$(BIN)/python -m pytest -m demo
 
 .PHONY: newest
-newest: ## Run the tests, but for those of whole studies, with the newest packages that requirements.in allows.
+newest: envs/check_python.py ## Run the tests, but for those of whole studies, with the newest packages that requirements.in allows.
+	"$(PYTHON)" envs/check_python.py
 	rm -rf $(NEWEST)
 	"$(PYTHON)" -m venv $(NEWEST)
 	$(NEWEST)/bin/pip install --quiet --requirement envs/requirements.in

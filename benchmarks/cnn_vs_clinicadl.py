@@ -176,7 +176,10 @@ def _ours(
     turns.repeat(epoch)
 
 
-def _clinicadl(size: str, folder: Path, device: Any, _: str, batch_size: int, __: int, turns: Turns) -> None:
+def _clinicadl(
+    size: str, folder: Path, device: Any, precision: str, batch_size: int, n_seeds: int, turns: Turns
+) -> None:
+    # Precision and number of seeds are settings of ours alone.
     import torch
     import torch.distributed
     from clinicadl.utils.caps_dataset.data import MinMaxNormalization, NanRemoval

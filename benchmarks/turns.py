@@ -100,7 +100,7 @@ class Turns:
     Parameters
     ----------
     device : {"cpu", "cuda"}
-        Of whose memory the largest amount in use is the last answer.
+        The device whose peak memory is the last answer.
     """
 
     def __init__(self, device: str = "cpu") -> None:

@@ -14,10 +14,12 @@ import torch
 from torch.nn import functional
 
 import rhvae_mri
+from rhvae_mri.cnn import convolution
 from rhvae_mri.cnn.architectures import Architecture, build_network, place_network
 from rhvae_mri.cnn.data import ImagePart, ImageSet
 from rhvae_mri.cnn.training import TrainingSettings as CnnSettings
 from rhvae_mri.cnn.training import train_network, train_networks
+from rhvae_mri.learning import device_locks
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.learning.interrupts import TrainingInterrupted
 from rhvae_mri.rhvae.adam import Adam
@@ -51,9 +53,18 @@ CNN_SETTINGS = CnnSettings(4, 6, 1e-3)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def chosen_device():
-    """Choose the device as the jobs do, which sets how it computes."""
-    assert choose_device("cuda") == GPU
+def chosen_device(tmp_path_factory):
+    """Choose the device as the jobs do, which sets how it computes; the lock is not that of other jobs."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    flags = cudnn.allow_tf32, cudnn.deterministic, matmul.allow_tf32
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("locks")))
+        patch.setattr(device_locks, "_held", {})
+        assert choose_device("cuda") == GPU
+        yield
+        for file in device_locks._held.values():
+            file.close()
+    cudnn.allow_tf32, cudnn.deterministic, matmul.allow_tf32 = flags
 
 
 def random_images(n, dtype=numpy.float32, seed=3):
@@ -186,7 +197,17 @@ def test_outputs_and_gradients_of_a_cnn_are_those_of_the_cpu(dtype, tolerance):
         assert (there.cpu() - here).abs().max() < tolerance * scale
 
 
-def test_a_cnn_learns_and_the_same_again_alone_and_among_others():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_product_gives_the_gradient_of_the_filters_in_float32_alone(monkeypatch, dtype):
+    calls = []
+    original = convolution.filter_gradient
+    monkeypatch.setattr(convolution, "filter_gradient", lambda *a: calls.append(1) or original(*a))
+    network = place_network(build_network(CNN, SHAPE, 7), GPU).to(dtype).train()
+    network(torch.rand(4, 1, *SHAPE, device=GPU, dtype=dtype)).sum().backward()
+    assert len(calls) == (3 if dtype == torch.float32 else 0)
+
+
+def test_a_cnn_trains_to_the_same_weights_alone_and_among_others():
     sets = image_set(24), image_set(8, seed=1)
     together = train_networks(CNN, *sets, CNN_SETTINGS, seeds={0: 11, 1: 12}, device=GPU)
     alone = train_networks(CNN, *sets, CNN_SETTINGS, seeds={1: 12}, device=GPU)
@@ -233,7 +254,9 @@ def test_a_job_waits_for_the_gpu_of_another(tmp_path):
     library = str(Path(rhvae_mri.__file__).parents[1])
     # before the folders where this machine has its packages
     paths = os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH")]))
-    places = {"XDG_RUNTIME_DIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": "0", "PYTHONPATH": paths}
+    # one GPU, the first of those that this process may use
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    places = {"XDG_RUNTIME_DIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": visible, "PYTHONPATH": paths}
 
     def start():
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

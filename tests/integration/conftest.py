@@ -88,7 +88,7 @@ class FinishedStudy:
     def copy_to(self, folder):
         """Copy the clone with its results, what Snakemake remembers of them, and the times of all files.
 
-        The copy: a study of its own, which has nothing to do.
+        Returns the copy, a study in which nothing is left to do.
         """
         shutil.copytree(self.folder, folder, symlinks=True)
         return FinishedStudy(folder, self.environment)

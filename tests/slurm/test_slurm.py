@@ -104,10 +104,27 @@ def wait_for_job(name, run, seconds=300):
     raise AssertionError(f"No job of {name} ran within {seconds} s:\n{run.output}")
 
 
-def find_script(rule, seconds=300):
+def wait_for_end(job, run, seconds=300):
+    """Wait until a job has left the node; yield about a hundred times between two looks."""
+    limit = time.monotonic() + seconds
+    while job in list_jobs("RUNNING,COMPLETING"):
+        assert time.monotonic() < limit, f"Job {job} does not end:\n{run.output}"
+        for _ in range(100):
+            yield
+            time.sleep(0.005)
+
+
+def state_of(job):
+    """Give the state in which a job has ended."""
+    answer = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True, check=True)
+    return re.search(r"JobState=(\w+)", answer.stdout)[1]
+
+
+def find_script(rule, run, seconds=300):
     """Give the process of a job's script, and the job's number."""
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
+        assert run.is_running, run.output
         for process in psutil.process_iter(["cmdline", "environ"]):
             job = (process.info["environ"] or {}).get("SLURM_JOB_ID")
             if job and runs_script(process.info["cmdline"], rule):
@@ -134,22 +151,23 @@ def test_trainings_survive_a_cluster_that_disturbs_them(finished, arguments, slu
     # a cancelled job is tried again
     cancelled = wait_for_job("train_rhvae", run)
     subprocess.run(["scancel", cancelled], check=True)
-    while cancelled in list_jobs("RUNNING,COMPLETING"):
-        time.sleep(0.2)
+    for _ in wait_for_end(cancelled, run):
+        pass
+    assert state_of(cancelled) == "CANCELLED"
     # a node keeps its jobs while its daemon is away
     wait_for_job("train", run)
     os.kill(slurm.daemon("slurmd"), signal.SIGKILL)
     time.sleep(5)
     assert slurm.send("restart-node") == 0
     # a job that hangs reaches its time limit, and the next attempt goes on from its checkpoint
-    script, training = find_script("train_cnn")
+    script, training = find_script("train_cnn", run)
     script.suspend()
     subprocess.run(["scontrol", "update", f"JobId={training}", "TimeLimit=1"], check=True)
-    while training in list_jobs():
+    for _ in wait_for_end(training, run):
         # Slurm wakes a job to warn it
         with contextlib.suppress(psutil.NoSuchProcess):
             script.suspend()
-        time.sleep(0.05)
+    assert state_of(training) == "TIMEOUT"
     # the main process dies; its jobs go on, and the next run does not disturb them
     wait_for_job("train_cnn", run)
     run.kill_everything()

@@ -11,7 +11,7 @@ from rhvae_mri.cohort.bids_tables import read_rows
 from rhvae_mri.cohort.exclusions import COLUMNS, read_decisions
 from rhvae_mri.files import write_text
 
-needs_chromium = pytest.mark.skipif(find_chromium() is None, reason="there is no `chromium` on the PATH")
+pytestmark = pytest.mark.skipif(find_chromium() is None, reason="there is no `chromium` on the PATH")
 
 CARDS = "[...document.querySelectorAll('.card')]"
 
@@ -57,7 +57,6 @@ def shown_ids(browser):
     return browser.evaluate(f"{CARDS}.map((card) => card.querySelector('.name').textContent)")
 
 
-@needs_chromium
 def test_the_sheet_shows_fifty_images_and_their_pictures_load(browser, cohort, data):
     ids = shown_ids(browser)
     assert ids == [data["images"]["image_id"][image] for image in data["order"][:50]]
@@ -67,7 +66,6 @@ def test_the_sheet_shows_fifty_images_and_their_pictures_load(browser, cohort, d
     browser.wait_for("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
 
 
-@needs_chromium
 def test_planted_markup_stays_text(browser):
     assert browser.evaluate("document.title") == "Audit of ADNI"
     assert PLANTED in browser.evaluate("document.querySelector('.card .flags').textContent")
@@ -85,7 +83,6 @@ def test_planted_markup_stays_text(browser):
     )
 
 
-@needs_chromium
 def test_filters_and_sorting_choose_images(browser, data):
     choose(browser, "search", "ADNI007")
     assert shown_ids(browser) == ["sub-ADNI007_ses-M000"]
@@ -110,7 +107,6 @@ def test_filters_and_sorting_choose_images(browser, data):
     assert browser.evaluate("document.getElementById('found').textContent").startswith("No image fits")
 
 
-@needs_chromium
 def test_one_image_is_shown_and_swapped_with_the_template(browser):
     choose(browser, "search", "ADNI007")
     browser.evaluate("document.querySelector('.card').click()")
@@ -126,7 +122,6 @@ def test_one_image_is_shown_and_swapped_with_the_template(browser):
     assert browser.evaluate("document.getElementById('detail-badge').textContent") == "passed"
 
 
-@needs_chromium
 def test_decisions_are_kept_and_exported_as_a_list_that_the_study_reads(browser, audit, cohort, tmp_path):
     browser.save_downloads(tmp_path)
     choose(browser, "sort", "image")
@@ -163,7 +158,6 @@ def test_decisions_are_kept_and_exported_as_a_list_that_the_study_reads(browser,
     assert n_new(browser) == 3
 
 
-@needs_chromium
 def test_notes_on_an_earlier_list_do_not_act_on_a_later_one(browser, cohort, audit, tmp_path):
     browser.save_downloads(tmp_path)
     choose(browser, "search", "ADNI005")
@@ -199,7 +193,6 @@ def test_notes_on_an_earlier_list_do_not_act_on_a_later_one(browser, cohort, aud
     assert entries["sub-ADNI005", "ses-M000"].decision == "replace"
 
 
-@needs_chromium
 def test_notes_that_change_nothing_are_dropped(browser, audit, cohort, data):
     ids = data["images"]["image_id"]
     notes = {
@@ -214,7 +207,6 @@ def test_notes_that_change_nothing_are_dropped(browser, audit, cohort, data):
     assert n_new(browser) == 1
 
 
-@needs_chromium
 def test_a_reason_without_a_decision_is_none_and_waits_for_one(browser, tmp_path):
     browser.save_downloads(tmp_path)
     choose(browser, "search", "ADNI005")
@@ -232,7 +224,6 @@ def test_a_reason_without_a_decision_is_none_and_waits_for_one(browser, tmp_path
     assert entries["sub-ADNI005", "ses-M000"].reason == "ghosts"
 
 
-@needs_chromium
 def test_a_change_splits_a_decision_on_all_sessions(cohort, tmp_path):
     signed = ("A. Rater", "2026-01-31")
     given = [
@@ -261,7 +252,6 @@ def test_a_change_splits_a_decision_on_all_sessions(cohort, tmp_path):
     assert read_decisions(exported, "AIBL").entries.keys() == {("sub-AIBL1", "ses-M000")}
 
 
-@needs_chromium
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_window(browser, width):
     browser.resize(width, 900)

@@ -164,9 +164,17 @@ def test_without_a_runtime_folder_the_locks_are_in_the_temporary_one(monkeypatch
     assert lock_folder().name == f"rhvae-mri-{os.getuid()}"
 
 
+#: What decides how a GPU rounds, and whether the same work gives the same numbers.
+_ROUNDING = [
+    (torch.backends.cuda.matmul, "allow_tf32", False),
+    (torch.backends.cudnn, "allow_tf32", False),
+    (torch.backends.cudnn, "deterministic", True),
+]
+
+
 @pytest.fixture
 def two_gpus(monkeypatch):
-    """Make torch believe in two GPUs; return the list of those that were set."""
+    """Make torch believe in two GPUs; give the list of those that were set."""
     chosen = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
@@ -175,7 +183,13 @@ def two_gpus(monkeypatch):
     )
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "made up")
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
-    return chosen
+    before = [getattr(backend, name) for backend, name, _ in _ROUNDING]
+    # as on machines that switch on TF32 for everything
+    for backend, name, value in _ROUNDING:
+        setattr(backend, name, not value)
+    yield chosen
+    for (backend, name, _), value in zip(_ROUNDING, before, strict=True):
+        setattr(backend, name, value)
 
 
 def test_a_job_computes_on_the_gpu_that_is_free(two_gpus, start_job, caplog):
@@ -185,6 +199,7 @@ def test_a_job_computes_on_the_gpu_that_is_free(two_gpus, start_job, caplog):
         device = choose_device("auto")
     assert device == torch.device("cuda", 1)
     assert two_gpus == [device]
+    assert [getattr(backend, name) for backend, name, _ in _ROUNDING] == [value for *_, value in _ROUNDING]
     assert "Computing on GPU 1 of 2 (made up, gpu-0000-1)." in caplog.text
 
 

@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
-from test_cohort_images import Dataset, write_table
+from clinica_dataset import Dataset, write_table
 
 from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
 from rhvae_mri.cohort.images import list_images, read_images

@@ -11,9 +11,9 @@ import handmade_cohorts as handmade
 import pandas
 import pydicom
 import pytest
+from clinica_dataset import Dataset, write_table
 from made_up_audit import MadeUpAudit
 from nifti_files import encode_nifti, write_nifti
-from test_cohort_images import Dataset, write_table
 from test_tables import PUBLISHED, make_runs
 
 from rhvae_mri.cohort.conversion import convert_to_bids

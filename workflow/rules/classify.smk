@@ -40,6 +40,7 @@ rule train_cnn:
             "cnn.training",
             "cnn.performance",
             "cnn.storage",
+            "learning.devices",
             "study_data",
             "rhvae.synthetic",
             "search.leaderboard",

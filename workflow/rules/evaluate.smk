@@ -1,4 +1,4 @@
-"""The networks on the test sets, the study's tables and figures."""
+"""The networks on the test sets, and the tables of what they achieve."""
 
 
 rule evaluate:
@@ -35,7 +35,9 @@ rule evaluate:
         precision=lookup("cnn/precision", within=config),
         resident_gb=lookup("cnn/resident_gb", within=config),
         device=lookup("study/device", within=config),
-        code=module_digest("cnn.prediction", "cnn.storage", "study_data"),
+        code=module_digest(
+            "cnn.prediction", "cnn.storage", "learning.devices", "study_data"
+        ),
     script:
         "../scripts/evaluate.py"
 

@@ -40,7 +40,9 @@ rule train_rhvae:
         patience=lookup("rhvae/patience", within=config),
         device=lookup("study/device", within=config),
         seed=SEED,
-        code=module_digest("rhvae.training", "rhvae.storage", "study_data"),
+        code=module_digest(
+            "rhvae.training", "rhvae.storage", "learning.devices", "study_data"
+        ),
     script:
         "../scripts/train_rhvae.py"
 
@@ -74,7 +76,9 @@ rule generate_synthetic:
         dtype=lookup("synthetic/dtype", within=config),
         device=lookup("study/device", within=config),
         seed=SEED,
-        code=module_digest("rhvae.sampler", "rhvae.synthetic", "tensor_files"),
+        code=module_digest(
+            "rhvae.sampler", "rhvae.synthetic", "learning.devices", "tensor_files"
+        ),
     script:
         "../scripts/generate_synthetic.py"
 
@@ -113,6 +117,7 @@ rule measure_generation:
             "rhvae.evidence.measures",
             "rhvae.evidence.pictures",
             "rhvae.synthetic",
+            "learning.devices",
             "study_data",
             "tensor_files",
         ),

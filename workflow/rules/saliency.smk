@@ -33,7 +33,11 @@ rule measure_saliency:
         align_corners=lookup("tensors/align_corners", within=config),
         device=lookup("study/device", within=config),
         code=module_digest(
-            "cnn.saliency", "cnn.storage", "quality.regions", "study_data"
+            "cnn.saliency",
+            "cnn.storage",
+            "learning.devices",
+            "quality.regions",
+            "study_data",
         ),
     script:
         "../scripts/measure_saliency.py"

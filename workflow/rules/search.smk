@@ -79,7 +79,9 @@ rule train_candidates:
         stop_below_percent=lookup("search/stop_below_percent", within=config),
         device=lookup("study/device", within=config),
         seed=SEED,
-        code=module_digest("search.candidates", "search.cross_validation"),
+        code=module_digest(
+            "search.candidates", "search.cross_validation", "learning.devices"
+        ),
     script:
         "../scripts/train_candidates.py"
 

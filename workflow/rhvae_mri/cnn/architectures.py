@@ -30,8 +30,7 @@ from rhvae_mri.learning.randomness import own_random_state
 #: CN and AD; the index of an output is the label of its class.
 N_CLASSES = 2
 
-#: In which type the convolutions and linear layers multiply; weights, statistics and sums stay float32. On a
-#: GPU the convolutions of float32 may use TensorFloat-32, as is torch's default.
+#: In which type the convolutions and linear layers multiply; weights, statistics and sums stay float32.
 PRECISIONS = ("float32", "bfloat16")
 
 #: The activations that an architecture can ask for; the slope of the leaky one is torch's default, 0.01.

@@ -162,8 +162,9 @@ def train_network(
         Where to compute.
     checkpoint : path, optional
         The file of the run's checkpoint. With one, a stop signal ends the run after the epoch under way,
-        and the same call goes on from there; on a CPU the result is that of an uninterrupted run, bit for
-        bit. After the last epoch the file holds the result. The caller deletes it.
+        and the same call goes on from there; on a CPU, and on a GPU that `choose_device` has set up, the
+        result is that of an uninterrupted run, bit for bit. After the last epoch the file holds the result.
+        The caller deletes it.
     digest : str
         Identifies images and code. A checkpoint of another digest is not used, nor is one of another
         architecture, seed or other settings.

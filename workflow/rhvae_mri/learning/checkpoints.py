@@ -1,8 +1,8 @@
 """Checkpoints of a training run: one safetensors file with everything that the next epoch depends on.
 
 Tensors (weights, optimizer moments, states of the random generators) are stored as tensors, everything
-else as JSON in the file's header: no pickle. A run that is resumed from a checkpoint equals, on a CPU and
-bit for bit, one that was never interrupted.
+else as JSON in the file's header: no pickle. A run that is resumed from a checkpoint equals one that was
+never interrupted bit for bit, on a CPU and on a GPU that `rhvae_mri.learning.devices` has set up.
 """
 
 from __future__ import annotations

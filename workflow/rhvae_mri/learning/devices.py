@@ -18,8 +18,8 @@ def choose_device(request: str = "auto", threads: int = 1) -> torch.device:
     Where there are several GPUs, each job of a user gets one of its own; where all are taken, it waits (see
     `rhvae_mri.learning.device_locks`). Only GPUs that torch sees count, so ``CUDA_VISIBLE_DEVICES``, which
     schedulers set too, is respected. On a GPU, float32 then means float32, and the same work gives the same
-    numbers: torch's defaults let cuDNN round the factors of convolutions to 10 bits (TF32), and add up their
-    gradients in an order that changes from run to run.
+    numbers: by default torch lets cuDNN round the factors of convolutions to 10 bits (TF32) and add up their
+    gradients in an order that changes from run to run; some machines switch on TF32 for all products.
 
     Parameters
     ----------
@@ -51,6 +51,7 @@ def choose_device(request: str = "auto", threads: int = 1) -> torch.device:
     device = torch.device("cuda", place)
     # what says no more than "cuda" means this one, too: random states, for instance
     torch.cuda.set_device(device)
+    torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.deterministic = True
     name = torch.cuda.get_device_name(device)

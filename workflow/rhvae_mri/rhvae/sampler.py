@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 #: Chains that are computed together: a GPU takes as long for thousands as for one.
-BATCH_SIZE = {"cpu": 250, "cuda": 2500}
+CHAINS = {"cpu": 250, "cuda": 2500}
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def sample_latent(
     settings : SamplerSettings, optional
         Length of the chains and of their steps; the study's if not given.
     batch_size : int, optional
-        Chains that are computed together, which bounds the memory; that of `BATCH_SIZE` if not given.
+        Chains that are computed together, which bounds the memory; by default the number in `CHAINS`.
     progress : bool
         Whether to draw a progress bar on standard error.
 
@@ -119,7 +119,8 @@ def sample_latent(
         Positions, acceptance rates and effective sample sizes.
     """
     settings = settings or SamplerSettings()
-    batch_size = batch_size or BATCH_SIZE[metric.centroids.device.type]
+    if batch_size is None:
+        batch_size = CHAINS.get(metric.centroids.device.type, CHAINS["cpu"])
     starts = range(0, max(n, 1), batch_size)  # one batch even for no sample, for the shapes
     batches = []
     for start in tqdm(starts, disable=not progress, unit="batch"):

@@ -82,8 +82,9 @@ def train_rhvae(
         Where to compute.
     checkpoint : pathlib.Path, optional
         A file that holds the state of an unfinished training. It is read if it is there, written from time
-        to time and when a signal asks to stop, and left for the caller to remove. On a CPU a resumed
-        training gives the same model, bit for bit, as an uninterrupted one.
+        to time and when a signal asks to stop, and left for the caller to remove. On a CPU, and on a GPU
+        that `choose_device` has set up, a resumed training gives the same model, bit for bit, as an
+        uninterrupted one.
     digest : str
         Identifies data and code. A checkpoint of another digest is not used, nor is one of another model,
         seed, learning rate or batch size; the numbers of epochs may be changed for a training that goes on.

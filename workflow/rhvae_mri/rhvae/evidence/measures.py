@@ -187,7 +187,7 @@ def _measure_reconstruction(
             "unexplained_variance",
             name,
             errors / spread,
-            detail="error of the reconstruction as a part of the training images' variance around their mean image",
+            detail="squared error as a part of the training images' variance around their mean image",
         )
     return decoded
 
