@@ -116,13 +116,18 @@ def check_sources(config: Mapping[str, Any], cohorts: Sequence[str]) -> None:
         from rhvae_mri.cohort.exclusions import check_cohorts
 
         check_cohorts(Path(config["exclude"]), config["cohorts"])
-    for name in cohorts:
-        cohort = config["cohorts"][name]
-        if cohort["source"] == "download":
-            from rhvae_mri.cohort.preflight import check_download
+    sources = [(name, config["cohorts"][name]) for name in cohorts]
+    downloads = [
+        (name, Path(cohort["images"]), Path(cohort["tables"]))
+        for name, cohort in sources
+        if cohort["source"] == "download"
+    ]
+    if downloads:
+        from rhvae_mri.cohort.preflight import check_downloads
 
-            check_download(name, Path(cohort["images"]), Path(cohort["tables"]))
-        elif cohort["source"] == "oasis1":
+        check_downloads(downloads)
+    for _, cohort in sources:
+        if cohort["source"] == "oasis1":
             from rhvae_mri.cohort.oasis import check_oasis
 
             check_oasis(Path(cohort["images"]), Path(cohort["tables"]))

@@ -23,6 +23,7 @@ rule convert_to_bids:
     output:
         bids=directory("<results>/bids/cohort-{cohort}"),
         report="<results>/conversion/cohort-{cohort}/conversion.tsv",
+        tables="<results>/conversion/cohort-{cohort}/tables.tsv",
     log:
         "<logs>/convert_to_bids/cohort-{cohort}.log",
     benchmark:

@@ -12,5 +12,6 @@ with log_job(snakemake.log[0]):
         Path(snakemake.input.tables),
         Path(snakemake.output.bids),
         Path(snakemake.output.report),
+        Path(snakemake.output.tables),
         processes=snakemake.threads,
     )

@@ -2,63 +2,70 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
-from rhvae_mri.cohort.series import AIBL_DATED_FOLDERS, Series
-from rhvae_mri.cohort.study_tables import find_table
+import pandas
 
-_FOLDER_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)_[^_]*_[^_]*_")
-_TABLE_DATE = re.compile(r"(\d\d)/(\d\d)/(\d{4})")
-_MONTH = re.compile(r"[mM](\d+)")
+from rhvae_mri.cohort.archive import Series
+from rhvae_mri.cohort.csv_tables import read_dates, visit_month
+
+#: Folders that Clinica's AIBL converter takes for T1-weighted series: with a date in the study tables …
+AIBL_DATED_FOLDERS = (
+    "MPRAGE_ADNI_confirmed",
+    "MPRAGE",
+    "MPRAGE_ADNI_confirmed_RPT",
+    "MPRAGE_ADNI_confirmed_REPEATX2",
+    "MPRAGE_ADNI_confirmed_repeat",
+    "MPRAGE_ADNI_confirmed_REPEAT",
+    "MPRAGE_ADNI_conf_REPEAT",
+)
+#: … and without, which it takes for baseline scans.
+AIBL_UNDATED_FOLDERS = ("MPRAGESAGISOp2ND", "MPRAGE_SAG_ISO_p2_ND", "MPRAGE_SAG_ISO_p2")
+
+_FIELD_STRENGTHS = {"mrimeta": 1.5, "mri3meta": 3.0}
 
 #: The session of series without a date.
 _BASELINE = "ses-M000"
 
 
-def read_scan_dates(tables: Path) -> dict[tuple[str, str], str]:
+def read_scan_dates(tables: Mapping[str, pandas.DataFrame]) -> dict[tuple[str, str], tuple[str, float]]:
     """Read the scans that the tables promise.
+
+    Parameters
+    ----------
+    tables : mapping
+        The tables of `rhvae_mri.cohort.aibl_tables.read_aibl_tables`.
 
     Returns
     -------
     dict
-        Participant and date (``YYYY-MM-DD``) to BIDS session; visits without a scan (date -4) are left out.
+        Participant and date (``YYYY-MM-DD``) to BIDS session and field strength (tesla); visits without a scan
+        are left out.
     """
-    import pandas
-
-    promised: dict[tuple[str, str], str] = {}
-    for name in ("aibl_mrimeta_*", "aibl_mri3meta_*"):
-        table = pandas.read_csv(find_table("AIBL", name, tables), dtype=str)
-        for subject, code, text in table[["RID", "VISCODE", "EXAMDATE"]].itertuples(index=False):
-            date = _TABLE_DATE.fullmatch(str(text))
-            session = _session(str(code))
-            if date and session:
-                promised.setdefault((subject, f"{date[3]}-{date[1]}-{date[2]}"), session)
+    promised: dict[tuple[str, str], tuple[str, float]] = {}
+    for name, strength in _FIELD_STRENGTHS.items():
+        table = tables[name]
+        for subject, code, date in zip(
+            table["RID"], table["VISCODE"], read_dates(table["EXAMDATE"]), strict=True
+        ):
+            if date:
+                promised.setdefault((subject, date), (f"ses-M{visit_month(code):03d}", strength))
     return promised
 
 
 def assign_sessions(
-    series: Iterable[Series], promised: dict[tuple[str, str], str]
+    series: Iterable[Series], promised: Mapping[tuple[str, str], tuple[str, float]]
 ) -> dict[Series, str | None]:
     """Return the session of each series: by its date, or the baseline for the kinds without a date.
 
-    A series whose date the tables do not have gets None.
+    A series that is no T1-weighted one, or whose date the tables do not have, gets None.
     """
     return {each: _session_of(each, promised) for each in series}
 
 
-def _session_of(series: Series, promised: dict[tuple[str, str], str]) -> str | None:
-    sequence, stamp = series.folder.parts[-3:-1]
-    if sequence not in AIBL_DATED_FOLDERS:
+def _session_of(series: Series, promised: Mapping[tuple[str, str], tuple[str, float]]) -> str | None:
+    if series.sequence in AIBL_UNDATED_FOLDERS:
         return _BASELINE
-    date = _FOLDER_DATE.match(stamp)
-    return promised.get((series.subject, "-".join(date.groups()))) if date else None
-
-
-def _session(code: str) -> str | None:
-    """Return the BIDS session of a visit's code, as Clinica does."""
-    if code == "bl":
-        return _BASELINE
-    month = _MONTH.fullmatch(code)
-    return f"ses-M{int(month[1]):03d}" if month else None
+    if series.sequence in AIBL_DATED_FOLDERS:
+        return promised.get((series.subject, series.date), (None, 0))[0]
+    return None

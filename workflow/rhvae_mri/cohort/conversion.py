@@ -7,33 +7,45 @@ image.
 
 from __future__ import annotations
 
+import gzip
 import logging
 import multiprocessing
 import os
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas
-
+from rhvae_mri.cohort.adni_scans import complete_scans, to_mpragemeta
+from rhvae_mri.cohort.adni_tables import read_adni_tables
+from rhvae_mri.cohort.aibl_tables import read_aibl_tables, write_aibl_tables
 from rhvae_mri.cohort.aibl_visits import assign_sessions, read_scan_dates
+from rhvae_mri.cohort.archive import Series, list_series
 from rhvae_mri.cohort.bids_validity import mend_dataset
 from rhvae_mri.cohort.clinica import ClinicaRun, run_clinica
-from rhvae_mri.cohort.conversion_report import Row, report_adni, report_aibl, report_table
-from rhvae_mri.cohort.preflight import check_download
+from rhvae_mri.cohort.conversion_report import (
+    Choice,
+    Row,
+    image_path,
+    read_choice,
+    report_adni,
+    report_aibl,
+    report_table,
+)
+from rhvae_mri.cohort.csv_tables import Ledger
+from rhvae_mri.cohort.preflight import check_downloads
 from rhvae_mri.cohort.privacy import remove_personal_data
-from rhvae_mri.cohort.series import Series, find_broken_series, list_adni_series, list_aibl_series
+from rhvae_mri.cohort.series import find_broken_series
 from rhvae_mri.cohort.staging import (
     choose_aibl_series,
     stage_adni_images,
     stage_aibl_images,
-    stage_tables,
+    write_adni_tables,
 )
-from rhvae_mri.cohort.study_tables import find_table
 from rhvae_mri.errors import StudyError
-from rhvae_mri.files import write_text, write_tsv
+from rhvae_mri.files import atomic_path, write_json, write_text, write_tsv
 from rhvae_mri.folders import atomic_folder
 
 logger = logging.getLogger(__name__)
@@ -50,11 +62,12 @@ def convert_to_bids(
     tables: str | os.PathLike[str],
     bids: str | os.PathLike[str],
     report: str | os.PathLike[str],
+    table_report: str | os.PathLike[str],
     processes: int = 1,
     log_folder: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> None:
-    """Convert a raw download to BIDS, and report what became of every image that its tables promise.
+    """Convert a raw download to BIDS, and report what became of every image and of every table.
 
     Parameters
     ----------
@@ -67,8 +80,12 @@ def convert_to_bids(
         leaves invalid is mended (see `rhvae_mri.cohort.bids_validity.mend_dataset`), and what it leaves of
         persons is removed (see `rhvae_mri.cohort.privacy.remove_personal_data`).
     report : path
-        Table to write: cohort, participant_id, session_id (missing for a participant as a whole), status
-        (``converted``, ``missing`` or ``unreadable``), source (relative to ``images``) and reason.
+        Table to write, a row for each image of the download and for each participant without any: cohort,
+        participant_id, session_id (missing for an image of no visit, or a participant as a whole), status
+        (``converted``, ``missing``, ``unreadable`` or ``passed over``), source (relative to ``images``), reason.
+    table_report : path
+        Table to write: of what each table was made that the converter read, with the number of rows, and every
+        value that was changed or left out (see `rhvae_mri.cohort.csv_tables.Ledger`).
     processes : int
         How many processes to use; never more than the machine has CPUs are used.
     log_folder : path, optional
@@ -79,33 +96,23 @@ def convert_to_bids(
     Raises
     ------
     StudyError
-        If the download is incomplete (see `rhvae_mri.cohort.preflight.check_download`), none of its series
+        If the download is incomplete (see `rhvae_mri.cohort.preflight.check_downloads`), none of its series
         can be read, or the converter fails.
     """
-    check_download(cohort, images, tables)
+    check_downloads([(cohort, images, tables)])
     images, tables = Path(images).resolve(), Path(tables).resolve()
-    series = list_aibl_series(images) if cohort == "AIBL" else list_adni_series(images, _known_images(tables))
     processes = max(1, min(processes, multiprocessing.cpu_count()))
-    broken = find_broken_series(series, processes, progress)
-    for each, problem in broken.items():
-        logger.warning("set aside: %s: %s", each.folder.relative_to(images), problem)
-    if len(broken) == len(series):
-        raise StudyError(
-            f"None of the {len(series)} T1-weighted series of the {cohort} download can be converted.",
-            where=images,
-            cause=next(iter(broken.values()), "The tables list none of the images that are there."),
-            remedy="Download images and tables again, in the layout of LONI's archive.",
-        )
     convert = {"ADNI": _convert_adni, "AIBL": _convert_aibl}[cohort]
     with atomic_folder(bids) as output, tempfile.TemporaryDirectory() as temporary:
         staging = Path(temporary).resolve()
-        download = _Download(images, tables, Path(log_folder or staging / "log"), processes)
-        rows = convert(download, series, broken, staging, output)
+        log = Path(log_folder or staging / "log")
+        download = _Download(cohort, images, tables, staging, log, processes, progress, Ledger())
+        rows = convert(download, output)
         mend_dataset(output)
         remove_personal_data(output, processes)
-        _make_reproducible(output, staging / "images", images)
         table = report_table(cohort, images, rows)
         write_tsv(report, table)
+        write_tsv(table_report, download.ledger.table())
     logger.info("%s: %s", cohort, table["status"].value_counts().to_dict())
 
 
@@ -113,43 +120,95 @@ def convert_to_bids(
 class _Download:
     """A download that has passed the preflight, and how to convert it."""
 
+    cohort: str
     images: Path
     tables: Path
+    staging: Path
     log_folder: Path
     processes: int
+    progress: bool
+    ledger: Ledger
+
+    def find_broken(self, series: list[Series]) -> dict[Series, str]:
+        """Check that series can be read; StudyError if none can."""
+        broken = find_broken_series(series, self.processes, self.progress)
+        for each, problem in broken.items():
+            logger.warning("set aside: %s: %s", each.folder.relative_to(self.images), problem)
+        if len(broken) == len(series):
+            raise StudyError(
+                f"None of the {len(series)} T1-weighted series of the {self.cohort} download can be converted.",
+                where=self.images,
+                cause=next(iter(broken.values()), "No image on disk is a T1-weighted one of a visit in the tables."),
+                remedy="Download images and tables again, in the layout of LONI's archive.",
+            )
+        return broken
 
     def run(self, converter: str, staging: Path, output: Path, *options: str) -> ClinicaRun:
+        """Convert what is staged."""
         words = ("convert", converter, *options, "-np", str(self.processes))
         return run_clinica((*words, staging / "images", staging / "tables", output), self.log_folder)
 
+    def warn(self) -> None:
+        """Say in the log which tables are not there, and what follows."""
+        for row in self.ledger.rows:
+            if row.get("source") == "(not there)":
+                logger.warning("There is no table %s: %s.", row["table"], row["reason"])
 
-def _known_images(tables: Path) -> set[int]:
-    """Return the numbers of ADNI's T1-weighted images."""
-    numbers = pandas.read_csv(find_table("ADNI", "MPRAGEMETA", tables), usecols=["ImageUID"])["ImageUID"]
-    return set(numbers.dropna().astype(int))
 
+def _convert_adni(download: _Download, output: Path) -> list[Row]:
+    tables = read_adni_tables(download.tables, download.images, download.ledger)
+    download.warn()
+    series = list_series(download.images, "ADNI")
+    known = set(tables.visits.merge["PTID"])
+    scans = complete_scans(tables.scans, [each for each in series if each.subject in known], tables.visits)
+    possible = scans[(scans["reason"] == "") & ~scans.index.isin(tables.rejected())]
+    candidates = scans[scans["found"].notna() & (scans["reason"] == "")]
+    broken = download.find_broken(list(candidates["found"]))
+    is_there = possible["found"].map(lambda each: each is not None and each not in broken)
+    usable = possible[is_there]
 
-def _convert_adni(
-    download: _Download, series: list[Series], broken: dict[Series, str], staging: Path, output: Path
-) -> list[Row]:
-    stage_adni_images(download.images, broken, staging / "images")
-    stage_tables("ADNI", download.tables, staging / "tables")
-    run = download.run("adni-to-bids", staging, output, "-m", "T1")
+    preferred = Choice({}, {})
+    visits = set(zip(usable["subject"], usable["visit"], strict=True))
+    rivals = [
+        visit
+        for visit in zip(possible["subject"][~is_there], possible["visit"][~is_there], strict=True)
+        if visit in visits
+    ]
+    if rivals:
+        # Clinica says which scans it would take if all were there; without files it makes no images
+        place = download.staging / "listed"
+        listed = possible[possible["subject"].isin(usable["subject"])]
+        stage_adni_images({}, listed["subject"].unique(), place / "images")
+        write_adni_tables(tables.staged(to_mpragemeta(listed, Ledger())), place / "tables")
+        run = download.run("adni-to-bids", place, place / "bids", "-m", "T1")
+        if run.exit_code != 0:
+            raise run.error(_REMEDY)
+        preferred = read_choice(place / "bids")
+
+    sources = stage_adni_images(
+        dict(usable["found"]), usable["subject"].unique(), download.staging / "images"
+    )
+    write_adni_tables(tables.staged(to_mpragemeta(usable, download.ledger)), download.staging / "tables")
+    download.ledger.made("MPRAGEMETA", [], len(tables.scans), len(usable), "scans on disk that can be used")
+    run = download.run("adni-to-bids", download.staging, output, "-m", "T1")
     if run.exit_code != 0:
         raise run.error(_REMEDY)
-    return report_adni(download.images, download.tables, output, series, broken)
+    _make_reproducible(output, sources)
+    return report_adni(tables, scans, series, broken, read_choice(output), preferred, output)
 
 
-def _convert_aibl(
-    download: _Download, series: list[Series], broken: dict[Series, str], staging: Path, output: Path
-) -> list[Row]:
-    promised = read_scan_dates(download.tables)
-    sessions = assign_sessions(series, promised)
-    stage_tables("AIBL", download.tables, staging / "tables")
+def _convert_aibl(download: _Download, output: Path) -> list[Row]:
+    tables = read_aibl_tables(download.tables, download.ledger)
+    download.warn()
+    promised = read_scan_dates(tables)
+    sessions = assign_sessions(list_series(download.images, "AIBL"), promised)
+    broken = download.find_broken([each for each, session in sessions.items() if session])
+    write_aibl_tables(tables, download.staging / "tables")
     while True:
-        chosen = choose_aibl_series((each for each in series if each not in broken), sessions)
-        stage_aibl_images(chosen, staging / "images")
-        run = download.run("aibl-to-bids", staging, output)
+        chosen = choose_aibl_series((each for each in sessions if each not in broken), sessions)
+        sources = stage_aibl_images(chosen, download.staging / "images")
+        _place_nifti(chosen, sessions, promised, output)
+        run = download.run("aibl-to-bids", download.staging, output)
         if run.exit_code == 0:
             break
         # The headers were good, but dcm2niix failed: Clinica stops there, so it has to start again without.
@@ -158,14 +217,36 @@ def _convert_aibl(
         if not failures:
             raise run.error(_REMEDY)
         broken |= dict.fromkeys(failures, "dcm2niix could not convert it; the log has its message")
-        for folder in (staging / "images", output):
+        for folder in (download.staging / "images", output):
             shutil.rmtree(folder)
         output.mkdir()
-    return report_aibl(download.images, download.tables, output, sessions, chosen, broken, promised)
+    _make_reproducible(output, sources)
+    return report_aibl(output, set(tables["ptdemog"]["RID"]), sessions, chosen, broken, promised)
 
 
-def _make_reproducible(output: Path, staged: Path, images: Path) -> None:
+def _place_nifti(
+    chosen: list[Series],
+    sessions: Mapping[Series, str | None],
+    promised: Mapping[tuple[str, str], tuple[str, float]],
+    output: Path,
+) -> None:
+    """Put images that are NIfTI already where Clinica's AIBL converter, which knows DICOM only, finds them made."""
+    for each in chosen:
+        if each.is_nifti:
+            content = each.files[0].read_bytes()
+            path = image_path("AIBL", output, each.subject, sessions[each] or "")
+            with atomic_path(path) as temporary:
+                is_packed = each.files[0].name.lower().endswith(".gz")
+                temporary.write_bytes(content if is_packed else gzip.compress(content, mtime=0))
+            visit = promised.get((each.subject, each.date))
+            if visit:
+                sidecar = path.with_name(path.name.removesuffix(".nii.gz") + ".json")
+                write_json(sidecar, {"MagneticFieldStrength": visit[1]})
+
+
+def _make_reproducible(output: Path, sources: Mapping[str, Path]) -> None:
     """Give the converter's tables an order that does not depend on the file system, and the true paths."""
     for path in sorted(output.rglob("*.tsv")):
-        header, *lines = path.read_text(encoding="utf-8").replace(str(staged), str(images)).splitlines()
-        write_text(path, "\n".join([header, *sorted(lines)]) + "\n")
+        header, *lines = path.read_text(encoding="utf-8").splitlines()
+        rows = ["\t".join(str(sources.get(cell, cell)) for cell in line.split("\t")) for line in lines]
+        write_text(path, "\n".join([header, *sorted(rows)]) + "\n")

@@ -1,26 +1,25 @@
-"""The report of a conversion: what became of every image that the study tables promise."""
+"""The report of a conversion: what became of every image of the download, and of every participant."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas
 
-from rhvae_mri.cohort.preflight import ADNI_SUBJECT
-from rhvae_mri.cohort.series import Series
-from rhvae_mri.cohort.staging import ADNI_PHASES
-from rhvae_mri.cohort.study_tables import find_table
+from rhvae_mri.cohort.adni_tables import AdniTables
+from rhvae_mri.cohort.aibl_visits import AIBL_DATED_FOLDERS, AIBL_UNDATED_FOLDERS
+from rhvae_mri.cohort.archive import Series
 from rhvae_mri.texts import plain_cell, visible
 
 COLUMNS = ["cohort", "participant_id", "session_id", "status", "source", "reason"]
 
 _NO_IMAGE = "no image in the download"
 _NOT_MADE = "the converter made no image of it; its output in the log says why"
-
-#: ADNI scans of these visits are passed over: the screening has them too.
-_ADNI_IGNORED_VISIT = "ADNI Baseline"
+_NOT_IN_TABLES = "the clinical tables lack the participant"
+_STRAY = "in no participant's folder"
 
 
 class Row(NamedTuple):
@@ -31,6 +30,33 @@ class Row(NamedTuple):
     status: str
     source: Path | None
     reason: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which scans Clinica chose.
+
+    Attributes
+    ----------
+    images : dict
+        Participant and session to the number of the image.
+    visits : dict
+        Participant and name of a visit to session.
+    """
+
+    images: dict[tuple[str, str], str]
+    visits: dict[tuple[str, str], str]
+
+
+def read_choice(bids: Path) -> Choice:
+    """Read which scans Clinica's ADNI converter chose."""
+    path = bids / "conversion_info" / "v0" / "t1_paths.tsv"
+    images, visits = {}, {}
+    for scan in pandas.read_csv(path, sep="\t", dtype=str).itertuples():
+        session = "ses-M000" if scan.VISCODE == "bl" else f"ses-M{int(scan.VISCODE[1:]):03d}"
+        images[scan.Subject_ID, session] = scan.Image_ID
+        visits[scan.Subject_ID, scan.Visit] = session
+    return Choice(images, visits)
 
 
 def report_table(
@@ -53,7 +79,9 @@ def report_table(
         [
             {
                 "cohort": cohort,
-                "participant_id": visible(participant_label(prefix or cohort, row.subject)),
+                "participant_id": visible(participant_label(prefix or cohort, row.subject))
+                if row.subject
+                else None,
                 "session_id": row.session,
                 "status": row.status,
                 "source": visible(row.source.relative_to(images).as_posix()) if row.source else None,
@@ -85,132 +113,131 @@ def image_path(cohort: str, bids: Path, subject: str, session: str) -> Path:
 
 
 def report_adni(
-    images: Path, tables: Path, bids: Path, series: Iterable[Series], broken: Mapping[Series, str]
+    tables: AdniTables,
+    scans: pandas.DataFrame,
+    series: Iterable[Series],
+    broken: Mapping[Series, str],
+    chosen: Choice,
+    preferred: Choice,
+    bids: Path,
 ) -> list[Row]:
-    """Return what became of each scan that the converter chose, and of each participant without one.
+    """Return what became of each image of the download, and of each participant without one.
 
     Parameters
     ----------
-    images, tables : path
-        The download.
-    bids : path
-        The converter's output; its list of chosen scans has their paths in the download.
+    tables : AdniTables
+        The tables of the download.
+    scans : pandas.DataFrame
+        All scans, see `rhvae_mri.cohort.adni_scans.complete_scans`.
     series : iterable of Series
-        The series in the download that the tables know.
+        All images on disk.
     broken : mapping of Series to str
-        The series that were left out, with what is wrong with them.
+        Those that cannot be read, with what is wrong with them.
+    chosen, preferred : Choice
+        What Clinica chose, and what it would have chosen if everything that is listed were there.
+    bids : path
+        The converter's output.
     """
-    chosen = pandas.read_csv(bids / "conversion_info" / "v0" / "t1_paths.tsv", sep="\t", dtype=str)
-    by_image = {(each.subject, each.image): each for each in series}
-    rows, seen = [], set()
-    for scan in chosen.itertuples():
-        session = "ses-M000" if scan.VISCODE == "bl" else f"ses-M{int(scan.VISCODE[1:]):03d}"
-        found = by_image.get((scan.Subject_ID, int(scan.Image_ID)))
-        seen.add(found)
-        rows.append(_judge("ADNI", bids, scan.Subject_ID, session, found, broken, f"I{scan.Image_ID}"))
+    present = {each.subject for each in series}
+    names = preferred.visits | chosen.visits
+    rows, promised = [], {}
+    for scan in scans[scans["subject"].isin(present)].itertuples():
+        session = names.get((scan.subject, scan.visit)) or scan.session or None
+        taken = chosen.images.get((scan.subject, session or ""))
+        if scan.found is None:
+            if session and taken is None:
+                promised.setdefault((scan.subject, session), []).append(f"I{scan.Index}")
+        elif scan.found in broken:
+            rows.append(Row(scan.subject, session, "unreadable", scan.found.folder, broken[scan.found]))
+        elif scan.Index == taken:
+            made = image_path("ADNI", bids, scan.subject, session).is_file()
+            status, reason = ("converted", "") if made else ("missing", _NOT_MADE)
+            better = preferred.images.get((scan.subject, session), taken)
+            if made and better != taken:
+                reason = f"I{better} ({scans.loc[better, 'sequence']}) is preferred, but it is " + (
+                    "unreadable" if scans.loc[better, "found"] in broken else "not in the download"
+                )
+            rows.append(Row(scan.subject, session, status, scan.found.folder, reason))
+        else:
+            reason = scan.reason or _passed_over(scan, taken, tables)
+            rows.append(Row(scan.subject, session, "passed over", scan.found.folder, reason))
     rows += [
-        Row(
-            each.subject,
-            None,
-            "unreadable",
-            each.folder,
-            f"{problem} (the converter had not chosen this scan)",
-        )
-        for each, problem in broken.items()
-        if each not in seen
+        Row(*visit, "missing", None, f"{_NO_IMAGE}: the tables list {', '.join(numbers)}, but it is not there")
+        for visit, numbers in promised.items()
     ]
-    rows += _unchosen_visits(images, tables, chosen)
-    return rows + _adni_participants_without_images(images, tables)
+    known = set(tables.visits.merge["PTID"])
+    for each in series:
+        if each.subject not in known:
+            reason = tables.visits.left_out.get(each.subject, _NOT_IN_TABLES) if each.subject else _STRAY
+            rows.append(Row(each.subject, None, "passed over", each.folder, reason))
+    listed = known | tables.visits.left_out.keys() | set(scans["subject"]) | set(tables.scans["subject"])
+    for subject in sorted(listed - present - {""}):
+        reason = tables.visits.left_out.get(subject, "" if subject in known else _NOT_IN_TABLES)
+        rows.append(Row(subject, None, "missing", None, f"{_NO_IMAGE}: {reason}" if reason else _NO_IMAGE))
+    return rows
+
+
+def _passed_over(scan: tuple, taken: str | None, tables: AdniTables) -> str:
+    """Say why Clinica did not take a scan that it was given."""
+    quality = tables.clinical["MRIQUALITY"]
+    verdict = quality.loc[quality["LONIUID"] == f"S{scan.series}", "PASS"]
+    if scan.Index in tables.rejected() or (len(verdict) and verdict.iloc[0] != "1"):
+        return "the study's quality check rejects it"
+    if taken is not None:
+        return f"I{taken} of the same visit was taken"
+    return f"Clinica takes no such sequence in this phase: {scan.sequence}"
 
 
 def report_aibl(
-    images: Path,
-    tables: Path,
     bids: Path,
+    participants: Collection[str],
     sessions: Mapping[Series, str | None],
     chosen: Iterable[Series],
     broken: Mapping[Series, str],
-    promised: Mapping[tuple[str, str], str],
+    promised: Mapping[tuple[str, str], tuple[str, float]],
 ) -> list[Row]:
-    """Return what became of each session that has a series or that the tables promise, as for ADNI.
+    """Return what became of each image and of each session that the tables promise, as for ADNI.
 
     Parameters
     ----------
-    images, tables, bids
-        As in `report_adni`.
+    bids : path
+        The converter's output.
+    participants : collection of str
+        All participants of the tables.
     sessions : mapping of Series to str
-        The session of each series, None for a series whose date the tables do not have.
+        The session of each image on disk, None for one that has none.
     chosen : iterable of Series
         The series that were given to the converter.
     broken : mapping of Series to str
-        The series that were left out, with what is wrong with them.
+        The series that cannot be read, with what is wrong with them.
     promised : mapping
-        Participant and date to session, of the scans in the tables.
+        Participant and date to session and field strength, of the scans in the tables.
     """
-    taken = {(each.subject, session): each for each in chosen if (session := sessions[each])}
-    spoiled = {(each.subject, session): each for each in broken if (session := sessions[each])}
-    present = {path.name for path in images.iterdir()}
-    in_tables = {(subject, session) for (subject, _), session in promised.items() if subject in present}
+    present = {each.subject for each in sessions}
+    taken = {(each.subject, sessions[each]): each for each in chosen}
     rows = []
-    for subject, session in sorted(taken.keys() | spoiled.keys() | in_tables):
-        found = taken.get((subject, session)) or spoiled.get((subject, session))
-        rows.append(_judge("AIBL", bids, subject, session, found, broken, "a scan of this visit"))
-    undated = f"{_NO_IMAGE}: the date of this series is in neither aibl_mrimeta nor aibl_mri3meta"
-    rows += [
-        Row(each.subject, None, "missing", each.folder, undated)
-        for each, session in sessions.items()
-        if session is None
-    ]
-    demography = pandas.read_csv(find_table("AIBL", "aibl_ptdemog_*", tables), dtype=str)
-    absent = sorted(set(demography["RID"]) - present)
+    for each, session in sessions.items():
+        if each in broken:
+            rows.append(Row(each.subject, session, "unreadable", each.folder, broken[each]))
+        elif session and taken.get((each.subject, session)) == each:
+            made = image_path("AIBL", bids, each.subject, session).is_file()
+            status, reason = ("converted", "") if made else ("missing", _NOT_MADE)
+            rows.append(Row(each.subject, session, status, each.folder, reason))
+        elif session:
+            other = taken[each.subject, session].image
+            reason = f"I{other} of the same visit was taken"
+            rows.append(Row(each.subject, session, "passed over", each.folder, reason))
+        elif each.sequence in (*AIBL_DATED_FOLDERS, *AIBL_UNDATED_FOLDERS):
+            undated = "the date of this series is in neither aibl_mrimeta nor aibl_mri3meta"
+            rows.append(Row(each.subject, None, "missing", each.folder, f"{_NO_IMAGE}: {undated}"))
+        else:
+            unknown = f"Clinica does not know the sequence as T1-weighted: {each.sequence or '(no name)'}"
+            reason = unknown if each.subject else _STRAY
+            rows.append(Row(each.subject, None, "passed over", each.folder, reason))
+    seen = {(each.subject, session) for each, session in sessions.items()}
+    for subject, session in sorted({(subject, session) for (subject, _), (session, _) in promised.items()}):
+        if subject in present and (subject, session) not in seen:
+            reason = f"{_NO_IMAGE}: the tables list a scan of this visit, but it is not there"
+            rows.append(Row(subject, session, "missing", None, reason))
+    absent = sorted(set(participants) - present)
     return rows + [Row(subject, None, "missing", None, _NO_IMAGE) for subject in absent]
-
-
-def _judge(
-    cohort: str,
-    bids: Path,
-    subject: str,
-    session: str,
-    found: Series | None,
-    broken: Mapping[Series, str],
-    name: str,
-) -> Row:
-    """Return what became of one scan."""
-    if found is None:
-        reason = f"{_NO_IMAGE}: the tables list {name}, but it is not there"
-        return Row(subject, session, "missing", None, reason)
-    if found in broken:
-        return Row(subject, session, "unreadable", found.folder, broken[found])
-    if image_path(cohort, bids, subject, session).is_file():
-        return Row(subject, session, "converted", found.folder, "")
-    return Row(subject, session, "missing", found.folder, _NOT_MADE)
-
-
-def _unchosen_visits(images: Path, tables: Path, chosen: pandas.DataFrame) -> list[Row]:
-    """Return the visits with scans of which the converter chose none."""
-    scans = pandas.read_csv(find_table("ADNI", "MPRAGEMETA", tables), dtype=str)
-    scans = scans[scans["Visit"] != _ADNI_IGNORED_VISIT]
-    present = {path.name for path in images.iterdir() if ADNI_SUBJECT.fullmatch(path.name)}
-    visits = {pair for pair in zip(scans["SubjectID"], scans["Visit"], strict=True) if pair[0] in present}
-    visits -= set(zip(chosen["Subject_ID"], chosen["Visit"], strict=True))
-    reason = (
-        "the converter chose no scan of the visit '{}': the study's quality check rejects all, or ADNIMERGE"
-    )
-    reason += " lacks the visit"
-    return [Row(subject, None, "missing", None, reason.format(visit)) for subject, visit in sorted(visits)]
-
-
-def _adni_participants_without_images(images: Path, tables: Path) -> list[Row]:
-    """Return the participants that are in ADNIMERGE or in the images folder, but not in both."""
-    merge = pandas.read_csv(find_table("ADNI", "ADNIMERGE", tables), dtype=str)
-    phases = dict(zip(merge["PTID"], merge["ORIGPROT"], strict=True))
-    present = {path.name for path in images.iterdir() if ADNI_SUBJECT.fullmatch(path.name)}
-    rows = []
-    for subject in sorted(present | phases.keys()):
-        if subject not in phases:
-            rows.append(Row(subject, None, "missing", None, f"{_NO_IMAGE}: ADNIMERGE lacks the participant"))
-        elif not ADNI_SUBJECT.fullmatch(subject) or phases[subject] not in ADNI_PHASES:
-            rows.append(Row(subject, None, "missing", None, f"{_NO_IMAGE} that Clinica can read: ADNI 4"))
-        elif subject not in present:
-            rows.append(Row(subject, None, "missing", None, _NO_IMAGE))
-    return rows

@@ -20,6 +20,7 @@ import pandas
 
 from rhvae_mri.cohort.bids_validity import mend_dataset
 from rhvae_mri.cohort.clinica import run_clinica
+from rhvae_mri.cohort.csv_tables import Ledger
 from rhvae_mri.cohort.conversion_report import Row, report_table
 from rhvae_mri.cohort.privacy import remove_personal_data
 from rhvae_mri.errors import StudyError
@@ -92,6 +93,7 @@ def convert_oasis(
     tables: Path,
     bids: Path,
     report: Path,
+    table_report: Path,
     processes: int = 1,
     log_folder: Path | None = None,
 ) -> None:
@@ -103,7 +105,7 @@ def convert_oasis(
         The cohort's name in the study, for the report.
     images, tables : pathlib.Path
         As in `check_oasis`. Neither is changed.
-    bids, report, processes, log_folder
+    bids, report, table_report, processes, log_folder
         As in `rhvae_mri.cohort.conversion.convert_to_bids`.
 
     Raises
@@ -151,6 +153,9 @@ def convert_oasis(
         remove_personal_data(output, processes)
         table = report_table(cohort, images, rows, prefix="OASIS1")
         write_tsv(report, table)
+        ledger = Ledger()
+        ledger.made(CLINICAL_TABLE, [tables / CLINICAL_TABLE], len(listed), len(listed), "as it is")
+        write_tsv(table_report, ledger.table())
     logger.info("%s: %s", cohort, table["status"].value_counts().to_dict())
 
 

@@ -26,6 +26,7 @@ NO_IMAGE = "no image in the download"
 _STATUS = {
     "missing": NO_IMAGE,
     "unreadable": "DICOM series unreadable",
+    "passed over": "",
     "converted": "converted, but not in the BIDS dataset",
 }
 
@@ -95,7 +96,7 @@ def read_cohort(
         The cohort's name; the report's rows of other cohorts are passed over.
     conversion_report : pathlib.Path or None
         The table of the conversion, with the columns cohort, participant_id, session_id (``n/a``: the
-        participant as a whole), status (converted, missing or unreadable), source and reason.
+        participant as a whole), status (converted, missing, unreadable or passed over), source and reason.
     terms : ClinicalTerms
         What the dataset's tables call the study's variables.
 
@@ -147,12 +148,12 @@ def _read_report(path: Path, cohort: str) -> dict[str, dict[str, str]]:
         raise StudyError("The report of the conversion does not exist.", where=path)
     report: dict[str, dict[str, str]] = {}
     for row in read_rows(path, required=("cohort", "participant_id", "session_id", "status", "reason")):
-        if row["cohort"] != cohort:
+        if row["cohort"] != cohort or not row["participant_id"]:
             continue
         if row["status"] not in _STATUS:
             raise StudyError(f"Unknown status of a conversion: {row['status'] or '(empty)'}.", where=path)
         reason = _STATUS[row["status"]]
-        if row["status"] == "missing":
+        if row["status"] in ("missing", "passed over"):
             reason = row["reason"] or reason
         elif row["status"] == "unreadable" and row["reason"]:
             reason = f"{reason}: {row['reason']}"

@@ -1,121 +1,90 @@
-"""The check of a raw download before it is converted: folders, study tables and their columns."""
+"""The check of raw downloads before anything is computed: folders, archives, and the values of the tables."""
 
 from __future__ import annotations
 
-import csv
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from rhvae_mri.cohort.study_tables import TABLES, StudyTable
+from rhvae_mri.cohort.adni_tables import AdniTables, read_adni_tables
+from rhvae_mri.cohort.aibl_tables import read_aibl_tables
+from rhvae_mri.cohort.archive import SUBJECTS, packed_archives, participant_folders
+from rhvae_mri.cohort.csv_tables import Ledger
 from rhvae_mri.errors import StudyError
 
-#: How ADNI names a participant's folder, and how AIBL does.
-ADNI_SUBJECT = re.compile(r"[0-9]{3}_S_[0-9]{4}")
-AIBL_SUBJECT = re.compile(r"[1-9][0-9]*")
-
-#: This folder of real AIBL downloads is passed over by the converter.
-_AIBL_EXCEPTION = "0151083"
+_EXAMPLES = {"ADNI": "002_S_0295", "AIBL": "10"}
+_IMAGES, _TABLES = (".dcm", ".nii", ".nii.gz"), (".csv",)
 _NAMES_SHOWN = 5
 
 
-def check_download(cohort: str, images: str | os.PathLike[str], tables: str | os.PathLike[str]) -> None:
-    """Check that a raw download has the folders, tables and columns that its converter needs.
+def check_downloads(downloads: Iterable[tuple[str, str | os.PathLike[str], str | os.PathLike[str]]]) -> None:
+    """Check that raw downloads have what their conversion needs, and say of all of them what is missing.
 
-    Only folder listings and the first line of each table are read.
+    The tables are read and brought into the converter's form just as the conversion does it.
 
     Parameters
     ----------
-    cohort : str
-        ``ADNI`` or ``AIBL``.
-    images : path
-        Folder of the images, one subfolder for each participant.
-    tables : path
-        Folder of the study tables (CSV).
+    downloads : iterable of tuple
+        Cohort (``ADNI`` or ``AIBL``), folder of the images, folder of the study tables (CSV).
 
     Raises
     ------
     StudyError
-        If anything is missing; it lists all that is.
+        If anything stands against a conversion; it lists all that does.
     """
-    if cohort not in TABLES:
+    lines, places = [], []
+    for cohort, images, tables in downloads:
+        if cohort not in SUBJECTS:
+            raise StudyError(
+                f"There is no converter for a cohort named {cohort!r}.",
+                remedy=f"Name it {' or '.join(SUBJECTS)}, or give the cohort as a BIDS folder.",
+            )
+        problems = list(_problems(cohort, Path(images), Path(tables)))
+        if problems:
+            lines.append(f"The {cohort} download cannot be converted: {len(problems)} problem(s).")
+            lines += [f"  - {problem}" for problem in problems]
+            places.append(f"images: {images}; tables: {tables}")
+    if lines:
         raise StudyError(
-            f"There is no converter for a cohort named {cohort!r}.",
-            remedy=f"Name it {' or '.join(TABLES)}, or give the cohort as a BIDS folder.",
-        )
-    problems = [*_image_problems(cohort, Path(images)), *_all_table_problems(cohort, Path(tables))]
-    if problems:
-        listed = "\n".join(f"  - {problem}" for problem in problems)
-        raise StudyError(
-            f"The {cohort} download cannot be converted: {len(problems)} problem(s).\n{listed}",
-            where=f"images: {images}; tables: {tables}",
-            remedy="Download from LONI what is missing, or correct the two paths in the configuration.",
+            "\n".join(lines),
+            where="; ".join(places),
+            remedy="Do what the lines say, or correct the paths in the configuration; README.md, The real study, "
+            "lists what to download.",
         )
 
 
-def _image_problems(cohort: str, images: Path) -> Iterator[str]:
+def _problems(cohort: str, images: Path, tables: Path) -> Iterator[str]:
+    present: set[str] = set()
     if not images.is_dir():
         yield f"the images folder {images} does not exist"
-        return
-    names = sorted(path.name for path in images.iterdir() if path.is_dir() and not path.name.startswith("."))
-    pattern = {"ADNI": ADNI_SUBJECT, "AIBL": AIBL_SUBJECT}[cohort]
-    subjects = [name for name in names if pattern.fullmatch(name)]
-    if not subjects:
-        example = {"ADNI": "002_S_0295", "AIBL": "10"}[cohort]
-        yield (
-            f"the images folder {images} has no folder with a participant's name such as {example}; "
-            f"it holds {_some(names) or 'no folders'}: perhaps the participants lie one folder deeper"
-        )
-    elif cohort == "AIBL":
-        strange = [name for name in names if name not in subjects and name != _AIBL_EXCEPTION]
-        if strange:
+    else:
+        packed = list(packed_archives(images, _IMAGES))
+        yield from packed
+        present = {path.name for path in participant_folders(images, cohort)}
+        if not present and not packed:
+            names = sorted(path.name for path in images.iterdir())
             yield (
-                f"the images folder {images} has folders that are no participant numbers ({_some(strange)}), "
-                "at which Clinica stops: move them elsewhere"
+                f"the images folder {images} has no folder with a participant's name such as "
+                f"{_EXAMPLES[cohort]}; it holds {_some(names) or 'nothing'}"
             )
-
-
-def _all_table_problems(cohort: str, folder: Path) -> Iterator[str]:
-    if not folder.is_dir():
-        yield f"the tables folder {folder} does not exist"
+    if not tables.is_dir():
+        yield f"the tables folder {tables} does not exist"
         return
-    for table in TABLES[cohort]:
-        files = table.find(folder)
-        if len(files) == 1:
-            yield from _column_problems(table, files[0])
-        elif files:
-            names = _some([path.name for path in files])
-            yield f"the table {table.name} is there {len(files)} times ({names}): keep one"
-        else:
-            yield _absence(table, folder)
-
-
-def _absence(table: StudyTable, folder: Path) -> str:
-    text = f"the table {table.name}.csv is missing"
-    newer = table.find_successors(folder)
-    if newer:
-        text += f"; LONI renamed tables in October 2024, and {newer[0].name} takes its place: {table.advice}"
-    elif table.successors:
-        text += "; LONI renamed it in October 2024"
-    return text
-
-
-def _column_problems(table: StudyTable, path: Path) -> Iterator[str]:
-    columns = _header(path)
-    missing = [each for each in table.columns if not set(each.split("|")) & set(columns)]
-    if missing:
-        names = ", ".join(each.replace("|", " (or ") + ")" * ("|" in each) for each in missing)
-        yield f"the table {path.name} has no column {names}"
-    elif len(columns) < table.least_columns:
-        yield f"the table {path.name} has {len(columns)} columns; Clinica reads {table.least_columns}"
-
-
-def _header(path: Path) -> list[str]:
-    """Return the names in the first line of a table."""
-    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-        line = file.readline()
-    return next(csv.reader([line], delimiter=";" if line.count(";") > line.count(",") else ","), [])
+    ledger = Ledger()
+    read = read_adni_tables(tables, images, ledger) if cohort == "ADNI" else read_aibl_tables(tables, ledger)
+    if ledger.problems:
+        yield from packed_archives(tables, _TABLES)
+        yield from ledger.problems
+        return
+    if isinstance(read, AdniTables):
+        known = set(read.visits.merge["PTID"])
+    else:
+        known = set(read["ptdemog"]["RID"])
+    if present and not present & known:
+        yield (
+            f"none of the {len(present)} participants with images ({_some(sorted(present))}) has a visit in the "
+            f"tables, which have {len(known)} participants: are they tables of this study?"
+        )
 
 
 def _some(names: list[str]) -> str:

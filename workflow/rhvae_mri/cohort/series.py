@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import warnings
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy
 from tqdm import tqdm
 
+from rhvae_mri.cohort.archive import Series, is_nifti
 from rhvae_mri.cohort.headers import FIELD_OF_VIEW, wrong_modality
-from rhvae_mri.cohort.preflight import ADNI_SUBJECT, AIBL_SUBJECT
 from rhvae_mri.imaging.nifti import (
     MAXIMUM_VOXELS,
     MINIMUM_VOXELS,
@@ -35,21 +34,6 @@ from rhvae_mri.imaging.nifti import (
 
 if TYPE_CHECKING:
     import pydicom
-
-#: Folders that Clinica's AIBL converter takes for T1-weighted series: with a date in the study tables …
-AIBL_DATED_FOLDERS = (
-    "MPRAGE_ADNI_confirmed",
-    "MPRAGE",
-    "MPRAGE_ADNI_confirmed_RPT",
-    "MPRAGE_ADNI_confirmed_REPEATX2",
-    "MPRAGE_ADNI_confirmed_repeat",
-    "MPRAGE_ADNI_confirmed_REPEAT",
-    "MPRAGE_ADNI_conf_REPEAT",
-)
-#: … and without, which it takes for baseline scans.
-AIBL_UNDATED_FOLDERS = ("MPRAGESAGISOp2ND", "MPRAGE_SAG_ISO_p2_ND", "MPRAGE_SAG_ISO_p2")
-
-_IMAGE_FILE = re.compile(r"_I(\d+)\.(dcm|nii|nii\.gz)$")
 
 # Slices further apart than this many usual distances have a gap; nearer than this they are the same.
 _GAP, _SAME = 1.5, 0.1
@@ -77,28 +61,6 @@ _GREY = ("MONOCHROME2", "MONOCHROME1")
 #: Bytes of tag, kind and length before the pixels, with an implicit and with an explicit kind.
 _ELEMENT_HEADER = {True: 8, False: 12}
 _SERIES_AT_ONCE = 8
-
-
-@dataclass(frozen=True)
-class Series:
-    """The files of one image.
-
-    Attributes
-    ----------
-    subject : str
-        The participant, as the download names it.
-    image : int
-        LONI's number of the image (``I`` in folder and file names).
-    folder : pathlib.Path
-        Where the files are.
-    files : tuple of pathlib.Path
-        Sorted.
-    """
-
-    subject: str
-    image: int
-    folder: Path
-    files: tuple[Path, ...] = field(compare=False, repr=False)
 
 
 class _Geometry(NamedTuple):
@@ -131,30 +93,6 @@ class _Finding:
 
 class _BrokenFileError(Exception):
     """A file that cannot be used; the message says why, without a word of the file's own texts."""
-
-
-def list_adni_series(images: Path, wanted: Collection[int]) -> list[Series]:
-    """Return the series of an ADNI download whose image number is wanted, sorted."""
-    found = defaultdict(list)
-    for subject in sorted(path.name for path in images.iterdir() if ADNI_SUBJECT.fullmatch(path.name)):
-        for folder, _, names in os.walk(images / subject):
-            for name in names:
-                match = _IMAGE_FILE.search(name)
-                if match and int(match[1]) in wanted:
-                    found[subject, int(match[1]), Path(folder)].append(Path(folder, name))
-    return [Series(*key, tuple(sorted(files))) for key, files in sorted(found.items())]
-
-
-def list_aibl_series(images: Path) -> list[Series]:
-    """Return the series of an AIBL download that Clinica takes for T1-weighted images, sorted."""
-    found = []
-    for subject in sorted(path.name for path in images.iterdir() if AIBL_SUBJECT.fullmatch(path.name)):
-        for sequence in (*AIBL_DATED_FOLDERS, *AIBL_UNDATED_FOLDERS):
-            for folder in sorted(images.glob(f"{subject}/{sequence}/[!.]*/I*")):
-                if folder.is_dir() and folder.name[1:].isdecimal():
-                    files = tuple(sorted(folder.glob("*.dcm")))
-                    found.append(Series(subject, int(folder.name[1:]), folder, files))
-    return found
 
 
 def find_broken_series(
@@ -212,10 +150,10 @@ def _examine(series: Series) -> _Finding:
     """Check one series."""
     if not all(os.fspath(path).isprintable() for path in (series.folder, *series.files)):
         return _Finding("the name of its folder or of a file has characters that cannot be printed")
-    files = [path for path in series.files if path.suffix == ".dcm"]
+    files = [path for path in series.files if not is_nifti(path)]
     if not files:
         problems = (_nifti_problem(path) for path in series.files)
-        return _Finding(next(filter(None, problems), None) if series.files else "the folder has no .dcm file")
+        return _Finding(next(filter(None, problems), None) if series.files else "the folder has no image file")
     slices = []
     for path in files:
         try:

@@ -1,140 +1,207 @@
-"""The study tables that Clinica's converters read: their names, and the columns without which they fail.
+"""The study tables of ADNI and AIBL: their names in the archive, old and new, and how each is found.
 
-Source: Clinica 0.12.0, each column tried by deletion.
+LONI renamed or withdrew most of ADNI's tables in October 2024; both generations are read. A file's name may
+have a prefix (``All_Subjects_``), a date (``_28Nov2026``) and any case, and lie in a subfolder.
 """
 
 from __future__ import annotations
 
+import datetime
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-#: The suffix that LONI adds on the day of the download.
-_DATE = r"(_\d{1,2}[A-Za-z]{3}\d{4})?"
+import pandas
+
+from rhvae_mri.cohort.csv_tables import Ledger, read_header, read_table
+
+_DATED = re.compile(r"[_-](\d{1,2})-?([A-Za-z]{3})-?(\d{4})$|[_-](\d{4})-?(\d\d)-?(\d\d)$")
+_COPY = re.compile(r" ?\(\d+\)$")
 
 
 @dataclass(frozen=True)
 class StudyTable:
-    """One table that a converter reads.
+    """A table of the archive.
 
     Attributes
     ----------
     name : str
-        Its usual name, for messages.
-    patterns : tuple of str
-        Regular expressions of the file's name, the preferred one first; one of them must be found in the
-        name of exactly one file.
+        What messages call it: its name today.
+    names : tuple of str
+        Regular expressions of the names that files have, without prefix and date, the preferred one first.
     columns : tuple of str
-        Columns that must be there; ``A|B`` asks for one of the two.
-    nested : bool
-        Whether the file may lie in a subfolder of the tables folder.
-    least_columns : int
-        How many columns there must be at least.
-    successors : tuple of str
-        Regular expressions of the files that replaced the table in LONI's archive.
-    advice : str
-        What to do where only a successor is there.
+        Columns without which it is of no use; ``A|B`` asks for one of the two.
+    place : str
+        Where LONI's Image and Data Archive offers it.
     """
 
     name: str
-    patterns: tuple[str, ...]
+    names: tuple[str, ...]
     columns: tuple[str, ...]
-    nested: bool = False
-    least_columns: int = 0
-    successors: tuple[str, ...] = ()
-    advice: str = ""
+    place: str
 
-    def find(self, folder: Path) -> list[Path]:
-        """Return the files that the converter would take for this table; one is right."""
-        matches = [self._matching(folder, pattern) for pattern in self.patterns]
-        return min(matches, key=lambda files: abs(len(files) - 1))
-
-    def find_successors(self, folder: Path) -> list[Path]:
-        """Return the files that replaced this table in the archive, where they are there."""
-        return [path for pattern in self.successors for path in self._matching(folder, pattern)]
-
-    def _matching(self, folder: Path, pattern: str) -> list[Path]:
-        files = folder.rglob("[!.]*.csv") if self.nested else folder.glob("[!.]*.csv")
-        return sorted(path for path in files if re.search(pattern, path.name))
+    def lacks(self, header: Sequence[str]) -> list[str]:
+        """Return the needed columns that a header does not have; upper and lower case do not matter."""
+        present = {name.lower() for name in header}
+        return [each for each in self.columns if not present & set(each.lower().split("|"))]
 
 
-def _adni(
-    name: str, columns: str, *other_names: str, successors: tuple[str, ...] = (), advice: str = ""
-) -> StudyTable:
-    patterns = tuple(f"{each}{_DATE}.csv" for each in (name, *other_names))
-    return StudyTable(
-        name, patterns, tuple(columns.split()), nested=True, successors=successors, advice=advice
+def _table(name: str, columns: str, *names: str, place: str) -> StudyTable:
+    return StudyTable(name, names or (name,), tuple(columns.split()), f"Study Files > {place}")
+
+
+_INFO, _ASSESSMENT, _IMAGING = "Study Info", "Assessments", "Imaging"
+_ENROLMENT = "Subject Characteristics"
+
+ADNI_TABLES = {
+    table.name: table
+    for table in (
+        _table("ADNIMERGE", "PTID VISCODE EXAMDATE AGE PTGENDER", place=_INFO),
+        _table("REGISTRY", "PTID VISCODE2 EXAMDATE", place="Enrollment"),
+        _table("PTDEMOG", "PTID PTGENDER PTDOB|PTDOBYY", place=_ENROLMENT),
+        _table(
+            "DXSUM",
+            "PTID|RID VISCODE2 DIAGNOSIS|DXCURREN|DXCHANGE",
+            *("DXSUM_PDXCONV_ADNIALL", "DXSUM_PDXCONV", "DXSUM"),
+            place=_ASSESSMENT,
+        ),
+        _table("MMSE", "PTID|RID VISCODE2 MMSCORE", place=_ASSESSMENT),
+        _table("CDR", "RID VISCODE2 CDGLOBAL", place=_ASSESSMENT),
+        _table("APOERES", "RID APGEN1|GENOTYPE", place="Biospecimen"),
+        _table(
+            "MPRAGEMETA",
+            "Orig/Proc SubjectID Sequence ScanDate ImageUID",
+            place="withdrawn in 2024",
+        ),
+        _table("MRIPROT", "RID LONIUID PASS", "MRIQUALITY", "MRIPROT", "MRIQC", place=_IMAGING),
+        _table(
+            "MAYOADIRL_MRI_IMAGEQC_05_07_15",
+            "RID loni_image series_type series_selected series_quality",
+            *("MAYOADIRL_MRI_IMAGEQC_05_07_15", r"MAYOADIRL_MRI_IMAGEQC_\d\d_\d\d_\d\d"),
+            place=_IMAGING,
+        ),
     )
+}
+
+AIBL_TABLES = {
+    name: StudyTable(
+        f"aibl_{name}", (f"aibl_{name}", f"aibl_{name}_.*"), tuple(columns.split()), "AIBL > Study Data"
+    )
+    for name, columns in {
+        "ptdemog": "RID SITEID PTGENDER PTDOB",
+        "pdxconv": "RID VISCODE DXCURREN",
+        "mrimeta": "RID VISCODE EXAMDATE",
+        "mri3meta": "RID VISCODE EXAMDATE",
+        "mmse": "RID VISCODE MMSCORE",
+        "cdr": "RID VISCODE CDGLOBAL",
+        "neurobat": "RID VISCODE EXAMDATE",
+        "apoeres": "RID APGEN1 APGEN2",
+    }.items()
+}
 
 
-def _aibl(name: str, columns: str, least_columns: int = 0) -> StudyTable:
-    pattern = rf"^aibl_{name}_.*\.csv$"
-    return StudyTable(f"aibl_{name}_*", (pattern,), tuple(columns.split()), least_columns=least_columns)
+@dataclass(frozen=True)
+class FoundTable:
+    """A table that was found: its file and its content as text."""
+
+    path: Path
+    content: pandas.DataFrame
 
 
-ADNI_TABLES = (
-    _adni(
-        "ADNIMERGE",
-        "RID COLPROT ORIGPROT PTID SITE VISCODE EXAMDATE DX_bl AGE PTGENDER PTEDUCAT PTETHCAT PTMARRY APOE4 "
-        "PIB AV45 ABETA PTAU EXAMDATE_bl ADAS11_bl ADAS13_bl ADASQ4_bl MMSE_bl RAVLT_immediate_bl "
-        "TRABSCOR_bl mPACCdigit_bl mPACCtrailsB_bl MOCA_bl",
-    ),
-    _adni(
-        "MPRAGEMETA",
-        "Orig/Proc SubjectID Visit MagStrength Sequence ScanDate StudyID SeriesID ImageUID",
-        successors=("All_Images",),
-        advice="its columns have other names: use the table of an earlier download, or write one from it",
-    ),
-    _adni(
-        "MRIQUALITY",
-        "RID LONIUID PASS",
-        successors=("^MRIPROT", "^MRIQC"),
-        advice="use the table of an earlier download, or write one with the columns RID, LONIUID ('S' "
-        "and the series number) and PASS (0 or 1)",
-    ),
-    _adni(
-        "MAYOADIRL_MRI_IMAGEQC_05_07_15",
-        "RID loni_image series_type series_selected series_quality",
-        successors=("MAYOADIRL_MRI_IMAGEQC_12_08_15",),
-        advice="Clinica 0.12 knows the table of 05_07_15 only: download it, or copy this file under its name",
-    ),
-    _adni(
-        "DXSUM_PDXCONV_ADNIALL",
-        "PTID VISCODE2 DIAGNOSIS",
-        "DXSUM_PDXCONV",
-        successors=(rf"^DXSUM{_DATE}\.csv$",),
-        advice="copy it under the name DXSUM_PDXCONV_ADNIALL.csv",
-    ),
-    _adni("APOERES", "APGEN1|GENOTYPE APGEN2|GENOTYPE"),
-)
-
-AIBL_TABLES = (
-    _aibl("ptdemog", "RID SITEID VISCODE PTGENDER PTDOB"),
-    _aibl("apoeres", "APGEN1 APGEN2"),
-    _aibl("pdxconv", "RID VISCODE DXCURREN"),
-    _aibl("mmse", "RID VISCODE MMSCORE"),
-    _aibl("cdr", "RID VISCODE CDGLOBAL"),
-    *(_aibl(name, "RID VISCODE EXAMDATE") for name in ("neurobat", "mrimeta", "mri3meta")),
-    *(
-        _aibl(f"{tracer}meta", "RID VISCODE EXAMDATE", least_columns=36)
-        for tracer in ("av45", "pib", "flute")
-    ),
-)
-
-TABLES = {"ADNI": ADNI_TABLES, "AIBL": AIBL_TABLES}
-
-
-def find_table(cohort: str, name: str, folder: Path) -> Path:
-    """Return the file of a table that a preflight has found to be there.
+class TablesFolder:
+    """The study tables of a download.
 
     Parameters
     ----------
-    cohort : str
-        ``ADNI`` or ``AIBL``.
-    name : str
-        The table's `StudyTable.name`.
-    folder : path
-        The tables folder.
+    folder : pathlib.Path
+        The folder, with its subfolders.
+    ledger : Ledger
+        Where it is recorded which file was taken, and why others were not.
     """
-    table = next(each for each in TABLES[cohort] if each.name == name)
-    return table.find(folder)[0]
+
+    def __init__(self, folder: Path, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.files = list_tables(folder)
+
+    def take(self, table: StudyTable, columns: Sequence[str] = ()) -> FoundTable | None:
+        """Read the best file of a table, or return None if there is none.
+
+        Files that lack a needed column are passed over. Of several files the preferred name counts, then the
+        newest date in the name; two that differ and have neither over the other are a problem.
+
+        Parameters
+        ----------
+        table : StudyTable
+            What to look for.
+        columns : sequence of str
+            Further columns whose names are to have this upper and lower case.
+        """
+        named = [(rank, path) for path in self.files if (rank := _rank(table, path)) is not None]
+        usable = []
+        for rank, path in sorted(named):
+            missing = table.lacks(read_header(path))
+            if missing:
+                names = ", ".join(each.replace("|", " or ") for each in missing)
+                self._pass_over(table, path, f"not used: it has no column {names}")
+            else:
+                usable.append((rank, path))
+        if not usable:
+            return None
+        best = usable[0][1]
+        for rank, path in usable[1:]:
+            if rank == usable[0][0] and path.read_bytes() != best.read_bytes():
+                self.ledger.problems.append(
+                    f"the table {table.name} is there twice with different content ({best.name} in "
+                    f"{best.parent.name}, {path.name} in {path.parent.name}): keep one"
+                )
+            self._pass_over(table, path, f"not used: {best.name} was taken")
+        wanted = [name for each in table.columns for name in each.split("|")]
+        try:
+            return FoundTable(best, read_table(best, (*wanted, *columns)))
+        except ValueError as error:
+            self.ledger.problems.append(f"the table {best.name} cannot be read: {error}")
+            return None
+
+    def _pass_over(self, table: StudyTable, path: Path, reason: str) -> None:
+        self.ledger.rows.append({"table": table.name, "source": path.name, "reason": reason})
+
+
+def list_tables(folder: Path) -> list[Path]:
+    """Return the CSV files of a folder and its subfolders, sorted."""
+    return sorted(
+        path
+        for path in folder.rglob("[!.]*")
+        if path.suffix.lower() == ".csv" and path.is_file()
+    )
+
+
+def table_name(path: Path) -> str:
+    """Return a file's name without suffix, date and the number of a copy.
+
+    Examples
+    --------
+    >>> table_name(Path("All_Subjects_DXSUM_28Nov2026 (1).csv")), table_name(Path("aibl_mmse_01-Jun-2018.csv"))
+    ('All_Subjects_DXSUM', 'aibl_mmse')
+    """
+    return _DATED.sub("", _COPY.sub("", path.stem))
+
+
+def _rank(table: StudyTable, path: Path) -> tuple[int, int] | None:
+    """Return a file's place among those of a table: name, then age; None for another table's."""
+    for place, name in enumerate(table.names):
+        if re.search(rf"(^|_){name}$", table_name(path), re.IGNORECASE):
+            return place, -_date(path)
+    return None
+
+
+def _date(path: Path) -> int:
+    """Return the date in a file's name as a number, 0 where there is none."""
+    match = _DATED.search(_COPY.sub("", path.stem))
+    if not match:
+        return 0
+    text = f"{match[1]}{match[2]}{match[3]}" if match[1] else f"{match[4]}{match[5]}{match[6]}"
+    try:
+        return datetime.datetime.strptime(text, "%d%b%Y" if match[1] else "%Y%m%d").toordinal()
+    except ValueError:
+        return 0

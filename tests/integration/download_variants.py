@@ -1,0 +1,573 @@
+"""Small simulated downloads, and what users' downloads do to them: names, forms, archives, generations."""
+
+import re
+import shutil
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy
+import pandas
+import pydicom
+
+ZOOM = (12.0, 10.0, 11.0)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A change of a download.
+
+    Attributes
+    ----------
+    cohort : str
+        ``ADNI`` or ``AIBL``.
+    change : callable
+        Changes the images folder and the tables folder that it gets.
+    generation : int
+        Of the tables that are changed.
+    merge : bool
+        Whether the tables of 2026 have an ADNIMERGE.
+    unknown : tuple of str
+        Columns of the image table that the variant takes the information for.
+    fates : dict
+        Images whose status the variant really changes, with the new status.
+    refusal : str
+        Where the download is refused: words of the message.
+    """
+
+    cohort: str
+    change: Callable[[Path, Path], None]
+    generation: int = 2018
+    merge: bool = False
+    unknown: tuple[str, ...] = ()
+    fates: dict[str, str] | None = None
+    refusal: str = ""
+
+
+def find(tables, name):
+    """The file of a table, whatever is around its name."""
+    return next(path for path in tables.rglob("*.csv") if name in path.name)
+
+
+def edit(name, change):
+    """Change the rows of a table."""
+
+    def run(images, tables):
+        path = find(tables, name)
+        change(pandas.read_csv(path, dtype=str, keep_default_na=False)).to_csv(path, index=False)
+
+    return run
+
+
+def assign(name, **columns):
+    """Change columns of a table, each by a function of the cell."""
+    return edit(name, lambda t: t.assign(**{k.replace("__", "/"): t[k.replace("__", "/")].map(f) for k, f in columns.items()}))
+
+
+def rename(**names):
+    """Give tables other names."""
+
+    def run(images, tables):
+        for old, new in names.items():
+            path = find(tables, old)
+            path.rename(path.with_name(new))
+
+    return run
+
+
+def every_table(change):
+    """Change each table file as a whole."""
+
+    def run(images, tables):
+        for path in sorted(tables.rglob("*.csv")):
+            change(path)
+
+    return run
+
+
+def rewrite(change):
+    """Change the text of each table."""
+    return every_table(lambda path: path.write_text(change(path.read_text()), encoding="utf-8"))
+
+
+def remove(*names):
+    """Leave tables out."""
+
+    def run(images, tables):
+        for name in names:
+            find(tables, name).unlink()
+
+    return run
+
+
+def both(*changes):
+    """Make several changes in turn."""
+
+    def run(images, tables):
+        for change in changes:
+            change(images, tables)
+
+    return run
+
+
+def nothing(images, tables):
+    """Leave the download as it is."""
+
+
+# dates ---------------------------------------------------------------------------------------------------
+
+ISO = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b")
+AMERICAN = re.compile(r"\b(\d\d)/(\d\d)/(\d{4})\b")
+
+
+def american(padded):
+    def write(match):
+        year, month, day = match.groups()
+        return f"{month}/{day}/{year}" if padded else f"{int(month)}/{int(day)}/{year}"
+
+    return rewrite(lambda text: ISO.sub(write, text))
+
+
+# ADNI's tables -------------------------------------------------------------------------------------------
+
+
+def append(name, **cells):
+    """Add a row that is the last one but for some cells."""
+
+    def change(table):
+        return pandas.concat([table, table.iloc[[-1]].assign(**cells)])
+
+    return edit(name, change)
+
+
+def subfolder(images, tables):
+    (tables / "Data_extract_3.3.0").mkdir()
+    for path in tables.glob("*.csv"):
+        path.rename(tables / "Data_extract_3.3.0" / path.name)
+
+
+def shadow_table(name, text):
+    """Write a further table."""
+
+    def run(images, tables):
+        (tables / name).write_text(text)
+
+    return run
+
+
+def copy_table(name, new):
+    def run(images, tables):
+        shutil.copy(find(tables, name), tables / new)
+
+    return run
+
+
+def older_copy(images, tables):
+    path = find(tables, "ADNIMERGE")
+    wrong = pandas.read_csv(path, dtype=str).assign(PTGENDER="Male", DX="MCI")
+    wrong.to_csv(tables / "ADNIMERGE_01Jan2020.csv", index=False)
+    path.rename(tables / "ADNIMERGE_22Nov2024.csv")
+
+
+def spoil_cell(name, column, row, text):
+    def change(table):
+        table = table.copy()
+        table.loc[table.index[row], column] = text
+        return table
+
+    return edit(name, change)
+
+
+def genotypes(between):
+    def change(table):
+        pairs = table["APGEN1"] + between + table["APGEN2"]
+        return table.drop(columns=["APGEN1", "APGEN2"]).assign(GENOTYPE=pairs)
+
+    return edit("APOERES", change)
+
+
+def with_processed(on_disk):
+    """Give each scan of ADNI1, GO and 2 a pre-processed sibling in the list, with or without its NIfTI file."""
+
+    def run(images, tables):
+        path = find(tables, "MPRAGEMETA")
+        table = pandas.read_csv(path, dtype=str)
+        own = table[~table["Visit"].str.startswith("ADNI3") & ~table["SubjectID"].str.contains("_S_6")]
+        name = "MPR; GradWarp; B1 Correction; N3; Scaled"
+        number = (own["ImageUID"].astype(int) + 50_000).astype(str)
+        more = own.assign(**{"Orig/Proc": "Processed", "Sequence": name, "ImageUID": number})
+        pandas.concat([table, more]).to_csv(path, index=False)
+        for row, new in zip(own.itertuples(), number, strict=True):
+            folder = next(images.glob(f"**/I{row.ImageUID}"), None)
+            if on_disk and folder:
+                place = folder.parents[1].with_name(re.sub(r"[^A-Za-z0-9-]", "_", name)) / folder.parent.name / f"I{new}"
+                write_nifti(folder, place / f"ADNI_{row.SubjectID}_MR_MPR_Br_20060418_S1_I{new}.nii")
+
+    return run
+
+
+def modern_list(kind):
+    """Put a list of today in the place of MPRAGEMETA."""
+
+    def run(images, tables):
+        path = find(tables, "MPRAGEMETA")
+        table = pandas.read_csv(path, dtype=str)
+        path.unlink()
+        base = {"image_id": table["ImageUID"], "subject_id": table["SubjectID"]}
+        if kind == "All_Images":
+            frame = base | {"study_id": table["StudyID"], "image_type": "Original", "image_date": table["ScanDate"]}
+            frame["image_description"] = table["Sequence"]
+            manifest = pandas.DataFrame({"image_id": table["ImageUID"], "series_id": table["SeriesID"]})
+            manifest.to_csv(tables / "My_Manifest_28Nov2026.csv", index=False)
+        elif kind == "Key_MRI":
+            frame = base | {"image_visit": "v02", "image_date": table["ScanDate"], "series_description": table["Sequence"]}
+        elif kind == "Structural_MRI_Images":
+            frame = base | {"study_id": table["StudyID"], "mri_visit": "sc", "mri_date": table["ScanDate"]}
+            frame |= {"mri_description": table["Sequence"], "mri_field_str": table["MagStrength"]}
+        else:
+            dates = pandas.to_datetime(table["ScanDate"])
+            frame = {"Image Data ID": "I" + table["ImageUID"], "Subject": table["SubjectID"], "Group": "CN", "Sex": "F"}
+            frame |= {"Age": 70, "Visit": "sc", "Modality": "MRI", "Description": table["Sequence"], "Type": "Original"}
+            frame |= {"Acq Date": [f"{d.month}/{d.day}/{d.year}" for d in dates], "Format": "DCM", "Downloaded": ""}
+            pandas.DataFrame(frame).to_csv(images / "T1_11_28_2026.csv", index=False)
+            return
+        pandas.DataFrame(frame).to_csv(tables / f"All_Subjects_{kind}_28Nov2026.csv", index=False)
+
+    return run
+
+
+def adni4(images, tables):
+    """A participant of ADNI 4, with an image."""
+    cells = {"PTID": "033_S_10123", "RID": "10123", "COLPROT": "ADNI4", "ORIGPROT": "ADNI4"}
+    append("ADNIMERGE", **cells)(images, tables)
+    adni4_folder(images, tables)
+
+
+def adni4_folder(images, tables):
+    """A folder of ADNI 4 that no table names; it has the number of another participant's end."""
+    source = next(images.rglob("I10001")).parent.parent
+    copy_series(source.parent, images / "033_S_10001", 70_001)
+
+
+def adni4_visit(images, tables):
+    """A visit in ADNI 4 of a participant of ADNI 3."""
+    append("ADNIMERGE", PTID="009_S_6003", RID="6003", ORIGPROT="ADNI3", COLPROT="ADNI4", VISCODE="m204", EXAMDATE="2023-05-02")(images, tables)
+    append("MPRAGEMETA", SubjectID="009_S_6003", Visit="ADNI4 Initial Visit", ScanDate="2023-05-02", ImageUID="70002", Sequence="Accelerated Sagittal MPRAGE")(images, tables)
+    source = next(images.rglob("I10005")).parent.parent
+    copy_series(source.parent, images / "009_S_6003", 70_002, stamp="2023-05-02_08_00_00.0")
+
+
+def copy_series(subject, target, number, stamp=None):
+    """Copy one series of a participant under another number, with identifiers of its own."""
+    leaf = next(path for path in sorted(subject.rglob("I*")) if path.is_dir())
+    sequence = leaf.parents[1].name
+    place = target / sequence / (stamp or leaf.parent.name) / f"I{number}"
+    place.mkdir(parents=True)
+    for path in leaf.iterdir():
+        image = pydicom.dcmread(path)
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"{image.SOPInstanceUID[:-6]}{number}"
+        image.save_as(place / re.sub(r"_I\d+", f"_I{number}", path.name))
+
+
+# ADNI's images -------------------------------------------------------------------------------------------
+
+
+def leaves(images):
+    return sorted(path for path in images.rglob("I*") if path.is_dir())
+
+
+def series_leaves(images, tables):
+    for leaf in leaves(images):
+        number = re.search(r"_S(\d+)_", next(leaf.iterdir()).name)[1]
+        leaf.rename(leaf.with_name(f"S{number}"))
+
+
+def rename_files(change):
+    def run(images, tables):
+        for path in sorted(images.rglob("*.dcm")):
+            path.rename(path.with_name(change(path.name)))
+
+    return run
+
+
+def clutter(inside):
+    """Files that are no images, at the root and in the trees of participants."""
+
+    def run(images, tables):
+        for folder in leaves(images)[:4] if inside else [images]:
+            (folder / f"ADNI_x_{folder.name}.xml").write_text("<project/>")
+            for name in ("report.pdf", "Thumbs.db", ".DS_Store", "._hidden_I10001.dcm"):
+                (folder / name).write_bytes(b"no image")
+
+    return run
+
+
+def xml_beside(images, tables):
+    """Metadata named like images: Clinica takes every file with the number for one."""
+    for leaf in leaves(images):
+        (leaf.parents[2] / f"ADNI_{leaf.parents[2].name}_{leaf.parents[1].name}_S1_{leaf.name}.xml").write_text("<project/>")
+
+
+def deeper(name):
+    def run(images, tables):
+        inside = sorted(path for path in images.iterdir() if path.is_dir())
+        (images / name).mkdir(parents=True)
+        for path in inside:
+            path.rename(images / name / path.name)
+
+    return run
+
+
+def archives(images, tables):
+    """Archives side by side, one participant in two of them, one series too."""
+    people = sorted(path for path in images.iterdir() if path.is_dir())
+    for number, path in enumerate(people):
+        root = images / f"T1_{number % 2}" / "ADNI"
+        root.mkdir(parents=True, exist_ok=True)
+        path.rename(root / path.name)
+    leaf = leaves(images / "T1_0")[0]
+    other = images / "T1_1" / leaf.relative_to(images / "T1_0")
+    other.mkdir(parents=True)
+    for path in sorted(leaf.iterdir())[::2]:
+        path.rename(other / path.name)
+
+
+def twice(images, tables):
+    """An archive that was unpacked in two places."""
+    shutil.copytree(images, images.parent / "copy")
+    (images.parent / "copy").rename(images / "again")
+
+
+def zipped(images, tables):
+    """Archives that were never unpacked."""
+    with zipfile.ZipFile(images.parent / "T1.zip", "w") as archive:
+        for path in images.rglob("*.dcm"):
+            archive.write(path, f"ADNI/{path.relative_to(images)}")
+    shutil.rmtree(images)
+    images.mkdir()
+    (images.parent / "T1.zip").rename(images / "T1 part 1.zip")
+
+
+def one_zip_left(images, tables):
+    """An archive of which one participant was not unpacked."""
+    person = images / "002_S_0001"
+    with zipfile.ZipFile(images / "T1_2.zip", "w") as archive:
+        for path in person.rglob("*.dcm"):
+            archive.write(path, f"ADNI/{path.relative_to(images)}")
+    shutil.rmtree(person)
+
+
+def unpacked_zip(images, tables):
+    with zipfile.ZipFile(images / "T1.zip", "w") as archive:
+        for path in sorted(images.rglob("*.dcm"))[:5]:
+            archive.write(path, f"ADNI/{path.relative_to(images)}")
+    with zipfile.ZipFile(images / "XML.zip", "w") as archive:
+        archive.writestr("ADNI/002_S_0001/x.xml", "<project/>")
+
+
+def zipped_tables(images, tables):
+    with zipfile.ZipFile(tables / "Study_Info.zip", "w") as archive:
+        for path in sorted(tables.glob("*.csv")):
+            archive.write(path, path.name)
+            path.unlink()
+
+
+def write_nifti(folder, target):
+    """Write the volume of a DICOM series as NIfTI."""
+    slices = sorted((pydicom.dcmread(path) for path in folder.glob("*.dcm")), key=lambda one: float(one.ImagePositionPatient[0]))
+    volume = numpy.stack([one.pixel_array[::-1].T for one in slices])[::-1]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(volume.astype(numpy.int16), numpy.diag([*ZOOM, 1.0])), target)
+
+
+def as_nifti(suffix):
+    def run(images, tables):
+        for leaf in leaves(images):
+            name = next(path.name for path in leaf.iterdir())
+            try:
+                write_nifti(leaf, leaf / (re.sub(r"_\d+(_S\d+_I\d+)\.dcm$", r"\1", name) + suffix))
+            except (OSError, ValueError, AttributeError):  # the truncated series stays as it is
+                continue
+            for path in leaf.glob("*.dcm"):
+                path.unlink()
+
+    return run
+
+
+def compressed_sensing(images, tables):
+    """The sequences of the newest scanners of ADNI 3, whose names lack the word that Clinica looks for."""
+    edit("MPRAGEMETA", lambda t: t.replace("Accelerated Sagittal MPRAGE", "CS/HS Sagittal MPRAGE (MSV22)"))(images, tables)
+    for path in sorted(images.rglob("Accelerated_Sagittal_MPRAGE")):
+        path.rename(path.with_name("CS_HS_Sagittal_MPRAGE__MSV22_"))
+
+
+def broken_first_scan(images, tables):
+    """The scan that the tables prefer cannot be read; another one of the visit can."""
+    source = next(images.rglob("I10001")).parent.parent
+    copy_series(source.parent, images / "002_S_0001", 10_501)
+    row = {"ImageUID": "10501", "SeriesID": "9501", "ScanDate": "2006-04-18", "SubjectID": "002_S_0001"}
+    row |= {"Visit": "ADNI Screening", "MagStrength": "1.5", "Sequence": "MP-RAGE REPEAT"}
+    append("MPRAGEMETA", **row)(images, tables)
+    for path in next(images.rglob("I10001")).iterdir():
+        path.write_bytes(path.read_bytes()[:-99])
+
+
+def no_collection(images, tables):
+    for path in images.glob("*.csv"):
+        path.unlink()
+
+
+# AIBL ----------------------------------------------------------------------------------------------------
+
+
+def aibl_dates(form):
+    def write(match):
+        month, day, year = match.groups()
+        return form.format(year=year, month=month, day=day, m=int(month), d=int(day))
+
+    return rewrite(lambda text: AMERICAN.sub(write, text))
+
+
+def stray_folder(name):
+    def run(images, tables):
+        (images / name).mkdir()
+        (images / name / "readme.txt").write_text("nothing")
+
+    return run
+
+
+def unknown_sequence(images, tables):
+    """A sequence that Clinica does not know, beside a known one."""
+    copy_series(images / "10", images / "10", 10_500)
+    folder = next(images.rglob("I10500"))
+    target = images / "10" / "ax_t1_mprage_new" / folder.parent.name
+    target.mkdir(parents=True)
+    folder.rename(target / folder.name)
+
+
+def other_names(images, tables):
+    for path in [path for path in images.iterdir() if path.is_dir()]:
+        path.rename(images / f"x{path.name}")
+
+
+VARIANTS = {
+    # tables of before October 2024
+    "unchanged": Variant("ADNI", nothing),
+    "dates in the names": Variant("ADNI", every_table(lambda p: p.rename(p.with_name(f"{p.stem}_22Nov2024.csv")))),
+    "prefix and dates": Variant("ADNI", every_table(lambda p: p.rename(p.with_name(f"All_Subjects_{p.stem}_2Nov2024.csv")))),
+    "a prefix of the user's own": Variant("ADNI", every_table(lambda p: p.rename(p.with_name(f"my_cohort_{p.name}")))),
+    "tables in a subfolder": Variant("ADNI", subfolder),
+    "upper-case suffix": Variant("ADNI", every_table(lambda p: p.rename(p.with_suffix(".CSV")))),
+    "a browser's second copy": Variant("ADNI", every_table(lambda p: p.rename(p.with_name(f"{p.stem} (1).csv")))),
+    "quoted, with BOM": Variant("ADNI", rewrite(lambda text: "\ufeff" + "\n".join(",".join(f'"{c}"' for c in line.split(",")) for line in text.splitlines()))),
+    "semicolons": Variant("ADNI", rewrite(lambda text: text.replace(",", ";"))),
+    "spaces around cells": Variant("ADNI", rewrite(lambda text: text.replace(",", " , "))),
+    "carriage returns": Variant("ADNI", rewrite(lambda text: text.replace("\n", "\r\n"))),
+    "American dates": Variant("ADNI", american(padded=True)),
+    "American dates without zeros": Variant("ADNI", american(padded=False)),
+    "dates with a time": Variant("ADNI", rewrite(lambda text: ISO.sub(r"\g<0> 00:00:00", text))),
+    "numbers as decimals": Variant("ADNI", assign("MPRAGEMETA", ImageUID=lambda c: f"{c}.0", SeriesID=lambda c: f"{c}.0", StudyID=lambda c: f"{c}.0")),
+    "DXSUM": Variant("ADNI", rename(DXSUM_PDXCONV_ADNIALL="DXSUM_22Nov2024.csv")),
+    "All_Subjects_DXSUM": Variant("ADNI", rename(DXSUM_PDXCONV_ADNIALL="All_Subjects_DXSUM_22Nov2024.csv")),
+    "no visit twice in DXSUM": Variant("ADNI", edit("DXSUM", lambda t: t.drop_duplicates(["PTID", "VISCODE2"]))),
+    "no DXSUM": Variant("ADNI", remove("DXSUM")),
+    "diagnoses as decimals": Variant("ADNI", assign("DXSUM", DIAGNOSIS=lambda c: f"{c}.0")),
+    "an empty EXAMDATE": Variant("ADNI", spoil_cell("ADNIMERGE", "EXAMDATE", 3, "")),
+    "a strange EXAMDATE": Variant("ADNI", spoil_cell("ADNIMERGE", "EXAMDATE", 3, "soon")),
+    "a visit twice in ADNIMERGE": Variant("ADNI", edit("ADNIMERGE", lambda t: pandas.concat([t, t[:3]]))),
+    "a visit code of a phase": Variant("ADNI", append("ADNIMERGE", VISCODE="scmri")),
+    "visit codes in upper case": Variant("ADNI", assign("ADNIMERGE", VISCODE=str.upper)),
+    "diagnoses in older words": Variant("ADNI", assign("ADNIMERGE", DX=lambda c: {"CN": "NL", "Dementia": "MCI to Dementia"}.get(c, c))),
+    "ADNIMERGE with few columns": Variant("ADNI", edit("ADNIMERGE", lambda t: t[["PTID", "VISCODE", "EXAMDATE", "AGE", "PTGENDER", "DX", "MMSE"]])),
+    "an older ADNIMERGE beside it": Variant("ADNI", older_copy),
+    "GENOTYPE 3/4": Variant("ADNI", genotypes("/")),
+    "GENOTYPE 34": Variant("ADNI", genotypes("")),
+    "no APOERES": Variant("ADNI", remove("APOERES")),
+    "header-only MRIQUALITY": Variant("ADNI", edit("MRIQUALITY", lambda t: t[:0])),
+    "MRIPROT": Variant("ADNI", rename(MRIQUALITY="MRIPROT_22Nov2024.csv")),
+    "All_Subjects_MRIQC with the columns": Variant("ADNI", rename(MRIQUALITY="All_Subjects_MRIQC_22Nov2024.csv")),
+    "All_Subjects_MRIQC without the columns": Variant("ADNI", both(rename(MRIQUALITY="All_Subjects_MRIQC_2Nov2024.csv"), edit("MRIQC", lambda t: t.drop(columns="PASS")))),
+    "Mayo's table of 12_08_15": Variant("ADNI", rename(MAYOADIRL="MAYOADIRL_MRI_IMAGEQC_12_08_15.csv")),
+    "Mayo's table, dated": Variant("ADNI", rename(MAYOADIRL="MAYOADIRL_MRI_IMAGEQC_05_07_15_22Nov2024.csv")),
+    "Mayo's table in upper case": Variant("ADNI", edit("MAYOADIRL", lambda t: t.rename(columns=str.upper))),
+    "no table of Mayo's": Variant("ADNI", remove("MAYOADIRL"), fates={"sub-ADNI014S6008_ses-M000": "kept"}),
+    "nv and scmri in CDR": Variant("ADNI", both(append("CDR", VISCODE2="nv"), append("CDR", VISCODE2="scmri"), append("CDR", VISCODE2=""))),
+    "an empty RID in CDR": Variant("ADNI", append("CDR", RID="")),
+    "two tables CDR": Variant("ADNI", copy_table("CDR", "CDR_22Nov2024.csv")),
+    "no CDR": Variant("ADNI", remove("CDR"), unknown=("cdr",)),
+    "NEUROBAT without VISCODE2": Variant("ADNI", shadow_table("NEUROBAT.csv", "RID,VISCODE\n1,bl\n")),
+    "MOCA without VISCODE2": Variant("ADNI", shadow_table("MOCA.csv", "RID,VISCODE,MOCA\n1,bl,20\n")),
+    "ImageUID with I": Variant("ADNI", assign("MPRAGEMETA", ImageUID=lambda c: f"I{c}")),
+    "a row without ImageUID": Variant("ADNI", spoil_cell("MPRAGEMETA", "ImageUID", 0, "")),
+    "Orig/Proc in lower case": Variant("ADNI", assign("MPRAGEMETA", Orig__Proc=str.lower)),
+    "MPRAGEMETA without Visit": Variant("ADNI", edit("MPRAGEMETA", lambda t: t.drop(columns="Visit"))),
+    "pre-processed rows alone": Variant("ADNI", with_processed(on_disk=False)),
+    "pre-processed NIfTI": Variant("ADNI", with_processed(on_disk=True)),
+    # lists of today in the place of MPRAGEMETA
+    "All_Images and Manifest": Variant("ADNI", modern_list("All_Images")),
+    "Key_MRI": Variant("ADNI", modern_list("Key_MRI")),
+    "Structural_MRI_Images": Variant("ADNI", modern_list("Structural_MRI_Images")),
+    "the list of a collection": Variant("ADNI", modern_list("IDA")),
+    "no list of scans": Variant("ADNI", remove("MPRAGEMETA")),
+    "no list, no sessions of quality": Variant("ADNI", both(remove("MPRAGEMETA"), remove("MRIQUALITY"))),
+    # ADNI 4
+    "ADNI 4 in tables and images": Variant("ADNI", adni4),
+    "ADNI 4 in the images alone": Variant("ADNI", adni4_folder),
+    "a visit in ADNI 4": Variant("ADNI", adni4_visit),
+    # images
+    "S leaves": Variant("ADNI", series_leaves),
+    "S leaves, files without numbers": Variant("ADNI", both(series_leaves, rename_files(lambda n: re.sub(r"_S\d+_I\d+", "", n)))),
+    "I leaves, files without numbers": Variant("ADNI", rename_files(lambda n: re.sub(r"_S\d+_I\d+", "", n))),
+    "upper-case .DCM": Variant("ADNI", rename_files(lambda n: n.replace(".dcm", ".DCM"))),
+    "no suffix": Variant("ADNI", rename_files(lambda n: n.removesuffix(".dcm"))),
+    "clutter at the root": Variant("ADNI", clutter(inside=False)),
+    "clutter among the images": Variant("ADNI", clutter(inside=True)),
+    "XML named like images": Variant("ADNI", xml_beside),
+    "a root ADNI": Variant("ADNI", deeper("ADNI")),
+    "two roots above": Variant("ADNI", deeper("download/ADNI")),
+    "archives side by side": Variant("ADNI", archives),
+    "unpacked twice": Variant("ADNI", twice),
+    "archives left beside": Variant("ADNI", unpacked_zip),
+    "NIfTI": Variant("ADNI", as_nifti(".nii")),
+    "compressed NIfTI": Variant("ADNI", as_nifti(".nii.gz")),
+    "NIfTI, no list of scans": Variant("ADNI", both(as_nifti(".nii"), remove("MPRAGEMETA"))),
+    "compressed sensing": Variant("ADNI", compressed_sensing),
+    "compressed sensing, no list of scans": Variant("ADNI", both(compressed_sensing, remove("MPRAGEMETA"))),
+    "a broken first scan": Variant("ADNI", broken_first_scan),
+    # tables of today
+    "2026": Variant("ADNI", nothing, generation=2026),
+    "2026 with ADNIMERGE": Variant("ADNI", nothing, generation=2026, merge=True),
+    "2026 without lists of scans": Variant("ADNI", both(remove("All_Images", "Manifest"), no_collection), generation=2026),
+    "2026 without MMSE": Variant("ADNI", remove("MMSE"), generation=2026, unknown=("mmse",)),
+    "2026 without CDR": Variant("ADNI", remove("CDR"), generation=2026, unknown=("cdr",)),
+    "2026, American dates": Variant("ADNI", american(padded=False), generation=2026),
+    "2026 with ADNIMERGE, American dates": Variant("ADNI", american(padded=False), generation=2026, merge=True),
+    # AIBL
+    "AIBL unchanged": Variant("AIBL", nothing),
+    "AIBL in Data_extract_3.3.0": Variant("AIBL", subfolder),
+    "AIBL, ISO dates": Variant("AIBL", aibl_dates("{year}-{month}-{day}")),
+    "AIBL, dates without zeros": Variant("AIBL", aibl_dates("{m}/{d}/{year}")),
+    "AIBL, newer tables": Variant("AIBL", every_table(lambda p: p.rename(p.with_name(p.name.replace("01-Jun-2018", "28-Nov-2026"))))),
+    "AIBL, birth with month": Variant("AIBL", assign("ptdemog", PTDOB=lambda c: f"03{c}")),
+    "AIBL, birth with a day": Variant("AIBL", assign("ptdemog", PTDOB=lambda c: f"03/17{c}")),
+    "AIBL, S leaves": Variant("AIBL", series_leaves),
+    "AIBL, NIfTI": Variant("AIBL", as_nifti(".nii")),
+    "AIBL, upper-case .DCM": Variant("AIBL", rename_files(lambda n: n.replace(".dcm", ".DCM"))),
+    "AIBL without PET tables": Variant("AIBL", remove("av45meta", "pibmeta", "flutemeta")),
+    "AIBL without MMSE": Variant("AIBL", remove("mmse"), unknown=("mmse",)),
+    "AIBL, a folder of notes": Variant("AIBL", stray_folder("notes")),
+    "AIBL, a padded number": Variant("AIBL", stray_folder("0151083")),
+    "AIBL below a root": Variant("AIBL", deeper("AIBL")),
+    "AIBL, an unknown sequence": Variant("AIBL", unknown_sequence),
+    "AIBL, semicolons": Variant("AIBL", rewrite(lambda text: text.replace(",", ";"))),
+    # what may be refused, before any work
+    "never unpacked": Variant("ADNI", zipped, refusal="unzip -n -q"),
+    "one archive not unpacked": Variant("ADNI", one_zip_left, refusal="T1_2.zip were not unpacked"),
+    "tables never unpacked": Variant("ADNI", zipped_tables, refusal="Study_Info.zip were not unpacked"),
+    "neither ADNIMERGE nor REGISTRY": Variant("ADNI", remove("ADNIMERGE"), refusal="neither ADNIMERGE nor REGISTRY"),
+    "dates that are none": Variant("ADNI", assign("ADNIMERGE", EXAMDATE=lambda c: "day 17"), refusal="EXAMDATE of ADNIMERGE.csv holds no dates"),
+    "AIBL without diagnoses": Variant("AIBL", remove("pdxconv"), refusal="aibl_pdxconv_*.csv is missing"),
+    "images of another study": Variant("AIBL", other_names, refusal="no folder with a participant's name"),
+}

@@ -1,0 +1,216 @@
+"""A download in any state in which users have it ends in the images of the unchanged one, or is refused at once.
+
+Clinica runs once for equal tables and images: variants that the staging makes equal share a conversion.
+"""
+
+import hashlib
+import os
+import shutil
+from dataclasses import replace
+
+import handmade_cohorts as handmade
+import pandas
+import pytest
+from download_variants import VARIANTS, ZOOM
+
+from rhvae_mri.cohort import conversion
+from rhvae_mri.cohort.archive import list_series
+from rhvae_mri.cohort.clinica import ClinicaRun, run_clinica
+from rhvae_mri.cohort.images import list_images, read_images
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import read_tsv
+
+#: What has to be equal; ages of today's tables know month and year of birth alone.
+COMPARED = ["participant_id", "sex", "site", "field_strength", "diagnosis", "mmse", "cdr", "status"]
+AGE_TOLERANCE = 0.1
+
+REFUSED = {name for name, variant in VARIANTS.items() if variant.refusal}
+ACCEPTED = sorted(VARIANTS.keys() - REFUSED)
+
+
+def enlarge(person):
+    """Give the handmade volumes the size of a head."""
+    visits = tuple(
+        replace(visit, scans=tuple(replace(scan, voxel_size=ZOOM) for scan in visit.scans))
+        for visit in person.visits
+    )
+    return replace(person, visits=visits)
+
+
+def make_adni():
+    people = [enlarge(person) for person in handmade.adni_cohort()]
+    accelerated = handmade.make_scan(31, voxel_size=ZOOM, sequence="Accelerated Sagittal MPRAGE")
+    visits = handmade.make_visit(0, "CN", accelerated), handmade.make_visit(12, "CN")
+    return [*people, handmade.make_participant("003_S_6010", "ADNI3", *visits, sex="M")]
+
+
+COHORTS = {
+    "ADNI": make_adni(),
+    "AIBL": [enlarge(person) for person in handmade.aibl_cohort()],
+}
+
+
+@pytest.fixture(scope="module")
+def downloads(tmp_path_factory):
+    """The downloads before any change, by cohort, generation and whether there is an ADNIMERGE."""
+    made = {}
+
+    def get(cohort, generation, merge):
+        key = cohort, generation, merge
+        if key not in made:
+            made[key] = tmp_path_factory.mktemp("download")
+            handmade.write_cohort(COHORTS[cohort], made[key], generation=generation, with_merge=merge)
+        return made[key]
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def shared_clinica(tmp_path_factory):
+    """Clinica, whose runs on equal tables and images are made once."""
+    kept = tmp_path_factory.mktemp("conversions")
+
+    def run(arguments, log_folder):
+        *_, images, tables, output = arguments
+        digest = hashlib.sha256(" ".join(map(str, arguments[:2])).encode())
+        for folder in (images, tables, output):
+            for path in sorted(folder.rglob("*")):
+                digest.update(path.relative_to(folder).as_posix().encode())
+                digest.update(path.read_bytes() if path.is_file() else b"")
+        place = kept / digest.hexdigest()
+        if not place.exists():
+            done = run_clinica(arguments, log_folder)
+            if done.exit_code != 0:
+                return done
+            shutil.copytree(output, place)
+            for path in place.rglob("*.tsv"):
+                path.write_text(path.read_text().replace(str(images), "STAGED"))
+        shutil.copytree(place, output, dirs_exist_ok=True)
+        for path in output.rglob("*.tsv"):
+            path.write_text(path.read_text().replace("STAGED", str(images)))
+        return ClinicaRun(tuple(map(str, arguments)), 0, [])
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def convert(downloads, shared_clinica, tmp_path_factory):
+    """Convert a variant; give the table of images, the report, the record of tables, and the series on disk."""
+
+    def run(variant):
+        root = tmp_path_factory.mktemp("variant")
+        source = downloads(variant.cohort, variant.generation, variant.merge)
+        for name in ("images", "tables"):
+            shutil.copytree(source / name, root / name)
+        variant.change(root / "images", root / "tables")
+        before = listing(root)
+        bids, report, tables = root / "bids", root / "conversion.tsv", root / "tables.tsv"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(conversion, "run_clinica", shared_clinica)
+            conversion.convert_to_bids(
+                variant.cohort, root / "images", root / "tables", bids, report, tables, progress=False
+            )
+        assert {name: size for name, size in listing(root).items() if name in before} == before
+        list_images(variant.cohort, bids, report, None, root / "images.tsv")
+        series = list_series(root / "images", variant.cohort)
+        result = read_images(root / "images.tsv"), read_tsv(report), read_tsv(tables), series, root
+        shutil.rmtree(bids)
+        return result
+
+    return run
+
+
+def listing(root):
+    return {
+        os.path.relpath(os.path.join(folder, name), root): os.stat(os.path.join(folder, name)).st_size
+        for part in ("images", "tables")
+        for folder, _, names in os.walk(root / part)
+        for name in names
+    }
+
+
+@pytest.fixture(scope="module")
+def expected(convert):
+    """The images of the unchanged downloads of before 2024."""
+    return {cohort: convert(VARIANTS[name])[0] for cohort, name in (("ADNI", "unchanged"), ("AIBL", "AIBL unchanged"))}
+
+
+def test_the_unchanged_downloads_have_what_the_variants_are_to_keep(expected):
+    assert expected["ADNI"]["status"].value_counts().to_dict() == {"excluded": 9, "kept": 4}
+    assert expected["AIBL"]["status"].value_counts().to_dict() == {"kept": 2, "excluded": 3}
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_a_variant_ends_in_the_images_of_the_unchanged_download(name, convert, expected):
+    variant = VARIANTS[name]
+    images, report, tables, series, root = convert(variant)
+    known = expected[variant.cohort]
+    people = set(known["participant_id"])
+    own = images[images["participant_id"].isin(people)].set_index("image_id")
+    right = known.set_index("image_id")
+    for image, status in (variant.fates or {}).items():
+        right.loc[image, "status"] = status
+    columns = [column for column in COMPARED if column not in variant.unknown]
+    kept, right_kept = (table[table["status"] == "kept"] for table in (own, right))
+    pandas.testing.assert_frame_equal(
+        kept[columns].sort_index(), right_kept.loc[right_kept.index, columns].sort_index(), check_dtype=False
+    )
+    assert ((kept["age"] - right_kept["age"]).abs() <= AGE_TOLERANCE + 1e-9).all()
+    assert set(own["participant_id"]) == people
+    # strangers are named, and left out with a reason
+    others = images[~images["participant_id"].isin(people)]
+    assert (others["status"] == "excluded").all() and others["reason"].notna().all()
+    nobody_is_missing(report, series, root)
+    assert tables["table"].notna().all()
+
+
+def nobody_is_missing(report, series, root):
+    """Every folder with an image is in the report, with a reason if it was not converted."""
+    sources = set(report["source"].dropna())
+    folders = {each.folder.relative_to(root / "images").as_posix() for each in series}
+    assert folders == sources
+    assert report["reason"][report["status"] != "converted"].notna().all()
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_what_is_refused_says_cause_and_remedy_before_any_work(name, convert, monkeypatch):
+    monkeypatch.setattr(conversion, "find_broken_series", None)
+    with pytest.raises(StudyError) as caught:
+        convert(VARIANTS[name])
+    text = str(caught.value)
+    assert VARIANTS[name].refusal in text
+    assert "what to do" in text
+
+
+def test_there_are_enough_variants():
+    assert len(VARIANTS) >= 60
+    assert len(REFUSED) <= 10
+
+
+def test_pre_processed_scans_that_are_not_there_are_named(convert):
+    _, report, *_ = convert(VARIANTS["pre-processed rows alone"])
+    reasons = report.set_index(["participant_id", "session_id"])["reason"]
+    reason = reasons[("sub-ADNI002S0001", "ses-M000")]
+    assert reason == "I60001 (MPR; GradWarp; B1 Correction; N3; Scaled) is preferred, but it is not in the download"
+
+
+def test_pre_processed_scans_that_are_there_are_taken(convert):
+    _, report, *_ = convert(VARIANTS["pre-processed NIfTI"])
+    taken = report[report["status"] == "converted"]["source"]
+    assert taken.str.contains("GradWarp").sum() == 5
+
+
+def test_adni_4_is_named_as_the_reason(convert):
+    for name in ("ADNI 4 in tables and images", "a visit in ADNI 4"):
+        _, report, *_ = convert(VARIANTS[name])
+        assert report["reason"].str.contains("ADNI 4, which Clinica cannot read").any(), name
+
+
+def test_every_changed_value_is_recorded(convert):
+    *_, tables, _, _ = convert(VARIANTS["nv and scmri in CDR"])
+    left_out = tables[tables["became"] == "(row left out)"]
+    assert set(left_out["value"]) == {"nv", "scmri", "(empty)"}
+    *_, tables, _, _ = convert(VARIANTS["American dates"])
+    assert (tables["reason"] == "written as an ISO date").any()
+
+

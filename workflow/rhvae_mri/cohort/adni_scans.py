@@ -1,0 +1,328 @@
+"""ADNI's T1-weighted scans: from the lists of the download and from what lies on disk.
+
+LONI has withdrawn MPRAGEMETA, the list that Clinica reads. Where a download has it, it counts; what it lacks
+comes from the image tables of today (All_Images and Manifest, Key_MRI, Structural_MRI_Images, the list of an image
+collection), and else from the names of folders and files and from DICOM headers.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas
+
+from rhvae_mri.cohort.adni_merge import ADNI4, PARTICIPANT, Visits, phase_name
+from rhvae_mri.cohort.archive import Series, read_series_header
+from rhvae_mri.cohort.csv_tables import Ledger, read_dates, read_integers, read_table, understood
+from rhvae_mri.cohort.study_tables import TablesFolder, list_tables, table_name
+
+#: What a list says of an image, with the names of the columns in all generations, in lower case.
+_FIELDS = {
+    "image": ("image_id", "image data id", "imageuid"),
+    "subject": ("subject_id", "subject", "subjectid", "ptid"),
+    "series": ("series_id", "seriesid"),
+    "study": ("study_id", "studyid"),
+    "date": ("image_date", "mri_date", "acq date", "scandate"),
+    "sequence": ("image_description", "series_description", "mri_description", "description", "sequence"),
+    "type": ("image_type", "type", "orig/proc"),
+    "visit": ("image_visit", "mri_visit", "visit"),
+    "strength": ("mri_field_str", "magstrength", "field_strength"),
+    "phase": ("phase", "colprot"),
+    "modality": ("modality",),
+}
+
+#: The lists, the one that counts most first; others are recognised by their columns.
+_PREFERRED = ("MPRAGEMETA", "All_Images", "Manifest", "Key_MRI", "Structural_MRI_Images")
+
+_T1 = re.compile(
+    r"mp[-_ ]?rage|spgr|(?<![a-z])mpr(?![a-z])|(?<![a-z])mt1(?![a-z0-9])", re.IGNORECASE
+)
+_NOT_T1 = re.compile("flair|locali[sz]er", re.IGNORECASE)
+_PROCESSED = re.compile(r";|gradwarp|(?<![a-z])n3m?(?![a-z])|scaled|_br_", re.IGNORECASE)
+_COMPRESSED_SENSING = re.compile(r"(?<![a-z])[ch]s(?![a-z])|compressed", re.IGNORECASE)
+
+_FILE_STAMP = re.compile(r"_((?:19|20)\d{6})\d{6,}_")
+_FILE_SERIES = re.compile(r"_S(\d+)(?=[_.])")
+_VISIT_NAME = re.compile("adni|month|year", re.IGNORECASE)
+
+#: A scan further than this from every visit belongs to none (days).
+_FARTHEST = 183
+
+#: Field strengths in tesla; ADNI has no others.
+_LOW, _HIGH, _BETWEEN = "1.5", "3.0", 2.2
+
+SCAN_COLUMNS = [*_FIELDS][:-1]
+
+
+def is_t1(sequence: str) -> bool:
+    """Whether a sequence's name is that of a T1-weighted one.
+
+    Examples
+    --------
+    >>> [is_t1(name) for name in ("MP-RAGE", "MPR; GradWarp; N3; Scaled", "Accelerated Sag IR-FSPGR", "AXIAL_T2")]
+    [True, True, True, False]
+    """
+    return bool(_T1.search(sequence)) and not _NOT_T1.search(sequence)
+
+
+def list_scans(tables: TablesFolder, images: Path) -> pandas.DataFrame:
+    """Gather what the lists of a download say of each image.
+
+    Parameters
+    ----------
+    tables : TablesFolder
+        The study tables.
+    images : pathlib.Path
+        The images folder, in which lists of collections may lie.
+
+    Returns
+    -------
+    pandas.DataFrame of str
+        Indexed by the image's number; columns `SCAN_COLUMNS` but ``image``. Empty text where no list says it.
+    """
+    beside = [path for level in (images, *_folders(images)) for path in sorted(level.glob("[!.]*.[cC][sS][vV]"))]
+    ledger = tables.ledger
+    blocks = []
+    files = dict.fromkeys([*tables.files, *beside])
+    for path in sorted(files, key=_place):
+        try:
+            table = read_table(path) if _is_list(path) else None
+        except ValueError as error:
+            ledger.problems.append(f"the table {path.name} cannot be read: {error}")
+            continue
+        if table is not None:
+            block = _read_list(path, table, ledger)
+            ledger.made("MPRAGEMETA", [path], len(table), len(block), "images that it lists")
+            blocks.append(block)
+    if not blocks:
+        ledger.rows.append(
+            {
+                "table": "MPRAGEMETA",
+                "source": "(not there)",
+                "reason": "the scans are known from folders, file names and DICOM headers alone",
+            }
+        )
+        return pandas.DataFrame(columns=SCAN_COLUMNS, dtype=str).set_index("image")
+    return pandas.concat(blocks).replace("", None).groupby("image", sort=False).first().fillna("")
+
+
+def complete_scans(listed: pandas.DataFrame, series: Iterable[Series], visits: Visits) -> pandas.DataFrame:
+    """Bring the lists together with what is on disk, and give each scan its visit.
+
+    Parameters
+    ----------
+    listed : pandas.DataFrame
+        The result of `list_scans`.
+    series : iterable of Series
+        The images on disk of participants with a visit.
+    visits : Visits
+        The study's visits.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As ``listed``, for T1-weighted scans and for everything on disk, with further columns: ``visit`` as Clinica
+        names it, ``session`` (``ses-M000``), ``reason`` why the scan cannot be used, and ``found``, the Series on
+        disk or None.
+    """
+    numbers = {
+        (row.subject, row.series): row.Index for row in listed[listed["series"] != ""].itertuples()
+    }
+    own = pandas.DataFrame(
+        [_describe(each, listed, numbers) for each in series], columns=[*SCAN_COLUMNS, "found"]
+    ).set_index("image")
+    rest = listed[~listed.index.isin(own.index) & listed["sequence"].map(is_t1)]
+    scans = pandas.concat([own, rest.assign(found=None)])
+    scans["type"] = scans["type"].where(
+        scans["type"] != "",
+        scans["sequence"].map(lambda name: "Processed" if _PROCESSED.search(name) else "Original"),
+    )
+    calendar = _calendar(visits)
+    places = [
+        _place_in_time(calendar.get(row.subject, []), row, visits.left_out) for row in scans.itertuples()
+    ]
+    scans[["visit", "session", "reason"]] = pandas.DataFrame(
+        places, index=scans.index, columns=["visit", "session", "reason"], dtype=str
+    )
+    default = scans["subject"].map(lambda subject: _LOW if subject[6:] < "2000" else _HIGH)
+    scans["strength"] = scans["strength"].map(_strength).where(scans["strength"] != "", default)
+    return scans
+
+
+def to_mpragemeta(scans: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
+    """Return scans as the list that Clinica reads."""
+    fast = scans["sequence"].str.contains(_COMPRESSED_SENSING) & ~scans["sequence"].str.contains(
+        "accel", case=False
+    )
+    sequence = scans["sequence"].where(~fast, "Accelerated " + scans["sequence"])
+    ledger.changed(
+        "MPRAGEMETA",
+        "Sequence",
+        scans["sequence"][fast],
+        sequence[fast],
+        "compressed sensing is an acceleration; Clinica looks for the word",
+    )
+    number = pandas.Series(scans.index, index=scans.index).astype(str)
+    return pandas.DataFrame(
+        {
+            "Orig/Proc": scans["type"],
+            "SubjectID": scans["subject"],
+            "Visit": scans["visit"],
+            "MagStrength": scans["strength"],
+            "Sequence": sequence,
+            "ScanDate": scans["date"],
+            "StudyID": scans["study"].where(scans["study"] != "", "0"),
+            "SeriesID": scans["series"].where(scans["series"] != "", number),
+            "ImageUID": number,
+        }
+    )
+
+
+def visit_name(phase: str, month: int) -> str:
+    """Return the name under which Clinica 0.12 looks for the scans of a visit.
+
+    Parameters
+    ----------
+    phase : str
+        The phase in which the participant enrolled.
+    month : int
+        Month of the visit.
+
+    Examples
+    --------
+    >>> visit_name("ADNI1", 6), visit_name("ADNI2", 0), visit_name("ADNI3", 12)
+    ('ADNI1/GO Month 6', 'ADNI2 Screening MRI-New Pt', 'ADNI3 Year 1.0 Visit')
+    """
+    if month == 0:
+        names = {"ADNI2": "ADNI2 Screening MRI-New Pt", "ADNIGO": "ADNIGO Screening MRI"}
+        return names.get(phase, "ADNI Screening")
+    if phase == "ADNI3" or (phase == "ADNI2" and month not in (3, 6)):
+        return f"{phase} Year {month / 12} Visit"
+    if phase == "ADNI2":
+        return "ADNI2 Month 3 MRI-New Pt" if month == 3 else "ADNI2 Month 6-New Pt"
+    if month == 3:
+        return "ADNIGO Month 3 MRI"
+    return f"ADNI{'1/' if month < 54 else ''}GO Month {month}"
+
+
+def _folders(images: Path) -> Iterator[Path]:
+    """Yield the folders beside or above those of participants, where lists of collections lie."""
+    if images.is_dir():
+        yield from (
+            path for path in sorted(images.iterdir()) if path.is_dir() and not PARTICIPANT.fullmatch(path.name)
+        )
+
+
+def _place(path: Path) -> tuple[int, str]:
+    names = [place for place, name in enumerate(_PREFERRED) if table_name(path).lower().endswith(name.lower())]
+    return (*names, len(_PREFERRED))[0], str(path)
+
+
+def _is_list(path: Path) -> bool:
+    """Whether a file lists images: of participants, or the series that they belong to."""
+    from rhvae_mri.cohort.study_tables import read_header
+
+    header = {name.lower() for name in read_header(path)}
+    has = {name for name, columns in _FIELDS.items() if header & set(columns)}
+    return "image" in has and ({"subject", "date"} <= has or {"subject", "sequence"} <= has or "series" in has)
+
+
+def _read_list(path: Path, table: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
+    """Read what one list says of its images."""
+    lower = {name.lower(): name for name in reversed(table.columns)}
+    found = {
+        name: next((table[lower[column]] for column in columns if column in lower), None)
+        for name, columns in _FIELDS.items()
+    }
+    raw = pandas.DataFrame(
+        {name: values for name, values in found.items() if values is not None}, index=table.index
+    ).reindex(columns=list(_FIELDS), fill_value="")
+    rows = raw.copy()
+    for name in ("image", "series", "study"):
+        rows[name] = read_integers(raw[name])
+    rows["date"] = understood(ledger, path.name, "date", raw["date"], read_dates(raw["date"]), needed="dates")
+    rows["type"] = understood(ledger, path.name, "type", raw["type"], raw["type"].map(_read_type))
+    rows["phase"] = raw["phase"].map(phase_name)
+    nameless = rows["image"] == ""
+    ledger.left_out(path.name, "image", raw["image"][nameless], "a row without the number of an image")
+    other = ~rows["modality"].str.upper().isin(["", "MR", "MRI"])
+    stranger = (rows["subject"] != "") & ~rows["subject"].map(lambda name: bool(PARTICIPANT.fullmatch(name)))
+    ledger.left_out(path.name, "subject", rows["subject"][stranger], "no participant's identifier")
+    return rows.loc[~nameless & ~other & ~stranger, SCAN_COLUMNS]
+
+
+def _read_type(text: str) -> str:
+    word = text.lower()
+    if word.startswith("orig"):
+        return "Original"
+    return "Processed" if "proc" in word else ""
+
+
+def _describe(
+    series: Series, listed: pandas.DataFrame, numbers: dict[tuple[str, str], str]
+) -> list[object]:
+    """Return what is known of an image on disk: from the lists, else from names, else from its header."""
+    image = str(series.image)
+    if image not in listed.index:
+        # a folder `S…` whose files do not name the image
+        image = numbers.get((series.subject, image), image)
+    known = listed.loc[image] if image in listed.index else dict.fromkeys(SCAN_COLUMNS, "")
+    name = series.files[0].name
+    stamp, number = _FILE_STAMP.search(name), _FILE_SERIES.search(name)
+    date = known["date"] or series.date or (read_dates(pandas.Series([stamp[1]])).iloc[0] if stamp else "")
+    sequence = known["sequence"] or re.sub("(?i)mp_rage", "MP RAGE", series.sequence)
+    strength = known["strength"]
+    if not (date and sequence and strength):
+        header = read_series_header(series)
+        date, sequence = date or header.date, sequence or header.description
+        strength = strength or header.strength
+    kind = known["type"] or ("Processed" if _PROCESSED.search(f"{sequence} {name}") else "Original")
+    return [
+        *(image, series.subject, known["series"] or (number[1] if number else "")),
+        *(known["study"], date, sequence, kind, known["visit"], strength, known["phase"], series),
+    ]
+
+
+def _calendar(visits: Visits) -> dict[str, list[tuple[datetime.date, int | None, str]]]:
+    """Return date, month (None: a visit of ADNI 4) and phase of enrolment of each participant's visits."""
+    found = defaultdict(list)
+    for row in visits.merge.itertuples():
+        month = 0 if row.VISCODE == "bl" else int(row.VISCODE[1:])
+        found[row.PTID].append((datetime.date.fromisoformat(row.EXAMDATE), month, row.ORIGPROT))
+    for row in visits.others.itertuples():
+        found[row.PTID].append((datetime.date.fromisoformat(row.EXAMDATE), None, ADNI4))
+    return found
+
+
+def _place_in_time(
+    calendar: list[tuple[datetime.date, int | None, str]], scan: object, left_out: dict[str, str]
+) -> tuple[str, str, str]:
+    """Return the visit of a scan as Clinica names it, its session, and why it cannot be used."""
+    if not any(month is not None for _, month, _ in calendar):
+        return "", "", left_out.get(scan.subject, "the clinical tables lack the participant")
+    if not is_t1(scan.sequence):
+        return "", "", f"not a T1-weighted sequence: {scan.sequence or '(no name)'}"
+    new = phase_name(scan.visit).startswith(ADNI4) or scan.visit.startswith("4_") or scan.phase == ADNI4
+    if not scan.date:
+        return "", "", "the date of the scan is not known"
+    day = datetime.date.fromisoformat(scan.date)
+    nearest, month, phase = min(calendar, key=lambda visit: abs(visit[0] - day))
+    if new or month is None:
+        return "", "", "a scan of a visit in ADNI 4, which Clinica cannot read"
+    session = f"ses-M{month:03d}"
+    if _VISIT_NAME.search(scan.visit):
+        return scan.visit, session, ""
+    if abs(nearest - day).days > _FARTHEST:
+        return "", "", f"no visit in the clinical tables within {_FARTHEST} days of the scan ({scan.date})"
+    return visit_name(phase, month), session, ""
+
+
+def _strength(text: str) -> str:
+    try:
+        return _LOW if float(text) < _BETWEEN else _HIGH
+    except ValueError:
+        return _HIGH

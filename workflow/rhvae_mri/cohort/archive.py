@@ -1,0 +1,251 @@
+"""The image folders of a download, however its archives were unpacked.
+
+LONI's layout is ``<subject>/<sequence>/<date_time>/I<image>/``, in older downloads ``S<series>`` at the end; each
+archive has a root such as ``ADNI/``. Archives may have been merged or lie side by side. Files are known by their
+suffix or, without a usual one, by DICOM's mark; anything else (XML, PDF, hidden files) is passed over.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+SUBJECTS = {"ADNI": re.compile(r"\d{3}_S_\d{4,5}"), "AIBL": re.compile(r"[1-9]\d*")}
+
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)_.*")
+_LEAF = re.compile(r"([IS])(\d+)")
+#: LONI's numbers are smaller than these.
+_NAMELESS = 10**9
+_IMAGE_NUMBER = re.compile(r"_I(\d+)(?=\.|$)")
+
+NIFTI = (".nii", ".nii.gz")
+_DICOM = (".dcm", ".ima")
+_NO_IMAGE = (
+    *(".xml", ".csv", ".tsv", ".txt", ".pdf", ".json", ".html", ".db", ".zip", ".gz", ".tar", ".md"),
+    *(".doc", ".docx", ".xls", ".xlsx", ".jpg", ".png"),
+)
+_DICOM_MARK = b"DICM"
+
+#: How deep archives may lie below the images folder.
+_DEPTH = 4
+
+
+@dataclass(frozen=True)
+class Series:
+    """The files of one image.
+
+    Attributes
+    ----------
+    subject : str
+        The participant, as the download names it; empty where the folder belongs to nobody.
+    image : int
+        LONI's number of the image (``I`` in folder and file names); where names have none, that of the series.
+    folder : pathlib.Path
+        Where the files are (of parts of an image in several archives: the first one).
+    files : tuple of pathlib.Path
+        Sorted.
+    sequence : str
+        The name of the sequence, as the folder has it.
+    date : str
+        ``YYYY-MM-DD``, from the folder; empty where it has none.
+    """
+
+    subject: str
+    image: int
+    folder: Path
+    files: tuple[Path, ...] = field(compare=False, repr=False)
+    sequence: str = field(default="", compare=False)
+    date: str = field(default="", compare=False)
+
+    @property
+    def is_nifti(self) -> bool:
+        """Whether the image is NIfTI and not DICOM."""
+        return all(is_nifti(path) for path in self.files)
+
+
+@dataclass(frozen=True)
+class SeriesHeader:
+    """What the header of a series says; empty text for what it does not."""
+
+    date: str
+    description: str
+    strength: str
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether a file is NIfTI, going by its name."""
+    return path.name.lower().endswith(NIFTI)
+
+
+def list_series(images: Path, cohort: str) -> list[Series]:
+    """Return all images of a download, T1-weighted or not, sorted; parts in several archives are put together.
+
+    Parameters
+    ----------
+    images : pathlib.Path
+        The images folder of the download.
+    cohort : str
+        ``ADNI`` or ``AIBL``.
+    """
+    found: dict[tuple[str, int], list[Series]] = {}
+    for folder, names in _image_folders(images):
+        subject, sequence, date = _read_place(folder.relative_to(images), SUBJECTS[cohort])
+        numbered: dict[int, list[Path]] = {}
+        for name in names:
+            numbered.setdefault(_image_number(folder, name), []).append(folder / name)
+        for number, files in numbered.items():
+            series = Series(subject, number, folder, tuple(_one_kind(files)), sequence, date)
+            found.setdefault((subject, number), []).append(series)
+    return sorted(map(_merge, found.values()), key=lambda each: (each.subject, each.image, str(each.folder)))
+
+
+def read_series_header(series: Series) -> SeriesHeader:
+    """Read date, name and field strength (tesla) from the first DICOM file that can be read."""
+    import pydicom
+
+    keywords = ["AcquisitionDate", "StudyDate", "SeriesDescription", "MagneticFieldStrength"]
+    for path in series.files[:1] if not series.is_nifti else ():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # pydicom's warnings repeat what is in the header
+                header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=keywords)
+                date = str(header.get("AcquisitionDate") or header.get("StudyDate") or "")
+                text = str(header.get("SeriesDescription") or "")
+                strength = str(header.get("MagneticFieldStrength") or "")
+        # A damaged header makes pydicom raise errors of nearly every kind; the check of the series names it.
+        except Exception:
+            break
+        valid = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", date)
+        return SeriesHeader("-".join(valid.groups()) if valid else "", text, strength)
+    return SeriesHeader("", "", "")
+
+
+def participant_folders(images: Path, cohort: str) -> list[Path]:
+    """Return the participants' folders, those in the roots of several archives included."""
+    pattern = SUBJECTS[cohort]
+    folders, level = [], [images]
+    for _ in range(_DEPTH):
+        inside = [path for place in level for path in sorted(place.iterdir()) if _is_plain_folder(path)]
+        own = [path for path in inside if pattern.fullmatch(path.name) and _holds_sequences(path, cohort)]
+        folders += own
+        level = [path for path in inside if path not in set(own)]
+    return folders
+
+
+def packed_archives(folder: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
+    """Name the zip archives of which something was not unpacked, with the command that does it.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where archives may lie, and where they are unpacked to.
+    suffixes : tuple of str
+        The end of the names that count, in lower case.
+    """
+    present: set[str] | None = None
+    for path in sorted(folder.glob("*")) + sorted(folder.glob("*/*")):
+        if path.suffix.lower() != ".zip" or not path.is_file():
+            continue
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = [name for name in archive.namelist() if name.lower().endswith(suffixes)]
+        except (zipfile.BadZipFile, OSError):
+            yield f"the archive {path} cannot be read: download it again"
+            continue
+        if names and present is None:
+            present = {name for _, _, files in os.walk(folder, followlinks=True) for name in files}
+        absent = [name for name in names if PurePosixPath(name).name not in (present or ())]
+        if absent:
+            command = f"unzip -n -q {shlex.quote(str(path))} -d {shlex.quote(str(folder))}"
+            yield f"{len(absent)} of {len(names)} files of the archive {path} were not unpacked: {command}"
+
+
+def _is_plain_folder(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(".")
+
+
+def _holds_sequences(folder: Path, cohort: str) -> bool:
+    """Whether a folder is a participant's; of AIBL's numbers, any other folder may have one for a name."""
+    if cohort == "ADNI":
+        return True
+    inside = [path for path in folder.iterdir() if _is_plain_folder(path)]
+    return not inside or any(
+        _STAMP.fullmatch(path.name) for sequence in inside for path in sequence.iterdir()
+    )
+
+
+def _image_folders(images: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield the folders that hold images, with the names of these; a link to a folder is followed once."""
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(images, followlinks=True):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and os.path.realpath(Path(folder, name)) not in seen
+        )
+        seen.update(os.path.realpath(Path(folder, name)) for name in folders)
+        own = sorted(name for name in names if _is_image(Path(folder, name)))
+        if own:
+            yield Path(folder), own
+
+
+def _is_image(path: Path) -> bool:
+    name = path.name.lower()
+    if name.startswith("."):
+        return False
+    if name.endswith((*_DICOM, *NIFTI)):
+        return True
+    if name.endswith(_NO_IMAGE) or name == "thumbs.db":
+        return False
+    try:
+        with open(path, "rb") as file:
+            return file.read(132)[128:] == _DICOM_MARK
+    except OSError:
+        return False
+
+
+def _read_place(place: Path, pattern: re.Pattern[str]) -> tuple[str, str, str]:
+    """Return subject, sequence and date from the folders above an image."""
+    parts = place.parts
+    stamps = [number for number, part in enumerate(parts) if _STAMP.fullmatch(part)]
+    end = stamps[0] if stamps else len(parts)
+    subjects = [number for number, part in enumerate(parts[:end]) if pattern.fullmatch(part)]
+    if not subjects:
+        return "", "", ""
+    # of several numbers the one that is nearest to the sequence is AIBL's participant
+    number = subjects[0] if not stamps else max(each for each in subjects)
+    sequence = parts[number + 1] if number + 1 < len(parts) and number + 1 != end else ""
+    date = _STAMP.fullmatch(parts[end]) if stamps else None
+    return parts[number], sequence, date[1] if date else ""
+
+
+def _image_number(folder: Path, name: str) -> int:
+    if match := _IMAGE_NUMBER.search(name):
+        return int(match[1])
+    if match := _LEAF.fullmatch(folder.name):
+        return int(match[2])
+    # no name says it: the files of a folder are one image
+    return _NAMELESS + zlib.crc32(str(folder).encode())
+
+
+def _one_kind(files: list[Path]) -> list[Path]:
+    """Return the DICOM files where there are some: a NIfTI file beside them was made of them."""
+    dicom = [path for path in files if not is_nifti(path)]
+    return dicom or files[:1]
+
+
+def _merge(parts: list[Series]) -> Series:
+    """Put the parts of one image together; a file that is there twice counts once."""
+    first = max(parts, key=lambda each: (not each.is_nifti, len(each.files)))
+    files = {path.name.lower(): path for each in parts if each.is_nifti == first.is_nifti for path in each.files}
+    files |= {path.name.lower(): path for path in first.files}
+    return Series(
+        first.subject, first.image, first.folder, tuple(sorted(files.values())), first.sequence, first.date
+    )

@@ -1,0 +1,254 @@
+"""Reading of study tables as they come: any separator, byte-order mark, date form or spelling of a number."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas
+
+from rhvae_mri.texts import plain_cell
+
+#: What tables write where they have nothing; -4 is ADNI's and AIBL's code.
+_MISSING = frozenset(["", "na", "n/a", "nan", "null", "none", ".", "-4", "-4.0"])
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_ISO = re.compile(r"(\d{4})(?:[-/](\d{1,2})[-/](\d{1,2})(?:[T ].*)?|(\d\d)(\d\d))")
+_SLASHED = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d\d)(?:[T ].*)?")
+_WORDED = re.compile(r"(\d{1,2})[- ]?([A-Za-z]{3})[a-z]*[- ]?(\d{4}|\d\d)")
+_INTEGER = re.compile(r"[IS]?0*(\d+)(?:\.0*)?", re.IGNORECASE)
+_MONTH_CODE = re.compile(r"m0*(\d+)")
+
+#: Two-digit years of examinations: none is earlier than this one.
+_CENTURY_BREAK = 70
+
+#: A column of which more than this part is not understood is in a form of its own.
+_TOLERATED = 0.5
+_EXAMPLES = 3
+
+COLUMNS = ["table", "source", "rows_in", "rows_out", "column", "value", "became", "count", "reason"]
+
+
+@dataclass
+class Ledger:
+    """What the tables of a download were made into, value by value, and what stands against that.
+
+    Attributes
+    ----------
+    rows : list of dict
+        The rows of ``tables.tsv``, by column of `COLUMNS`. A row without ``column`` is about a table as a whole.
+    problems : list of str
+        Why the download cannot be converted.
+    """
+
+    rows: list[dict[str, object]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def made(self, table: str, sources: Iterable[Path], rows_in: int, rows_out: int, how: str) -> None:
+        """Record of what a table was made."""
+        names = ", ".join(path.name for path in sources)
+        self.rows.append(
+            {"table": table, "source": names, "rows_in": rows_in, "rows_out": rows_out, "reason": how}
+        )
+
+    def changed(
+        self, table: str, column: str, before: pandas.Series, after: pandas.Series | str, reason: str
+    ) -> None:
+        """Record the values of a column that were changed, each with how often it occurs."""
+        pairs = pandas.DataFrame({"value": before, "became": after})
+        for (value, became), count in pairs.value_counts(sort=False).items():
+            self.rows.append(
+                {
+                    "table": table,
+                    "column": column,
+                    "value": plain_cell(str(value)) or "(empty)",
+                    "became": plain_cell(str(became)) or "(empty)",
+                    "count": count,
+                    "reason": reason,
+                }
+            )
+
+    def left_out(self, table: str, column: str, values: pandas.Series, reason: str) -> None:
+        """Record the values of a column because of which rows were left out."""
+        self.changed(table, column, values, "(row left out)", reason)
+
+    def table(self) -> pandas.DataFrame:
+        """Return the record as a table."""
+        return pandas.DataFrame(self.rows, columns=COLUMNS).astype({"count": "Int64"})
+
+
+def read_table(path: Path, columns: Iterable[str] = ()) -> pandas.DataFrame:
+    """Read a study table as text, with empty text for whatever is missing.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A CSV file with commas or semicolons, with or without a byte-order mark.
+    columns : iterable of str
+        Names that columns get where only upper and lower case differ.
+
+    Raises
+    ------
+    ValueError
+        If it is no table.
+    """
+    text = _decode(path.read_bytes())
+    lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text)))
+    if not lines:
+        return pandas.DataFrame(columns=list(columns), dtype=str)
+    known = {name.lower(): name for name in columns}
+    header = [known.get(name.strip().lower(), name.strip()) for name in lines[0]]
+    rows = [line for line in lines[1:] if any(cell.strip() for cell in line)]
+    for number, row in enumerate(rows, start=2):
+        if any(cell.strip() for cell in row[len(header) :]):
+            raise ValueError(f"row {number} has {len(row)} cells, its header {len(header)}")
+    table = pandas.DataFrame(
+        [_cells(row, len(header)) for row in rows], columns=pandas.Index(header), dtype=str
+    )
+    return table.loc[:, ~table.columns.duplicated()]
+
+
+def read_header(path: Path) -> list[str]:
+    """Return the names in the first line of a table."""
+    with open(path, "rb") as file:
+        line = _decode(file.readline())
+    return [name.strip() for name in next(csv.reader([line], delimiter=_separator(line)), [])]
+
+
+def read_dates(values: pandas.Series) -> pandas.Series:
+    """Read dates of any usual form; month and day are in the American order unless one value forbids it.
+
+    Returns
+    -------
+    pandas.Series of str
+        ``YYYY-MM-DD``, or empty text where there is no date.
+
+    Examples
+    --------
+    >>> list(read_dates(pandas.Series(["4/9/2006", "2006-04-09 00:00", "9Apr2006", "13/13/2006", ""])))
+    ['2006-04-09', '2006-04-09', '2006-04-09', '', '']
+    >>> list(read_dates(pandas.Series(["4/9/2006", "30/9/2006"])))
+    ['2006-09-04', '2006-09-30']
+    """
+    slashed = [match for match in map(_SLASHED.fullmatch, values) if match]
+    first, second = (any(int(match[place]) > 12 for match in slashed) for place in (1, 2))
+    day_first = first and not second
+    return values.map(lambda text: _read_date(text, day_first))
+
+
+def read_integers(values: pandas.Series) -> pandas.Series:
+    """Read whole numbers, also as ``I30000``, ``S123`` or ``123.0``; empty text where there is none.
+
+    Examples
+    --------
+    >>> list(read_integers(pandas.Series(["I30000", "17.0", "0042", "x", ""])))
+    ['30000', '17', '42', '', '']
+    """
+    return values.map(lambda text: match[1] if (match := _INTEGER.fullmatch(text)) else "")
+
+
+def read_numbers(values: pandas.Series, low: float, high: float) -> pandas.Series:
+    """Read numbers within bounds (inclusive); empty text where there is none."""
+    numbers = pandas.to_numeric(values, errors="coerce")
+    return numbers.where(numbers.between(low, high)).map(lambda number: f"{number:g}", na_action="ignore").fillna("")
+
+
+def visit_code(text: str) -> str:
+    """Return a visit's code in the form that Clinica reads; another text in lower case.
+
+    Examples
+    --------
+    >>> [visit_code(text) for text in ("BL", "m0", "M6", "m120", "scmri")]
+    ['bl', 'bl', 'm06', 'm120', 'scmri']
+    """
+    code = text.strip().lower()
+    match = _MONTH_CODE.fullmatch(code)
+    if match:
+        return "bl" if int(match[1]) == 0 else f"m{int(match[1]):02d}"
+    return code
+
+
+def visit_month(code: str) -> int | None:
+    """Return the month of a visit's code (``bl``: 0), or None for any other code."""
+    if code == "bl":
+        return 0
+    match = _MONTH_CODE.fullmatch(code)
+    return int(match[1]) if match else None
+
+
+def understood(
+    ledger: Ledger,
+    table: str,
+    column: str,
+    before: pandas.Series,
+    after: pandas.Series,
+    *,
+    needed: str = "",
+    private: bool = False,
+) -> pandas.Series:
+    """Record the cells that were not understood, and return what was.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Where to record.
+    table, column : str
+        What was read.
+    before, after : pandas.Series
+        The cells, and what they were read as; empty text where they were not understood.
+    needed : str
+        What the column has to hold, such as ``dates``, where the study cannot do without it: then it is a
+        problem if most cells are something else.
+    private : bool
+        The cells must not be repeated (dates of birth).
+    """
+    strange = (before != "") & (after == "")
+    if needed and strange.sum() > _TOLERATED * (before != "").sum():
+        examples = [] if private else [plain_cell(text) for text in before[strange].unique()[:_EXAMPLES]]
+        ledger.problems.append(
+            f"the column {column} of {table} holds no {needed}" + (f": {', '.join(examples)}" if examples else "")
+        )
+    elif strange.any():
+        shown = before[strange].map(lambda text: "(not shown)" if private else text)
+        ledger.changed(table, column, shown, "", "not understood, taken as missing")
+    return after
+
+
+def _decode(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
+
+
+def _separator(text: str) -> str:
+    line = text.partition("\n")[0]
+    return max(",;\t", key=line.count)
+
+
+def _cells(row: list[str], count: int) -> list[str]:
+    cells = [cell.strip() for cell in row[:count]]
+    return ["" if cell.lower() in _MISSING else cell for cell in cells] + [""] * (count - len(cells))
+
+
+def _read_date(text: str, day_first: bool) -> str:
+    if match := _ISO.fullmatch(text):
+        year, month, day = (int(part) for part in match.groups() if part)
+    elif match := _SLASHED.fullmatch(text):
+        one, other, year = (int(part) for part in match.groups())
+        day, month = (one, other) if day_first else (other, one)
+    elif (match := _WORDED.fullmatch(text)) and match[2].lower() in _MONTHS:
+        day, month, year = int(match[1]), 1 + _MONTHS.index(match[2].lower()), int(match[3])
+    else:
+        return ""
+    if year < 100:
+        year += 1900 if year >= _CENTURY_BREAK else 2000
+    try:
+        return datetime.date(year, month, day).isoformat()
+    except ValueError:
+        return ""
