@@ -8,7 +8,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from rhvae_mri.simulate.download import write_download
-from rhvae_mri.simulate.records import Anatomy, Participant, Scan, SimulatedScan, Visit
+from rhvae_mri.simulate.records import Anatomy, Generation, Participant, Scan, SimulatedScan, Visit
 
 SHAPE = (14, 17, 15)
 _START = datetime.date(2006, 4, 18)
@@ -124,8 +124,10 @@ def make_volume(participant: Participant, visit: Visit, scan: Scan) -> Simulated
     return SimulatedScan(volume, affine, numpy.linalg.inv(affine), numpy.arange(4.0), 30.0, 6.0)
 
 
-def write_cohort(participants: list[Participant], root: Path) -> tuple[Path, Path, Path]:
+def write_cohort(
+    participants: list[Participant], root: Path, generation: Generation = 2018
+) -> tuple[Path, Path, Path]:
     """Write a download and return its images folder, its tables folder and its truth."""
     places = root / "images", root / "tables", root / "truth.tsv"
-    write_download(participants, make_volume, 1, *places, progress=False)
+    write_download(participants, make_volume, 1, *places, progress=False, generation=generation)
     return places

@@ -2,6 +2,7 @@
 
 import datetime
 import re
+from pathlib import Path
 
 import handmade_cohorts as handmade
 import pandas
@@ -10,31 +11,37 @@ import pytest
 from rhvae_mri.cohort.preflight import check_download
 from rhvae_mri.files import read_tsv
 from rhvae_mri.simulate import adni, aibl
+from rhvae_mri.simulate.adni_files import COLLECTION
 from rhvae_mri.simulate.download import simulate_download, write_download
 from rhvae_mri.simulate.loni import series_place
 from rhvae_mri.simulate.truth import chosen_scan, truth_table
 
 COHORTS = {"ADNI": handmade.adni_cohort, "AIBL": handmade.aibl_cohort}
+FORMS_OF_2018 = [("ADNI", 2018), ("AIBL", 2018)]
+FORMS = [*FORMS_OF_2018, ("ADNI", 2026)]
 
 
-@pytest.fixture(scope="module", params=COHORTS)
+@pytest.fixture(scope="module", params=FORMS)
 def download(request, tmp_path_factory):
-    root = tmp_path_factory.mktemp(request.param)
-    participants = COHORTS[request.param]()
-    return request.param, participants, *handmade.write_cohort(participants, root)
+    cohort, generation = request.param
+    root = tmp_path_factory.mktemp(cohort)
+    participants = COHORTS[cohort]()
+    return request.param, participants, *handmade.write_cohort(participants, root, generation)
 
 
 def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize("download", FORMS_OF_2018, indirect=True)
 def test_the_preflight_accepts_it(download):
-    cohort, _, images, tables, _ = download
+    (cohort, _), _, images, tables, _ = download
     check_download(cohort, images, tables)
 
 
+@pytest.mark.parametrize("download", FORMS_OF_2018, indirect=True)
 def test_the_folders_are_loni_s(download):
-    cohort, participants, images, _, _ = download
+    (cohort, _), participants, images, _, _ = download
     scans = [scan for person in participants for visit in person.visits for scan in visit.scans]
     numbers = {path.parent.name for path in images.rglob("*.dcm")}
     assert numbers == {f"I{scan.image_uid}" for scan in scans if scan.on_disk}
@@ -49,17 +56,19 @@ def test_the_folders_are_loni_s(download):
 
 
 def test_it_follows_from_its_participants_alone(download, tmp_path):
-    _, participants, images, tables, truth = download
+    (_, generation), participants, images, tables, truth = download
     # a participant more or less changes nothing of the others
-    again = handmade.write_cohort(participants[:-1], tmp_path)
+    again = handmade.write_cohort(participants[:-1], tmp_path, generation)
     shared = contents(again[0])
+    # the list of all images
+    shared.pop(Path(COLLECTION), None)
     assert {name: contents(images)[name] for name in shared} == shared
     fewer, all_rows = (read_tsv(path, ("subject",)) for path in (again[2], truth))
     kept = all_rows[all_rows["subject"] != participants[-1].subject]
     pandas.testing.assert_frame_equal(
         fewer.reset_index(drop=True), kept.reset_index(drop=True), check_dtype=False
     )
-    handmade.write_cohort(participants, tmp_path)
+    handmade.write_cohort(participants, tmp_path, generation)
     assert contents(tmp_path / "images") == contents(images)
     assert contents(tmp_path / "tables") == contents(tables)
 
@@ -164,6 +173,29 @@ def test_adni_tables_agree_with_the_participants():
     assert boxes.min()["Dementia"] >= 4.5
 
 
+def test_names_and_columns_of_the_tables_of_2018(tmp_path):
+    _, tables, _ = handmade.write_cohort(handmade.adni_cohort(), tmp_path)
+    columns = {path.stem: path.read_text().splitlines()[0].split(",") for path in tables.glob("*.csv")}
+    merge = columns.pop("ADNIMERGE")
+    assert merge[:8] == ["RID", "COLPROT", "ORIGPROT", "PTID", "SITE", "VISCODE", "EXAMDATE", "DX_bl"]
+    assert len(merge) == 68
+    dated = ["RID", "PTID", "VISCODE", "VISCODE2", "EXAMDATE"]
+    assert columns == {
+        "DXSUM_PDXCONV_ADNIALL": ["Phase", *dated[:2], "SITEID", *dated[2:], "DIAGNOSIS"],
+        "CDR": ["Phase", *dated, "CDGLOBAL"],
+        "APOERES": ["Phase", "RID", "VISCODE", "APTESTDT", "APGEN1", "APGEN2"],
+        "MPRAGEMETA": [
+            *("Orig/Proc", "SubjectID", "Visit", "MagStrength", "Sequence"),
+            *("ScanDate", "StudyID", "SeriesID", "ImageUID"),
+        ],
+        "MRIQUALITY": ["RID", "VISCODE", "EXAMDATE", "LONIUID", "PASS"],
+        "MAYOADIRL_MRI_IMAGEQC_05_07_15": [
+            *("RID", "loni_study", "loni_series", "loni_image", "series_date", "series_type"),
+            *("series_description", "series_quality", "series_selected", "field_strength"),
+        ],
+    }
+
+
 @pytest.mark.parametrize(
     ("phase", "month", "name"),
     [
@@ -209,8 +241,8 @@ def test_places_of_a_visit_s_scans_differ():
     assert second.image_id == "S5004_I10004"
 
 
-@pytest.mark.parametrize("cohort", COHORTS)
-def test_a_drawn_cohort_becomes_a_download(cohort, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("cohort", "generation"), FORMS)
+def test_a_drawn_cohort_becomes_a_download(cohort, generation, tmp_path, monkeypatch):
     """The whole way but for the anatomy, which has tests of its own."""
 
     def render(participant, visit, scan, anatomy):
@@ -222,8 +254,9 @@ def test_a_drawn_cohort_becomes_a_download(cohort, tmp_path, monkeypatch):
     counts = {"AD": 2, "CN": 2, "MCI": 1, "converters": 2, "without_image": 1, "truncated_series": 1}
     counts |= {"wrong_field_of_view": 1, "motion_noise": 1}
     places = [tmp_path / name for name in ("images", "tables", "truth.tsv")]
-    simulate_download(cohort, counts, 8.0, 3, *places, progress=False)
-    check_download(cohort, *places[:2])
+    simulate_download(cohort, counts, 8.0, 3, *places, progress=False, generation=generation)
+    if (cohort, generation) in FORMS_OF_2018:
+        check_download(cohort, *places[:2])
     truth = read_tsv(places[2], ("subject",))
     assert truth["subject"].nunique() == sum(counts.values())
     fates = truth.drop_duplicates("subject")["expected_fate"].value_counts().to_dict()
@@ -235,5 +268,5 @@ def test_a_drawn_cohort_becomes_a_download(cohort, tmp_path, monkeypatch):
         "conversion failed": 1,
         "failed quality": 2,
     }
-    subjects = {path.name for path in places[0].iterdir() if path.is_dir()}
+    subjects = {path.name for path in places[0].iterdir() if path.is_dir()} - {"033_S_10123"}
     assert subjects == set(truth["subject"][truth["expected_fate"] != "no image"])

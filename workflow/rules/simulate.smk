@@ -18,6 +18,7 @@ rule simulate_adni:
         runtime=growing(60),
     params:
         cohort="ADNI",
+        generation=lookup("simulation/tables", within=config),
         participants=lookup("simulation/participants/ADNI", within=config),
         voxel_size=lookup("simulation/voxel_size", within=config),
         seed=SEED,
@@ -37,6 +38,8 @@ use rule simulate_adni as simulate_aibl with:
         "<benchmarks>/simulate_aibl.tsv"
     params:
         cohort="AIBL",
+        # AIBL's tables are still the release of 2018
+        generation=2018,
         participants=lookup("simulation/participants/AIBL", within=config),
         voxel_size=lookup("simulation/voxel_size", within=config),
         seed=SEED,

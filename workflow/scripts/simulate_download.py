@@ -13,4 +13,5 @@ with log_job(snakemake.log[0]):
         Path(snakemake.output.images),
         Path(snakemake.output.tables),
         Path(snakemake.output.truth),
+        generation=snakemake.params.generation,
     )

@@ -1,7 +1,7 @@
-"""The study tables of a simulated ADNI download.
+"""The study tables of a simulated ADNI download, in the form that Clinica reads.
 
-Names and columns are those of the tables that LONI offers and that Clinica reads; columns that the
-study does not use hold plausible random numbers, or nothing.
+Names and columns are those of the tables that LONI offered until 2024; `rhvae_mri.simulate.adni_today` has
+the present ones. Columns that the study does not use hold plausible random numbers, or nothing.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import pandas
 from rhvae_mri.seeds import derive_seed
 from rhvae_mri.simulate.records import Participant, Scan, Visit
 
-#: How ADNIMERGE and DXSUM write a diagnosis.
+#: How ADNIMERGE writes a diagnosis.
 _MERGE_DIAGNOSIS = {"CN": "CN", "MCI": "MCI", "AD": "Dementia"}
 _BASELINE_DIAGNOSIS = {"CN": "CN", "MCI": "LMCI", "AD": "AD"}
-_DIAGNOSIS_CODE = {"CN": 1, "MCI": 2, "AD": 3}
+
+#: How the table of diagnoses writes them.
+DIAGNOSIS_CODE = {"CN": 1, "MCI": 2, "AD": 3}
 
 #: Mean and standard deviation by diagnosis: ADAS-Cog 11, ADAS-Cog 13, delayed word recall, FAQ, MoCA,
 #: RAVLT immediate recall, Trails B in seconds; the usual size of the scores in these groups.
@@ -65,16 +67,24 @@ def study_tables(participants: Sequence[Participant], seed: int) -> dict[str, pa
         File name to table.
     """
     return {
-        "ADNIMERGE.csv": _table(_merge_rows(person, seed) for person in participants),
+        "ADNIMERGE.csv": merge_table(participants, seed),
         "DXSUM_PDXCONV_ADNIALL.csv": _diagnosis_table(participants),
-        "CDR.csv": _table(_cdr_rows(person) for person in participants),
-        "APOERES.csv": _table(_genotype_rows(person) for person in participants),
-        "MPRAGEMETA.csv": _table((_scan_rows(person) for person in participants), _SCAN_COLUMNS),
-        "MRIQUALITY.csv": _table((_quality_rows(person) for person in participants), _QUALITY_COLUMNS),
-        "MAYOADIRL_MRI_IMAGEQC_05_07_15.csv": _table(
-            (_mayo_rows(person) for person in participants), _MAYO_COLUMNS
-        ),
+        "CDR.csv": table_of(_cdr_rows(person) for person in participants),
+        "APOERES.csv": table_of(_genotype_rows(person) for person in participants),
+        "MPRAGEMETA.csv": table_of((_scan_rows(person) for person in participants), _SCAN_COLUMNS),
+        "MRIQUALITY.csv": table_of((_quality_rows(person) for person in participants), _QUALITY_COLUMNS),
+        "MAYOADIRL_MRI_IMAGEQC_05_07_15.csv": mayo_table(participants),
     }
+
+
+def merge_table(participants: Sequence[Participant], seed: int) -> pandas.DataFrame:
+    """Return ADNIMERGE: a row for each visit."""
+    return table_of(_merge_rows(person, seed) for person in participants)
+
+
+def mayo_table(participants: Sequence[Participant]) -> pandas.DataFrame:
+    """Return the Mayo Clinic's check of the scans at 3 T: 1 is excellent, 4 unusable; one is selected."""
+    return table_of((_mayo_rows(person) for person in participants), _MAYO_COLUMNS)
 
 
 def visit_code(month: int) -> str:
@@ -106,25 +116,25 @@ def scan_visit_name(phase: str, month: int) -> str:
     return f"{phase} Year {month // 12} Visit"
 
 
-def _table(blocks: Iterable[list[Row]], columns: Sequence[str] | None = None) -> pandas.DataFrame:
+def table_of(blocks: Iterable[list[Row]], columns: Sequence[str] | None = None) -> pandas.DataFrame:
     """Return a table; ``columns`` is needed where there may be no rows."""
     return pandas.DataFrame([row for block in blocks for row in block], columns=columns)
 
 
-def _number(participant: Participant) -> int:
+def roster_number(participant: Participant) -> int:
     """Return the roster number (RID): the last digits of the subject."""
     return int(participant.subject.split("_")[-1])
 
 
 def _merge_rows(person: Participant, seed: int) -> list[Row]:
     random = numpy.random.default_rng(derive_seed(seed, "ADNIMERGE", person.subject))
-    married = random.choice(["Married", "Widowed", "Divorced"], p=[0.75, 0.15, 0.10])
+    married = _draw_marital_status(random)
     clinical = [_clinical(visit, random) for visit in person.visits]
     first = person.visits[0]
     baseline = {f"{name}_bl": value for name, value in clinical[0].items()}
     return [
         {
-            "RID": _number(person),
+            "RID": roster_number(person),
             "COLPROT": person.phase,
             "ORIGPROT": person.phase,
             "PTID": person.subject,
@@ -149,6 +159,15 @@ def _merge_rows(person: Participant, seed: int) -> list[Row]:
         }
         for number, visit in enumerate(person.visits)
     ]
+
+
+def marital_status(person: Participant, seed: int) -> str:
+    """Return the marital status that ADNIMERGE has: ``Married``, ``Widowed`` or ``Divorced``."""
+    return _draw_marital_status(numpy.random.default_rng(derive_seed(seed, "ADNIMERGE", person.subject)))
+
+
+def _draw_marital_status(random: numpy.random.Generator) -> str:
+    return str(random.choice(["Married", "Widowed", "Divorced"], p=[0.75, 0.15, 0.10]))
 
 
 def _clinical(visit: Visit, random: numpy.random.Generator) -> Row:
@@ -181,7 +200,7 @@ def _clinical(visit: Visit, random: numpy.random.Generator) -> Row:
 
 
 def _diagnosis_table(participants: Sequence[Participant]) -> pandas.DataFrame:
-    table = _table(_diagnosis_rows(person) for person in participants)
+    table = table_of(_diagnosis_rows(person) for person in participants)
     # Real tables hold visits twice, at the change from one phase to the next, and Clinica 0.12 relies on it.
     twice = table.iloc[[0]].assign(Phase="ADNI2")
     return pandas.concat([table, twice]).sort_values(["PTID", "VISCODE2"], ignore_index=True)
@@ -192,13 +211,13 @@ def _diagnosis_rows(person: Participant) -> list[Row]:
     return [
         {
             "Phase": person.phase,
-            "RID": _number(person),
+            "RID": roster_number(person),
             "PTID": person.subject,
             "SITEID": person.site,
             "VISCODE": code,
             "VISCODE2": code,
             "EXAMDATE": visit.date,
-            "DIAGNOSIS": _DIAGNOSIS_CODE[visit.diagnosis],
+            "DIAGNOSIS": DIAGNOSIS_CODE[visit.diagnosis],
         }
         for code, visit in codes
     ]
@@ -208,7 +227,7 @@ def _cdr_rows(person: Participant) -> list[Row]:
     return [
         {
             "Phase": person.phase,
-            "RID": _number(person),
+            "RID": roster_number(person),
             "PTID": person.subject,
             "VISCODE": visit_code(visit.month),
             "VISCODE2": visit_code(visit.month),
@@ -219,16 +238,21 @@ def _cdr_rows(person: Participant) -> list[Row]:
     ]
 
 
+def alleles(person: Participant) -> tuple[int, int]:
+    """Return the two alleles of the gene APOE."""
+    return (4 if person.apoe4_alleles > 1 else 3, 4 if person.apoe4_alleles else 3)
+
+
 def _genotype_rows(person: Participant) -> list[Row]:
-    alleles = [3] * (2 - person.apoe4_alleles) + [4] * person.apoe4_alleles
+    first, second = alleles(person)
     return [
         {
             "Phase": person.phase,
-            "RID": _number(person),
+            "RID": roster_number(person),
             "VISCODE": "sc",
             "APTESTDT": person.visits[0].date,
-            "APGEN1": alleles[0],
-            "APGEN2": alleles[1],
+            "APGEN1": first,
+            "APGEN2": second,
         }
     ]
 
@@ -237,10 +261,10 @@ def _scans(person: Participant) -> Iterable[tuple[Visit, Scan]]:
     return ((visit, scan) for visit in person.visits for scan in visit.scans)
 
 
-def _study_number(person: Participant, visit: Visit) -> int:
+def study_number(person: Participant, visit: Visit) -> int:
     """Return the number of a scanning session: any number will do that no other session has."""
     days = (visit.date - datetime.date(2000, 1, 1)).days
-    return days * 10_000 + _number(person)
+    return days * 10_000 + roster_number(person)
 
 
 def _scan_rows(person: Participant) -> list[Row]:
@@ -252,7 +276,7 @@ def _scan_rows(person: Participant) -> list[Row]:
             "MagStrength": scan.field_strength,
             "Sequence": scan.sequence,
             "ScanDate": visit.date,
-            "StudyID": _study_number(person, visit),
+            "StudyID": study_number(person, visit),
             "SeriesID": scan.series_id,
             "ImageUID": scan.image_uid,
         }
@@ -264,7 +288,7 @@ def _quality_rows(person: Participant) -> list[Row]:
     """Return ADNI 1's own check of the scans at 1.5 T."""
     return [
         {
-            "RID": _number(person),
+            "RID": roster_number(person),
             "VISCODE": visit_code(visit.month),
             "EXAMDATE": visit.date,
             "LONIUID": f"S{scan.series_id}",
@@ -276,15 +300,14 @@ def _quality_rows(person: Participant) -> list[Row]:
 
 
 def _mayo_rows(person: Participant) -> list[Row]:
-    """Return the Mayo Clinic's check of the scans at 3 T: 1 is excellent, 4 unusable; one is selected."""
     rows: list[Row] = []
     for visit in person.visits:
         checked = [scan for scan in visit.scans if scan.field_strength > 2]
         selected = next((scan for scan in checked if scan.usable), None)
         rows += [
             {
-                "RID": _number(person),
-                "loni_study": _study_number(person, visit),
+                "RID": roster_number(person),
+                "loni_study": study_number(person, visit),
                 "loni_series": f"S{scan.series_id}",
                 "loni_image": f"I{scan.image_uid}",
                 "series_date": visit.date,

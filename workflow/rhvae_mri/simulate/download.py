@@ -13,10 +13,12 @@ from tqdm import tqdm
 
 from rhvae_mri.files import write_text, write_tsv
 from rhvae_mri.folders import atomic_folder
-from rhvae_mri.simulate import adni, aibl
+from rhvae_mri.simulate import adni, adni_today, aibl
+from rhvae_mri.simulate.adni_archive import converted_numbers, fourth_phase, rename_sequences
+from rhvae_mri.simulate.adni_files import place_of_today, write_collection, write_companions
 from rhvae_mri.simulate.dicom import SeriesHeader, write_series
-from rhvae_mri.simulate.loni import series_place
-from rhvae_mri.simulate.records import Participant, Scan, SimulatedScan, Visit
+from rhvae_mri.simulate.loni import SeriesPlace, series_place
+from rhvae_mri.simulate.records import Generation, Participant, Scan, SimulatedScan, Visit
 from rhvae_mri.simulate.truth import age_at, truth_table
 
 _NOTE = """All data in this folder are SIMULATED.
@@ -35,6 +37,7 @@ def simulate_download(
     tables: str | os.PathLike[str],
     truth: str | os.PathLike[str],
     progress: bool = True,
+    generation: Generation = 2018,
 ) -> None:
     """Draw a cohort, render its scans and write them as a LONI download.
 
@@ -54,6 +57,9 @@ def simulate_download(
         Table to write, see `rhvae_mri.simulate.truth.truth_table`.
     progress : bool
         Show a progress bar on standard error.
+    generation : int
+        Form of an ADNI download: that of 2018, which Clinica reads, or that of 2026, with other tables and
+        with images that the study has no use for. The participants and their scans are the same.
     """
     # Here and not above: the tables and series of hand-made participants need no anatomy.
     from rhvae_mri.simulate.anatomy import load_anatomy
@@ -62,7 +68,9 @@ def simulate_download(
 
     participants = draw_cohort(cohort, counts, voxel_size, seed)
     render = partial(render_scan, anatomy=load_anatomy())
-    write_download(participants, render, seed, images, tables, truth, progress=progress)
+    write_download(
+        participants, render, seed, images, tables, truth, progress=progress, generation=generation
+    )
 
 
 def write_download(
@@ -73,6 +81,7 @@ def write_download(
     tables: str | os.PathLike[str],
     truth: str | os.PathLike[str],
     progress: bool = True,
+    generation: Generation = 2018,
 ) -> None:
     """Write the download of a cohort that is drawn already.
 
@@ -84,40 +93,68 @@ def write_download(
         Gives the image of a scan.
     seed : int
         Seed of the scores in the study tables.
-    images, tables, truth, progress
+    images, tables, truth, progress, generation
         As in `simulate_download`.
     """
     cohort = participants[0].cohort
     note = _NOTE.format(cohort=cohort)
+    today = cohort == "ADNI" and generation == 2026
+    people = rename_sequences(participants) if today else list(participants)
     scans = [
         (person, visit, scan)
-        for person in participants
+        for person in people
         for visit in person.visits
         for scan in visit.scans
         if scan.on_disk
     ]
+    copies = _copies(people) if today else {}
     known = {}
     with atomic_folder(images) as image_folder, atomic_folder(tables) as table_folder:
         for person, visit, scan in tqdm(scans, desc=f"simulated {cohort} scans", disable=not progress):
             rendered = render(person, visit, scan)
-            _write_scan(image_folder, person, visit, scan, rendered)
+            if today:
+                for series in ((person, visit, scan), *copies.get(scan.image_uid, ())):
+                    _write_scan(image_folder, *series, rendered, place_of_today(*series))
+                    write_companions(image_folder, *series, rendered)
+            else:
+                _write_scan(image_folder, person, visit, scan, rendered, series_place(person, visit, scan))
             # The volume has served; keeping all of a cohort's would need gigabytes at full size.
             known[scan.image_uid] = replace(rendered, volume=rendered.volume[:0])
-        for name, table in _study_tables(cohort, participants, seed).items():
+        if today:
+            write_collection(image_folder, people)
+        for name, table in _study_tables(people, seed, generation).items():
             table.to_csv(table_folder / name, index=False, lineterminator="\n")
         for folder in (image_folder, table_folder):
             write_text(folder / "README.txt", note)
-        write_tsv(truth, truth_table(participants, known))
+        write_tsv(truth, truth_table(people, known, converted_numbers(people) if today else {}))
 
 
-def _study_tables(cohort: str, participants: Sequence[Participant], seed: int) -> dict[str, pandas.DataFrame]:
-    if cohort == "ADNI":
-        return adni.study_tables(participants, seed)
-    return aibl.study_tables(participants)
+def _study_tables(
+    participants: Sequence[Participant], seed: int, generation: Generation
+) -> dict[str, pandas.DataFrame]:
+    if participants[0].cohort == "AIBL":
+        return aibl.study_tables(participants)
+    module = adni if generation == 2018 else adni_today
+    return module.study_tables(participants, seed)
 
 
-def _write_scan(images: Path, person: Participant, visit: Visit, scan: Scan, rendered: SimulatedScan) -> None:
-    place = series_place(person, visit, scan)
+def _copies(participants: Sequence[Participant]) -> dict[int, list[tuple[Participant, Visit, Scan]]]:
+    """Return the series of ADNI 4, by the number of the scan whose image they show."""
+    later = fourth_phase(participants)
+    if later is None:
+        return {}
+    places = [(later.rollover, later.visit), (later.newcomer, later.newcomer.visits[0])]
+    return {later.copied: [(person, visit, visit.scans[0]) for person, visit in places]}
+
+
+def _write_scan(
+    images: Path,
+    person: Participant,
+    visit: Visit,
+    scan: Scan,
+    rendered: SimulatedScan,
+    place: SeriesPlace,
+) -> None:
     header = SeriesHeader(
         patient_id=person.subject,
         sex=person.sex,

@@ -10,6 +10,9 @@ import numpy
 
 Diagnosis = Literal["CN", "MCI", "AD"]
 
+#: Year whose names, columns and folders a simulated ADNI download has.
+Generation = Literal[2018, 2026]
+
 #: What is planted in a scan. ``none`` is a good scan.
 #: ``truncated_series``: files of the DICOM series are cut short, so no converter can read it.
 #: ``wrong_field_of_view``: most of the head lies outside the scanned box.
@@ -101,7 +104,7 @@ class Participant:
     age : float
         In years, at the first visit.
     phase : str
-        ``ADNI1``, ``ADNIGO``, ``ADNI2`` or ``ADNI3``; ``AIBL`` for AIBL.
+        ``ADNI1``, ``ADNIGO``, ``ADNI2`` or ``ADNI3``, in downloads of today ``ADNI4`` too; ``AIBL`` for AIBL.
     """
 
     cohort: str

@@ -46,7 +46,9 @@ def _can_be_read(scan: Scan) -> bool:
 
 
 def truth_table(
-    participants: Sequence[Participant], rendered: Mapping[int, SimulatedScan]
+    participants: Sequence[Participant],
+    rendered: Mapping[int, SimulatedScan],
+    converted: Mapping[int, int] | None = None,
 ) -> pandas.DataFrame:
     """Return the ground truth of a cohort.
 
@@ -56,6 +58,9 @@ def truth_table(
         The cohort.
     rendered : mapping of int to SimulatedScan
         By image number; the volumes are not needed.
+    converted : mapping of int to int, optional
+        Where another image of the same scan is converted in its place: the number of the scan, and that of
+        the image.
 
     Returns
     -------
@@ -75,7 +80,11 @@ def truth_table(
         ]
         nothing = {"session_id": None, "fault": "no_image", "expected_fate": "no image"}
         rows += own or [_visit_row(person, person.visits[0]) | nothing]
-    return pandas.DataFrame(rows)
+    numbers = {str(scan): str(image) for scan, image in (converted or {}).items()}
+    table = pandas.DataFrame(rows)
+    if numbers:
+        table["image_uid"] = table["image_uid"].replace(numbers)
+    return table
 
 
 def _visit_row(person: Participant, visit: Visit) -> dict[str, object]:
