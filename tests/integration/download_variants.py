@@ -12,7 +12,7 @@ import numpy
 import pandas
 import pydicom
 
-ZOOM = (12.0, 10.0, 11.0)
+ZOOM = (8.5, 8.0, 8.3)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from rhvae_mri.simulate import adni
 from rhvae_mri.simulate.download import write_download
 from rhvae_mri.simulate.records import Anatomy, Generation, Participant, Scan, SimulatedScan, Visit
 
@@ -125,9 +126,12 @@ def make_volume(participant: Participant, visit: Visit, scan: Scan) -> Simulated
 
 
 def write_cohort(
-    participants: list[Participant], root: Path, generation: Generation = 2018
+    participants: list[Participant], root: Path, generation: Generation = 2018, with_merge: bool = False
 ) -> tuple[Path, Path, Path]:
     """Write a download and return its images folder, its tables folder and its truth."""
     places = root / "images", root / "tables", root / "truth.tsv"
     write_download(participants, make_volume, 1, *places, progress=False, generation=generation)
+    if with_merge:
+        name, table = "ADNIMERGE_28Nov2026.csv", adni.study_tables(participants, 1)["ADNIMERGE.csv"]
+        table.to_csv(places[1] / name, index=False)
     return places
