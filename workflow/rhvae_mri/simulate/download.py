@@ -113,9 +113,10 @@ def write_download(
         for person, visit, scan in tqdm(scans, desc=f"simulated {cohort} scans", disable=not progress):
             rendered = render(person, visit, scan)
             if today:
-                for series in ((person, visit, scan), *copies.get(scan.image_uid, ())):
-                    _write_scan(image_folder, *series, rendered, place_of_today(*series))
-                    write_companions(image_folder, *series, rendered)
+                for owner, when, copy in ((person, visit, scan), *copies.get(scan.image_uid, ())):
+                    place = place_of_today(owner, when, copy)
+                    _write_scan(image_folder, owner, when, copy, rendered, place)
+                    write_companions(image_folder, owner, when, copy, rendered)
             else:
                 _write_scan(image_folder, person, visit, scan, rendered, series_place(person, visit, scan))
             # The volume has served; keeping all of a cohort's would need gigabytes at full size.
