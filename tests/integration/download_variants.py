@@ -12,6 +12,8 @@ import numpy
 import pandas
 import pydicom
 
+#: The series of which files are cut short.
+TRUNCATED = "10006"
 ZOOM = (8.5, 8.0, 8.3)
 
 
@@ -63,7 +65,12 @@ def edit(name, change):
 
 def assign(name, **columns):
     """Change columns of a table, each by a function of the cell."""
-    return edit(name, lambda t: t.assign(**{k.replace("__", "/"): t[k.replace("__", "/")].map(f) for k, f in columns.items()}))
+    return edit(
+        name,
+        lambda t: t.assign(
+            **{k.replace("__", "/"): t[k.replace("__", "/")].map(f) for k, f in columns.items()}
+        ),
+    )
 
 
 def rename(**names):
@@ -189,7 +196,7 @@ def genotypes(between):
 
 
 def with_processed(on_disk):
-    """Give each scan of ADNI1, GO and 2 a pre-processed sibling in the list, with or without its NIfTI file."""
+    """Give each scan of ADNI1, GO and 2 a pre-processed sibling in the list, with its NIfTI file or without."""
 
     def run(images, tables):
         path = find(tables, "MPRAGEMETA")
@@ -201,8 +208,12 @@ def with_processed(on_disk):
         pandas.concat([table, more]).to_csv(path, index=False)
         for row, new in zip(own.itertuples(), number, strict=True):
             folder = next(images.glob(f"**/I{row.ImageUID}"), None)
-            if on_disk and folder:
-                place = folder.parents[1].with_name(re.sub(r"[^A-Za-z0-9-]", "_", name)) / folder.parent.name / f"I{new}"
+            if on_disk and folder and row.ImageUID != TRUNCATED:
+                place = (
+                    folder.parents[1].with_name(re.sub(r"[^A-Za-z0-9-]", "_", name))
+                    / folder.parent.name
+                    / f"I{new}"
+                )
                 write_nifti(folder, place / f"ADNI_{row.SubjectID}_MR_MPR_Br_20060418_S1_I{new}.nii")
 
     return run
@@ -217,20 +228,43 @@ def modern_list(kind):
         path.unlink()
         base = {"image_id": table["ImageUID"], "subject_id": table["SubjectID"]}
         if kind == "All_Images":
-            frame = base | {"study_id": table["StudyID"], "image_type": "Original", "image_date": table["ScanDate"]}
+            frame = base | {
+                "study_id": table["StudyID"],
+                "image_type": "Original",
+                "image_date": table["ScanDate"],
+            }
             frame["image_description"] = table["Sequence"]
             manifest = pandas.DataFrame({"image_id": table["ImageUID"], "series_id": table["SeriesID"]})
             manifest.to_csv(tables / "My_Manifest_28Nov2026.csv", index=False)
         elif kind == "Key_MRI":
-            frame = base | {"image_visit": "v02", "image_date": table["ScanDate"], "series_description": table["Sequence"]}
+            frame = base | {
+                "image_visit": "v02",
+                "image_date": table["ScanDate"],
+                "series_description": table["Sequence"],
+            }
         elif kind == "Structural_MRI_Images":
             frame = base | {"study_id": table["StudyID"], "mri_visit": "sc", "mri_date": table["ScanDate"]}
             frame |= {"mri_description": table["Sequence"], "mri_field_str": table["MagStrength"]}
         else:
             dates = pandas.to_datetime(table["ScanDate"])
-            frame = {"Image Data ID": "I" + table["ImageUID"], "Subject": table["SubjectID"], "Group": "CN", "Sex": "F"}
-            frame |= {"Age": 70, "Visit": "sc", "Modality": "MRI", "Description": table["Sequence"], "Type": "Original"}
-            frame |= {"Acq Date": [f"{d.month}/{d.day}/{d.year}" for d in dates], "Format": "DCM", "Downloaded": ""}
+            frame = {
+                "Image Data ID": "I" + table["ImageUID"],
+                "Subject": table["SubjectID"],
+                "Group": "CN",
+                "Sex": "F",
+            }
+            frame |= {
+                "Age": 70,
+                "Visit": "sc",
+                "Modality": "MRI",
+                "Description": table["Sequence"],
+                "Type": "Original",
+            }
+            frame |= {
+                "Acq Date": [f"{d.month}/{d.day}/{d.year}" for d in dates],
+                "Format": "DCM",
+                "Downloaded": "",
+            }
             pandas.DataFrame(frame).to_csv(images / "T1_11_28_2026.csv", index=False)
             return
         pandas.DataFrame(frame).to_csv(tables / f"All_Subjects_{kind}_28Nov2026.csv", index=False)
@@ -253,8 +287,23 @@ def adni4_folder(images, tables):
 
 def adni4_visit(images, tables):
     """A visit in ADNI 4 of a participant of ADNI 3."""
-    append("ADNIMERGE", PTID="009_S_6003", RID="6003", ORIGPROT="ADNI3", COLPROT="ADNI4", VISCODE="m204", EXAMDATE="2023-05-02")(images, tables)
-    append("MPRAGEMETA", SubjectID="009_S_6003", Visit="ADNI4 Initial Visit", ScanDate="2023-05-02", ImageUID="70002", Sequence="Accelerated Sagittal MPRAGE")(images, tables)
+    append(
+        "ADNIMERGE",
+        PTID="009_S_6003",
+        RID="6003",
+        ORIGPROT="ADNI3",
+        COLPROT="ADNI4",
+        VISCODE="m204",
+        EXAMDATE="2023-05-02",
+    )(images, tables)
+    append(
+        "MPRAGEMETA",
+        SubjectID="009_S_6003",
+        Visit="ADNI4 Initial Visit",
+        ScanDate="2023-05-02",
+        ImageUID="70002",
+        Sequence="Accelerated Sagittal MPRAGE",
+    )(images, tables)
     source = next(images.rglob("I10005")).parent.parent
     copy_series(source.parent, images / "009_S_6003", 70_002, stamp="2023-05-02_08_00_00.0")
 
@@ -267,7 +316,9 @@ def copy_series(subject, target, number, stamp=None):
     place.mkdir(parents=True)
     for path in leaf.iterdir():
         image = pydicom.dcmread(path)
-        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"{image.SOPInstanceUID[:-6]}{number}"
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = (
+            f"{image.SOPInstanceUID[:-6]}{number}"
+        )
         image.save_as(place / re.sub(r"_I\d+", f"_I{number}", path.name))
 
 
@@ -307,7 +358,9 @@ def clutter(inside):
 def xml_beside(images, tables):
     """Metadata named like images: Clinica takes every file with the number for one."""
     for leaf in leaves(images):
-        (leaf.parents[2] / f"ADNI_{leaf.parents[2].name}_{leaf.parents[1].name}_S1_{leaf.name}.xml").write_text("<project/>")
+        (
+            leaf.parents[2] / f"ADNI_{leaf.parents[2].name}_{leaf.parents[1].name}_S1_{leaf.name}.xml"
+        ).write_text("<project/>")
 
 
 def deeper(name):
@@ -376,7 +429,10 @@ def zipped_tables(images, tables):
 
 def write_nifti(folder, target):
     """Write the volume of a DICOM series as NIfTI."""
-    slices = sorted((pydicom.dcmread(path) for path in folder.glob("*.dcm")), key=lambda one: float(one.ImagePositionPatient[0]))
+    slices = sorted(
+        (pydicom.dcmread(path) for path in folder.glob("*.dcm")),
+        key=lambda one: float(one.ImagePositionPatient[0]),
+    )
     volume = numpy.stack([one.pixel_array[::-1].T for one in slices])[::-1]
     target.parent.mkdir(parents=True, exist_ok=True)
     nibabel.save(nibabel.Nifti1Image(volume.astype(numpy.int16), numpy.diag([*ZOOM, 1.0])), target)
@@ -385,11 +441,10 @@ def write_nifti(folder, target):
 def as_nifti(suffix):
     def run(images, tables):
         for leaf in leaves(images):
-            name = next(path.name for path in leaf.iterdir())
-            try:
-                write_nifti(leaf, leaf / (re.sub(r"_\d+(_S\d+_I\d+)\.dcm$", r"\1", name) + suffix))
-            except (OSError, ValueError, AttributeError):  # the truncated series stays as it is
+            if leaf.name in (f"I{TRUNCATED}", "I10025"):
                 continue
+            name = next(path.name for path in leaf.iterdir())
+            write_nifti(leaf, leaf / (re.sub(r"_\d+(_S\d+_I\d+)\.dcm$", r"\1", name) + suffix))
             for path in leaf.glob("*.dcm"):
                 path.unlink()
 
@@ -398,7 +453,9 @@ def as_nifti(suffix):
 
 def compressed_sensing(images, tables):
     """The sequences of the newest scanners of ADNI 3, whose names lack the word that Clinica looks for."""
-    edit("MPRAGEMETA", lambda t: t.replace("Accelerated Sagittal MPRAGE", "CS/HS Sagittal MPRAGE (MSV22)"))(images, tables)
+    edit("MPRAGEMETA", lambda t: t.replace("Accelerated Sagittal MPRAGE", "CS/HS Sagittal MPRAGE (MSV22)"))(
+        images, tables
+    )
     for path in sorted(images.rglob("Accelerated_Sagittal_MPRAGE")):
         path.rename(path.with_name("CS_HS_Sagittal_MPRAGE__MSV22_"))
 
@@ -455,23 +512,46 @@ def other_names(images, tables):
 VARIANTS = {
     # tables of before October 2024
     "unchanged": Variant("ADNI", nothing),
-    "dates in the names": Variant("ADNI", every_table(lambda p: p.rename(p.with_name(f"{p.stem}_22Nov2024.csv")))),
-    "prefix and dates": Variant("ADNI", every_table(lambda p: p.rename(p.with_name(f"All_Subjects_{p.stem}_2Nov2024.csv")))),
-    "a prefix of the user's own": Variant("ADNI", every_table(lambda p: p.rename(p.with_name(f"my_cohort_{p.name}")))),
+    "dates in the names": Variant(
+        "ADNI", every_table(lambda p: p.rename(p.with_name(f"{p.stem}_22Nov2024.csv")))
+    ),
+    "prefix and dates": Variant(
+        "ADNI", every_table(lambda p: p.rename(p.with_name(f"All_Subjects_{p.stem}_2Nov2024.csv")))
+    ),
+    "a prefix of the user's own": Variant(
+        "ADNI", every_table(lambda p: p.rename(p.with_name(f"my_cohort_{p.name}")))
+    ),
     "tables in a subfolder": Variant("ADNI", subfolder),
     "upper-case suffix": Variant("ADNI", every_table(lambda p: p.rename(p.with_suffix(".CSV")))),
-    "a browser's second copy": Variant("ADNI", every_table(lambda p: p.rename(p.with_name(f"{p.stem} (1).csv")))),
-    "quoted, with BOM": Variant("ADNI", rewrite(lambda text: "\ufeff" + "\n".join(",".join(f'"{c}"' for c in line.split(",")) for line in text.splitlines()))),
+    "a browser's second copy": Variant(
+        "ADNI", every_table(lambda p: p.rename(p.with_name(f"{p.stem} (1).csv")))
+    ),
+    "quoted, with BOM": Variant(
+        "ADNI",
+        rewrite(
+            lambda text: (
+                "\ufeff"
+                + "\n".join(",".join(f'"{c}"' for c in line.split(",")) for line in text.splitlines())
+            )
+        ),
+    ),
     "semicolons": Variant("ADNI", rewrite(lambda text: text.replace(",", ";"))),
     "spaces around cells": Variant("ADNI", rewrite(lambda text: text.replace(",", " , "))),
     "carriage returns": Variant("ADNI", rewrite(lambda text: text.replace("\n", "\r\n"))),
     "American dates": Variant("ADNI", american(padded=True)),
     "American dates without zeros": Variant("ADNI", american(padded=False)),
     "dates with a time": Variant("ADNI", rewrite(lambda text: ISO.sub(r"\g<0> 00:00:00", text))),
-    "numbers as decimals": Variant("ADNI", assign("MPRAGEMETA", ImageUID=lambda c: f"{c}.0", SeriesID=lambda c: f"{c}.0", StudyID=lambda c: f"{c}.0")),
+    "numbers as decimals": Variant(
+        "ADNI",
+        assign(
+            "MPRAGEMETA", ImageUID=lambda c: f"{c}.0", SeriesID=lambda c: f"{c}.0", StudyID=lambda c: f"{c}.0"
+        ),
+    ),
     "DXSUM": Variant("ADNI", rename(DXSUM_PDXCONV_ADNIALL="DXSUM_22Nov2024.csv")),
     "All_Subjects_DXSUM": Variant("ADNI", rename(DXSUM_PDXCONV_ADNIALL="All_Subjects_DXSUM_22Nov2024.csv")),
-    "no visit twice in DXSUM": Variant("ADNI", edit("DXSUM", lambda t: t.drop_duplicates(["PTID", "VISCODE2"]))),
+    "no visit twice in DXSUM": Variant(
+        "ADNI", edit("DXSUM", lambda t: t.drop_duplicates(["PTID", "VISCODE2"]))
+    ),
     "no DXSUM": Variant("ADNI", remove("DXSUM")),
     "diagnoses as decimals": Variant("ADNI", assign("DXSUM", DIAGNOSIS=lambda c: f"{c}.0")),
     "an empty EXAMDATE": Variant("ADNI", spoil_cell("ADNIMERGE", "EXAMDATE", 3, "")),
@@ -479,21 +559,37 @@ VARIANTS = {
     "a visit twice in ADNIMERGE": Variant("ADNI", edit("ADNIMERGE", lambda t: pandas.concat([t, t[:3]]))),
     "a visit code of a phase": Variant("ADNI", append("ADNIMERGE", VISCODE="scmri")),
     "visit codes in upper case": Variant("ADNI", assign("ADNIMERGE", VISCODE=str.upper)),
-    "diagnoses in older words": Variant("ADNI", assign("ADNIMERGE", DX=lambda c: {"CN": "NL", "Dementia": "MCI to Dementia"}.get(c, c))),
-    "ADNIMERGE with few columns": Variant("ADNI", edit("ADNIMERGE", lambda t: t[["PTID", "VISCODE", "EXAMDATE", "AGE", "PTGENDER", "DX", "MMSE"]])),
+    "diagnoses in older words": Variant(
+        "ADNI", assign("ADNIMERGE", DX=lambda c: {"CN": "NL", "Dementia": "MCI to Dementia"}.get(c, c))
+    ),
+    "ADNIMERGE with few columns": Variant(
+        "ADNI",
+        edit("ADNIMERGE", lambda t: t[["PTID", "VISCODE", "EXAMDATE", "AGE", "PTGENDER", "DX", "MMSE"]]),
+    ),
     "an older ADNIMERGE beside it": Variant("ADNI", older_copy),
     "GENOTYPE 3/4": Variant("ADNI", genotypes("/")),
     "GENOTYPE 34": Variant("ADNI", genotypes("")),
     "no APOERES": Variant("ADNI", remove("APOERES")),
     "header-only MRIQUALITY": Variant("ADNI", edit("MRIQUALITY", lambda t: t[:0])),
     "MRIPROT": Variant("ADNI", rename(MRIQUALITY="MRIPROT_22Nov2024.csv")),
-    "All_Subjects_MRIQC with the columns": Variant("ADNI", rename(MRIQUALITY="All_Subjects_MRIQC_22Nov2024.csv")),
-    "All_Subjects_MRIQC without the columns": Variant("ADNI", both(rename(MRIQUALITY="All_Subjects_MRIQC_2Nov2024.csv"), edit("MRIQC", lambda t: t.drop(columns="PASS")))),
+    "All_Subjects_MRIQC with the columns": Variant(
+        "ADNI", rename(MRIQUALITY="All_Subjects_MRIQC_22Nov2024.csv")
+    ),
+    "All_Subjects_MRIQC without the columns": Variant(
+        "ADNI",
+        both(
+            rename(MRIQUALITY="All_Subjects_MRIQC_2Nov2024.csv"),
+            edit("MRIQC", lambda t: t.drop(columns="PASS")),
+        ),
+    ),
     "Mayo's table of 12_08_15": Variant("ADNI", rename(MAYOADIRL="MAYOADIRL_MRI_IMAGEQC_12_08_15.csv")),
     "Mayo's table, dated": Variant("ADNI", rename(MAYOADIRL="MAYOADIRL_MRI_IMAGEQC_05_07_15_22Nov2024.csv")),
     "Mayo's table in upper case": Variant("ADNI", edit("MAYOADIRL", lambda t: t.rename(columns=str.upper))),
     "no table of Mayo's": Variant("ADNI", remove("MAYOADIRL"), fates={"sub-ADNI014S6008_ses-M000": "kept"}),
-    "nv and scmri in CDR": Variant("ADNI", both(append("CDR", VISCODE2="nv"), append("CDR", VISCODE2="scmri"), append("CDR", VISCODE2=""))),
+    "nv and scmri in CDR": Variant(
+        "ADNI",
+        both(append("CDR", VISCODE2="nv"), append("CDR", VISCODE2="scmri"), append("CDR", VISCODE2="")),
+    ),
     "an empty RID in CDR": Variant("ADNI", append("CDR", RID="")),
     "two tables CDR": Variant("ADNI", copy_table("CDR", "CDR_22Nov2024.csv")),
     "no CDR": Variant("ADNI", remove("CDR"), unknown=("cdr",)),
@@ -518,7 +614,9 @@ VARIANTS = {
     "a visit in ADNI 4": Variant("ADNI", adni4_visit),
     # images
     "S leaves": Variant("ADNI", series_leaves),
-    "S leaves, files without numbers": Variant("ADNI", both(series_leaves, rename_files(lambda n: re.sub(r"_S\d+_I\d+", "", n)))),
+    "S leaves, files without numbers": Variant(
+        "ADNI", both(series_leaves, rename_files(lambda n: re.sub(r"_S\d+_I\d+", "", n)))
+    ),
     "I leaves, files without numbers": Variant("ADNI", rename_files(lambda n: re.sub(r"_S\d+_I\d+", "", n))),
     "upper-case .DCM": Variant("ADNI", rename_files(lambda n: n.replace(".dcm", ".DCM"))),
     "no suffix": Variant("ADNI", rename_files(lambda n: n.removesuffix(".dcm"))),
@@ -539,17 +637,23 @@ VARIANTS = {
     # tables of today
     "2026": Variant("ADNI", nothing, generation=2026),
     "2026 with ADNIMERGE": Variant("ADNI", nothing, generation=2026, merge=True),
-    "2026 without lists of scans": Variant("ADNI", both(remove("All_Images", "Manifest"), no_collection), generation=2026),
+    "2026 without lists of scans": Variant(
+        "ADNI", both(remove("All_Images", "Manifest"), no_collection), generation=2026
+    ),
     "2026 without MMSE": Variant("ADNI", remove("MMSE"), generation=2026, unknown=("mmse",)),
     "2026 without CDR": Variant("ADNI", remove("CDR"), generation=2026, unknown=("cdr",)),
     "2026, American dates": Variant("ADNI", american(padded=False), generation=2026),
-    "2026 with ADNIMERGE, American dates": Variant("ADNI", american(padded=False), generation=2026, merge=True),
+    "2026 with ADNIMERGE, American dates": Variant(
+        "ADNI", american(padded=False), generation=2026, merge=True
+    ),
     # AIBL
     "AIBL unchanged": Variant("AIBL", nothing),
     "AIBL in Data_extract_3.3.0": Variant("AIBL", subfolder),
     "AIBL, ISO dates": Variant("AIBL", aibl_dates("{year}-{month}-{day}")),
     "AIBL, dates without zeros": Variant("AIBL", aibl_dates("{m}/{d}/{year}")),
-    "AIBL, newer tables": Variant("AIBL", every_table(lambda p: p.rename(p.with_name(p.name.replace("01-Jun-2018", "28-Nov-2026"))))),
+    "AIBL, newer tables": Variant(
+        "AIBL", every_table(lambda p: p.rename(p.with_name(p.name.replace("01-Jun-2018", "28-Nov-2026"))))
+    ),
     "AIBL, birth with month": Variant("AIBL", assign("ptdemog", PTDOB=lambda c: f"03{c}")),
     "AIBL, birth with a day": Variant("AIBL", assign("ptdemog", PTDOB=lambda c: f"03/17{c}")),
     "AIBL, S leaves": Variant("AIBL", series_leaves),
@@ -566,8 +670,14 @@ VARIANTS = {
     "never unpacked": Variant("ADNI", zipped, refusal="unzip -n -q"),
     "one archive not unpacked": Variant("ADNI", one_zip_left, refusal="T1_2.zip were not unpacked"),
     "tables never unpacked": Variant("ADNI", zipped_tables, refusal="Study_Info.zip were not unpacked"),
-    "neither ADNIMERGE nor REGISTRY": Variant("ADNI", remove("ADNIMERGE"), refusal="neither ADNIMERGE nor REGISTRY"),
-    "dates that are none": Variant("ADNI", assign("ADNIMERGE", EXAMDATE=lambda c: "day 17"), refusal="EXAMDATE of ADNIMERGE.csv holds no dates"),
+    "neither ADNIMERGE nor REGISTRY": Variant(
+        "ADNI", remove("ADNIMERGE"), refusal="neither ADNIMERGE nor REGISTRY"
+    ),
+    "dates that are none": Variant(
+        "ADNI",
+        assign("ADNIMERGE", EXAMDATE=lambda c: "day 17"),
+        refusal="EXAMDATE of ADNIMERGE.csv holds no dates",
+    ),
     "AIBL without diagnoses": Variant("AIBL", remove("pdxconv"), refusal="aibl_pdxconv_*.csv is missing"),
     "images of another study": Variant("AIBL", other_names, refusal="no folder with a participant's name"),
 }

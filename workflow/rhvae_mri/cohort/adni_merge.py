@@ -1,7 +1,8 @@
 """ADNIMERGE, the table of visits that Clinica reads: mended where the download has it, derived where not.
 
-The derived table follows ADNI's own: visits from REGISTRY and DXSUM, diagnoses from DXSUM, sex and birth from
-PTDEMOG, scores from MMSE, the genotype from APOERES. Columns of which T1-weighted images need nothing are empty.
+The derived table follows ADNI's own: visits from REGISTRY and DXSUM, diagnoses from DXSUM, sex and birth
+from PTDEMOG, scores from MMSE, the genotype from APOERES. Columns that T1-weighted images do not need are
+empty.
 """
 
 from __future__ import annotations
@@ -91,6 +92,17 @@ def read_visits(tables: TablesFolder) -> Visits:
     return _part(table, ids, registry, tables.ledger, derived=found is None)
 
 
+def roster_number(subject: str) -> int:
+    """Return the roster number (RID) of a participant.
+
+    Examples
+    --------
+    >>> roster_number("002_S_0295")
+    295
+    """
+    return int(subject.rpartition("_")[2])
+
+
 def original_phase(number: int) -> str:
     """Return the phase in which a participant enrolled, by the roster number.
 
@@ -127,7 +139,7 @@ def read_diagnoses(table: pandas.DataFrame) -> pandas.Series:
 
 
 def roster_numbers(table: pandas.DataFrame) -> pandas.Series:
-    """Return the roster number of each row, from PTID or, where that is missing, RID; empty text without any."""
+    """Return the roster number of each row, from PTID or else from RID; empty text where both are missing."""
     numbers = pandas.Series("", index=table.index)
     if "PTID" in table:
         numbers = table["PTID"].str.extract(r"^\d{3}_S_0*(\d+)$")[0].fillna("")
@@ -146,7 +158,9 @@ def _mend(found: FoundTable, ledger: Ledger) -> pandas.DataFrame:
     table["VISCODE"] = before["VISCODE"].map(visit_code)
     for column in ("EXAMDATE", "EXAMDATE_bl"):
         table[column] = read_dates(before[column])
-        understood(ledger, name, column, before[column], table[column], needed="dates" * (column == "EXAMDATE"))
+        understood(
+            ledger, name, column, before[column], table[column], needed="dates" * (column == "EXAMDATE")
+        )
         _note_dates(ledger, name, column, before[column], table[column])
     table["AGE"] = understood(
         ledger, name, "AGE", before["AGE"], read_numbers(before["AGE"], *_AGES), needed="ages in years"
@@ -180,7 +194,11 @@ def _derive(
     if not (registry and demography and diagnoses):
         return pandas.DataFrame(columns=list(_COLUMNS), dtype=str)
     people = _people(demography, ledger)
-    known = {int(PARTICIPANT.fullmatch(subject)[1]): subject for subject in registry.content["PTID"] if PARTICIPANT.fullmatch(subject)}
+    known = {
+        roster_number(subject): subject
+        for subject in registry.content["PTID"]
+        if PARTICIPANT.fullmatch(subject)
+    }
     visits = reduce(
         lambda one, other: one.combine_first(other),
         [
@@ -193,9 +211,11 @@ def _derive(
         visits[column] = visits[column].fillna("") if column in visits else ""
     table = _baselines(visits).reset_index()
     not_held = (table["EXAMDATE"] == "") & (table["DX"] == "") & (table["MMSE"] == "")
-    ledger.left_out("ADNIMERGE", "VISCODE2", table["VISCODE"][not_held], "no date, diagnosis or score: not held")
+    ledger.left_out(
+        "ADNIMERGE", "VISCODE2", table["VISCODE"][not_held], "no date, diagnosis or score: not held"
+    )
     table = table[~not_held].join(people, on="PTID")
-    number = table["PTID"].map(lambda subject: int(PARTICIPANT.fullmatch(subject)[1]))
+    number = table["PTID"].map(roster_number)
     first = table[table["VISCODE"] == "bl"].set_index("PTID")
     earliest = table.replace("", None).groupby("PTID")["EXAMDATE"].min()
     table["COLPROT"] = table["PHASE"].map(phase_name).where(table["PHASE"] != "", number.map(original_phase))
@@ -227,7 +247,9 @@ def _derive(
 def read_alleles(table: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
     """Read RID and the two alleles of each row of APOERES; empty text where they are not given."""
     if "GENOTYPE" in table and "APGEN1" not in table:
-        pairs = table["GENOTYPE"].str.extract(r"^[eE\u03b5]?([234])\s*[/,-]?\s*[eE\u03b5]?([234])$").fillna("")
+        pairs = (
+            table["GENOTYPE"].str.extract(r"^[eE\u03b5]?([234])\s*[/,-]?\s*[eE\u03b5]?([234])$").fillna("")
+        )
         understood(ledger, "APOERES", "GENOTYPE", table["GENOTYPE"], pairs[0])
         columns = [pairs[0], pairs[1]]
     else:
@@ -273,7 +295,7 @@ def _dated(
         {
             "PTID": roster_numbers(content).map(lambda number: known.get(int(number or -1), "")),
             "VISCODE": content["VISCODE2"].map(visit_code),
-            "PHASE": content["PHASE"] if "PHASE" in content else "",
+            "PHASE": content.get("PHASE", ""),
         }
     )
     for name, column in columns.items():
@@ -293,7 +315,10 @@ def _dated(
     ledger.left_out(found.path.name, "VISCODE2", rows["VISCODE"][strange], "no visit with a month of its own")
     nobody = rows["PTID"] == ""
     ledger.left_out(
-        found.path.name, "PTID", content.get("PTID", content.get("RID"))[nobody], "not a participant of REGISTRY"
+        found.path.name,
+        "PTID",
+        content.get("PTID", content.get("RID"))[nobody],
+        "not a participant of REGISTRY",
     )
     kept = rows[usual & ~nobody].replace("", None)
     return kept.groupby(["PTID", "VISCODE"]).first()
@@ -321,10 +346,10 @@ def _part(
 ) -> Visits:
     """Part the visits that Clinica can read from those of ADNI 4 and from rows that would stop it."""
     table = table[table["PTID"] != ""].copy()
-    valid = table["PTID"].map(lambda subject: bool(PARTICIPANT.fullmatch(subject)))
+    valid = table["PTID"].str.fullmatch(PARTICIPANT).astype(bool)
     ledger.left_out("ADNIMERGE", "PTID", table["PTID"][~valid], "no participant's identifier")
     table = table[valid]
-    number = table["PTID"].map(lambda subject: int(PARTICIPANT.fullmatch(subject)[1]))
+    number = table["PTID"].map(roster_number)
     site = read_integers(table["SITE"])
     table["SITE"] = site.where(site != "", table["PTID"].str[:3].str.lstrip("0"))
     table["RID"] = number.astype(str)
@@ -342,14 +367,16 @@ def _part(
     ledger.left_out("ADNIMERGE", "VISCODE", table["VISCODE"][~coded], "no visit with a month of its own")
     merge = table[~(new | late) & coded].drop_duplicates(["PTID", "VISCODE"])
     repeated = table[~(new | late) & coded].duplicated(["PTID", "VISCODE"])
-    ledger.left_out("ADNIMERGE", "VISCODE", table["VISCODE"][repeated[repeated].index], "a second row of the visit")
+    ledger.left_out(
+        "ADNIMERGE", "VISCODE", table["VISCODE"][repeated[repeated].index], "a second row of the visit"
+    )
     merge = _fill_dates(merge, ledger)
     left_out = {
         subject: "ADNI 4, which Clinica cannot read"
-        if original_phase(int(match[1])) == ADNI4 or subject in set(table["PTID"][new])
+        if original_phase(roster_number(subject)) == ADNI4 or subject in set(table["PTID"][new])
         else "no first or later visit in the clinical tables"
         for subject in sorted(set().union(*ids, table["PTID"]) - set(merge["PTID"]))
-        if (match := PARTICIPANT.fullmatch(subject))
+        if PARTICIPANT.fullmatch(subject)
     }
     dated = pandas.concat(others).query("EXAMDATE != ''").drop_duplicates()
     return Visits(merge.reset_index(drop=True), dated.reset_index(drop=True), left_out, derived)
@@ -359,7 +386,7 @@ def _fill_dates(merge: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
     """Give each visit a date and the date of the first visit; leave out those for which there is none."""
     first = merge[merge["VISCODE"] == "bl"].set_index("PTID")["EXAMDATE"]
     begin = merge["EXAMDATE_bl"].where(merge["EXAMDATE_bl"] != "", merge["PTID"].map(first).fillna(""))
-    days = merge["VISCODE"].map(lambda code: round(visit_month(code) * _DAYS_PER_MONTH))
+    days = merge["VISCODE"].map(lambda code: round((visit_month(code) or 0) * _DAYS_PER_MONTH))
     moment = pandas.to_datetime(begin, errors="coerce") + pandas.to_timedelta(days, unit="D")
     missing = merge["EXAMDATE"] == ""
     estimate = moment.dt.strftime("%Y-%m-%d").fillna("")

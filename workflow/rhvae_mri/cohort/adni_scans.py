@@ -1,8 +1,8 @@
 """ADNI's T1-weighted scans: from the lists of the download and from what lies on disk.
 
-LONI has withdrawn MPRAGEMETA, the list that Clinica reads. Where a download has it, it counts; what it lacks
-comes from the image tables of today (All_Images and Manifest, Key_MRI, Structural_MRI_Images, the list of an image
-collection), and else from the names of folders and files and from DICOM headers.
+LONI has withdrawn MPRAGEMETA, the list that Clinica reads. Where a download has it, it counts; what it
+lacks comes from the image tables of today (All_Images and Manifest, Key_MRI, Structural_MRI_Images, the list
+of an image collection), and else from the names of folders and files and from DICOM headers.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas
 
 from rhvae_mri.cohort.adni_merge import ADNI4, PARTICIPANT, Visits, phase_name
 from rhvae_mri.cohort.archive import Series, read_series_header
-from rhvae_mri.cohort.csv_tables import Ledger, read_dates, read_integers, read_table, understood
-from rhvae_mri.cohort.study_tables import TablesFolder, list_tables, table_name
+from rhvae_mri.cohort.csv_tables import Ledger, read_dates, read_header, read_integers, read_table, understood
+from rhvae_mri.cohort.study_tables import TablesFolder, table_name
 
 #: What a list says of an image, with the names of the columns in all generations, in lower case.
 _FIELDS = {
@@ -38,11 +39,9 @@ _FIELDS = {
 #: The lists, the one that counts most first; others are recognised by their columns.
 _PREFERRED = ("MPRAGEMETA", "All_Images", "Manifest", "Key_MRI", "Structural_MRI_Images")
 
-_T1 = re.compile(
-    r"mp[-_ ]?rage|spgr|(?<![a-z])mpr(?![a-z])|(?<![a-z])mt1(?![a-z0-9])", re.IGNORECASE
-)
+_T1 = re.compile(r"mp[-_ ]?rage|spgr|(?<![a-z])mpr(?![a-z])|(?<![a-z])mt1(?![a-z0-9])", re.IGNORECASE)
 _NOT_T1 = re.compile("flair|locali[sz]er", re.IGNORECASE)
-_PROCESSED = re.compile(r";|gradwarp|(?<![a-z])n3m?(?![a-z])|scaled|_br_", re.IGNORECASE)
+_PROCESSED = re.compile(r";|gradwarp|(?<![a-z])n3m?(?![a-z])|scaled|_br_(?!raw)", re.IGNORECASE)
 _COMPRESSED_SENSING = re.compile(r"(?<![a-z])[ch]s(?![a-z])|compressed", re.IGNORECASE)
 
 _FILE_STAMP = re.compile(r"_((?:19|20)\d{6})\d{6,}_")
@@ -63,7 +62,7 @@ def is_t1(sequence: str) -> bool:
 
     Examples
     --------
-    >>> [is_t1(name) for name in ("MP-RAGE", "MPR; GradWarp; N3; Scaled", "Accelerated Sag IR-FSPGR", "AXIAL_T2")]
+    >>> [is_t1(name) for name in ("MP-RAGE", "MPR; GradWarp; N3; Scaled", "Sag IR-FSPGR", "AXIAL_T2")]
     [True, True, True, False]
     """
     return bool(_T1.search(sequence)) and not _NOT_T1.search(sequence)
@@ -84,7 +83,9 @@ def list_scans(tables: TablesFolder, images: Path) -> pandas.DataFrame:
     pandas.DataFrame of str
         Indexed by the image's number; columns `SCAN_COLUMNS` but ``image``. Empty text where no list says it.
     """
-    beside = [path for level in (images, *_folders(images)) for path in sorted(level.glob("[!.]*.[cC][sS][vV]"))]
+    beside = [
+        path for level in (images, *_folders(images)) for path in sorted(level.glob("[!.]*.[cC][sS][vV]"))
+    ]
     ledger = tables.ledger
     blocks = []
     files = dict.fromkeys([*tables.files, *beside])
@@ -125,13 +126,11 @@ def complete_scans(listed: pandas.DataFrame, series: Iterable[Series], visits: V
     Returns
     -------
     pandas.DataFrame
-        As ``listed``, for T1-weighted scans and for everything on disk, with further columns: ``visit`` as Clinica
-        names it, ``session`` (``ses-M000``), ``reason`` why the scan cannot be used, and ``found``, the Series on
-        disk or None.
+        As ``listed``, for T1-weighted scans and for everything on disk, with further columns: ``visit`` as
+        Clinica names it, ``session`` (``ses-M000``), ``reason`` why the scan cannot be used, and ``found``,
+        the Series on disk or None.
     """
-    numbers = {
-        (row.subject, row.series): row.Index for row in listed[listed["series"] != ""].itertuples()
-    }
+    numbers = {(row.subject, row.series): row.Index for row in listed[listed["series"] != ""].itertuples()}
     own = pandas.DataFrame(
         [_describe(each, listed, numbers) for each in series], columns=[*SCAN_COLUMNS, "found"]
     ).set_index("image")
@@ -213,22 +212,26 @@ def _folders(images: Path) -> Iterator[Path]:
     """Yield the folders beside or above those of participants, where lists of collections lie."""
     if images.is_dir():
         yield from (
-            path for path in sorted(images.iterdir()) if path.is_dir() and not PARTICIPANT.fullmatch(path.name)
+            path
+            for path in sorted(images.iterdir())
+            if path.is_dir() and not PARTICIPANT.fullmatch(path.name)
         )
 
 
 def _place(path: Path) -> tuple[int, str]:
-    names = [place for place, name in enumerate(_PREFERRED) if table_name(path).lower().endswith(name.lower())]
+    names = [
+        place for place, name in enumerate(_PREFERRED) if table_name(path).lower().endswith(name.lower())
+    ]
     return (*names, len(_PREFERRED))[0], str(path)
 
 
 def _is_list(path: Path) -> bool:
     """Whether a file lists images: of participants, or the series that they belong to."""
-    from rhvae_mri.cohort.study_tables import read_header
-
     header = {name.lower() for name in read_header(path)}
     has = {name for name, columns in _FIELDS.items() if header & set(columns)}
-    return "image" in has and ({"subject", "date"} <= has or {"subject", "sequence"} <= has or "series" in has)
+    return "image" in has and (
+        {"subject", "date"} <= has or {"subject", "sequence"} <= has or "series" in has
+    )
 
 
 def _read_list(path: Path, table: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
@@ -262,9 +265,7 @@ def _read_type(text: str) -> str:
     return "Processed" if "proc" in word else ""
 
 
-def _describe(
-    series: Series, listed: pandas.DataFrame, numbers: dict[tuple[str, str], str]
-) -> list[object]:
+def _describe(series: Series, listed: pandas.DataFrame, numbers: dict[tuple[str, str], str]) -> list[object]:
     """Return what is known of an image on disk: from the lists, else from names, else from its header."""
     image = str(series.image)
     if image not in listed.index:
@@ -289,7 +290,7 @@ def _describe(
 
 def _calendar(visits: Visits) -> dict[str, list[tuple[datetime.date, int | None, str]]]:
     """Return date, month (None: a visit of ADNI 4) and phase of enrolment of each participant's visits."""
-    found = defaultdict(list)
+    found: dict[str, list[tuple[datetime.date, int | None, str]]] = defaultdict(list)
     for row in visits.merge.itertuples():
         month = 0 if row.VISCODE == "bl" else int(row.VISCODE[1:])
         found[row.PTID].append((datetime.date.fromisoformat(row.EXAMDATE), month, row.ORIGPROT))
@@ -299,7 +300,7 @@ def _calendar(visits: Visits) -> dict[str, list[tuple[datetime.date, int | None,
 
 
 def _place_in_time(
-    calendar: list[tuple[datetime.date, int | None, str]], scan: object, left_out: dict[str, str]
+    calendar: list[tuple[datetime.date, int | None, str]], scan: Any, left_out: dict[str, str]
 ) -> tuple[str, str, str]:
     """Return the visit of a scan as Clinica names it, its session, and why it cannot be used."""
     if not any(month is not None for _, month, _ in calendar):

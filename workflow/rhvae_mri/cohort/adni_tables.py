@@ -165,7 +165,9 @@ def _quality(tables: TablesFolder) -> pandas.DataFrame:
     found = tables.take(ADNI_TABLES["MRIPROT"])
     if found is None:
         _note_absence(
-            tables.ledger, "MRIQUALITY", "scans that ADNI 1's quality check rejected are not told from good ones"
+            tables.ledger,
+            "MRIQUALITY",
+            "scans that ADNI 1's quality check rejected are not told from good ones",
         )
         return pandas.DataFrame(columns=["RID", "LONIUID", "PASS"])
     content = found.content
@@ -190,7 +192,9 @@ def _mayo(tables: TablesFolder) -> pandas.DataFrame:
     found = tables.take(ADNI_TABLES[name])
     if found is None:
         _note_absence(
-            tables.ledger, name, "of several scans at 3 T the first is taken, not the one that was judged best"
+            tables.ledger,
+            name,
+            "of several scans at 3 T the first is taken, not the one that was judged best",
         )
         return pandas.DataFrame(columns=list(_MAYO_COLUMNS))
     content = found.content

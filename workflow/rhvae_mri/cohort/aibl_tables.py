@@ -65,7 +65,9 @@ def read_aibl_tables(folder: Path, ledger: Ledger) -> dict[str, pandas.DataFrame
                 )
             else:
                 ledger.rows.append({"table": table.name, "source": "(not there)", "reason": _LOST[name]})
-            staged[name] = pandas.DataFrame(columns=["RID", "SITEID", "VISCODE", "EXAMDATE", *table.columns[1:]])
+            staged[name] = pandas.DataFrame(
+                columns=["RID", "SITEID", "VISCODE", "EXAMDATE", *table.columns[1:]]
+            )
             staged[name] = staged[name].loc[:, ~staged[name].columns.duplicated()]
             continue
         rows = _read_rows(found.path.name, found.content, ledger)
@@ -103,7 +105,9 @@ def _read_rows(name: str, table: pandas.DataFrame, ledger: Ledger) -> pandas.Dat
         if column in rows:
             values = read(table[column])
             private = column == "PTDOB"
-            understood(ledger, name, column, table[column], values, needed=_KINDS.get(column, ""), private=private)
+            understood(
+                ledger, name, column, table[column], values, needed=_KINDS.get(column, ""), private=private
+            )
             rows[column] = values.where(values != "", _MISSING)
     # a visit may have several scans
     key = ["RID", "VISCODE", *(["EXAMDATE"] if "meta" in name else [])]

@@ -39,8 +39,8 @@ def read_scan_dates(tables: Mapping[str, pandas.DataFrame]) -> dict[tuple[str, s
     Returns
     -------
     dict
-        Participant and date (``YYYY-MM-DD``) to BIDS session and field strength (tesla); visits without a scan
-        are left out.
+        Participant and date (``YYYY-MM-DD``) to BIDS session and field strength (tesla); visits without a
+        scan are left out.
     """
     promised: dict[tuple[str, str], tuple[str, float]] = {}
     for name, strength in _FIELD_STRENGTHS.items():

@@ -1,8 +1,9 @@
 """The image folders of a download, however its archives were unpacked.
 
-LONI's layout is ``<subject>/<sequence>/<date_time>/I<image>/``, in older downloads ``S<series>`` at the end; each
-archive has a root such as ``ADNI/``. Archives may have been merged or lie side by side. Files are known by their
-suffix or, without a usual one, by DICOM's mark; anything else (XML, PDF, hidden files) is passed over.
+LONI's layout is ``<subject>/<sequence>/<date_time>/I<image>/``, in older downloads ``S<series>`` at the end;
+each archive has a root such as ``ADNI/``. Archives may have been merged or lie side by side. Files are known
+by their suffix or, without a usual one, by DICOM's mark; anything else (XML, PDF, hidden files) is passed
+over.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Series:
     subject : str
         The participant, as the download names it; empty where the folder belongs to nobody.
     image : int
-        LONI's number of the image (``I`` in folder and file names); where names have none, that of the series.
+        LONI's number of the image (``I`` in folder and file names), where names have none that of the series.
     folder : pathlib.Path
         Where the files are (of parts of an image in several archives: the first one).
     files : tuple of pathlib.Path
@@ -85,7 +86,7 @@ def is_nifti(path: Path) -> bool:
 
 
 def list_series(images: Path, cohort: str) -> list[Series]:
-    """Return all images of a download, T1-weighted or not, sorted; parts in several archives are put together.
+    """Return all images of a download, T1-weighted or not, sorted; parts in several archives are merged.
 
     Parameters
     ----------
@@ -244,7 +245,9 @@ def _one_kind(files: list[Path]) -> list[Path]:
 def _merge(parts: list[Series]) -> Series:
     """Put the parts of one image together; a file that is there twice counts once."""
     first = max(parts, key=lambda each: (not each.is_nifti, len(each.files)))
-    files = {path.name.lower(): path for each in parts if each.is_nifti == first.is_nifti for path in each.files}
+    files = {
+        path.name.lower(): path for each in parts if each.is_nifti == first.is_nifti for path in each.files
+    }
     files |= {path.name.lower(): path for path in first.files}
     return Series(
         first.subject, first.image, first.folder, tuple(sorted(files.values())), first.sequence, first.date

@@ -82,10 +82,11 @@ def convert_to_bids(
     report : path
         Table to write, a row for each image of the download and for each participant without any: cohort,
         participant_id, session_id (missing for an image of no visit, or a participant as a whole), status
-        (``converted``, ``missing``, ``unreadable`` or ``passed over``), source (relative to ``images``), reason.
+        (``converted``, ``missing``, ``unreadable`` or ``passed over``), source (relative to ``images``) and
+        reason.
     table_report : path
-        Table to write: of what each table was made that the converter read, with the number of rows, and every
-        value that was changed or left out (see `rhvae_mri.cohort.csv_tables.Ledger`).
+        Table to write: of what each table was made that the converter read, with the number of rows, and
+        every value that was changed or left out (see `rhvae_mri.cohort.csv_tables.Ledger`).
     processes : int
         How many processes to use; never more than the machine has CPUs are used.
     log_folder : path, optional
@@ -136,9 +137,9 @@ class _Download:
             logger.warning("set aside: %s: %s", each.folder.relative_to(self.images), problem)
         if len(broken) == len(series):
             raise StudyError(
-                f"None of the {len(series)} T1-weighted series of the {self.cohort} download can be converted.",
+                f"None of the {len(series)} T1-weighted series of the {self.cohort} download can be used.",
                 where=self.images,
-                cause=next(iter(broken.values()), "No image on disk is a T1-weighted one of a visit in the tables."),
+                cause=next(iter(broken.values()), "No image is a T1-weighted one of a visit in the tables."),
                 remedy="Download images and tables again, in the layout of LONI's archive.",
             )
         return broken
@@ -175,15 +176,16 @@ def _convert_adni(download: _Download, output: Path) -> list[Row]:
         if visit in visits
     ]
     if rivals:
-        # Clinica says which scans it would take if all were there; without files it makes no images
+        # Clinica says which scans it would take if all were there, and stops since it finds no files
         place = download.staging / "listed"
         listed = possible[possible["subject"].isin(usable["subject"])]
         stage_adni_images({}, listed["subject"].unique(), place / "images")
         write_adni_tables(tables.staged(to_mpragemeta(listed, Ledger())), place / "tables")
         run = download.run("adni-to-bids", place, place / "bids", "-m", "T1")
-        if run.exit_code != 0:
-            raise run.error(_REMEDY)
-        preferred = read_choice(place / "bids")
+        try:
+            preferred = read_choice(place / "bids")
+        except FileNotFoundError:
+            raise run.error(_REMEDY) from None
 
     sources = stage_adni_images(
         dict(usable["found"]), usable["subject"].unique(), download.staging / "images"
@@ -230,7 +232,7 @@ def _place_nifti(
     promised: Mapping[tuple[str, str], tuple[str, float]],
     output: Path,
 ) -> None:
-    """Put images that are NIfTI already where Clinica's AIBL converter, which knows DICOM only, finds them made."""
+    """Put NIfTI images where Clinica's AIBL converter, which knows DICOM only, takes them for made."""
     for each in chosen:
         if each.is_nifti:
             content = each.files[0].read_bytes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas
 
@@ -49,7 +49,7 @@ class Choice:
 
 
 def read_choice(bids: Path) -> Choice:
-    """Read which scans Clinica's ADNI converter chose."""
+    """Read which scans Clinica's ADNI converter chose; FileNotFoundError if it did not come that far."""
     path = bids / "conversion_info" / "v0" / "t1_paths.tsv"
     images, visits = {}, {}
     for scan in pandas.read_csv(path, sep="\t", dtype=str).itertuples():
@@ -140,30 +140,39 @@ def report_adni(
     """
     present = {each.subject for each in series}
     names = preferred.visits | chosen.visits
-    rows, promised = [], {}
+    rows: list[Row] = []
+    promised: dict[tuple[str, str], list[str]] = {}
     for scan in scans[scans["subject"].isin(present)].itertuples():
-        session = names.get((scan.subject, scan.visit)) or scan.session or None
-        taken = chosen.images.get((scan.subject, session or ""))
+        session: str = names.get((scan.subject, scan.visit)) or scan.session
+        taken = chosen.images.get((scan.subject, session))
         if scan.found is None:
             if session and taken is None:
                 promised.setdefault((scan.subject, session), []).append(f"I{scan.Index}")
         elif scan.found in broken:
-            rows.append(Row(scan.subject, session, "unreadable", scan.found.folder, broken[scan.found]))
+            rows.append(
+                Row(scan.subject, session or None, "unreadable", scan.found.folder, broken[scan.found])
+            )
         elif scan.Index == taken:
             made = image_path("ADNI", bids, scan.subject, session).is_file()
             status, reason = ("converted", "") if made else ("missing", _NOT_MADE)
-            better = preferred.images.get((scan.subject, session), taken)
-            if made and better != taken:
+            better = preferred.images.get((scan.subject, session), scan.Index)
+            if made and better != scan.Index:
                 reason = f"I{better} ({scans.loc[better, 'sequence']}) is preferred, but it is " + (
                     "unreadable" if scans.loc[better, "found"] in broken else "not in the download"
                 )
             rows.append(Row(scan.subject, session, status, scan.found.folder, reason))
         else:
             reason = scan.reason or _passed_over(scan, taken, tables)
-            rows.append(Row(scan.subject, session, "passed over", scan.found.folder, reason))
+            rows.append(Row(scan.subject, session or None, "passed over", scan.found.folder, reason))
     rows += [
-        Row(*visit, "missing", None, f"{_NO_IMAGE}: the tables list {', '.join(numbers)}, but it is not there")
-        for visit, numbers in promised.items()
+        Row(
+            subject,
+            session,
+            "missing",
+            None,
+            f"{_NO_IMAGE}: the tables list {', '.join(numbers)}, but it is not there",
+        )
+        for (subject, session), numbers in promised.items()
     ]
     known = set(tables.visits.merge["PTID"])
     for each in series:
@@ -177,7 +186,7 @@ def report_adni(
     return rows
 
 
-def _passed_over(scan: tuple, taken: str | None, tables: AdniTables) -> str:
+def _passed_over(scan: Any, taken: str | None, tables: AdniTables) -> str:
     """Say why Clinica did not take a scan that it was given."""
     quality = tables.clinical["MRIQUALITY"]
     verdict = quality.loc[quality["LONIUID"] == f"S{scan.series}", "PASS"]

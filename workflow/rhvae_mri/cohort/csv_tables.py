@@ -41,7 +41,7 @@ class Ledger:
     Attributes
     ----------
     rows : list of dict
-        The rows of ``tables.tsv``, by column of `COLUMNS`. A row without ``column`` is about a table as a whole.
+        The rows of ``tables.tsv``, by column of `COLUMNS`; a row without ``column`` is about a whole table.
     problems : list of str
         Why the download cannot be converted.
     """
@@ -155,7 +155,11 @@ def read_integers(values: pandas.Series) -> pandas.Series:
 def read_numbers(values: pandas.Series, low: float, high: float) -> pandas.Series:
     """Read numbers within bounds (inclusive); empty text where there is none."""
     numbers = pandas.to_numeric(values, errors="coerce")
-    return numbers.where(numbers.between(low, high)).map(lambda number: f"{number:g}", na_action="ignore").fillna("")
+    return (
+        numbers.where(numbers.between(low, high))
+        .map(lambda number: f"{number:g}", na_action="ignore")
+        .fillna("")
+    )
 
 
 def visit_code(text: str) -> str:
@@ -211,7 +215,8 @@ def understood(
     if needed and strange.sum() > _TOLERATED * (before != "").sum():
         examples = [] if private else [plain_cell(text) for text in before[strange].unique()[:_EXAMPLES]]
         ledger.problems.append(
-            f"the column {column} of {table} holds no {needed}" + (f": {', '.join(examples)}" if examples else "")
+            f"the column {column} of {table} holds no {needed}"
+            + (f": {', '.join(examples)}" if examples else "")
         )
     elif strange.any():
         shown = before[strange].map(lambda text: "(not shown)" if private else text)

@@ -20,8 +20,8 @@ import pandas
 
 from rhvae_mri.cohort.bids_validity import mend_dataset
 from rhvae_mri.cohort.clinica import run_clinica
-from rhvae_mri.cohort.csv_tables import Ledger
 from rhvae_mri.cohort.conversion_report import Row, report_table
+from rhvae_mri.cohort.csv_tables import Ledger
 from rhvae_mri.cohort.privacy import remove_personal_data
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import write_tsv

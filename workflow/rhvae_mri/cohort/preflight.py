@@ -48,8 +48,8 @@ def check_downloads(downloads: Iterable[tuple[str, str | os.PathLike[str], str |
         raise StudyError(
             "\n".join(lines),
             where="; ".join(places),
-            remedy="Do what the lines say, or correct the paths in the configuration; README.md, The real study, "
-            "lists what to download.",
+            remedy="Do what the lines say, or correct the paths in the configuration. What to download is in "
+            "README.md, The real study.",
         )
 
 
@@ -76,14 +76,12 @@ def _problems(cohort: str, images: Path, tables: Path) -> Iterator[str]:
         yield from packed_archives(tables, _TABLES)
         yield from ledger.problems
         return
-    if isinstance(read, AdniTables):
-        known = set(read.visits.merge["PTID"])
-    else:
-        known = set(read["ptdemog"]["RID"])
+    people = read.visits.merge["PTID"] if isinstance(read, AdniTables) else read["ptdemog"]["RID"]
+    known = set(people)
     if present and not present & known:
         yield (
-            f"none of the {len(present)} participants with images ({_some(sorted(present))}) has a visit in the "
-            f"tables, which have {len(known)} participants: are they tables of this study?"
+            f"none of the {len(present)} participants with images ({_some(sorted(present))}) has a visit in "
+            f"the tables, which have {len(known)} participants: are they tables of this study?"
         )
 
 

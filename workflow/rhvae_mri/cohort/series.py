@@ -153,7 +153,9 @@ def _examine(series: Series) -> _Finding:
     files = [path for path in series.files if not is_nifti(path)]
     if not files:
         problems = (_nifti_problem(path) for path in series.files)
-        return _Finding(next(filter(None, problems), None) if series.files else "the folder has no image file")
+        return _Finding(
+            next(filter(None, problems), None) if series.files else "the folder has no image file"
+        )
     slices = []
     for path in files:
         try:

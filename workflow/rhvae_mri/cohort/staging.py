@@ -15,9 +15,7 @@ _REPEATED = re.compile("repeat|rpt", re.IGNORECASE)
 _NO_STAMP = "0000-00-00_00_00_00.0"
 
 
-def stage_adni_images(
-    series: Mapping[str, Series], subjects: Iterable[str], target: Path
-) -> dict[str, Path]:
+def stage_adni_images(series: Mapping[str, Series], subjects: Iterable[str], target: Path) -> dict[str, Path]:
     """Link the files of scans under names in which Clinica finds the number of the image.
 
     Parameters

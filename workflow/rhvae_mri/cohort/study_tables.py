@@ -169,11 +169,7 @@ class TablesFolder:
 
 def list_tables(folder: Path) -> list[Path]:
     """Return the CSV files of a folder and its subfolders, sorted."""
-    return sorted(
-        path
-        for path in folder.rglob("[!.]*")
-        if path.suffix.lower() == ".csv" and path.is_file()
-    )
+    return sorted(path for path in folder.rglob("[!.]*") if path.suffix.lower() == ".csv" and path.is_file())
 
 
 def table_name(path: Path) -> str:
@@ -181,8 +177,8 @@ def table_name(path: Path) -> str:
 
     Examples
     --------
-    >>> table_name(Path("All_Subjects_DXSUM_28Nov2026 (1).csv")), table_name(Path("aibl_mmse_01-Jun-2018.csv"))
-    ('All_Subjects_DXSUM', 'aibl_mmse')
+    >>> [table_name(Path(f"{name}.csv")) for name in ("All_DXSUM_28Nov2026 (1)", "aibl_mmse_01-Jun-2018")]
+    ['All_DXSUM', 'aibl_mmse']
     """
     return _DATED.sub("", _COPY.sub("", path.stem))
 
