@@ -289,7 +289,7 @@ def _read_type(text: str) -> str:
 
 
 def _fill_strengths(scans: pandas.DataFrame, ledger: Ledger) -> pandas.Series:
-    """Return field strengths; an unknown one is that of the same series' original, or the phase's usual one."""
+    """Return field strengths; an unknown one is that of the series' original, or the phase's usual one."""
     known = scans[(scans["strength"] != "") & (scans["series"] != "")]
     series = dict(zip(zip(known["subject"], known["series"], strict=True), known["strength"], strict=True))
     keys = pandas.Series(list(zip(scans["subject"], scans["series"], strict=True)), index=scans.index)

@@ -111,7 +111,7 @@ def _diagnoses(tables: TablesFolder, merge: pandas.DataFrame) -> pandas.DataFram
     else:
         _note_absence(tables.ledger, "DXSUM", "participants.tsv has no diagnosis of the screening")
     # Clinica 0.12 relies on a visit that is there twice, as in older tables
-    return pandas.concat([rows.drop_duplicates(columns[:2]), rows[:1]])
+    return pandas.concat([rows.drop_duplicates(columns[:2]), rows[:1]]).sort_values(columns[:2])
 
 
 def _genotypes(tables: TablesFolder, merge: pandas.DataFrame) -> pandas.DataFrame:
