@@ -14,6 +14,7 @@ from functools import reduce
 import pandas
 
 from rhvae_mri.cohort.csv_tables import (
+    MONTHS,
     Ledger,
     read_dates,
     read_integers,
@@ -30,6 +31,8 @@ ADNI4 = "ADNI4"
 _FIRST_ADNI4 = 10_000
 
 PARTICIPANT = re.compile(r"\d{3}_S_(\d{4,5})")
+#: Identifiers before ADNI 4 are as long as this; Clinica 0.12 stops at longer ones.
+_LENGTH = len("002_S_0295")
 
 #: Columns that Clinica 0.12 reads and whose upper and lower case it minds. Only those of `_USED` need values.
 _COLUMNS = (
@@ -54,6 +57,9 @@ _ETHNIC = {"1": "Hisp/Latino", "2": "Not Hisp/Latino", "3": "Unknown"}
 _AGES, _MMSE_SCORES = (18, 110), (0, 30)
 _DAYS_PER_YEAR, _DAYS_PER_MONTH = 365.25, 30.4375
 _BIRTH = re.compile(r"(?:(\d{1,2})[-/])?(?:(\d{1,2})[-/])?/?((?:18|19)\d\d)")
+#: What spreadsheets make of ``12/1934``.
+_SPREADSHEET_BIRTH = re.compile(r"([A-Za-z]{3})-(\d\d)")
+_SPELLING = "written as Clinica reads it"
 _ESTIMATED = "no date in the tables: estimated from the visit's code and the first visit"
 
 
@@ -81,9 +87,13 @@ class Visits:
 
 def read_visits(tables: TablesFolder) -> Visits:
     """Read or derive ADNIMERGE; what stands against it goes to the problems of the tables' ledger."""
-    demography = tables.take(ADNI_TABLES["PTDEMOG"], ("RID", "PTDOBYY", "PTEDUCAT", "PTMARRY", "PTETHCAT"))
-    registry = tables.take(ADNI_TABLES["REGISTRY"], ("RID", "PHASE", "VISCODE", "RGCONDCT"))
     found = tables.take(ADNI_TABLES["ADNIMERGE"], _COLUMNS)
+    demography = tables.take(
+        ADNI_TABLES["PTDEMOG"], ("RID", "PTDOBYY", "PTEDUCAT", "PTMARRY", "PTETHCAT"), needed=found is None
+    )
+    registry = tables.take(
+        ADNI_TABLES["REGISTRY"], ("RID", "PHASE", "VISCODE", "RGCONDCT"), needed=found is None
+    )
     if found:
         table, ids = _mend(found, tables), [found.content["PTID"]]
     else:
@@ -157,6 +167,7 @@ def _mend(found: FoundTable, tables: TablesFolder) -> pandas.DataFrame:
             table[column] = ""
     before = table.copy()
     table["VISCODE"] = before["VISCODE"].map(visit_code)
+    ledger.rewritten(name, "VISCODE", before["VISCODE"], table["VISCODE"], _SPELLING)
     for column in ("EXAMDATE", "EXAMDATE_bl"):
         table[column] = read_dates(before[column])
         understood(
@@ -172,8 +183,10 @@ def _mend(found: FoundTable, tables: TablesFolder) -> pandas.DataFrame:
         )
     table["PTGENDER"] = before["PTGENDER"].map(lambda text: _SEX.get(text.lower(), ""))
     understood(ledger, name, "PTGENDER", before["PTGENDER"], table["PTGENDER"], needed="sexes")
+    ledger.rewritten(name, "PTGENDER", before["PTGENDER"], table["PTGENDER"], _SPELLING)
     table["DX"] = before["DX"].map(_read_diagnosis)
     understood(ledger, name, "DX", before["DX"], table["DX"], needed="diagnoses")
+    ledger.rewritten(name, "DX", before["DX"], table["DX"], _SPELLING)
     if (table["DX"] == "").all():
         table["DX"] = _diagnoses_of(table, tables, name)
     ledger.made("ADNIMERGE", [found.path], len(before), len(table), "the download's own")
@@ -282,9 +295,13 @@ def _people(found: FoundTable, ledger: Ledger) -> pandas.DataFrame:
     """Return sex, birth and schooling of each participant, from the first row of PTDEMOG that says so."""
     table = found.content
     given = table["PTDOB"] if "PTDOB" in table else table["PTDOBYY"]
-    if "PTDOB" in table and "PTDOBYY" in table:
-        given = given.where(given != "", table["PTDOBYY"])
     birth = given.map(_read_birth)
+    if "PTDOB" in table and "PTDOBYY" in table:
+        year = table["PTDOBYY"].map(_read_birth)
+        instead = given[(given != "") & (birth == "") & (year != "")].map(lambda _: "(not shown)")
+        reason = "not understood: the middle of the year of PTDOBYY was taken"
+        ledger.changed(found.path.name, "PTDOB", instead, "(not shown)", reason)
+        birth = birth.where(birth != "", year)
     understood(ledger, found.path.name, "PTDOB", given, birth, needed="dates of birth", private=True)
     sex = table["PTGENDER"].str.replace(r"\.0+$", "", regex=True).map(lambda text: _SEX.get(text.lower(), ""))
     understood(ledger, found.path.name, "PTGENDER", table["PTGENDER"], sex, needed="sexes")
@@ -381,12 +398,16 @@ def _part(
     table = table[valid]
     number = table["PTID"].map(roster_number)
     site = read_integers(table["SITE"])
-    table["SITE"] = site.where(site != "", table["PTID"].str[:3].str.lstrip("0"))
+    site = site.where(site != "", table["PTID"].str[:3].str.lstrip("0"))
+    ledger.rewritten("ADNIMERGE", "SITE", table["SITE"], site, "the site is in the participant's identifier")
+    table["SITE"] = site
     table["RID"] = number.astype(str)
     for column in ("ORIGPROT", "COLPROT"):
         phase = table[column].map(phase_name)
-        table[column] = phase.where(phase.isin([*ADNI_PHASES, ADNI4]), number.map(original_phase))
-    new = (table["ORIGPROT"] == ADNI4) | (number >= _FIRST_ADNI4)
+        phase = phase.where(phase.isin([*ADNI_PHASES, ADNI4]), number.map(original_phase))
+        ledger.rewritten("ADNIMERGE", column, table[column], phase, _SPELLING)
+        table[column] = phase
+    new = (table["ORIGPROT"] == ADNI4) | (number >= _FIRST_ADNI4) | (table["PTID"].str.len() > _LENGTH)
     late = table["COLPROT"] == ADNI4
     ledger.left_out("ADNIMERGE", "COLPROT", table["COLPROT"][new | late], "ADNI 4, which Clinica cannot read")
     others = [table.loc[late, ["PTID", "EXAMDATE"]]]
@@ -401,9 +422,10 @@ def _part(
         "ADNIMERGE", "VISCODE", table["VISCODE"][repeated[repeated].index], "a second row of the visit"
     )
     merge = _fill_dates(merge, ledger)
+    newcomers = set(table["PTID"][new])
     left_out = {
         subject: "ADNI 4, which Clinica cannot read"
-        if original_phase(roster_number(subject)) == ADNI4 or subject in set(table["PTID"][new])
+        if original_phase(roster_number(subject)) == ADNI4 or subject in newcomers or len(subject) > _LENGTH
         else "no first or later visit in the clinical tables"
         for subject in sorted(set().union(*ids, table["PTID"]) - set(merge["PTID"]))
         if PARTICIPANT.fullmatch(subject)
@@ -437,6 +459,8 @@ def _read_diagnosis(text: str) -> str:
 
 def _read_birth(text: str) -> str:
     """Read a date of birth of which the day, or day and month, may be missing; the middle stands for them."""
+    if (match := _SPREADSHEET_BIRTH.fullmatch(text)) and match[1].lower() in MONTHS:
+        return f"19{match[2]}-{1 + MONTHS.index(match[1].lower()):02d}-15"
     match = _BIRTH.fullmatch(re.sub(r"^(\d{4})-(\d\d)$", r"\2/\1", text.removesuffix(".0")))
     if not match:
         return read_dates(pandas.Series([text])).iloc[0]

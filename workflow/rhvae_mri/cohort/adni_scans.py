@@ -25,7 +25,15 @@ from rhvae_mri.cohort.adni_merge import (
     roster_number,
 )
 from rhvae_mri.cohort.archive import Series, read_series_header
-from rhvae_mri.cohort.csv_tables import Ledger, read_dates, read_header, read_integers, read_table, understood
+from rhvae_mri.cohort.csv_tables import (
+    Ledger,
+    read_dates,
+    read_header,
+    read_integers,
+    read_participants,
+    read_table,
+    understood,
+)
 from rhvae_mri.cohort.study_tables import TablesFolder, table_name
 
 #: What a list says of an image, with the names of the columns in all generations, in lower case.
@@ -47,7 +55,7 @@ _FIELDS = {
 _PREFERRED = ("MPRAGEMETA", "All_Images", "Manifest", "Key_MRI", "Structural_MRI_Images")
 
 _T1 = re.compile(r"mp[-_ ]?rage|spgr|(?<![a-z])mpr(?![a-z])|(?<![a-z])mt1(?![a-z0-9])", re.IGNORECASE)
-_NOT_T1 = re.compile("flair|locali[sz]er", re.IGNORECASE)
+_NOT_T1 = re.compile("flair|locali[sz]er|scout|mask", re.IGNORECASE)
 _PROCESSED = re.compile(r";|gradwarp|(?<![a-z])n3m?(?![a-z])|scaled|_br_(?!raw)", re.IGNORECASE)
 _COMPRESSED_SENSING = re.compile(r"(?<![a-z])[ch]s(?![a-z])|compressed", re.IGNORECASE)
 
@@ -62,6 +70,7 @@ _FARTHEST = 183
 
 #: Field strengths in tesla; ADNI has no others.
 _LOW, _HIGH, _BETWEEN = "1.5", "3.0", 2.2
+_TESLA = re.compile(r"([1-9]\d*(?:[.,]\d*)?) *(?:T|tesla)?", re.IGNORECASE)
 #: Some old headers give gauss.
 _GAUSS = 10_000
 
@@ -73,8 +82,10 @@ def is_t1(sequence: str) -> bool:
 
     Examples
     --------
-    >>> [is_t1(name) for name in ("MP-RAGE", "MPR; GradWarp; N3; Scaled", "Sag IR-FSPGR", "AXIAL_T2")]
-    [True, True, True, False]
+    >>> [is_t1(name) for name in ("MP-RAGE", "MPR; GradWarp; N3; Scaled", "Sag IR-FSPGR")]
+    [True, True, True]
+    >>> [is_t1(name) for name in ("AXIAL_T2", "AAHead_Scout_MPR_sag", "MPR; GradWarp; Mask")]
+    [False, False, False]
     """
     return bool(_T1.search(sequence)) and not _NOT_T1.search(sequence)
 
@@ -148,7 +159,11 @@ def complete_scans(
     numbers = {(row.subject, row.series): row.Index for row in listed[listed["series"] != ""].itertuples()}
     own = pandas.DataFrame(
         [_describe(each, listed, numbers) for each in series], columns=[*SCAN_COLUMNS, "found"]
-    ).set_index("image")
+    )
+    # a folder `I…` and a folder `S…` of older downloads may hold one image
+    copies = own["image"].duplicated()
+    own["image"] = own["image"].where(~copies, "copy of I" + own["image"])
+    own = own.set_index("image")
     rest = listed[~listed.index.isin(own.index) & listed["sequence"].map(is_t1)]
     scans = pandas.concat([own, rest.assign(found=None)])
     scans["type"] = scans["type"].where(
@@ -162,6 +177,7 @@ def complete_scans(
     scans[["visit", "session", "reason"]] = pandas.DataFrame(
         places, index=scans.index, columns=["visit", "session", "reason"], dtype=str
     )
+    scans.loc[own.index[copies], "reason"] = "the image is there in another folder, too, which counts"
     scans["strength"] = _fill_strengths(scans, ledger)
     return scans
 
@@ -273,6 +289,11 @@ def _read_list(path: Path, table: pandas.DataFrame, ledger: Ledger) -> pandas.Da
     rows["date"] = understood(ledger, path.name, "date", raw["date"], read_dates(raw["date"]), needed="dates")
     rows["type"] = understood(ledger, path.name, "type", raw["type"], raw["type"].map(_read_type))
     rows["phase"] = raw["phase"].map(phase_name)
+    rows["subject"] = read_participants(raw["subject"])
+    rows["strength"] = raw["strength"].map(_read_strength)
+    understood(ledger, path.name, "strength", raw["strength"], rows["strength"])
+    reason = "to one of the field strengths that Clinica tells apart"
+    ledger.rewritten(path.name, "strength", raw["strength"], rows["strength"], reason)
     nameless = rows["image"] == ""
     ledger.left_out(path.name, "image", raw["image"][nameless], "a row without the number of an image")
     other = ~rows["modality"].str.upper().isin(["", "MR", "MRI"])
@@ -301,7 +322,7 @@ def _fill_strengths(scans: pandas.DataFrame, ledger: Ledger) -> pandas.Series:
     ledger.changed(
         "MPRAGEMETA", "MagStrength", phase[assumed], usual[assumed], "not known: the usual one of the phase"
     )
-    return own.map(_strength).where(own != "", usual)
+    return own.where(own != "", usual)
 
 
 def _describe(series: Series, listed: pandas.DataFrame, numbers: dict[tuple[str, str], str]) -> list[object]:
@@ -319,7 +340,7 @@ def _describe(series: Series, listed: pandas.DataFrame, numbers: dict[tuple[str,
     if not (date and sequence and strength):
         header = read_series_header(series)
         date, sequence = date or header.date, sequence or header.description
-        strength = strength or header.strength
+        strength = strength or _read_strength(header.strength)
     kind = known["type"] or ("Processed" if _PROCESSED.search(f"{sequence} {name}") else "Original")
     return [
         *(image, series.subject, known["series"] or (number[1] if number else "")),
@@ -354,16 +375,28 @@ def _place_in_time(
     if new or month is None:
         return "", "", "a scan of a visit in ADNI 4, which Clinica cannot read"
     session = f"ses-M{month:03d}"
-    if _VISIT_NAME.search(scan.visit):
+    # what is called like a visit of the tables is of this visit, however dates were typed; Clinica takes any
+    # other name for the nearest visit, and be it years away
+    names = {visit_name(own, number) for _, number, own in calendar if number is not None}
+    if scan.visit in names:
         return scan.visit, session, ""
     if abs(nearest - day).days > _FARTHEST:
         return "", "", f"no visit in the clinical tables within {_FARTHEST} days of the scan ({scan.date})"
+    if _VISIT_NAME.search(scan.visit):
+        return scan.visit, session, ""
     return visit_name(phase, month), session, ""
 
 
-def _strength(text: str) -> str:
-    try:
-        tesla = float(text)
-    except ValueError:
-        return _HIGH
+def _read_strength(text: str) -> str:
+    """Read a field strength as one of the two that ADNI has; empty text where it is none.
+
+    Examples
+    --------
+    >>> [_read_strength(text) for text in ("1.494", "3", "1,5", "3.0T", "15000", "?", "")]
+    ['1.5', '3.0', '1.5', '3.0', '1.5', '', '']
+    """
+    match = _TESLA.fullmatch(text)
+    if not match:
+        return ""
+    tesla = float(match[1].replace(",", "."))
     return _LOW if tesla < _BETWEEN or _BETWEEN * _GAUSS > tesla > _GAUSS else _HIGH

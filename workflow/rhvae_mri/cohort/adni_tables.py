@@ -140,7 +140,7 @@ def _ratings(tables: TablesFolder) -> pandas.DataFrame:
         {
             "RID": roster_numbers(found.content),
             "VISCODE2": found.content["VISCODE2"].map(visit_code),
-            "CDGLOBAL": found.content["CDGLOBAL"].str.replace(r"^([0123](\.5)?)\.?0*$", r"\1", regex=True),
+            "CDGLOBAL": read_numbers(found.content["CDGLOBAL"], 0, 3),
         }
     )
     rating = rows["CDGLOBAL"].where(rows["CDGLOBAL"].isin(_RATINGS), "")
@@ -210,7 +210,10 @@ def _mayo(tables: TablesFolder) -> pandas.DataFrame:
     )
     # Clinica 0.12 stops where several series of one visit are selected and all have a poor grade
     selected = (rows["series_selected"] == "1") & (rows["series_quality"].astype(float) >= _REJECTED)
-    rows.loc[selected, "series_quality"] = str(_REJECTED - 1)
+    usable = str(_REJECTED - 1)
+    grades = rows["series_quality"][selected]
+    tables.ledger.changed(found.path.name, "series_quality", grades, usable, "selected, so it is usable")
+    rows.loc[selected, "series_quality"] = usable
     kept = rows[(rows["RID"] != "") & (rows["loni_image"] != "I")]
     tables.ledger.made(name, [found.path], len(rows), len(kept), "rows with an image")
     return kept

@@ -24,6 +24,8 @@ _MISSING = "-4"
 
 #: Without these there are no participants, no diagnoses or no visits of scans.
 _NEEDED = ("ptdemog", "pdxconv", "mrimeta", "mri3meta")
+#: … of these one of the two field strengths may have had no scan
+_NEVER_EMPTY = ("ptdemog", "pdxconv")
 _LOST = {
     "mmse": "the MMSE is not known",
     "cdr": "the clinical dementia rating is not known",
@@ -68,6 +70,8 @@ def read_aibl_tables(folder: Path, ledger: Ledger) -> dict[str, pandas.DataFrame
             staged[name] = staged[name].loc[:, ~staged[name].columns.duplicated()]
             continue
         rows = _read_rows(found.path.name, found.content, ledger)
+        if name in _NEVER_EMPTY and rows.empty:
+            ledger.problems.append(f"the table {found.path.name} has no row that can be read: {table.place}")
         ledger.made(table.name, [found.path], len(found.content), len(rows), "one row for each visit")
         staged[name] = rows
     staged["apoeres"] = _in_order(staged["apoeres"], staged["ptdemog"])
@@ -106,10 +110,12 @@ def _read_rows(name: str, table: pandas.DataFrame, ledger: Ledger) -> pandas.Dat
                 ledger, name, column, table[column], values, needed=_KINDS.get(column, ""), private=private
             )
             rows[column] = values.where(values != "", _MISSING)
-    # a visit may have several scans
-    key = ["RID", "VISCODE", *(["EXAMDATE"] if "meta" in name else [])]
+    # a visit may have several scans; a participant has one birth and one genotype, whatever the visit
+    key = ["RID"] if {"PTDOB", "APGEN1"} & set(rows) else ["RID", "VISCODE", "EXAMDATE"]
+    key = key if "meta" in name else [column for column in key if column != "EXAMDATE"]
     repeated = rows[kept].duplicated([column for column in key if column in rows])
-    ledger.left_out(name, "RID", rows["RID"][repeated[repeated].index], "a second row of the visit")
+    what = "visit" if "VISCODE" in key else "participant"
+    ledger.left_out(name, "RID", rows["RID"][repeated[repeated].index], f"a second row of the {what}")
     return rows[kept].loc[~repeated].reset_index(drop=True)
 
 

@@ -56,7 +56,10 @@ def read_scan_dates(tables: Mapping[str, pandas.DataFrame]) -> dict[tuple[str, s
 def assign_sessions(
     series: Iterable[Series], promised: Mapping[tuple[str, str], tuple[str, float]]
 ) -> dict[Series, str | None]:
-    """Return the session of each series: by its date, or the baseline for the kinds without a date.
+    """Return the session of each series: by its date, or else the baseline for the kinds without a date.
+
+    Clinica takes every series of the latter kinds for a baseline scan, even one of a later visit that the
+    tables date; `rhvae_mri.cohort.staging.stage_aibl_images` gives those another name.
 
     A series that is no T1-weighted one, or whose date the tables do not have, gets None.
     """
@@ -64,8 +67,7 @@ def assign_sessions(
 
 
 def _session_of(series: Series, promised: Mapping[tuple[str, str], tuple[str, float]]) -> str | None:
+    visit = promised.get((series.subject, series.date))
     if series.sequence in AIBL_UNDATED_FOLDERS:
-        return _BASELINE
-    if series.sequence in AIBL_DATED_FOLDERS:
-        return promised.get((series.subject, series.date), (None, 0))[0]
-    return None
+        return visit[0] if visit else _BASELINE
+    return visit[0] if visit and series.sequence in AIBL_DATED_FOLDERS else None

@@ -209,7 +209,7 @@ def _convert_aibl(download: _Download, output: Path) -> list[Row]:
     write_aibl_tables(tables, download.staging / "tables")
     while True:
         chosen = choose_aibl_series((each for each in sessions if each not in broken), sessions)
-        sources = stage_aibl_images(chosen, download.staging / "images")
+        sources = stage_aibl_images(chosen, promised, download.staging / "images")
         _place_nifti(chosen, sessions, promised, output)
         run = download.run("aibl-to-bids", download.staging, output)
         if run.exit_code == 0:

@@ -18,7 +18,8 @@ from rhvae_mri.texts import plain_cell
 #: What tables write where they have nothing; -4 is ADNI's and AIBL's code.
 _MISSING = frozenset(["", "na", "n/a", "nan", "null", "none", ".", "-4", "-4.0"])
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+#: As worded dates abbreviate them.
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _ISO = re.compile(r"(\d{4})(?:[-/](\d{1,2})[-/](\d{1,2})(?:[T ].*)?|(\d\d)(\d\d))")
 _SLASHED = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d\d)(?:[T ].*)?")
 _WORDED = re.compile(r"(\d{1,2})[- ]?([A-Za-z]{3})[a-z]*[- ]?(\d{4}|\d\d)")
@@ -75,6 +76,13 @@ class Ledger:
                 }
             )
 
+    def rewritten(
+        self, table: str, column: str, before: pandas.Series, after: pandas.Series, reason: str
+    ) -> None:
+        """Record the values of a column that are written in another way."""
+        other = (before != "") & (after != "") & (before != after)
+        self.changed(table, column, before[other], after[other], reason)
+
     def left_out(self, table: str, column: str, values: pandas.Series, reason: str) -> None:
         """Record the values of a column because of which rows were left out."""
         self.changed(table, column, values, "(row left out)", reason)
@@ -124,6 +132,8 @@ def read_header(path: Path) -> list[str]:
 def read_dates(values: pandas.Series) -> pandas.Series:
     """Read dates of any usual form; month and day are in the American order unless one value forbids it.
 
+    Dates with points (``9.4.2006``) have the day first everywhere.
+
     Returns
     -------
     pandas.Series of str
@@ -135,6 +145,8 @@ def read_dates(values: pandas.Series) -> pandas.Series:
     ['2006-04-09', '2006-04-09', '2006-04-09', '', '']
     >>> list(read_dates(pandas.Series(["4/9/2006", "30/9/2006"])))
     ['2006-09-04', '2006-09-30']
+    >>> list(read_dates(pandas.Series(["9.4.2006"])))
+    ['2006-04-09']
     """
     slashed = [match for match in map(_SLASHED.fullmatch, values) if match]
     first, second = (any(int(match[place]) > 12 for match in slashed) for place in (1, 2))
@@ -154,13 +166,31 @@ def read_integers(values: pandas.Series) -> pandas.Series:
 
 
 def read_numbers(values: pandas.Series, low: float, high: float) -> pandas.Series:
-    """Read numbers within bounds (inclusive); empty text where there is none."""
-    numbers = pandas.to_numeric(values, errors="coerce")
+    """Read numbers within bounds (inclusive), also with a decimal comma; empty text where there is none.
+
+    Examples
+    --------
+    >>> list(read_numbers(pandas.Series(["71.3", "71,3", "0.50", "-1", "?"]), 0, 100))
+    ['71.3', '71.3', '0.5', '', '']
+    """
+    pointed = values.str.replace(r"^(-?\d*),(\d+)$", r"\1.\2", regex=True)
+    numbers = pandas.to_numeric(pointed, errors="coerce")
     return (
         numbers.where(numbers.between(low, high))
         .map(lambda number: f"{number:g}", na_action="ignore")
         .fillna("")
     )
+
+
+def read_participants(values: pandas.Series) -> pandas.Series:
+    """Read ADNI's identifiers of participants, also in lower case or with blanks or hyphens.
+
+    Examples
+    --------
+    >>> list(read_participants(pandas.Series(["002_S_0295", "002_s_0295", "002 S 0295", "phantom"])))
+    ['002_S_0295', '002_S_0295', '002_S_0295', 'phantom']
+    """
+    return values.str.replace(r"(?i)^(\d{3})[\s_-]*s[\s_-]*(\d{4,5})$", r"\1_S_\2", regex=True)
 
 
 def visit_code(text: str) -> str:
@@ -227,11 +257,12 @@ def understood(
 
 def _split(content: bytes) -> list[list[str]]:
     """Part a table into its cells, without spaces around them and without empty lines."""
+    content = content.removeprefix(codecs.BOM_UTF8)
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = content.decode("utf-16", errors="replace")
     else:
         try:
-            text = content.decode("utf-8-sig")
+            text = content.decode("utf-8")
         except UnicodeDecodeError:
             text = content.decode("cp1252", errors="replace")
     first = next((line for line in text.splitlines() if line.strip()), "")
@@ -253,9 +284,9 @@ def _read_date(text: str, day_first: bool) -> str:
         year, month, day = (int(part) for part in match.groups() if part)
     elif match := _SLASHED.fullmatch(text):
         one, other, year = (int(part) for part in match.groups())
-        day, month = (one, other) if day_first else (other, one)
-    elif (match := _WORDED.fullmatch(text)) and match[2].lower() in _MONTHS:
-        day, month, year = int(match[1]), 1 + _MONTHS.index(match[2].lower()), int(match[3])
+        day, month = (one, other) if day_first or "." in text[:3] else (other, one)
+    elif (match := _WORDED.fullmatch(text)) and match[2].lower() in MONTHS:
+        day, month, year = int(match[1]), 1 + MONTHS.index(match[2].lower()), int(match[3])
     else:
         return ""
     if year < 100:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
 import pandas
@@ -12,6 +12,7 @@ from rhvae_mri.cohort.aibl_visits import AIBL_DATED_FOLDERS
 from rhvae_mri.cohort.archive import Series, is_nifti
 
 _REPEATED = re.compile("repeat|rpt", re.IGNORECASE)
+_DATED = AIBL_DATED_FOLDERS[0]
 _NO_STAMP = "0000-00-00_00_00_00.0"
 
 
@@ -40,12 +41,18 @@ def stage_adni_images(series: Mapping[str, Series], subjects: Iterable[str], tar
     return sources
 
 
-def stage_aibl_images(series: Iterable[Series], target: Path) -> dict[str, Path]:
-    """Link the files of the series that are to be converted in the layout of the archive, as for ADNI."""
+def stage_aibl_images(
+    series: Iterable[Series], promised: Container[tuple[str, str]], target: Path
+) -> dict[str, Path]:
+    """Link the files of the series that are to be converted in the layout of the archive, as for ADNI.
+
+    A series whose date is in the tables gets the name of a kind that Clinica dates.
+    """
     sources: dict[str, Path] = {}
     for each in series:
         stamp = f"{each.date}_00_00_00.0" if each.date else _NO_STAMP
-        place = target / each.subject / each.sequence / stamp / f"I{each.image}"
+        sequence = _DATED if (each.subject, each.date) in promised else each.sequence
+        place = target / each.subject / sequence / stamp / f"I{each.image}"
         sources |= _link(each, place, "")
     return sources
 

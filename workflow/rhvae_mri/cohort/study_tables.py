@@ -7,6 +7,7 @@ have a prefix (``All_Subjects_``), a date (``_28Nov2026``) and any case, and lie
 from __future__ import annotations
 
 import datetime
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pandas
 
-from rhvae_mri.cohort.csv_tables import Ledger, read_header, read_table
+from rhvae_mri.cohort.csv_tables import Ledger, read_header, read_participants, read_table
 
 _DATED = re.compile(r"[_-](\d{1,2})-?([A-Za-z]{3})-?(\d{4})$|[_-](\d{4})-?(\d\d)-?(\d\d)$")
 _COPY = re.compile(r" ?\(\d+\)$")
@@ -63,7 +64,7 @@ ADNI_TABLES = {
         _table(
             "DXSUM",
             "PTID|RID VISCODE2 DIAGNOSIS|DXCURREN|DXCHANGE",
-            *("DXSUM_PDXCONV_ADNIALL", "DXSUM_PDXCONV", "DXSUM"),
+            *("DXSUM", "DXSUM_PDXCONV_ADNIALL", "DXSUM_PDXCONV"),
             place=_ASSESSMENT,
         ),
         _table("MMSE", "PTID|RID VISCODE2 MMSCORE", place=_ASSESSMENT),
@@ -74,7 +75,7 @@ ADNI_TABLES = {
             "Orig/Proc SubjectID Sequence ScanDate ImageUID",
             place="withdrawn in 2024",
         ),
-        _table("MRIPROT", "RID LONIUID PASS", "MRIQUALITY", "MRIPROT", "MRIQC", place=_IMAGING),
+        _table("MRIPROT", "RID LONIUID PASS", "MRIPROT", "MRIQUALITY", "MRIQC", place=_IMAGING),
         _table(
             "MAYOADIRL_MRI_IMAGEQC_05_07_15",
             "RID loni_image series_type series_selected series_quality",
@@ -124,8 +125,11 @@ class TablesFolder:
         self.ledger = ledger
         self.files = list_tables(folder)
         self._unusable: dict[str, str] = {}
+        self._taken: dict[str, FoundTable | None] = {}
 
-    def take(self, table: StudyTable, columns: Sequence[str] = ()) -> FoundTable | None:
+    def take(
+        self, table: StudyTable, columns: Sequence[str] = (), *, needed: bool = True
+    ) -> FoundTable | None:
         """Read the best file of a table, or return None if there is none.
 
         Files that lack a needed column are passed over. Of several files the preferred name counts, then the
@@ -137,7 +141,15 @@ class TablesFolder:
             What to look for.
         columns : sequence of str
             Further columns whose names are to have this upper and lower case.
+        needed : bool
+            Nothing can be done without it: what stands against reading it is a problem.
         """
+        if table.name not in self._taken:
+            self._taken[table.name] = self._find(table, columns, self.ledger.problems if needed else [])
+        return self._taken[table.name]
+
+    def _find(self, table: StudyTable, columns: Sequence[str], problems: list[str]) -> FoundTable | None:
+        wanted = [name for each in table.columns for name in each.split("|")]
         named = [(rank, path) for path in self.files if (rank := _rank(table, path)) is not None]
         usable = []
         for rank, path in sorted(named):
@@ -152,18 +164,21 @@ class TablesFolder:
             return None
         best = usable[0][1]
         for rank, path in usable[1:]:
-            if rank == usable[0][0] and path.read_bytes() != best.read_bytes():
-                self.ledger.problems.append(
+            if rank == usable[0][0] and not _say_the_same(best, path, wanted):
+                problems.append(
                     f"the table {table.name} is there twice with different content ({best.name} in "
                     f"{best.parent.name}, {path.name} in {path.parent.name}): keep one"
                 )
             self._pass_over(table, path, f"not used: {best.name} was taken")
-        wanted = [name for each in table.columns for name in each.split("|")]
         try:
-            return FoundTable(best, read_table(best, (*wanted, *columns)))
+            content = read_table(best, (*wanted, *columns))
         except ValueError as error:
-            self.ledger.problems.append(f"the table {best.name} cannot be read: {error}")
+            problems.append(f"the table {best.name} cannot be read: {error}")
             return None
+        if "PTID" in content:
+            given, content["PTID"] = content["PTID"], read_participants(content["PTID"])
+            self.ledger.rewritten(best.name, "PTID", given, content["PTID"], "written as ADNI writes it")
+        return FoundTable(best, content)
 
     def absence(self, table: StudyTable) -> str:
         """Say why there is no file that could be taken for a table, and where to get one."""
@@ -175,8 +190,14 @@ class TablesFolder:
 
 
 def list_tables(folder: Path) -> list[Path]:
-    """Return the CSV files of a folder and its subfolders, sorted."""
-    return sorted(path for path in folder.rglob("[!.]*.[cC][sS][vV]") if path.is_file())
+    """Return the CSV files of a folder and its subfolders, sorted; links to folders are followed."""
+    found, seen = [], {os.path.realpath(folder)}
+    for place, folders, names in os.walk(folder, followlinks=True):
+        inside = {name: os.path.realpath(os.path.join(place, name)) for name in sorted(folders)}
+        folders[:] = [name for name, path in inside.items() if path not in seen]
+        seen.update(inside.values())
+        found += [Path(place, name) for name in names if name.lower().endswith(".csv") and name[0] != "."]
+    return sorted(path for path in found if path.is_file())
 
 
 def table_name(path: Path) -> str:
@@ -190,8 +211,22 @@ def table_name(path: Path) -> str:
     return _DATED.sub("", _COPY.sub("", path.stem))
 
 
+def _say_the_same(one: Path, other: Path, columns: Sequence[str]) -> bool:
+    """Whether two files have the same rows in the needed columns; quoting and other columns do not matter."""
+    if one.read_bytes() == other.read_bytes():
+        return True
+    try:
+        tables = [read_table(path, columns) for path in (one, other)]
+    except ValueError:
+        return False
+    rows = [table.reindex(columns=columns).value_counts(dropna=False) for table in tables]
+    return rows[0].sort_index().equals(rows[1].sort_index())
+
+
 def _rank(table: StudyTable, path: Path) -> tuple[int, int] | None:
     """Return a file's place among those of a table: name, then age; None for another table's."""
+    if table.name.startswith("aibl") != ("aibl_" in path.name.lower()):
+        return None  # tables of both studies may lie in one folder, and have equal names but for this
     for place, name in enumerate(table.names):
         if re.search(rf"(^|_){name}$", table_name(path), re.IGNORECASE):
             return place, -_date(path)
