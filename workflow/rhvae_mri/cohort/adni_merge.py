@@ -96,6 +96,8 @@ def read_visits(tables: TablesFolder) -> Visits:
     )
     if found:
         table, ids = _mend(found, tables), [found.content["PTID"]]
+        if demography:
+            table = _fill_from_demography(table, demography, found.path.name, tables.ledger)
     else:
         table, ids = _derive(tables, demography, registry), []
     ids += [each.content["PTID"] for each in (demography, registry) if each]
@@ -193,6 +195,34 @@ def _mend(found: FoundTable, tables: TablesFolder) -> pandas.DataFrame:
     return table
 
 
+def _fill_from_demography(
+    table: pandas.DataFrame, demography: FoundTable, name: str, ledger: Ledger
+) -> pandas.DataFrame:
+    """Take the ages and sexes that an ADNIMERGE lacks from PTDEMOG."""
+    if (table[["AGE", "PTGENDER"]] != "").all(axis=None):
+        return table
+    people = _people(demography, Ledger())
+    first = table[table["VISCODE"] == "bl"].drop_duplicates("PTID").set_index("PTID")["EXAMDATE"]
+    begin = table["EXAMDATE_bl"].where(table["EXAMDATE_bl"] != "", table["PTID"].map(first))
+    given = {
+        "AGE": _ages(begin, table["PTID"].map(people["BIRTH"])).map("{:g}".format, na_action="ignore"),
+        "PTGENDER": table["PTID"].map(people["PTGENDER"]),
+    }
+    filled = table.copy()
+    for column, values in given.items():
+        lacking = (table[column] == "") & (values.fillna("") != "")
+        filled[column] = table[column].where(~lacking, values)
+        shown = values[lacking] if column == "PTGENDER" else "(not shown)"
+        ledger.changed(name, column, table[column][lacking], shown, f"taken from {demography.path.name}")
+    return filled
+
+
+def _ages(moments: pandas.Series, births: pandas.Series) -> pandas.Series:
+    """Return ages in years, to a tenth."""
+    days = (pandas.to_datetime(moments, errors="coerce") - pandas.to_datetime(births, errors="coerce")).dt.days
+    return (days / _DAYS_PER_YEAR).round(1)
+
+
 def _diagnoses_of(table: pandas.DataFrame, tables: TablesFolder, name: str) -> pandas.Series:
     """Take the diagnoses of an ADNIMERGE without any from DXSUM."""
     found = tables.take(ADNI_TABLES["DXSUM"], ("PTID", "RID"))
@@ -256,9 +286,7 @@ def _derive(
     table["EXAMDATE_bl"] = table["PTID"].map(first["EXAMDATE"].replace("", None).combine_first(earliest))
     table["DX_bl"] = table["PTID"].map(first["DX"]).map(_FIRST_DIAGNOSIS)
     table["MMSE_bl"] = table["PTID"].map(first["MMSE"])
-    begin = pandas.to_datetime(table["EXAMDATE_bl"], errors="coerce")
-    birth = pandas.to_datetime(table["BIRTH"], errors="coerce")
-    table["AGE"] = ((begin - birth).dt.days / _DAYS_PER_YEAR).round(1)
+    table["AGE"] = _ages(table["EXAMDATE_bl"], table["BIRTH"])
     if genotypes:
         alleles = genotypes.content.assign(RID=read_integers(genotypes.content["RID"]))
         counts = {

@@ -28,6 +28,11 @@ _FIELD_STRENGTHS = {"mrimeta": 1.5, "mri3meta": 3.0}
 _BASELINE = "ses-M000"
 
 
+def is_dated(series: Series) -> bool:
+    """Whether a series is of a kind that the tables date; upper and lower case do not matter."""
+    return series.sequence.lower() in map(str.lower, AIBL_DATED_FOLDERS)
+
+
 def read_scan_dates(tables: Mapping[str, pandas.DataFrame]) -> dict[tuple[str, str], tuple[str, float]]:
     """Read the scans that the tables promise.
 
@@ -70,4 +75,4 @@ def _session_of(series: Series, promised: Mapping[tuple[str, str], tuple[str, fl
     visit = promised.get((series.subject, series.date))
     if series.sequence in AIBL_UNDATED_FOLDERS:
         return visit[0] if visit else _BASELINE
-    return visit[0] if visit and series.sequence in AIBL_DATED_FOLDERS else None
+    return visit[0] if visit and is_dated(series) else None

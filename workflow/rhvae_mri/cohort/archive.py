@@ -24,7 +24,9 @@ _STAMP = re.compile(r"(\d{4}-\d\d-\d\d)_.*")
 _LEAF = re.compile(r"([IS])(\d+)")
 #: LONI's numbers are smaller than these.
 _NAMELESS = 10**9
-_IMAGE_NUMBER = re.compile(r"_I(\d+)(?=\.|$)")
+#: What browsers and file managers add to the name of a second copy.
+_COPY = re.compile(r"(?: ?\(\d+\)| - Copy| copy| \d)(?=\.[^.]*$)")
+_IMAGE_NUMBER = re.compile(rf"_I(\d+)(?={_COPY.pattern}|\.|$)")
 
 NIFTI = (".nii", ".nii.gz")
 _DICOM = (".dcm", ".ima")
@@ -238,9 +240,14 @@ def _image_number(folder: Path, name: str) -> int:
 
 
 def _one_kind(files: list[Path]) -> list[Path]:
-    """Return the DICOM files where there are some: a NIfTI file beside them was made of them."""
-    dicom = [path for path in files if not is_nifti(path)]
-    return dicom or files[:1]
+    """Return the DICOM files where there are some: a NIfTI file beside them was made of them.
+
+    A file that was copied or downloaded a second time, such as ``x (1).dcm`` beside ``x.dcm``, counts once.
+    """
+    names = {path.name for path in files}
+    once = [path for path in files if (own := _COPY.sub("", path.name)) == path.name or own not in names]
+    dicom = [path for path in once if not is_nifti(path)]
+    return dicom or once[:1]
 
 
 def _merge(parts: list[Series]) -> Series:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pandas
 
 from rhvae_mri.cohort.adni_tables import AdniTables
-from rhvae_mri.cohort.aibl_visits import AIBL_DATED_FOLDERS, AIBL_UNDATED_FOLDERS
+from rhvae_mri.cohort.aibl_visits import is_dated
 from rhvae_mri.cohort.archive import Series
 from rhvae_mri.texts import plain_cell, visible
 
@@ -236,7 +236,9 @@ def report_aibl(
             other = taken[each.subject, session].image
             reason = f"I{other} of the same visit was taken"
             rows.append(Row(each.subject, session, "passed over", each.folder, reason))
-        elif each.sequence in (*AIBL_DATED_FOLDERS, *AIBL_UNDATED_FOLDERS):
+        elif each.subject and each.subject not in participants:
+            rows.append(Row(each.subject, None, "passed over", each.folder, _NOT_IN_TABLES))
+        elif is_dated(each):
             undated = "the date of this series is in neither aibl_mrimeta nor aibl_mri3meta"
             rows.append(Row(each.subject, None, "missing", each.folder, f"{_NO_IMAGE}: {undated}"))
         else:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas
 
-from rhvae_mri.cohort.aibl_visits import AIBL_DATED_FOLDERS
+from rhvae_mri.cohort.aibl_visits import AIBL_DATED_FOLDERS, is_dated
 from rhvae_mri.cohort.archive import Series, is_nifti
 
 _REPEATED = re.compile("repeat|rpt", re.IGNORECASE)
@@ -85,8 +85,7 @@ def choose_aibl_series(series: Iterable[Series], sessions: Mapping[Series, str |
 
 
 def _preference(series: Series) -> tuple[bool, bool, int]:
-    undated = series.sequence not in AIBL_DATED_FOLDERS
-    return undated, bool(_REPEATED.search(series.sequence)), series.image
+    return not is_dated(series), bool(_REPEATED.search(series.sequence)), series.image
 
 
 def _link(series: Series, folder: Path, ending: str) -> dict[str, Path]:
