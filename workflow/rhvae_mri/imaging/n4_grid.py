@@ -313,8 +313,8 @@ def _to_world(matrix: list[list[float]], origin: Sequence[float], index: Sequenc
 def _add(values: Iterable[float], start: float) -> float:
     """Add values to a first one by one, each result rounded, as ITK does.
 
-    The built-in `sum` corrects the rounding errors of floats since Python 3.12, and their last bits decide which
-    voxels are taken.
+    The built-in `sum` corrects the rounding errors of floats since Python 3.12, and their last bits decide
+    which voxels are taken.
     """
     return reduce(operator.add, values, start)
 
