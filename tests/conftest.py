@@ -1,6 +1,7 @@
 """What the tests share: the repository's places and a way to run Snakemake on it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,25 @@ from fault_study import Study
 
 ROOT = Path(__file__).parents[1]
 SNAKEFILE = ROOT / "workflow" / "Snakefile"
+#: The fixtures that run a whole study.
+STUDIES = ("undisturbed", "demo")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep the whole-study tests of one study in one process, which runs that study once.
+
+    pytest-xdist's own `--dist loadgroup` is no help: its groups get lost under pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class StudyScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.split("::")[0]
+            text = (ROOT / file).read_text(encoding="utf-8")
+            return next((study for study in STUDIES if re.search(rf"[( ]{study}[,)]", text)), file)
+
+    return StudyScheduling(config, log) if config.option.markexpr == "demo" else None
 
 
 @pytest.fixture(scope="session")
