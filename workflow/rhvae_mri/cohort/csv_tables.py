@@ -78,8 +78,10 @@ class Ledger:
         self.changed(table, column, values, "(row left out)", reason)
 
     def table(self) -> pandas.DataFrame:
-        """Return the record as a table."""
-        return pandas.DataFrame(self.rows, columns=COLUMNS).astype({"count": "Int64"})
+        """Return the record as a table; names of files are in it as texts that do no harm."""
+        table = pandas.DataFrame(self.rows, columns=COLUMNS).astype({"count": "Int64"})
+        names = ["table", "source"]
+        return table.assign(**{name: table[name].map(plain_cell, na_action="ignore") for name in names})
 
 
 def read_table(path: Path, columns: Iterable[str] = ()) -> pandas.DataFrame:
@@ -98,7 +100,10 @@ def read_table(path: Path, columns: Iterable[str] = ()) -> pandas.DataFrame:
         If it is no table.
     """
     text = _decode(path.read_bytes())
-    lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text)))
+    try:
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text)))
+    except csv.Error as error:  # such as a quote that never ends
+        raise ValueError(f"it is no CSV table: {error}") from None
     if not lines:
         return pandas.DataFrame(columns=list(columns), dtype=str)
     known = {name.lower(): name for name in columns}
@@ -114,10 +119,13 @@ def read_table(path: Path, columns: Iterable[str] = ()) -> pandas.DataFrame:
 
 
 def read_header(path: Path) -> list[str]:
-    """Return the names in the first line of a table."""
+    """Return the names in the first line of a table; none if it is no table."""
     with open(path, "rb") as file:
         line = _decode(file.readline())
-    return [name.strip() for name in next(csv.reader([line], delimiter=_separator(line)), [])]
+    try:
+        return [name.strip() for name in next(csv.reader([line], delimiter=_separator(line)), [])]
+    except csv.Error:
+        return []
 
 
 def read_dates(values: pandas.Series) -> pandas.Series:
