@@ -190,6 +190,7 @@ def _derive(
             ledger.problems.append(
                 f"neither ADNIMERGE nor {table} is there, from which the visits would be derived: download "
                 f"{table} ({ADNI_TABLES[table].place}), or ADNIMERGE ({ADNI_TABLES['ADNIMERGE'].place})"
+                f"{tables.useless(ADNI_TABLES['ADNIMERGE'], ADNI_TABLES[table])}"
             )
     if not (registry and demography and diagnoses):
         return pandas.DataFrame(columns=list(_COLUMNS), dtype=str)

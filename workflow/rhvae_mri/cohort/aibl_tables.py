@@ -60,8 +60,7 @@ def read_aibl_tables(folder: Path, ledger: Ledger) -> dict[str, pandas.DataFrame
         if found is None:
             if name in _NEEDED:
                 ledger.problems.append(
-                    f"the table {table.name}_*.csv is missing ({table.place}), or lacks one of the columns "
-                    f"{', '.join(table.columns)}"
+                    f"the table {table.name}_*.csv is missing ({table.place}){tables.useless(table)}"
                 )
             else:
                 ledger.rows.append({"table": table.name, "source": "(not there)", "reason": _LOST[name]})

@@ -123,6 +123,7 @@ class TablesFolder:
     def __init__(self, folder: Path, ledger: Ledger) -> None:
         self.ledger = ledger
         self.files = list_tables(folder)
+        self._useless: dict[str, list[str]] = {}
 
     def take(self, table: StudyTable, columns: Sequence[str] = ()) -> FoundTable | None:
         """Read the best file of a table, or return None if there is none.
@@ -143,6 +144,7 @@ class TablesFolder:
             missing = table.lacks(read_header(path))
             if missing:
                 names = ", ".join(each.replace("|", " or ") for each in missing)
+                self._useless.setdefault(table.name, []).append(f"{path.name} has no column {names}")
                 self._pass_over(table, path, f"not used: it has no column {names}")
             else:
                 usable.append((rank, path))
@@ -162,6 +164,11 @@ class TablesFolder:
         except ValueError as error:
             self.ledger.problems.append(f"the table {best.name} cannot be read: {error}")
             return None
+
+    def useless(self, *tables: StudyTable) -> str:
+        """Say which files of tables could not be used, and what they lack; empty text if there are none."""
+        files = [text for table in tables for text in self._useless.get(table.name, [])]
+        return f"; {', '.join(files)}" if files else ""
 
     def _pass_over(self, table: StudyTable, path: Path, reason: str) -> None:
         self.ledger.rows.append({"table": table.name, "source": path.name, "reason": reason})
