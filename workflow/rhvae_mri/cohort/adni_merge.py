@@ -242,7 +242,8 @@ def _derive(
         len(table),
         "derived: visits from REGISTRY and DXSUM, the diagnosis from DXSUM",
     )
-    return table.reindex(columns=list(_COLUMNS)).astype(object).fillna("").astype(str)
+    table = table.reindex(columns=list(_COLUMNS)).astype(object)
+    return table.where(table.notna(), "").astype(str)
 
 
 def read_alleles(table: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
