@@ -218,7 +218,7 @@ def _derive(
     table = table[~not_held].join(people, on="PTID")
     number = table["PTID"].map(roster_number)
     first = table[table["VISCODE"] == "bl"].set_index("PTID")
-    earliest = table.replace("", None).groupby("PTID")["EXAMDATE"].min()
+    earliest = table[table["EXAMDATE"] != ""].groupby("PTID")["EXAMDATE"].min()
     table["COLPROT"] = table["PHASE"].map(phase_name).where(table["PHASE"] != "", number.map(original_phase))
     table["EXAMDATE_bl"] = table["PTID"].map(first["EXAMDATE"].replace("", None).combine_first(earliest))
     table["DX_bl"] = table["PTID"].map(first["DX"]).map(_FIRST_DIAGNOSIS)
