@@ -18,9 +18,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-SUBJECTS = {"ADNI": re.compile(r"\d{3}_S_\d{4,5}"), "AIBL": re.compile(r"[1-9]\d*")}
+SUBJECTS = {
+    "ADNI": re.compile(r"\d{3}_S_\d{4,5}", re.ASCII),
+    "AIBL": re.compile(r"[1-9]\d*", re.ASCII),
+}
 
-_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)_.*")
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)_.*", re.ASCII | re.DOTALL)
 _LEAF = re.compile(r"([IS])(\d+)")
 #: LONI's numbers are smaller than these.
 _NAMELESS = 10**9

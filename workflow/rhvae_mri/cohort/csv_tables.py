@@ -21,7 +21,7 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _ISO = re.compile(r"(\d{4})(?:[-/](\d{1,2})[-/](\d{1,2})(?:[T ].*)?|(\d\d)(\d\d))")
 _SLASHED = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d\d)(?:[T ].*)?")
 _WORDED = re.compile(r"(\d{1,2})[- ]?([A-Za-z]{3})[a-z]*[- ]?(\d{4}|\d\d)")
-_INTEGER = re.compile(r"[IS]?0*(\d+)(?:\.0*)?", re.IGNORECASE)
+_INTEGER = re.compile(r"[IS]?0*(\d+)(?:\.0*)?", re.IGNORECASE | re.ASCII)
 _MONTH_CODE = re.compile(r"m0*(\d+)")
 
 #: Two-digit years of examinations: none is earlier than this one.
