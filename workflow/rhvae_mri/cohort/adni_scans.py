@@ -280,18 +280,25 @@ def _describe(series: Series, listed: pandas.DataFrame, numbers: dict[tuple[str,
     known = listed.loc[image] if image in listed.index else dict.fromkeys(SCAN_COLUMNS, "")
     name = series.files[0].name
     stamp, number = _FILE_STAMP.search(name), _FILE_SERIES.search(name)
-    date = known["date"] or series.date or (read_dates(pandas.Series([stamp[1]])).iloc[0] if stamp else "")
+    date = known["date"] or _read_date(series.date) or (_read_date(stamp[1]) if stamp else "")
     sequence = known["sequence"] or re.sub("(?i)mp_rage", "MP RAGE", series.sequence)
     strength = known["strength"]
     if not (date and sequence and strength):
         header = read_series_header(series)
-        date, sequence = date or header.date, sequence or " ".join(_WORDS.findall(header.description))
+        date, sequence = (
+            date or _read_date(header.date),
+            sequence or " ".join(_WORDS.findall(header.description)),
+        )
         strength = strength or header.strength
     kind = known["type"] or ("Processed" if _PROCESSED.search(f"{sequence} {name}") else "Original")
     return [
         *(image, series.subject, known["series"] or (number[1] if number else "")),
         *(known["study"], date, sequence, kind, known["visit"], strength, known["phase"], series),
     ]
+
+
+def _read_date(text: str) -> str:
+    return read_dates(pandas.Series([text])).iloc[0]
 
 
 def _calendar(visits: Visits) -> dict[str, list[tuple[datetime.date, int | None, str]]]:

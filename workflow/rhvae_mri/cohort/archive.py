@@ -225,7 +225,8 @@ def _read_place(place: Path, pattern: re.Pattern[str]) -> tuple[str, str, str]:
         return "", "", ""
     # of several numbers the one that is nearest to the sequence is AIBL's participant
     number = subjects[0] if not stamps else max(each for each in subjects)
-    sequence = parts[number + 1] if number + 1 < len(parts) and number + 1 != end else ""
+    following = parts[number + 1] if number + 1 < len(parts) and number + 1 != end else ""
+    sequence = "" if _LEAF.fullmatch(following) else following
     date = _STAMP.fullmatch(parts[end]) if stamps else None
     return parts[number], sequence, date[1] if date else ""
 
