@@ -109,7 +109,8 @@ def test_nothing_of_a_header_but_its_physics_reaches_the_dataset_or_the_log(tmp_
     bids = tmp_path / "out" / "bids"
     logs = tmp_path / "out" / "clinica"
     report = tmp_path / "out" / "report.tsv"
-    convert_to_bids(cohort, images, tables, bids, report, log_folder=logs, progress=False)
+    record = tmp_path / "out" / "tables.tsv"
+    convert_to_bids(cohort, images, tables, bids, report, record, log_folder=logs, progress=False)
     assert (read_tsv(report)["status"] == "converted").sum() >= 2
     printed = capfd.readouterr()
     (tmp_path / "out" / "log.txt").write_text(printed.out + printed.err)
