@@ -33,7 +33,7 @@ def test_the_rules_of_the_study(dataset):
     dataset.converted("sub-B", "ses-M018", "missing", "no image in the download: no folder I12")
     dataset.converted("sub-D", "ses-M000", "unreadable", "3 files are cut short")
     dataset.converted("sub-H", None, "missing")
-    dataset.converted("sub-I", "ses-M000", "missing", "the converter chose no scan")
+    dataset.converted("sub-I", "ses-M000", "passed over", "the study's quality check rejects it")
     dataset.converted("sub-I", None, "missing", "no series")
     dataset.converted("sub-J", "ses-M000", "converted")
     assert dataset.fates() == {
@@ -50,7 +50,7 @@ def test_the_rules_of_the_study(dataset):
         "sub-F_ses-M000": "no diagnosis",
         "sub-G_ses-M000": "kept",
         "sub-H": "no image in the download",
-        "sub-I_ses-M000": "the converter chose no scan",
+        "sub-I_ses-M000": "the study's quality check rejects it",
         "sub-J_ses-M000": "converted, but not in the BIDS dataset",
     }
 
