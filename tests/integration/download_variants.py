@@ -196,7 +196,7 @@ def genotypes(between):
 
 
 def with_processed(on_disk):
-    """Give each scan of ADNI1, GO and 2 a pre-processed sibling in the list, with its NIfTI file or without."""
+    """Give each scan of ADNI1, GO and 2 a pre-processed sibling in the list, with or without its file."""
 
     def run(images, tables):
         path = find(tables, "MPRAGEMETA")
@@ -666,12 +666,20 @@ VARIANTS = {
     "AIBL below a root": Variant("AIBL", deeper("AIBL")),
     "AIBL, an unknown sequence": Variant("AIBL", unknown_sequence),
     "AIBL, semicolons": Variant("AIBL", rewrite(lambda text: text.replace(",", ";"))),
+    "ADNIMERGE without DX": Variant("ADNI", edit("ADNIMERGE", lambda t: t.drop(columns="DX"))),
+    "UTF-16": Variant("ADNI", every_table(lambda p: p.write_text(p.read_text(), encoding="utf-16"))),
+    "an ADNI Baseline alone": Variant(
+        "ADNI",
+        edit("MPRAGEMETA", lambda t: t.replace({"Visit": {"ADNI Screening": "ADNI Baseline"}})),
+    ),
     # what may be refused, before any work
     "never unpacked": Variant("ADNI", zipped, refusal="unzip -n -q"),
     "one archive not unpacked": Variant("ADNI", one_zip_left, refusal="T1_2.zip were not unpacked"),
     "tables never unpacked": Variant("ADNI", zipped_tables, refusal="Study_Info.zip were not unpacked"),
     "neither ADNIMERGE nor REGISTRY": Variant(
-        "ADNI", remove("ADNIMERGE"), refusal="neither ADNIMERGE nor REGISTRY"
+        "ADNI",
+        remove("ADNIMERGE"),
+        refusal="the table REGISTRY.csv is missing (Study Files > Enrollment), and the table ADNIMERGE.csv",
     ),
     "dates that are none": Variant(
         "ADNI",

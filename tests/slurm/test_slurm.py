@@ -18,10 +18,11 @@ from faults import complete
 
 pytestmark = pytest.mark.demo
 
-#: Files appear at once here, one node needs no patience, and smaller groups keep both of its cores busy.
+#: Files appear at once here, most jobs end within the seconds between two looks (ten more each time
+#: that none has ended), and two groups of images keep both cores busy.
 ARGUMENTS = [
-    *("--jobs", "4", "--latency-wait", "10", "--slurm-init-seconds-before-status-checks", "2"),
-    *("--group-components", "preprocessing=6", "reporting=1000"),
+    *("--jobs", "4", "--latency-wait", "10", "--slurm-init-seconds-before-status-checks", "12"),
+    *("--group-components", "preprocessing=9", "reporting=1000"),
 ]
 SCRIPT = Path(__file__).with_name("one_node.sh")
 

@@ -8,6 +8,7 @@ import pytest
 from rhvae_mri.cohort.adni_merge import Visits
 from rhvae_mri.cohort.adni_scans import SCAN_COLUMNS, complete_scans
 from rhvae_mri.cohort.archive import list_series
+from rhvae_mri.cohort.csv_tables import Ledger
 
 PERSON = "002_S_0001"
 
@@ -32,7 +33,7 @@ def scan(tmp_path):
                 setattr(image, name, value)
             path.unlink()
             image.save_as(place / f"{number}.dcm")
-        (row,) = complete_scans(listed, list_series(images, "ADNI"), visits).itertuples()
+        (row,) = complete_scans(listed, list_series(images, "ADNI"), visits, Ledger()).itertuples()
         return row
 
     return run

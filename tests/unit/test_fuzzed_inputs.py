@@ -9,7 +9,7 @@ import handmade_cohorts as handmade
 import pytest
 from clinica_dataset import Dataset, write_table
 
-from rhvae_mri.cohort.adni_scans import complete_scans, to_mpragemeta
+from rhvae_mri.cohort.adni_scans import complete_scans, replace_screenings, to_mpragemeta
 from rhvae_mri.cohort.adni_tables import read_adni_tables
 from rhvae_mri.cohort.aibl_tables import read_aibl_tables
 from rhvae_mri.cohort.aibl_visits import read_scan_dates
@@ -196,8 +196,9 @@ def test_a_damaged_study_table_is_a_clear_error_or_its_cells_are_listed(seed, do
     else:
         read = read_adni_tables(tmp_path / "tables", images, ledger)
         people = set(read.visits.merge["PTID"])
-        scans = complete_scans(read.scans, [each for each in series if each.subject in people], read.visits)
-        to_mpragemeta(scans, ledger)
+        own = [each for each in series if each.subject in people]
+        scans = complete_scans(read.scans, own, read.visits, ledger)
+        to_mpragemeta(replace_screenings(scans, ledger), ledger)
     write_tsv(tmp_path / "tables.tsv", ledger.table())
     text = (tmp_path / "tables.tsv").read_text()
     assert all(line.replace("\t", "").isprintable() for line in text.split("\n"))

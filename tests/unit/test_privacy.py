@@ -55,7 +55,12 @@ def test_texts_and_extensions_go_and_everything_else_stays(tmp_path, kind):
     assert path.read_bytes()[4:8] == bytes(4)  # no time of compression either
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", gzip.compress(b"no image"), encode_nifti()])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no image", gzip.compress(b"no image"), encode_nifti()],
+    # each process of the tests collects for itself: an identifier must not have the time of compression in it
+    ids=["empty", "text", "compressed text", "image that is not compressed"],
+)
 def test_what_is_no_compressed_image_is_left_as_it_is(tmp_path, content):
     path = tmp_path / "sub-1_T1w.nii.gz"
     path.write_bytes(content)

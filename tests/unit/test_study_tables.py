@@ -59,9 +59,11 @@ def test_a_file_without_a_needed_column_is_passed_over(take, tmp_path):
     (tmp_path / "DXSUM.csv").unlink()
     tables = TablesFolder(tmp_path, Ledger())
     assert tables.take(DXSUM) is None
-    assert tables.useless(DXSUM, ADNI_TABLES["CDR"]) == (
-        "; DXSUM_1Jan2026.csv has no column DIAGNOSIS or DXCURREN or DXCHANGE"
+    assert tables.absence(DXSUM) == (
+        "the table DXSUM_1Jan2026.csv has no column DIAGNOSIS or DXCURREN or DXCHANGE "
+        "(Study Files > Assessments)"
     )
+    assert tables.absence(AIBL_TABLES["cdr"]).startswith("the table aibl_cdr_*.csv is missing (")
 
 
 def test_a_file_that_cannot_be_read_is_a_problem(take):

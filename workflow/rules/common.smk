@@ -2,13 +2,13 @@
 
 import os
 import sys
-import tarfile
 from contextlib import suppress
 from functools import cache
 from io import BytesIO
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from zipfile import ZipFile
 
 
 def find_library():
@@ -28,9 +28,11 @@ def find_library():
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder.parent) as place, BytesIO() as archive:
-            repository.archive(archive, commit, path=[f"{source}/rhvae_mri"])
-            archive.seek(0)
-            tarfile.open(fileobj=archive).extractall(place, filter="data")
+            repository.archive(
+                archive, commit, format="zip", path=[f"{source}/rhvae_mri"]
+            )
+            # this never writes outside of the folder; tarfile's filter does so only since Python 3.11.4
+            ZipFile(archive).extractall(place)
             with suppress(OSError):  # another process was faster
                 Path(place, source).rename(folder)
     return str(folder), commit

@@ -85,7 +85,7 @@ def read_visits(tables: TablesFolder) -> Visits:
     registry = tables.take(ADNI_TABLES["REGISTRY"], ("RID", "PHASE", "VISCODE", "RGCONDCT"))
     found = tables.take(ADNI_TABLES["ADNIMERGE"], _COLUMNS)
     if found:
-        table, ids = _mend(found, tables.ledger), [found.content["PTID"]]
+        table, ids = _mend(found, tables), [found.content["PTID"]]
     else:
         table, ids = _derive(tables, demography, registry), []
     ids += [each.content["PTID"] for each in (demography, registry) if each]
@@ -148,8 +148,9 @@ def roster_numbers(table: pandas.DataFrame) -> pandas.Series:
     return numbers
 
 
-def _mend(found: FoundTable, ledger: Ledger) -> pandas.DataFrame:
+def _mend(found: FoundTable, tables: TablesFolder) -> pandas.DataFrame:
     """Bring the values of an ADNIMERGE into the form that Clinica reads."""
+    ledger = tables.ledger
     name, table = found.path.name, found.content.copy()
     for column in _COLUMNS:
         if column not in table:
@@ -173,8 +174,30 @@ def _mend(found: FoundTable, ledger: Ledger) -> pandas.DataFrame:
     understood(ledger, name, "PTGENDER", before["PTGENDER"], table["PTGENDER"], needed="sexes")
     table["DX"] = before["DX"].map(_read_diagnosis)
     understood(ledger, name, "DX", before["DX"], table["DX"], needed="diagnoses")
+    if (table["DX"] == "").all():
+        table["DX"] = _diagnoses_of(table, tables, name)
     ledger.made("ADNIMERGE", [found.path], len(before), len(table), "the download's own")
     return table
+
+
+def _diagnoses_of(table: pandas.DataFrame, tables: TablesFolder, name: str) -> pandas.Series:
+    """Take the diagnoses of an ADNIMERGE without any from DXSUM."""
+    found = tables.take(ADNI_TABLES["DXSUM"], ("PTID", "RID"))
+    if found is None:
+        tables.ledger.problems.append(
+            f"the table {name} has no diagnosis (DX), and {tables.absence(ADNI_TABLES['DXSUM'])}"
+        )
+        return table["DX"]
+    numbers = roster_numbers(found.content)
+    codes = found.content["VISCODE2"].map(visit_code)
+    made = dict(zip(zip(numbers, codes, strict=True), read_diagnoses(found.content), strict=True))
+    wanted = zip(roster_numbers(table), table["VISCODE"], strict=True)
+    diagnoses = [
+        made.get((number, code)) or (made.get((number, "sc"), "") if code == "bl" else "")
+        for number, code in wanted
+    ]
+    tables.ledger.made(name, [found.path], len(found.content), len(table), "its diagnoses come from DXSUM")
+    return pandas.Series(diagnoses, index=table.index)
 
 
 def _derive(
@@ -187,11 +210,8 @@ def _derive(
     genotypes = tables.take(ADNI_TABLES["APOERES"], ("APGEN2",))
     for table, content in (("REGISTRY", registry), ("PTDEMOG", demography), ("DXSUM", diagnoses)):
         if content is None:
-            ledger.problems.append(
-                f"neither ADNIMERGE nor {table} is there, from which the visits would be derived: download "
-                f"{table} ({ADNI_TABLES[table].place}), or ADNIMERGE ({ADNI_TABLES['ADNIMERGE'].place})"
-                f"{tables.useless(ADNI_TABLES['ADNIMERGE'], ADNI_TABLES[table])}"
-            )
+            merge, part = (tables.absence(ADNI_TABLES[name]) for name in ("ADNIMERGE", table))
+            ledger.problems.append(f"{part}, and {merge}: download one of them")
     if not (registry and demography and diagnoses):
         return pandas.DataFrame(columns=list(_COLUMNS), dtype=str)
     people = _people(demography, ledger)
@@ -296,7 +316,7 @@ def _dated(
     rows = pandas.DataFrame(
         {
             "PTID": roster_numbers(content).map(lambda number: known.get(int(number or -1), "")),
-            "VISCODE": content["VISCODE2"].map(visit_code),
+            "VISCODE": _codes(content),
             "PHASE": content.get("PHASE", ""),
         }
     )
@@ -324,6 +344,15 @@ def _dated(
     )
     kept = rows[usual & ~nobody].replace("", None)
     return kept.groupby(["PTID", "VISCODE"]).first()
+
+
+def _codes(content: pandas.DataFrame) -> pandas.Series:
+    """Return the codes of visits over all phases; in ADNI 1 those of the phase are the same."""
+    codes = content["VISCODE2"].map(visit_code)
+    if "VISCODE" in content:
+        own = content["VISCODE"].map(visit_code)
+        codes = codes.where((codes != "") | own.map(visit_month).isna(), own)
+    return codes
 
 
 def _baselines(visits: pandas.DataFrame) -> pandas.DataFrame:
@@ -409,10 +438,9 @@ def _read_diagnosis(text: str) -> str:
 
 def _read_birth(text: str) -> str:
     """Read a date of birth of which the day, or day and month, may be missing; the middle stands for them."""
-    match = _BIRTH.fullmatch(text.removesuffix(".0"))
+    match = _BIRTH.fullmatch(re.sub(r"^(\d{4})-(\d\d)$", r"\2/\1", text.removesuffix(".0")))
     if not match:
-        iso = read_dates(pandas.Series([text])).iloc[0]
-        return iso
+        return read_dates(pandas.Series([text])).iloc[0]
     month, day = (match[1], match[2]) if match[1] else (None, None)
     if month is None:
         return f"{match[3]}-07-01"

@@ -16,7 +16,14 @@ from typing import Any
 
 import pandas
 
-from rhvae_mri.cohort.adni_merge import ADNI4, PARTICIPANT, Visits, phase_name
+from rhvae_mri.cohort.adni_merge import (
+    ADNI4,
+    PARTICIPANT,
+    Visits,
+    original_phase,
+    phase_name,
+    roster_number,
+)
 from rhvae_mri.cohort.archive import Series, read_series_header
 from rhvae_mri.cohort.csv_tables import Ledger, read_dates, read_header, read_integers, read_table, understood
 from rhvae_mri.cohort.study_tables import TablesFolder, table_name
@@ -54,11 +61,15 @@ _FILE_STAMP = re.compile(r"_((?:19|20)\d{6})\d{6,}_")
 _FILE_SERIES = re.compile(r"_S(\d+)(?=[_.])")
 _VISIT_NAME = re.compile("adni|month|year", re.IGNORECASE)
 
+_SCREENING, _IGNORED = "ADNI Screening", "ADNI Baseline"
+
 #: A scan further than this from every visit belongs to none (days).
 _FARTHEST = 183
 
 #: Field strengths in tesla; ADNI has no others.
 _LOW, _HIGH, _BETWEEN = "1.5", "3.0", 2.2
+#: Some old headers give gauss.
+_GAUSS = 10_000
 
 SCAN_COLUMNS = [*_FIELDS][:-1]
 
@@ -117,7 +128,9 @@ def list_scans(tables: TablesFolder, images: Path) -> pandas.DataFrame:
     return pandas.concat(blocks).replace("", None).groupby("image", sort=False).first().fillna("")
 
 
-def complete_scans(listed: pandas.DataFrame, series: Iterable[Series], visits: Visits) -> pandas.DataFrame:
+def complete_scans(
+    listed: pandas.DataFrame, series: Iterable[Series], visits: Visits, ledger: Ledger
+) -> pandas.DataFrame:
     """Bring the lists together with what is on disk, and give each scan its visit.
 
     Parameters
@@ -128,6 +141,8 @@ def complete_scans(listed: pandas.DataFrame, series: Iterable[Series], visits: V
         The images on disk of participants with a visit.
     visits : Visits
         The study's visits.
+    ledger : Ledger
+        Where it is recorded what had to be assumed.
 
     Returns
     -------
@@ -153,9 +168,17 @@ def complete_scans(listed: pandas.DataFrame, series: Iterable[Series], visits: V
     scans[["visit", "session", "reason"]] = pandas.DataFrame(
         places, index=scans.index, columns=["visit", "session", "reason"], dtype=str
     )
-    default = scans["subject"].map(lambda subject: _LOW if subject[6:] < "2000" else _HIGH)
-    scans["strength"] = scans["strength"].map(_strength).where(scans["strength"] != "", default)
+    scans["strength"] = _fill_strengths(scans, ledger)
     return scans
+
+
+def replace_screenings(scans: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
+    """Let a scan of ``ADNI Baseline``, a visit that Clinica ignores, stand for a missing screening scan."""
+    screened = set(scans["subject"][scans["visit"] == _SCREENING])
+    alone = (scans["visit"] == _IGNORED) & ~scans["subject"].isin(screened)
+    reason = "Clinica ignores this visit, and the screening has no scan that can be used"
+    ledger.changed("MPRAGEMETA", "Visit", scans["visit"][alone], _SCREENING, reason)
+    return scans.assign(visit=scans["visit"].where(~alone, _SCREENING))
 
 
 def to_mpragemeta(scans: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
@@ -204,7 +227,7 @@ def visit_name(phase: str, month: int) -> str:
     """
     if month == 0:
         names = {"ADNI2": "ADNI2 Screening MRI-New Pt", "ADNIGO": "ADNIGO Screening MRI"}
-        return names.get(phase, "ADNI Screening")
+        return names.get(phase, _SCREENING)
     if phase == "ADNI3" or (phase == "ADNI2" and month not in (3, 6)):
         return f"{phase} Year {month / 12} Visit"
     if phase == "ADNI2":
@@ -269,6 +292,22 @@ def _read_type(text: str) -> str:
     if word.startswith("orig"):
         return "Original"
     return "Processed" if "proc" in word else ""
+
+
+def _fill_strengths(scans: pandas.DataFrame, ledger: Ledger) -> pandas.Series:
+    """Return field strengths; an unknown one is that of the series' original, or the phase's usual one."""
+    known = scans[(scans["strength"] != "") & (scans["series"] != "")]
+    series = dict(zip(zip(known["subject"], known["series"], strict=True), known["strength"], strict=True))
+    keys = pandas.Series(list(zip(scans["subject"], scans["series"], strict=True)), index=scans.index)
+    own = scans["strength"].where(scans["strength"] != "", keys.map(series).fillna(""))
+    enrolled = scans["subject"].map(lambda subject: original_phase(roster_number(subject)))
+    phase = scans["phase"].where(scans["phase"] != "", enrolled)
+    usual = phase.map(lambda name: _LOW if name == "ADNI1" else _HIGH)
+    assumed = (own == "") & scans["found"].notna() & (scans["reason"] == "")
+    ledger.changed(
+        "MPRAGEMETA", "MagStrength", phase[assumed], usual[assumed], "not known: the usual one of the phase"
+    )
+    return own.map(_strength).where(own != "", usual)
 
 
 def _describe(series: Series, listed: pandas.DataFrame, numbers: dict[tuple[str, str], str]) -> list[object]:
@@ -337,6 +376,7 @@ def _place_in_time(
 
 def _strength(text: str) -> str:
     try:
-        return _LOW if float(text) < _BETWEEN else _HIGH
+        tesla = float(text)
     except ValueError:
         return _HIGH
+    return _LOW if tesla < _BETWEEN or _BETWEEN * _GAUSS > tesla > _GAUSS else _HIGH

@@ -111,7 +111,7 @@ def _diagnoses(tables: TablesFolder, merge: pandas.DataFrame) -> pandas.DataFram
     else:
         _note_absence(tables.ledger, "DXSUM", "participants.tsv has no diagnosis of the screening")
     # Clinica 0.12 relies on a visit that is there twice, as in older tables
-    return pandas.concat([rows.drop_duplicates(columns[:2]), rows[:1]])
+    return pandas.concat([rows.drop_duplicates(columns[:2]), rows[:1]]).sort_values(columns[:2])
 
 
 def _genotypes(tables: TablesFolder, merge: pandas.DataFrame) -> pandas.DataFrame:
@@ -208,6 +208,9 @@ def _mayo(tables: TablesFolder) -> pandas.DataFrame:
             "series_quality": quality.where(quality != "", _NOT_JUDGED),
         }
     )
+    # Clinica 0.12 stops where several series of one visit are selected and all have a poor grade
+    selected = (rows["series_selected"] == "1") & (rows["series_quality"].astype(float) >= _REJECTED)
+    rows.loc[selected, "series_quality"] = str(_REJECTED - 1)
     kept = rows[(rows["RID"] != "") & (rows["loni_image"] != "I")]
     tables.ledger.made(name, [found.path], len(rows), len(kept), "rows with an image")
     return kept

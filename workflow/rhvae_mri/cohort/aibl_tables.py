@@ -59,9 +59,7 @@ def read_aibl_tables(folder: Path, ledger: Ledger) -> dict[str, pandas.DataFrame
         found = tables.take(table, ("VISCODE", "EXAMDATE", "SITEID"))
         if found is None:
             if name in _NEEDED:
-                ledger.problems.append(
-                    f"the table {table.name}_*.csv is missing ({table.place}){tables.useless(table)}"
-                )
+                ledger.problems.append(tables.absence(table))
             else:
                 ledger.rows.append({"table": table.name, "source": "(not there)", "reason": _LOST[name]})
             staged[name] = pandas.DataFrame(

@@ -36,6 +36,7 @@ _NO_IMAGE = (
     *(".doc", ".docx", ".xls", ".xlsx", ".jpg", ".png"),
 )
 _DICOM_MARK = b"DICM"
+_CATALOGUES = ("thumbs.db", "dicomdir")
 
 #: How deep archives may lie below the images folder.
 _DEPTH = 4
@@ -206,7 +207,7 @@ def _is_image(path: Path) -> bool:
         return False
     if name.endswith((*_DICOM, *NIFTI)):
         return True
-    if name.endswith(_NO_IMAGE) or name == "thumbs.db":
+    if name.endswith(_NO_IMAGE) or name in _CATALOGUES:
         return False
     try:
         with open(path, "rb") as file:

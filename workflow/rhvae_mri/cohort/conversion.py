@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rhvae_mri.cohort.adni_scans import complete_scans, to_mpragemeta
+from rhvae_mri.cohort.adni_scans import complete_scans, replace_screenings, to_mpragemeta
 from rhvae_mri.cohort.adni_tables import read_adni_tables
 from rhvae_mri.cohort.aibl_tables import read_aibl_tables, write_aibl_tables
 from rhvae_mri.cohort.aibl_visits import assign_sessions, read_scan_dates
@@ -161,12 +161,13 @@ def _convert_adni(download: _Download, output: Path) -> list[Row]:
     download.warn()
     series = list_series(download.images, "ADNI")
     known = set(tables.visits.merge["PTID"])
-    scans = complete_scans(tables.scans, [each for each in series if each.subject in known], tables.visits)
+    own = [each for each in series if each.subject in known]
+    scans = complete_scans(tables.scans, own, tables.visits, download.ledger)
     possible = scans[(scans["reason"] == "") & ~scans.index.isin(tables.rejected())]
     candidates = scans[scans["found"].notna() & (scans["reason"] == "")]
     broken = download.find_broken(list(candidates["found"]))
     is_there = possible["found"].map(lambda each: each is not None and each not in broken)
-    usable = possible[is_there]
+    usable = replace_screenings(possible[is_there], download.ledger)
 
     preferred = Choice({}, {})
     visits = set(zip(usable["subject"], usable["visit"], strict=True))

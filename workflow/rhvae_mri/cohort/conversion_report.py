@@ -140,6 +140,8 @@ def report_adni(
     """
     present = {each.subject for each in series}
     names = preferred.visits | chosen.visits
+    quality = tables.clinical["MRIQUALITY"]
+    rejected = tables.rejected() | set(quality["LONIUID"][quality["PASS"] != "1"])
     rows: list[Row] = []
     promised: dict[tuple[str, str], list[str]] = {}
     for scan in scans[scans["subject"].isin(present)].itertuples():
@@ -162,7 +164,7 @@ def report_adni(
                 )
             rows.append(Row(scan.subject, session, status, scan.found.folder, reason))
         else:
-            reason = scan.reason or _passed_over(scan, taken, tables)
+            reason = scan.reason or _passed_over(scan, taken, rejected)
             rows.append(Row(scan.subject, session or None, "passed over", scan.found.folder, reason))
     rows += [
         Row(
@@ -186,15 +188,13 @@ def report_adni(
     return rows
 
 
-def _passed_over(scan: Any, taken: str | None, tables: AdniTables) -> str:
+def _passed_over(scan: Any, taken: str | None, rejected: Collection[str]) -> str:
     """Say why Clinica did not take a scan that it was given."""
-    quality = tables.clinical["MRIQUALITY"]
-    verdict = quality.loc[quality["LONIUID"] == f"S{scan.series}", "PASS"]
-    if scan.Index in tables.rejected() or (len(verdict) and verdict.iloc[0] != "1"):
+    if scan.Index in rejected or f"S{scan.series}" in rejected:
         return "the study's quality check rejects it"
     if taken is not None:
         return f"I{taken} of the same visit was taken"
-    return f"Clinica takes no such sequence in this phase: {scan.sequence}"
+    return f"Clinica takes no such sequence in this phase, or not this scan: {scan.sequence}"
 
 
 def report_aibl(

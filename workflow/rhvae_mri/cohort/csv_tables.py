@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import datetime
 import io
@@ -30,6 +31,7 @@ _CENTURY_BREAK = 70
 #: A column of which more than this part is not understood is in a form of its own.
 _TOLERATED = 0.5
 _EXAMPLES = 3
+_HEADER_BYTES = 2**16
 
 COLUMNS = ["table", "source", "rows_in", "rows_out", "column", "value", "became", "count", "reason"]
 
@@ -99,33 +101,26 @@ def read_table(path: Path, columns: Iterable[str] = ()) -> pandas.DataFrame:
     ValueError
         If it is no table.
     """
-    text = _decode(path.read_bytes())
-    try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text)))
-    except csv.Error as error:  # such as a quote that never ends
-        raise ValueError(f"it is no CSV table: {error}") from None
+    lines = _split(path.read_bytes())
     if not lines:
         return pandas.DataFrame(columns=list(columns), dtype=str)
     known = {name.lower(): name for name in columns}
-    header = [known.get(name.strip().lower(), name.strip()) for name in lines[0]]
-    rows = [line for line in lines[1:] if any(cell.strip() for cell in line)]
-    for number, row in enumerate(rows, start=2):
-        if any(cell.strip() for cell in row[len(header) :]):
+    header = [known.get(name.lower(), name) for name in lines[0]]
+    for number, row in enumerate(lines[1:], start=2):
+        if any(row[len(header) :]):
             raise ValueError(f"row {number} has {len(row)} cells, its header {len(header)}")
-    table = pandas.DataFrame(
-        [_cells(row, len(header)) for row in rows], columns=pandas.Index(header), dtype=str
-    )
+    rows = [_cells(row, len(header)) for row in lines[1:]]
+    table = pandas.DataFrame(rows, columns=pandas.Index(header), dtype=str)
     return table.loc[:, ~table.columns.duplicated()]
 
 
 def read_header(path: Path) -> list[str]:
-    """Return the names in the first line of a table; none if it is no table."""
+    """Return the names in the first line of a table; none where it is no table."""
     with open(path, "rb") as file:
-        line = _decode(file.readline())
-    try:
-        return [name.strip() for name in next(csv.reader([line], delimiter=_separator(line)), [])]
-    except csv.Error:
-        return []
+        try:
+            return next(iter(_split(file.read(_HEADER_BYTES))), [])
+        except ValueError:
+            return []
 
 
 def read_dates(values: pandas.Series) -> pandas.Series:
@@ -232,21 +227,27 @@ def understood(
     return after
 
 
-def _decode(content: bytes) -> str:
+def _split(content: bytes) -> list[list[str]]:
+    """Part a table into its cells, without spaces around them and without empty lines."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = content.decode("utf-16", errors="replace")
+    else:
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = content.decode("cp1252", errors="replace")
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
     try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace")
-
-
-def _separator(text: str) -> str:
-    line = text.partition("\n")[0]
-    return max(",;\t", key=line.count)
+        rows = [[cell.strip() for cell in row] for row in reader]
+    except csv.Error as error:
+        raise ValueError(f"row {reader.line_num}: {error}") from error
+    return [row for row in rows if any(row)]
 
 
 def _cells(row: list[str], count: int) -> list[str]:
-    cells = [cell.strip() for cell in row[:count]]
-    return ["" if cell.lower() in _MISSING else cell for cell in cells] + [""] * (count - len(cells))
+    cells = ["" if cell.lower() in _MISSING else cell for cell in row[:count]]
+    return cells + [""] * (count - len(cells))
 
 
 def _read_date(text: str, day_first: bool) -> str:

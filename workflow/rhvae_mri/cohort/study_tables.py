@@ -123,7 +123,7 @@ class TablesFolder:
     def __init__(self, folder: Path, ledger: Ledger) -> None:
         self.ledger = ledger
         self.files = list_tables(folder)
-        self._useless: dict[str, list[str]] = {}
+        self._unusable: dict[str, str] = {}
 
     def take(self, table: StudyTable, columns: Sequence[str] = ()) -> FoundTable | None:
         """Read the best file of a table, or return None if there is none.
@@ -144,7 +144,7 @@ class TablesFolder:
             missing = table.lacks(read_header(path))
             if missing:
                 names = ", ".join(each.replace("|", " or ") for each in missing)
-                self._useless.setdefault(table.name, []).append(f"{path.name} has no column {names}")
+                self._unusable[table.name] = f"the table {path.name} has no column {names}"
                 self._pass_over(table, path, f"not used: it has no column {names}")
             else:
                 usable.append((rank, path))
@@ -165,10 +165,10 @@ class TablesFolder:
             self.ledger.problems.append(f"the table {best.name} cannot be read: {error}")
             return None
 
-    def useless(self, *tables: StudyTable) -> str:
-        """Say which files of tables could not be used, and what they lack; empty text if there are none."""
-        files = [text for table in tables for text in self._useless.get(table.name, [])]
-        return f"; {', '.join(files)}" if files else ""
+    def absence(self, table: StudyTable) -> str:
+        """Say why there is no file that could be taken for a table, and where to get one."""
+        missing = f"the table {table.name}{'_*' * table.name.startswith('aibl')}.csv is missing"
+        return f"{self._unusable.get(table.name, missing)} ({table.place})"
 
     def _pass_over(self, table: StudyTable, path: Path, reason: str) -> None:
         self.ledger.rows.append({"table": table.name, "source": path.name, "reason": reason})
@@ -176,7 +176,7 @@ class TablesFolder:
 
 def list_tables(folder: Path) -> list[Path]:
     """Return the CSV files of a folder and its subfolders, sorted."""
-    return sorted(path for path in folder.rglob("[!.]*") if path.suffix.lower() == ".csv" and path.is_file())
+    return sorted(path for path in folder.rglob("[!.]*.[cC][sS][vV]") if path.is_file())
 
 
 def table_name(path: Path) -> str:
