@@ -7,7 +7,7 @@ reason                                          when
 ==============================================  ======================================================
 no image in the download                        the conversion found none, or the participant has
                                                 none at all; further words are the conversion's
-the converter chose no scan …, made no image …  the conversion's words
+the converter made no image …, ADNI 4 …, …      the conversion's words (`missing` or `passed over`)
 DICOM series unreadable: …                      the conversion failed; its words
 converted, but not in the BIDS dataset          the conversion's report and the folder disagree
 a name that BIDS does not allow                 of participant, session or file: it would end in
