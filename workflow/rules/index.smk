@@ -9,6 +9,9 @@ rule write_methods:
         split="<results>/split/split.tsv",
         independent="<results>/split/independent.tsv",
         layers="<results>/tables/layers.tsv",
+        tables=collect(
+            "<results>/conversion/cohort-{cohort}/tables.tsv", cohort=CONVERTED
+        ),
         style=own_file("../style/page.css"),
     output:
         html=report(
@@ -26,6 +29,7 @@ rule write_methods:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
+        converted=CONVERTED,
         simulated=SIMULATED,
         code=module_digest("reporting.methods", "reporting.methods_page"),
     script:
