@@ -47,6 +47,11 @@ rule write_index:
             "<results>/split/{table}.tsv",
             table=["split", "balance", "demographics", "independent"],
         ),
+        collect(
+            "<results>/conversion/cohort-{cohort}/{table}.tsv",
+            cohort=CONVERTED,
+            table=["conversion", "tables"],
+        ),
         "<results>/split/leakage.json",
         "<results>/tables/histories.tsv",
         "<results>/tables/layers.tsv",
