@@ -96,6 +96,8 @@ try:
 except StudyError as error:
     raise WorkflowError(f"{error}") from None
 
+#: The cohorts that a converter makes BIDS datasets of.
+CONVERTED = [name for name in COHORTS if config["cohorts"][name]["source"] != "bids"]
 #: BIDS entity `res` of the registered images, from the template's voxel size in mm.
 RES = "{0}x{0}x{0}".format(config["template"]["voxel_size"])
 #: One entry per trained condition: architecture, training_set, training_data, n_synthetic, resolution.
