@@ -16,8 +16,13 @@ PEERS_READY := $(PEERS)/.complete
 
 NEWEST := .venv-newest
 
-# Up to eight processes at once, so each computes with one thread.
-QUICK_TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile -m "not demo"
+# Up to eight processes at once, so each computes with one thread. The folders with the longest tests come first, and the
+# order stays so: pytest-xdist would put the files with the fewest tests last, and these are the long ones.
+QUICK_TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder -m "not demo"
+
+# Two studies at a time: the demo and what is tested of it, and the small study, disturbed and through Slurm, which
+# often waits. tests/conftest.py keeps the tests of each study in one process.
+STUDY_TESTS = $(BIN)/python -m pytest --numprocesses 2 -m demo
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -36,7 +41,7 @@ demo: $(READY) ## Run the whole study on a simulated cohort (minutes, two cores,
 .PHONY: test
 test: $(READY) ## Run all tests, the demo included.
 	$(QUICK_TESTS)
-	$(BIN)/python -m pytest -m demo
+	$(STUDY_TESTS)
 
 .PHONY: newest
 newest: envs/check_python.py ## Run the tests, but for those of whole studies, with the newest packages that requirements.in allows.

@@ -114,7 +114,7 @@ class Run:
         except psutil.NoSuchProcess:
             return []
 
-    def find_job(self, rule: str, seconds: float = 10.0) -> psutil.Process | None:
+    def find_job(self, rule: str, seconds: float = 60.0) -> psutil.Process | None:
         """Find the process of a job's script; None if there is none, or not within some seconds."""
         limit = time.monotonic() + seconds
         while self.is_running and time.monotonic() < limit:

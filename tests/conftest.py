@@ -11,6 +11,23 @@ from fault_study import Study
 
 ROOT = Path(__file__).parents[1]
 SNAKEFILE = ROOT / "workflow" / "Snakefile"
+#: The tests that run the small study (fixture `undisturbed`); all others of whole studies are of the demo.
+SMALL_STUDY = ("tests/integration/test_faults.py", "tests/slurm/test_slurm.py")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep the whole-study tests of one study in one process, which runs that study once.
+
+    pytest-xdist's own `--dist loadgroup` is no help: its groups get lost under pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class StudyScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return "small study" if nodeid.split("::")[0] in SMALL_STUDY else "demo"
+
+    return StudyScheduling(config, log) if config.option.markexpr == "demo" else None
 
 
 @pytest.fixture(scope="session")

@@ -165,10 +165,13 @@ def converted_paper_study(tmp_path_factory, load_config):
         table = image_table(cohort, counts)
         for line in table.splitlines()[1:]:
             (folder / line.split("\t")[11]).touch()
-        for part, content in (("conversion", ""), ("cohorts", table)):
-            name = "conversion.tsv" if part == "conversion" else "images.tsv"
+        for part, name, content in (
+            ("conversion", "conversion.tsv", ""),
+            ("conversion", "tables.tsv", ""),
+            ("cohorts", "images.tsv", table),
+        ):
             file = folder / "results-paper" / part / f"cohort-{cohort}" / name
-            file.parent.mkdir(parents=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(content)
     return folder, config
 

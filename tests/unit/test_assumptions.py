@@ -13,12 +13,13 @@ from rhvae_mri.evaluation.assumptions import (
     walk_configuration,
 )
 from rhvae_mri.files import read_json
+from rhvae_mri.provenance.tables import TableGaps
 
 #: Each fact with a mark [D] in the study's protocol, and how the list of assumptions names it.
 PROTOCOL = {
     "the baseline session (or the first usable one after it)": ["image of each participant"],
     "`align_corners` unknown": ["tensors.align_corners"],
-    "lr 1e-4, weight decay 0, batch size": ["cnn.learning_rate", "cnn.weight_decay", "cnn.batch_size"],
+    "lr 1e-4, weight decay, batch size": ["cnn.learning_rate", "cnn.weight_decay", "cnn.batch_size"],
     "Ranges [D, the tool's shipped example]": [
         "search.space.n_blocks",
         "search.space.first_channels",
@@ -115,6 +116,23 @@ def test_choices_are_those_of_the_configuration_and_can_be_found(table, schema, 
     assert table.equals(list_assumptions(schema, load_config("paper.yaml")))
     changed = list_assumptions(schema, config).set_index("assumption")
     assert changed.loc["cnn.batch_size", "our_choice"] == "11"
+
+
+def test_tables_that_a_download_lacks_are_assumptions(table, schema, load_config):
+    def list_with(*gaps):
+        return list_assumptions(schema, load_config("paper.yaml"), gaps)
+
+    assert list_with(TableGaps("ADNI"), TableGaps("AIBL")).equals(table)
+    absent = (("MRIQUALITY", "rejected scans are not known"),)
+    rows = list_with(TableGaps("ADNI", True, True, absent)).set_index("assumption")[len(table) :]
+    assert list(rows["our_choice"]) == [
+        "visits from REGISTRY and DXSUM, diagnoses from DXSUM",
+        "rejected scans are not known",
+    ]
+    assert rows.loc["ADNI: no table MRIQUALITY", "known_of_the_paper"].startswith("[C/D]")
+    assert set(rows["where_to_change"]) == {"the folder `cohorts.ADNI.tables`, by adding the table"}
+    mended = list_with(TableGaps("ADNI", diagnoses_from_dxsum=True)).iloc[-1]
+    assert mended["our_choice"] == "diagnoses from DXSUM"
 
 
 def test_modules_that_are_named_exist(root):

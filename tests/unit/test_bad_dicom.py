@@ -11,8 +11,9 @@ import pydicom
 import pytest
 from pydicom import uid
 
+from rhvae_mri.cohort.archive import Series, list_series
 from rhvae_mri.cohort.conversion import convert_to_bids
-from rhvae_mri.cohort.series import Series, find_broken_series, list_adni_series, series_problem
+from rhvae_mri.cohort.series import find_broken_series, series_problem
 from rhvae_mri.files import read_tsv
 
 # pydicom warns of the damage that the tests write
@@ -240,7 +241,7 @@ def original(tmp_path_factory):
 @pytest.fixture
 def series(original, tmp_path):
     shutil.copytree(original, tmp_path / "images")
-    return list_adni_series(tmp_path / "images", {10_001})[0]
+    return list_series(tmp_path / "images", "ADNI")[0]
 
 
 def relisted(series):
@@ -316,7 +317,7 @@ def test_one_scan_under_two_names(tmp_path):
         handmade.make_participant("004_S_0003", "ADNI2", handmade.make_visit(0, "CN", scans[3])),
     ]
     images = handmade.write_cohort(people, tmp_path)[0]
-    first, second, third, fourth = list_adni_series(images, range(10_000, 10_004))
+    first, second, third, fourth = list_series(images, "ADNI")
     for copy in (second, third):
         for source, target in zip(first.files, copy.files, strict=True):
             shutil.copy(source, target)
@@ -349,9 +350,8 @@ def test_bad_series_leave_the_rest_of_a_conversion_as_it_is(tmp_path, cohort):
         files = sorted((images / person.subject).rglob("*.dcm"))
         spoil(files)
         problems[person.participant_id] = ("unreadable", expected(problem, files))
-    convert_to_bids(
-        cohort, images, tables, tmp_path / "bids", tmp_path / "report.tsv", processes=2, progress=False
-    )
+    places = (tmp_path / name for name in ("bids", "report.tsv", "tables.tsv"))
+    convert_to_bids(cohort, images, tables, *places, processes=2, progress=False)
     rows = read_tsv(tmp_path / "report.tsv").set_index("participant_id")
     good = {person.participant_id: person for person in people[:2]}
     assert rows.loc[list(good), "status"].tolist() == ["converted", "converted"]

@@ -1,4 +1,5 @@
 import importlib.util
+import math
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ from phantoms import coordinates, grid, head, save
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
-from rhvae_mri.imaging import ants_library
+from rhvae_mri.imaging import ants_library, n4_grid
 from rhvae_mri.imaging.ants_library import ants_folder, load_ants, run_ants, write_for_ants
 from rhvae_mri.imaging.bias_field import bias_arguments, coarse_arguments, correct_bias
 from rhvae_mri.imaging.images import ImageError, record_faults
@@ -144,6 +145,27 @@ def test_coarse_padding_agrees_where_one_axis_needs_none(tmp_path, degrees):
         tmp_path, (52, 42, 34), numpy.full(3, 6.0), degrees, spline_distance_mm=306, iterations=(10, 10)
     )
     numpy.testing.assert_allclose(coarse, direct, rtol=1e-5)
+
+
+@pytest.mark.parametrize("degrees", [(17, 12), (-8, 5), (31, -23)])
+@pytest.mark.parametrize("voxel_size", [4.0, 4.5, (5.2, 7.1, 6.4)])
+def test_the_coarse_grid_does_not_depend_on_how_python_adds(tmp_path, monkeypatch, degrees, voxel_size):
+    """Since Python 3.12 the built-in sum of floats is exact to the last bit, and ITK's is not."""
+    sizes = numpy.broadcast_to(voxel_size, 3)
+    shape = tuple(numpy.ceil(numpy.array([200, 240, 210]) / sizes).astype(int))
+    affine = numpy.diag([*sizes, 1.0])
+    affine[:3, 3] = -(numpy.array(shape) - 1) / 2 * sizes + [0, -14, -4]
+    with ants_folder() as folder:
+        write_for_ants(folder / "image.nii", numpy.ones(shape), tilt(affine, degrees))
+        grids = [n4_grid.coarse_grid("image.nii", folder, 600, 4, 1)]
+        monkeypatch.setattr(
+            n4_grid, "sum", lambda values, start=0.0: math.fsum([start, *values]), raising=False
+        )
+        grids.append(n4_grid.coarse_grid("image.nii", folder, 600, 4, 1))
+    origins = [[value.hex() for value in made.origin] for made in grids]
+    assert origins[0] == origins[1]
+    indices = [[taken.tolist() for taken in made.indices] for made in grids]
+    assert indices[0] == indices[1]
 
 
 def test_the_sidecar_of_coarse_padding_tells_what_ants_got(phantom, tmp_path):

@@ -236,6 +236,16 @@ def test_the_folders_of_a_further_cohort_are_checked(tmp_path):
         check_sources(config, ["OASIS"])
 
 
+def test_the_problems_of_all_downloads_are_listed_at_once(tmp_path):
+    config = paper_with_folders()
+    for name in ("ADNI", "AIBL"):
+        config["cohorts"][name].update(source="download", images=str(tmp_path), tables=str(tmp_path))
+    with pytest.raises(StudyError) as caught:
+        check_sources(config, ["ADNI", "AIBL"])
+    assert "The ADNI download cannot be converted" in caught.value.what
+    assert "The AIBL download cannot be converted" in caught.value.what
+
+
 def test_decisions_may_name_every_cohort_of_the_configuration(tmp_path):
     table = tmp_path / "exclude.tsv"
     row = "OASIS3\tsub-1\tn/a\texclude\tblurred\tme\t2026-01-01\n"

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 PYTHON = sorted(
     path for folder in ("workflow", "benchmarks", "envs") for path in (ROOT / folder).rglob("*.py")
 )
+ARCHIVES = ROOT / "workflow/rhvae_mri/cohort/archive.py"
 RULES = [ROOT / "workflow/Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
 
 #: Modules that run what they load, or unpack archives wherever these say. Only their errors may be imported.
@@ -82,7 +83,13 @@ def is_constant(node, value):
 
 @pytest.mark.parametrize("path", PYTHON, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_module_runs_what_it_reads(path):
-    found = [words for _, words in faults(path.read_text(encoding="utf-8"))]
+    source = path.read_text(encoding="utf-8")
+    found = [words for _, words in faults(source)]
+    if path == ARCHIVES:
+        # which files an archive holds is asked, but nothing is taken out of it
+        found.remove("import zipfile")
+        used = set(re.findall(r"\b(?:zipfile|archive)\.(\w+)", source))
+        assert used <= {"ZipFile", "BadZipFile", "namelist"}
     if path.is_relative_to(ROOT / "benchmarks"):
         # tensors for another implementation, which reads no other format
         found = [words for words in found if words != "torch.save"]
@@ -94,6 +101,8 @@ def test_rules_call_scripts_and_no_shell(path):
     source = path.read_text(encoding="utf-8")
     assert re.findall(r"^\s*(?:shell|run|notebook|wrapper|cwl)\s*:", source, re.MULTILINE) == []
     assert re.findall(r"\b(?:shell|eval|exec|os\.system|pickle)\s*\(", source) == []
+    # tarfile is safe only with a filter, which Python 3.11.2 of Debian 12 does not know; zipfile always is
+    assert re.findall(r"^\s*(?:import|from) tarfile\b", source, re.MULTILINE) == []
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "workflow").rglob("*.js")), ids=lambda path: path.name)

@@ -2,16 +2,26 @@
 
 import copy
 import random
+import shutil
 from pathlib import Path
 
+import handmade_cohorts as handmade
 import pytest
 from clinica_dataset import Dataset, write_table
 
+from rhvae_mri.cohort.adni_scans import complete_scans, replace_screenings, to_mpragemeta
+from rhvae_mri.cohort.adni_tables import read_adni_tables
+from rhvae_mri.cohort.aibl_tables import read_aibl_tables
+from rhvae_mri.cohort.aibl_visits import read_scan_dates
+from rhvae_mri.cohort.archive import list_series
+from rhvae_mri.cohort.csv_tables import Ledger
 from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
 from rhvae_mri.cohort.images import list_images, read_images
+from rhvae_mri.cohort.preflight import check_downloads
 from rhvae_mri.configuration import check_configuration, check_sources
 from rhvae_mri.cost.workload import expected_sizes, list_jobs
 from rhvae_mri.errors import StudyError
+from rhvae_mri.files import write_tsv
 from rhvae_mri.study_grid import list_conditions
 
 SCHEMA = Path(__file__).parents[2] / "workflow/schemas/config.schema.json"
@@ -95,16 +105,21 @@ def test_a_nonsensical_configuration_is_a_clear_error_or_can_be_planned(seed, lo
     assert list_jobs(config, expected_sizes(config, 1.0)), changed
 
 
-def spoil(path, chance):
+#: What the tables of a download may have as well.
+STUDY_CELLS = ["2006-13-45", "0000-00-00", "31Feb2006", "1677-01-01", "12/2006", "sc", "nv", "m99999", "m٣"]
+STUDY_CELLS += ["002_S_1", "002_S_12345678", "I٣", "²", "inf", "1" * 400, ";", "x" * 200_000]
+
+
+def spoil(path, chance, separator="\t", cells=CELLS):
     """Damage a table: a cell, a row, a column, the bytes, or all of it."""
     content = path.read_bytes()
     kind = chance.choice(
         ["cell", "cell", "cell", "row", "column", "bytes", "cut", "empty", "header", "encoding"]
     )
-    lines = [line.split("\t") for line in content.decode(errors="surrogateescape").split("\n")]
+    lines = [line.split(separator) for line in content.decode(errors="surrogateescape").split("\n")]
     row = chance.randrange(len(lines))
     if kind == "cell":
-        lines[row][chance.randrange(len(lines[row]))] = chance.choice(CELLS)
+        lines[row][chance.randrange(len(lines[row]))] = chance.choice(cells)
     elif kind == "row":
         lines.insert(row, chance.choice([lines[row], lines[row][:1], lines[row] * 3, []]))
     elif kind == "column":
@@ -112,7 +127,7 @@ def spoil(path, chance):
             del line[:1]
     elif kind == "header":
         lines[0] = [chance.choice([name, name.upper(), "", name * 2]) for name in lines[0]]
-    text = "\n".join("\t".join(line) for line in lines)
+    text = "\n".join(separator.join(line) for line in lines)
     content = {
         "bytes": bytes(chance.randrange(256) for _ in range(200)),
         "cut": content[: chance.randrange(len(content) + 1)],
@@ -152,3 +167,38 @@ def test_a_damaged_table_is_a_clear_error_or_a_listed_exclusion(seed, tmp_path):
     assert images.loc[images["status"] == "excluded", "reason"].notna().all()
     assert images.loc[images["status"] == "kept", "path"].map(lambda path: Path(path).is_file()).all()
     assert images["image_id"].is_unique
+
+
+@pytest.fixture(scope="module", params=[("ADNI", 2018), ("ADNI", 2026), ("AIBL", 2018)], ids=str)
+def download(request, tmp_path_factory):
+    cohort, generation = request.param
+    people = {"ADNI": handmade.adni_cohort, "AIBL": handmade.aibl_cohort}[cohort]()
+    images, tables, _ = handmade.write_cohort(people, tmp_path_factory.mktemp(cohort), generation)
+    return cohort, images, tables, list_series(images, cohort)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_damaged_study_table_is_a_clear_error_or_its_cells_are_listed(seed, download, tmp_path):
+    cohort, images, tables, series = download
+    chance = random.Random(seed)
+    shutil.copytree(tables, tmp_path / "tables")
+    for path in chance.choices(sorted((tmp_path / "tables").glob("*.csv")), k=chance.choice([1, 2, 5])):
+        spoil(path, chance, ",", CELLS + STUDY_CELLS * 2)
+    try:
+        check_downloads([(cohort, images, tmp_path / "tables")])
+    except StudyError as error:
+        assert error.remedy
+        assert str(error).replace("\n", "").isprintable()
+        return
+    ledger = Ledger()
+    if cohort == "AIBL":
+        read_scan_dates(read_aibl_tables(tmp_path / "tables", ledger))
+    else:
+        read = read_adni_tables(tmp_path / "tables", images, ledger)
+        people = set(read.visits.merge["PTID"])
+        own = [each for each in series if each.subject in people]
+        scans = complete_scans(read.scans, own, read.visits, ledger)
+        to_mpragemeta(replace_screenings(scans, ledger), ledger)
+    write_tsv(tmp_path / "tables.tsv", ledger.table())
+    text = (tmp_path / "tables.tsv").read_text()
+    assert all(line.replace("\t", "").isprintable() for line in text.split("\n"))

@@ -16,12 +16,13 @@ from made_up_audit import MadeUpAudit
 from nifti_files import encode_nifti, write_nifti
 from test_tables import PUBLISHED, make_runs
 
+from rhvae_mri.cohort.adni_tables import read_adni_tables
 from rhvae_mri.cohort.conversion import convert_to_bids
+from rhvae_mri.cohort.csv_tables import Ledger
 from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
 from rhvae_mri.cohort.exclusions import read_decisions
 from rhvae_mri.cohort.headers import describe_fault
 from rhvae_mri.cohort.images import list_images
-from rhvae_mri.cohort.staging import stage_tables
 from rhvae_mri.descriptors import obtain_file
 from rhvae_mri.errors import StudyError
 from rhvae_mri.evaluation.published import read_published
@@ -183,6 +184,10 @@ def test_errors_show_names_and_change_no_terminal(part):
     assert visible(part).isprintable()
 
 
+def places(folder):
+    return [folder / name for name in ("bids", "report.tsv", "tables.tsv")]
+
+
 @pytest.mark.parametrize("cohort", ["ADNI", "AIBL"])
 def test_a_download_with_hostile_folders_and_headers_is_converted_and_runs_nothing(
     tmp_path, empty_place, cohort
@@ -202,12 +207,12 @@ def test_a_download_with_hostile_folders_and_headers_is_converted_and_runs_nothi
             folder.rename(folder.with_name(f"-o {number} $(touch pwned) `touch pwned` ;'\"|& é"))
     before = sorted(tmp_path.rglob("*"))
     bids = tmp_path / "out put" / "bids; $(touch pwned)"
-    convert_to_bids(cohort, images, tables, bids, tmp_path / "report.tsv", progress=False)
+    convert_to_bids(cohort, images, tables, bids, *places(tmp_path)[1:], progress=False)
     report = read_tsv(tmp_path / "report.tsv")
     assert (report["status"] == "converted").sum() == 3
     assert {path.name for path in bids.glob("sub-*")} == {each.participant_id for each in participants}
     new = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*") if path not in before}
-    assert new == {"out put", "report.tsv"}
+    assert new == {"out put", "report.tsv", "tables.tsv"}
 
 
 def test_a_series_whose_name_breaks_tables_is_set_aside(tmp_path, empty_place):
@@ -215,7 +220,7 @@ def test_a_series_whose_name_breaks_tables_is_set_aside(tmp_path, empty_place):
     images, tables, _ = handmade.write_cohort(participants, tmp_path)
     folder = sorted(images.glob("002_S_0001/*/*"))[0]
     folder.rename(folder.with_name("2006\n=1\t\x1b[2J"))
-    convert_to_bids("ADNI", images, tables, tmp_path / "bids", tmp_path / "report.tsv", progress=False)
+    convert_to_bids("ADNI", images, tables, *places(tmp_path), progress=False)
     report = read_tsv(tmp_path / "report.tsv")
     spoiled = report[report["status"] == "unreadable"]
     assert spoiled["reason"].str.contains("cannot be printed").all()
@@ -233,9 +238,12 @@ def test_hostile_rows_of_the_clinical_tables_reach_no_path(tmp_path, empty_place
     for hostile in ("../../x", "002_S_0001/../../x", "=cmd", "-rf", MARKUP, "٠٠٢_S_٠٠٠١"):
         rows.append(rows[0] | {"PTID": hostile, "RID": hostile})
     pandas.DataFrame(rows).to_csv(path, index=False)
-    stage_tables("ADNI", tables, tmp_path / "staged")
-    (staged,) = (tmp_path / "staged").rglob("ADNIMERGE.csv")
-    assert set(pandas.read_csv(staged)["PTID"]) == {row["PTID"] for row in rows[: len(rows) - 6]}
+    ledger = Ledger()
+    staged = read_adni_tables(tables, tmp_path / "images", ledger).staged(pandas.DataFrame())
+    assert set(staged["ADNIMERGE"]["PTID"]) == {row["PTID"] for row in rows[: len(rows) - 6]}
+    cells = ledger.table().query("column == 'PTID'")["value"].tolist()
+    assert len(cells) == 6
+    assert {"'=cmd", "'-rf"} < set(cells)
 
 
 def test_links_that_lead_in_circles_end(tmp_path):
@@ -245,7 +253,7 @@ def test_links_that_lead_in_circles_end(tmp_path):
     images, tables, _ = handmade.write_cohort(participants, tmp_path)
     for name in "abcdef":
         (images / "010_S_4004" / name).symlink_to(images / "010_S_4004", target_is_directory=True)
-    convert_to_bids("ADNI", images, tables, tmp_path / "bids", tmp_path / "report.tsv", progress=False)
+    convert_to_bids("ADNI", images, tables, *places(tmp_path), progress=False)
     assert "converted" in set(read_tsv(tmp_path / "report.tsv")["status"])
 
 

@@ -43,6 +43,7 @@ def study(tmp_path_factory, captions):
         "audit/cohort-ADNI/index.html": "<!DOCTYPE html><title>a</title>",
         "split/leakage.json": "{}",
         "provenance/software.json": "{}",
+        "conversion/cohort-ADNI/tables.tsv": "a\n1\n",
     }
     for name, text in texts.items():
         write_text(results / name, text)
@@ -57,6 +58,11 @@ def study(tmp_path_factory, captions):
 @pytest.fixture(scope="module")
 def page(study):
     return (study / "index.html").read_text()
+
+
+def test_the_record_of_a_download_s_tables_is_linked(page):
+    link = '<a href="conversion/cohort-ADNI/tables.tsv">'
+    assert f"<dt>What was made of each table of the ADNI download</dt><dd>{link}" in page
 
 
 def test_the_index_leads_to_every_file_and_to_nothing_else(study, page):

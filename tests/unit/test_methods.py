@@ -8,6 +8,7 @@ from test_network_figures import SHAPES
 from rhvae_mri.cnn.architectures import read_architectures
 from rhvae_mri.errors import StudyError
 from rhvae_mri.network_table import choose_classifiers, tabulate_networks
+from rhvae_mri.provenance.tables import TableGaps
 from rhvae_mri.reporting.methods import describe_methods
 from rhvae_mri.reporting.methods_page import write_methods
 from rhvae_mri.reporting.references import WORKS, cite, number_citations
@@ -46,7 +47,7 @@ AIBL = pandas.DataFrame({"cohort": ["AIBL"] * 505, "diagnosis": ["AD"] * 76 + ["
 
 @pytest.fixture(scope="module")
 def methods(root, load_config):
-    def write(name="paper.yaml", **changes):
+    def write(name="paper.yaml", gaps=(), **changes):
         config = copy.deepcopy(load_config(name))
         for key, value in changes.items():
             section, leaf = key.split("__")
@@ -54,7 +55,7 @@ def methods(root, load_config):
         grid = list_conditions(config["grid"], config["synthetic"]["sizes"])
         file = root / "resources" / "architectures.json"
         layers = tabulate_networks(choose_classifiers(grid, file, {}), SHAPES, RHVAESettings())
-        return describe_methods(config, SPLIT, AIBL, layers, SOFTWARE)
+        return describe_methods(config, SPLIT, AIBL, layers, SOFTWARE, gaps)
 
     return write
 
@@ -135,6 +136,27 @@ def test_a_study_of_real_images_alone_says_nothing_of_synthetic_ones(methods):
     sections, _ = methods(grid__training_data=["real"])
     assert "Synthetic images" not in [section.heading for section in sections]
     assert "RHVAE" not in text_of(sections)
+
+
+def test_the_methods_say_what_the_tables_of_a_download_lacked(methods):
+    absent = (("MRIQUALITY", "rejects are unknown"), ("CDR", "ratings are unknown"))
+    gaps = [
+        TableGaps("ADNI", True, True, absent),
+        TableGaps("AIBL", absent=(("aibl_mmse", "scores are unknown"),)),
+    ]
+    text = text_of(methods(gaps=gaps)[0])
+    assert "The ADNI download had no table ADNIMERGE" in text
+    assert "diagnoses are those of DXSUM, not those of the published ADNIMERGE." in text
+    assert (
+        "The ADNI download did not have MRIQUALITY and CDR: without MRIQUALITY, rejects are unknown; "
+        "without CDR, ratings are unknown. The AIBL download did not have aibl_mmse: without aibl_mmse, "
+        "scores are unknown."
+    ) in text
+    mended = text_of(methods(gaps=[TableGaps("ADNI", diagnoses_from_dxsum=True)])[0])
+    assert "The table ADNIMERGE of ADNI had no diagnoses: they are those of DXSUM." in mended
+    plain = text_of(methods(gaps=[TableGaps("ADNI"), TableGaps("AIBL")])[0])
+    assert plain == text_of(methods()[0])
+    assert "ADNIMERGE" not in plain
 
 
 def test_the_methods_are_written_as_a_page_and_as_markdown(methods, tmp_path):

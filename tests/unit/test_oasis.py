@@ -72,8 +72,9 @@ def download(tmp_path_factory):
 
 def test_a_download_becomes_a_cohort_with_the_right_diagnoses_and_orientation(download):
     root, volume = download
-    bids, report = root / "bids", root / "conversion.tsv"
-    convert_oasis("OASIS", root / "images", root / "tables", bids, report)
+    bids, report, record = (root / name for name in ("bids", "conversion.tsv", "tables.tsv"))
+    convert_oasis("OASIS", root / "images", root / "tables", bids, report, record)
+    assert read_tsv(record)[["table", "rows_in"]].to_numpy().tolist() == [[CLINICAL_TABLE, 4]]
     rows = read_tsv(report).set_index("participant_id")
     assert rows["status"].to_dict() == {
         "sub-OASIS10001": "converted",

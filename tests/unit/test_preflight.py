@@ -10,42 +10,51 @@ import pandas
 import pydicom
 import pytest
 
-from rhvae_mri.cohort.preflight import check_download
-from rhvae_mri.cohort.series import (
-    Series,
-    find_broken_series,
-    list_adni_series,
-    list_aibl_series,
-    series_problem,
-)
-from rhvae_mri.cohort.study_tables import TABLES, find_table
+from rhvae_mri.cohort.archive import Series, list_series
+from rhvae_mri.cohort.preflight import check_downloads
+from rhvae_mri.cohort.series import find_broken_series, series_problem
+from rhvae_mri.cohort.study_tables import ADNI_TABLES, AIBL_TABLES
 from rhvae_mri.errors import StudyError
 
 COHORTS = {"ADNI": handmade.adni_cohort, "AIBL": handmade.aibl_cohort}
+FORMS = [("ADNI", 2018), ("ADNI", 2026), ("AIBL", 2018)]
+
+#: The tables without which there is no conversion, and what the message says without them.
+NEEDED = {
+    ("ADNI", 2018): {"ADNIMERGE": "the table REGISTRY.csv is missing"},
+    ("ADNI", 2026): {name: "the table ADNIMERGE.csv is missing" for name in ("REGISTRY", "PTDEMOG", "DXSUM")},
+    ("AIBL", 2018): {
+        f"aibl_{name}": f"the table aibl_{name}_*.csv is missing"
+        for name in ("ptdemog", "pdxconv", "mrimeta", "mri3meta")
+    },
+}
+TABLES = {**ADNI_TABLES, **{table.name: table for table in AIBL_TABLES.values()}}
 
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory):
     return {
-        cohort: handmade.write_cohort(make(), tmp_path_factory.mktemp(cohort))[:2]
-        for cohort, make in COHORTS.items()
+        (cohort, generation): handmade.write_cohort(
+            COHORTS[cohort](), tmp_path_factory.mktemp(cohort), generation
+        )[:2]
+        for cohort, generation in FORMS
     }
 
 
-@pytest.fixture(params=COHORTS)
-def download(request, originals, tmp_path):
-    """A download that the test may spoil, with empty image files: cohort, images and tables."""
-    return request.param, *copy_download(*originals[request.param], tmp_path)
+@pytest.fixture(params=FORMS, ids=str)
+def form(request):
+    return request.param
 
 
 @pytest.fixture
-def adni(originals, tmp_path):
-    return copy_download(*originals["ADNI"], tmp_path)
+def download(form, originals, tmp_path):
+    """A download that the test may spoil, with empty image files: cohort, images and tables."""
+    return form[0], *copy_download(*originals[form], tmp_path)
 
 
 @pytest.fixture
 def aibl(originals, tmp_path):
-    return copy_download(*originals["AIBL"], tmp_path)
+    return copy_download(*originals["AIBL", 2018], tmp_path)
 
 
 def copy_download(images, tables, target):
@@ -54,9 +63,14 @@ def copy_download(images, tables, target):
     return target / "images", target / "tables"
 
 
-def complaint(cohort, images, tables):
+def find(tables, name):
+    (path,) = tables.glob(f"*{name}*.csv")
+    return path
+
+
+def complaint(*downloads):
     with pytest.raises(StudyError) as caught:
-        check_download(cohort, images, tables)
+        check_downloads(downloads)
     return str(caught.value)
 
 
@@ -64,57 +78,62 @@ def edit(path, change):
     change(pandas.read_csv(path, dtype=str)).to_csv(path, index=False)
 
 
-def test_a_complete_download_passes(download):
-    check_download(*download)
+def test_a_complete_download_passes_and_stays_as_it_is(download):
+    root = download[1].parent
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    check_downloads([download])
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
 
 
-def test_all_problems_are_listed_at_once(download, tmp_path):
-    cohort, images, tables = download
-    text = complaint(cohort, tmp_path / "nowhere", tmp_path / "nothing")
-    assert f"images folder {tmp_path / 'nowhere'} does not exist" in text
-    assert f"tables folder {tmp_path / 'nothing'} does not exist" in text
-    for path in tables.iterdir():
-        path.unlink()
-    text = complaint(cohort, images, tables)
-    assert f"{len(TABLES[cohort])} problem(s)" in text
-    assert all(f"the table {table.name}.csv is missing" in text for table in TABLES[cohort])
+def test_all_problems_of_all_cohorts_are_listed_at_once(originals, tmp_path):
+    folders = {cohort: copy_download(*originals[cohort, 2018], tmp_path / cohort) for cohort in COHORTS}
+    for _, tables in folders.values():
+        for path in tables.iterdir():
+            path.unlink()
+    nowhere = tmp_path / "nowhere", tmp_path / "nothing"
+    text = complaint(*((cohort, *places) for cohort, places in folders.items()), ("AIBL", *nowhere))
+    assert "The ADNI download cannot be converted: 3 problem(s)." in text
+    assert "The AIBL download cannot be converted: 4 problem(s)." in text
+    for words in [words for messages in NEEDED.values() for words in messages.values()]:
+        assert words in text
+    assert f"images folder {nowhere[0]} does not exist" in text
+    assert f"tables folder {nowhere[1]} does not exist" in text
     assert "what to do" in text
 
 
-def test_each_table_is_needed(download):
+def test_only_tables_that_nothing_can_stand_for_are_needed(download, form):
     cohort, images, tables = download
-    for table in TABLES[cohort]:
-        path = find_table(cohort, table.name, tables)
+    for path in sorted(tables.glob("*.csv")):
+        name = next((name for name in NEEDED[form] if name in path.name), None)
         path.rename(path.with_suffix(".away"))
-        text = complaint(cohort, images, tables)
-        assert f"the table {table.name}.csv is missing" in text
-        assert "1 problem(s)" in text
+        if name:
+            text = complaint((cohort, images, tables))
+            assert NEEDED[form][name] in text
+            assert f"the table {name}" in text
+        else:
+            check_downloads([(cohort, images, tables)])
         path.with_suffix(".away").rename(path)
 
 
-def test_each_column_is_needed(download):
+def test_each_column_is_needed(download, form):
     cohort, images, tables = download
-    for table in TABLES[cohort]:
-        path = find_table(cohort, table.name, tables)
+    for name in NEEDED[form]:
+        path = find(tables, name)
         content = path.read_text()
-        for column in table.columns:
+        for column in TABLES[name].columns:
+            names = column.split("|")
+            edit(path, lambda frame, names=names: frame.drop(columns=names, errors="ignore"))
+            text = complaint((cohort, images, tables))
+            assert f"{path.name} has no column {' or '.join(names)}" in text
             path.write_text(content)
-            edit(path, lambda frame, name=column: frame.drop(columns=name.split("|")[0]))
-            text = complaint(cohort, images, tables)
-            assert f"{path.name} has no column {column.split('|')[0]}" in text
-        path.write_text(content)
-    check_download(cohort, images, tables)
 
 
-def test_a_table_that_is_there_twice(download):
-    cohort, images, tables = download
-    name = {"ADNI": "MPRAGEMETA", "AIBL": "aibl_mmse_*"}[cohort]
-    path = find_table(cohort, name, tables)
-    second = {"ADNI": "MPRAGEMETA_22Nov2024.csv", "AIBL": "aibl_mmse_22-Nov-2024.csv"}[cohort]
-    shutil.copy(path, tables / second)
-    text = complaint(cohort, images, tables)
-    assert f"the table {name} is there 2 times" in text
-    assert second in text
+@pytest.mark.parametrize("content", ['RID,VISCODE\n"1,bl\n' + "2,bl\n" * 40_000, "\0\1,\2\r3\r", ""])
+def test_a_file_that_is_no_table_is_named(aibl, content):
+    path = find(aibl[1], "pdxconv")
+    columns = path.read_text().splitlines()[0]
+    path.write_text(content.replace("RID,VISCODE", columns))
+    assert path.name in complaint(("AIBL", *aibl))
 
 
 def test_images_of_another_study(download):
@@ -123,89 +142,39 @@ def test_images_of_another_study(download):
         if path.is_dir():
             shutil.rmtree(path)
     (images / "deeper").mkdir()
-    text = complaint(cohort, images, tables)
+    text = complaint((cohort, images, tables))
     assert "no folder with a participant's name" in text
     assert "it holds deeper" in text
 
 
-def test_dates_in_adni_names_and_subfolders_are_accepted(adni):
-    images, tables = adni
-    (tables / "sub").mkdir()
-    (tables / "ADNIMERGE.csv").rename(tables / "sub" / "ADNIMERGE_2Nov2024.csv")
-    (tables / "DXSUM_PDXCONV_ADNIALL.csv").rename(tables / "DXSUM_PDXCONV_22Nov2024.csv")
-    check_download("ADNI", images, tables)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "advice"),
-    [
-        ("DXSUM_PDXCONV_ADNIALL", "DXSUM_22Nov2024.csv", "copy it under the name DXSUM_PDXCONV_ADNIALL.csv"),
-        ("MPRAGEMETA", "My_All_Images_22Nov2024.csv", "its columns have other names"),
-        ("MRIQUALITY", "MRIPROT_22Nov2024.csv", "LONIUID"),
-        (
-            "MAYOADIRL_MRI_IMAGEQC_05_07_15",
-            "MAYOADIRL_MRI_IMAGEQC_12_08_15.csv",
-            "knows the table",
-        ),
-    ],
-)
-def test_tables_that_loni_renamed(adni, old, new, advice):
-    images, tables = adni
-    (tables / f"{old}.csv").rename(tables / new)
-    text = complaint("ADNI", images, tables)
-    assert f"the table {old}.csv is missing; LONI renamed tables in October 2024, and {new}" in text
-    assert advice in text
-
-
-def test_the_new_table_of_genotypes_is_accepted(adni):
-    images, tables = adni
-    edit(
-        tables / "APOERES.csv",
-        lambda frame: frame.drop(columns=["APGEN1", "APGEN2"]).assign(GENOTYPE="3/4"),
-    )
-    check_download("ADNI", images, tables)
-
-
-def test_folders_that_stop_the_aibl_converter(aibl):
-    images, tables = aibl
-    for name in ("notes", "007", ".hidden", "0151083"):
-        (images / name).mkdir()
-    text = complaint("AIBL", images, tables)
-    assert "no participant numbers (007, notes)" in text
-
-
-def test_pet_tables_with_too_few_columns(aibl):
-    images, tables = aibl
-    edit(find_table("AIBL", "aibl_pibmeta_*", tables), lambda frame: frame.iloc[:, :30])
-    assert "has 30 columns; Clinica reads 36" in complaint("AIBL", images, tables)
+def test_tables_of_another_study(download):
+    cohort, images, tables = download
+    for path in images.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+    (images / {"ADNI": "941_S_1311", "AIBL": "9999"}[cohort]).mkdir()
+    assert "none of the 1 participants with images" in complaint((cohort, images, tables))
 
 
 def test_tables_with_semicolons_and_a_byte_order_mark(aibl):
-    images, tables = aibl
-    path = find_table("AIBL", "aibl_flutemeta_*", tables)
+    path = find(aibl[1], "aibl_ptdemog")
     path.write_text("\ufeff" + path.read_text().replace(",", ";"), encoding="utf-8")
-    check_download("AIBL", images, tables)
+    check_downloads([("AIBL", *aibl)])
 
 
 def test_an_unknown_cohort(tmp_path):
-    assert "no converter for a cohort named 'OASIS'" in complaint("OASIS", tmp_path, tmp_path)
+    assert "no converter for a cohort named 'OASIS'" in complaint(("OASIS", tmp_path, tmp_path))
 
 
 # series -----------------------------------------------------------------------------------------------
 
 
 def test_only_the_planted_faults_are_found(originals):
-    adni = list_adni_series(originals["ADNI"][0], range(10_000, 10_099))
-    aibl = list_aibl_series(originals["AIBL"][0])
+    adni, aibl = (list_series(originals[cohort, 2018][0], cohort) for cohort in COHORTS)
     assert (len(adni), len(aibl)) == (9, 5)
     broken = find_broken_series([*adni, *aibl], processes=2, progress=False)
     assert [each.image for each in broken] == [10_006, 10_025]
     assert all(problem.endswith(".dcm: truncated: 255 of 510 bytes of pixels") for problem in broken.values())
-
-
-def test_only_the_wanted_adni_images_are_listed(originals):
-    listed = list_adni_series(originals["ADNI"][0], {10_001, 10_004, 77})
-    assert [each.image for each in listed] == [10_001, 10_004]
 
 
 @pytest.fixture
@@ -214,7 +183,7 @@ def series(tmp_path):
         "002_S_0001", "ADNI2", handmade.make_visit(0, "AD", handmade.make_scan(1))
     )
     images = handmade.write_cohort([person], tmp_path)[0]
-    return list_adni_series(images, {10_001})[0]
+    return list_series(images, "ADNI")[0]
 
 
 def relisted(series):
@@ -269,7 +238,7 @@ def test_no_dicom_at_all(series):
     assert "not a readable DICOM image" in series_problem(series)
     for path in series.files:
         path.unlink()
-    assert series_problem(relisted(series)) == "the folder has no .dcm file"
+    assert series_problem(relisted(series)) == "the folder has no image file"
 
 
 def test_nifti_images(tmp_path):

@@ -2,10 +2,12 @@
 
 import gzip
 import json
+import re
 
 import handmade_cohorts as handmade
 import nibabel
 import numpy
+import pandas
 import pytest
 from nifti_files import encode_nifti
 from planted_headers import DATES, MARK, TIME, find_planted, plant
@@ -53,7 +55,12 @@ def test_texts_and_extensions_go_and_everything_else_stays(tmp_path, kind):
     assert path.read_bytes()[4:8] == bytes(4)  # no time of compression either
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", gzip.compress(b"no image"), encode_nifti()])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no image", gzip.compress(b"no image"), encode_nifti()],
+    # each process of the tests collects for itself: an identifier must not have the time of compression in it
+    ids=["empty", "text", "compressed text", "image that is not compressed"],
+)
 def test_what_is_no_compressed_image_is_left_as_it_is(tmp_path, content):
     path = tmp_path / "sub-1_T1w.nii.gz"
     path.write_bytes(content)
@@ -93,10 +100,22 @@ def test_the_search_finds_what_it_is_for(tmp_path):
     assert find_planted(tmp_path, tmp_path) == []
 
 
-@pytest.mark.parametrize("cohort", ["ADNI", "AIBL"])
-def test_nothing_of_a_header_but_its_physics_reaches_the_dataset_or_the_log(tmp_path, capfd, cohort):
+def plant_births(tables, generation):
+    """Give participants birth dates, one of them in a form that is not understood."""
+    for path in tables.glob("*[pP][tT][dD][eE][mM][oO][gG]*"):
+        table = pandas.read_csv(path, dtype=str)
+        forms = [f"{DATES['birth'][4:6]}/{DATES['birth'][6:]}/{DATES['birth'][:4]}"] * len(table)
+        forms[0] = f"{MARK} {DATES['birth'][:4]}" if generation == 2026 else MARK
+        table.assign(PTDOB=forms).drop(columns="PTDOBYY", errors="ignore").to_csv(path, index=False)
+
+
+@pytest.mark.parametrize(("cohort", "generation"), [("ADNI", 2018), ("ADNI", 2026), ("AIBL", 2018)])
+def test_no_birth_and_nothing_of_a_header_but_its_physics_reaches_the_dataset_or_the_log(
+    tmp_path, capfd, cohort, generation
+):
     participants = {"ADNI": handmade.adni_cohort, "AIBL": handmade.aibl_cohort}[cohort]()[:4]
-    images, tables, _ = handmade.write_cohort(participants, tmp_path / "download")
+    images, tables, _ = handmade.write_cohort(participants, tmp_path / "download", generation)
+    plant_births(tables, generation)
     spoiled = [path for path in images.rglob("*.dcm") if path.stat().st_size < 1100]
     for path in spoiled:  # pydicom cannot write them again
         path.unlink()
@@ -109,11 +128,16 @@ def test_nothing_of_a_header_but_its_physics_reaches_the_dataset_or_the_log(tmp_
     bids = tmp_path / "out" / "bids"
     logs = tmp_path / "out" / "clinica"
     report = tmp_path / "out" / "report.tsv"
-    convert_to_bids(cohort, images, tables, bids, report, log_folder=logs, progress=False)
+    record = tmp_path / "out" / "tables.tsv"
+    convert_to_bids(cohort, images, tables, bids, report, record, log_folder=logs, progress=False)
     assert (read_tsv(report)["status"] == "converted").sum() >= 2
     printed = capfd.readouterr()
     (tmp_path / "out" / "log.txt").write_text(printed.out + printed.err)
     assert find_planted(tmp_path / "out") == []
+    births = re.compile(rf"(?<![\d.]){DATES['birth'][:4]}(?![\d.])")
+    assert not [path for path in (tmp_path / "out").rglob("*.tsv") if births.search(path.read_text())]
+    if (cohort, generation) != ("ADNI", 2018):  # where there are dates of birth at all
+        assert "(not shown)" in record.read_text()
     # visits are told apart by the dates of the study tables, which stay
     sessions = next(iter(sorted(bids.glob("sub-*/*_sessions.tsv"))))
     assert read_rows(sessions)[0]["examination_date"]

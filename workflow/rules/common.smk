@@ -2,13 +2,13 @@
 
 import os
 import sys
-import tarfile
 from contextlib import suppress
 from functools import cache
 from io import BytesIO
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from zipfile import ZipFile
 
 
 def find_library():
@@ -28,9 +28,11 @@ def find_library():
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder.parent) as place, BytesIO() as archive:
-            repository.archive(archive, commit, path=[f"{source}/rhvae_mri"])
-            archive.seek(0)
-            tarfile.open(fileobj=archive).extractall(place, filter="data")
+            repository.archive(
+                archive, commit, format="zip", path=[f"{source}/rhvae_mri"]
+            )
+            # this never writes outside of the folder; tarfile's filter does so only since Python 3.11.4
+            ZipFile(archive).extractall(place)
             with suppress(OSError):  # another process was faster
                 Path(place, source).rename(folder)
     return str(folder), commit
@@ -94,6 +96,8 @@ try:
 except StudyError as error:
     raise WorkflowError(f"{error}") from None
 
+#: The cohorts that a converter makes BIDS datasets of.
+CONVERTED = [name for name in COHORTS if config["cohorts"][name]["source"] != "bids"]
 #: BIDS entity `res` of the registered images, from the template's voxel size in mm.
 RES = "{0}x{0}x{0}".format(config["template"]["voxel_size"])
 #: One entry per trained condition: architecture, training_set, training_data, n_synthetic, resolution.

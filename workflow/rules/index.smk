@@ -9,6 +9,9 @@ rule write_methods:
         split="<results>/split/split.tsv",
         independent="<results>/split/independent.tsv",
         layers="<results>/tables/layers.tsv",
+        tables=collect(
+            "<results>/conversion/cohort-{cohort}/tables.tsv", cohort=CONVERTED
+        ),
         style=own_file("../style/page.css"),
     output:
         html=report(
@@ -26,6 +29,7 @@ rule write_methods:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
+        converted=CONVERTED,
         simulated=SIMULATED,
         code=module_digest("reporting.methods", "reporting.methods_page"),
     script:
@@ -42,6 +46,11 @@ rule write_index:
         collect(
             "<results>/split/{table}.tsv",
             table=["split", "balance", "demographics", "independent"],
+        ),
+        collect(
+            "<results>/conversion/cohort-{cohort}/{table}.tsv",
+            cohort=CONVERTED,
+            table=["conversion", "tables"],
         ),
         "<results>/split/leakage.json",
         "<results>/tables/histories.tsv",

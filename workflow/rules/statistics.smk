@@ -157,6 +157,9 @@ rule list_assumptions:
     input:
         configuration="<results>/provenance/configuration.yaml",
         schema=own_file("../schemas/config.schema.json"),
+        tables=collect(
+            "<results>/conversion/cohort-{cohort}/tables.tsv", cohort=CONVERTED
+        ),
         style=own_file("../style/page.css"),
     output:
         table="<results>/tables/assumptions.tsv",
@@ -177,6 +180,7 @@ rule list_assumptions:
         runtime=growing(10),
     params:
         title=lookup("study/name", within=config),
+        converted=CONVERTED,
         simulated=SIMULATED,
         code=module_digest("evaluation.assumptions"),
     script:

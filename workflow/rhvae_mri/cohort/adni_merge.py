@@ -30,7 +30,7 @@ ADNI_PHASES = {"ADNI1": 0, "ADNIGO": 2000, "ADNI2": 3000, "ADNI3": 6000}
 ADNI4 = "ADNI4"
 _FIRST_ADNI4 = 10_000
 
-PARTICIPANT = re.compile(r"\d{3}_S_(\d{4,5})")
+PARTICIPANT = re.compile(r"\d{3}_S_(\d{4,5})", re.ASCII)
 #: Identifiers before ADNI 4 are as long as this; Clinica 0.12 stops at longer ones.
 _LENGTH = len("002_S_0295")
 
@@ -154,7 +154,7 @@ def roster_numbers(table: pandas.DataFrame) -> pandas.Series:
     """Return the roster number of each row, from PTID or else from RID; empty text where both are missing."""
     numbers = pandas.Series("", index=table.index)
     if "PTID" in table:
-        numbers = table["PTID"].str.extract(r"^\d{3}_S_0*(\d+)$")[0].fillna("")
+        numbers = table["PTID"].str.extract(r"^\d{3}_S_0*(\d+)$", flags=re.ASCII)[0].fillna("")
     if "RID" in table:
         numbers = numbers.where(numbers != "", read_integers(table["RID"]))
     return numbers
@@ -281,7 +281,7 @@ def _derive(
     table = table[~not_held].join(people, on="PTID")
     number = table["PTID"].map(roster_number)
     first = table[table["VISCODE"] == "bl"].set_index("PTID")
-    earliest = table.replace("", None).groupby("PTID")["EXAMDATE"].min()
+    earliest = table[table["EXAMDATE"] != ""].groupby("PTID")["EXAMDATE"].min()
     table["COLPROT"] = table["PHASE"].map(phase_name).where(table["PHASE"] != "", number.map(original_phase))
     table["EXAMDATE_bl"] = table["PTID"].map(first["EXAMDATE"].replace("", None).combine_first(earliest))
     table["DX_bl"] = table["PTID"].map(first["DX"]).map(_FIRST_DIAGNOSIS)
@@ -303,7 +303,8 @@ def _derive(
         len(table),
         "derived: visits from REGISTRY and DXSUM, the diagnosis from DXSUM",
     )
-    return table.reindex(columns=list(_COLUMNS)).astype(object).fillna("").astype(str)
+    table = table.reindex(columns=list(_COLUMNS)).astype(object)
+    return table.where(table.notna(), "").astype(str)
 
 
 def read_alleles(table: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:

@@ -58,6 +58,12 @@ _T1 = re.compile(r"mp[-_ ]?rage|spgr|(?<![a-z])mpr(?![a-z])|(?<![a-z])mt1(?![a-z
 _NOT_T1 = re.compile("flair|locali[sz]er|scout|mask", re.IGNORECASE)
 _PROCESSED = re.compile(r";|gradwarp|(?<![a-z])n3m?(?![a-z])|scaled|_br_(?!raw)", re.IGNORECASE)
 _COMPRESSED_SENSING = re.compile(r"(?<![a-z])[ch]s(?![a-z])|compressed", re.IGNORECASE)
+#: What is taken over of a header's free text: words of sequences' names, and the digit that Clinica minds.
+_WORDS = re.compile(
+    r"mp[-_ ]?rage|(?:ir[-_ ]?)?f?spgr|accel(?:erated)?|repeat|flair|locali[sz]er|scout|mask|gradwarp|scaled|2"
+    r"|_nd(?![a-z0-9])|(?<![a-z])(?:mpr|mt1|acc|sag(?:ittal)?|[ch]s|compressed|n3m?)(?![a-z0-9])",
+    re.IGNORECASE,
+)
 
 _FILE_STAMP = re.compile(r"_((?:19|20)\d{6})\d{6,}_")
 _FILE_SERIES = re.compile(r"_S(\d+)(?=[_.])")
@@ -334,18 +340,25 @@ def _describe(series: Series, listed: pandas.DataFrame, numbers: dict[tuple[str,
     known = listed.loc[image] if image in listed.index else dict.fromkeys(SCAN_COLUMNS, "")
     name = series.files[0].name
     stamp, number = _FILE_STAMP.search(name), _FILE_SERIES.search(name)
-    date = known["date"] or series.date or (read_dates(pandas.Series([stamp[1]])).iloc[0] if stamp else "")
+    date = known["date"] or _read_date(series.date) or (_read_date(stamp[1]) if stamp else "")
     sequence = known["sequence"] or re.sub("(?i)mp_rage", "MP RAGE", series.sequence)
     strength = known["strength"]
     if not (date and sequence and strength):
         header = read_series_header(series)
-        date, sequence = date or header.date, sequence or header.description
+        date, sequence = (
+            date or _read_date(header.date),
+            sequence or " ".join(_WORDS.findall(header.description)),
+        )
         strength = strength or _read_strength(header.strength)
     kind = known["type"] or ("Processed" if _PROCESSED.search(f"{sequence} {name}") else "Original")
     return [
         *(image, series.subject, known["series"] or (number[1] if number else "")),
         *(known["study"], date, sequence, kind, known["visit"], strength, known["phase"], series),
     ]
+
+
+def _read_date(text: str) -> str:
+    return read_dates(pandas.Series([text])).iloc[0]
 
 
 def _calendar(visits: Visits) -> dict[str, list[tuple[datetime.date, int | None, str]]]:
@@ -381,7 +394,7 @@ def _place_in_time(
     if scan.visit in names:
         return scan.visit, session, ""
     if abs(nearest - day).days > _FARTHEST:
-        return "", "", f"no visit in the clinical tables within {_FARTHEST} days of the scan ({scan.date})"
+        return "", "", f"no visit in the clinical tables within {_FARTHEST} days of the scan"
     if _VISIT_NAME.search(scan.visit):
         return scan.visit, session, ""
     return visit_name(phase, month), session, ""

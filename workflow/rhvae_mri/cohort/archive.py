@@ -18,9 +18,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-SUBJECTS = {"ADNI": re.compile(r"\d{3}_S_\d{4,5}"), "AIBL": re.compile(r"[1-9]\d*")}
+SUBJECTS = {
+    "ADNI": re.compile(r"\d{3}_S_\d{4,5}", re.ASCII),
+    "AIBL": re.compile(r"[1-9]\d*", re.ASCII),
+}
 
-_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)_.*")
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)_.*", re.ASCII | re.DOTALL)
 _LEAF = re.compile(r"([IS])(\d+)")
 #: LONI's numbers are smaller than these.
 _NAMELESS = 10**9
@@ -225,7 +228,8 @@ def _read_place(place: Path, pattern: re.Pattern[str]) -> tuple[str, str, str]:
         return "", "", ""
     # of several numbers the one that is nearest to the sequence is AIBL's participant
     number = subjects[0] if not stamps else max(each for each in subjects)
-    sequence = parts[number + 1] if number + 1 < len(parts) and number + 1 != end else ""
+    following = parts[number + 1] if number + 1 < len(parts) and number + 1 != end else ""
+    sequence = "" if _LEAF.fullmatch(following) else following
     date = _STAMP.fullmatch(parts[end]) if stamps else None
     return parts[number], sequence, date[1] if date else ""
 

@@ -23,7 +23,7 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 _ISO = re.compile(r"(\d{4})(?:[-/](\d{1,2})[-/](\d{1,2})(?:[T ].*)?|(\d\d)(\d\d))")
 _SLASHED = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d\d)(?:[T ].*)?")
 _WORDED = re.compile(r"(\d{1,2})[- ]?([A-Za-z]{3})[a-z]*[- ]?(\d{4}|\d\d)")
-_INTEGER = re.compile(r"[IS]?0*(\d+)(?:\.0*)?", re.IGNORECASE)
+_INTEGER = re.compile(r"[IS]?0*(\d+)(?:\.0*)?", re.IGNORECASE | re.ASCII)
 _MONTH_CODE = re.compile(r"m0*(\d+)")
 
 #: Two-digit years of examinations: none is earlier than this one.
@@ -88,8 +88,10 @@ class Ledger:
         self.changed(table, column, values, "(row left out)", reason)
 
     def table(self) -> pandas.DataFrame:
-        """Return the record as a table."""
-        return pandas.DataFrame(self.rows, columns=COLUMNS).astype({"count": "Int64"})
+        """Return the record as a table; names of files are in it as texts that do no harm."""
+        table = pandas.DataFrame(self.rows, columns=COLUMNS).astype({"count": "Int64"})
+        names = ["table", "source"]
+        return table.assign(**{name: table[name].map(plain_cell, na_action="ignore") for name in names})
 
 
 def read_table(path: Path, columns: Iterable[str] = ()) -> pandas.DataFrame:

@@ -7,8 +7,20 @@ reason                                          when
 ==============================================  ======================================================
 no image in the download                        the conversion found none, or the participant has
                                                 none at all; further words are the conversion's
-the converter chose no scan …, made no image …  the conversion's words
+the converter made no image of it; …            the conversion's words
 DICOM series unreadable: …                      the conversion failed; its words
+the clinical tables lack the participant        passed over by the conversion
+no first or later visit in the clinical tables  passed over: the participant was screened only
+no visit in the clinical tables within 183 days passed over: the tables do not have the scan's visit
+of the scan (…)
+the date of the scan is not known               passed over: no list, folder or header has it
+ADNI 4, … or a scan of a visit in ADNI 4, …     passed over: Clinica cannot read this phase
+not a T1-weighted sequence: …                   passed over
+Clinica does not know the sequence as           passed over, in AIBL
+T1-weighted: …
+Clinica takes no such sequence in this phase,   passed over: Clinica's rules of the phase
+or not this scan: …
+the study's quality check rejects it            passed over: in MRIPROT or the Mayo Clinic's table
 converted, but not in the BIDS dataset          the conversion's report and the folder disagree
 a name that BIDS does not allow                 of participant, session or file: it would end in
                                                 paths and tables

@@ -62,7 +62,7 @@ def _problems(cohort: str, images: Path, tables: Path) -> Iterator[str]:
         yield from packed
         present = {path.name for path in participant_folders(images, cohort)}
         if not present and not packed:
-            names = sorted(path.name for path in images.iterdir())
+            names = [path.name for path in sorted(images.iterdir(), key=lambda path: (path.is_file(), path))]
             yield (
                 f"the images folder {images} has no folder with a participant's name such as "
                 f"{_EXAMPLES[cohort]}; it holds {_some(names) or 'nothing'}"

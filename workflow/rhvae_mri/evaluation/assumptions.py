@@ -8,13 +8,14 @@ decides whether results can be compared has that value under ``published``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas
 
 from rhvae_mri.configuration import is_simulated
 from rhvae_mri.evaluation.sheets import Sheet
+from rhvae_mri.provenance.tables import TableGaps
 
 #: A mark that names D, such as [D], [C/D] and [D: false].
 _ASSUMED = re.compile(r"\[[^\]]*\bD\b[^\]]*\]")
@@ -59,7 +60,9 @@ _IN_CONFIG = "the configuration, under this key"
 COLUMNS = ("assumption", "our_choice", "known_of_the_paper", "where_to_change", "meaning")
 
 
-def list_assumptions(schema: Mapping[str, Any], config: Mapping[str, Any]) -> pandas.DataFrame:
+def list_assumptions(
+    schema: Mapping[str, Any], config: Mapping[str, Any], gaps: Sequence[TableGaps] = ()
+) -> pandas.DataFrame:
     """List every value that the paper does not give, with the choice of this study.
 
     Parameters
@@ -68,11 +71,14 @@ def list_assumptions(schema: Mapping[str, Any], config: Mapping[str, Any]) -> pa
         The configuration's JSON schema.
     config : mapping
         The configuration.
+    gaps : sequence of TableGaps
+        What the tables of converted cohorts lacked.
 
     Returns
     -------
     pandas.DataFrame
-        Columns `COLUMNS`, text; first the keys of the configuration, then what the code fixes.
+        Columns `COLUMNS`, text; first the keys of the configuration, then what the code fixes, then what
+        follows from tables that the downloads lacked.
     """
     rows = [
         (key, _text(value), f"{mark} {leaf['assumption']}", _IN_CONFIG, _meaning(leaf["description"]))
@@ -80,7 +86,21 @@ def list_assumptions(schema: Mapping[str, Any], config: Mapping[str, Any]) -> pa
         if (mark := mark_of(leaf["description"]))
     ]
     rows += [(*fixed, "fixed in the code") for fixed in FIXED]
+    rows += [(*gap, "a table that the download lacks") for each in gaps for gap in _without_tables(each)]
     return pandas.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _without_tables(gaps: TableGaps) -> Iterator[tuple[str, str, str, str]]:
+    """Give, of each gap in the tables of a download, the first four columns."""
+    known = "[C/D] Clinica, which the study used, reads {}"
+    where = f"the folder `cohorts.{gaps.cohort}.tables`, by adding the table"
+    if gaps.diagnoses_from_dxsum:
+        visits = "visits from REGISTRY and DXSUM, " if gaps.derived else ""
+        choice = f"{visits}diagnoses from DXSUM"
+        name = "visits and diagnoses" if gaps.derived else "diagnoses"
+        yield f"{gaps.cohort}: {name}", choice, known.format("them in ADNIMERGE"), where
+    for name, consequence in gaps.absent:
+        yield f"{gaps.cohort}: no table {name}", consequence, known.format("it"), where
 
 
 def list_departures(schema: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,8 @@ Sources: ANTs 2.6.5, ``Examples/N4BiasFieldCorrection.cxx`` (padding, field at f
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -103,7 +104,7 @@ def coarse_grid(
     ]
     first_voxel = [
         # for a voxel ITK adds the origin first, for a place between voxels last
-        sum((factor * value for factor, value in zip(row, coarse_start, strict=True)), start=first)
+        _add((factor * value for factor, value in zip(row, coarse_start, strict=True)), start=first)
         for row, first in zip(coarse, origin, strict=True)
     ]
     offset = numpy.subtract(first_voxel, geometry.origin)
@@ -304,9 +305,18 @@ def _centre(start: Sequence[int], counts: Sequence[int]) -> list[float]:
 def _to_world(matrix: list[list[float]], origin: Sequence[float], index: Sequence[float]) -> list[float]:
     """The world coordinates of a continuous index."""
     return [
-        sum(factor * value for factor, value in zip(row, index, strict=True)) + first
+        _add((factor * value for factor, value in zip(row, index, strict=True)), start=0.0) + first
         for row, first in zip(matrix, origin, strict=True)
     ]
+
+
+def _add(values: Iterable[float], start: float) -> float:
+    """Add values to a first one by one, each result rounded, as ITK does.
+
+    The built-in `sum` corrects the rounding errors of floats since Python 3.12, and their last bits decide
+    which voxels are taken.
+    """
+    return reduce(operator.add, values, start)
 
 
 def _basis(index: numpy.ndarray, count: int, spans: int) -> numpy.ndarray:

@@ -203,6 +203,10 @@ def _provenance(files: Sequence[_File]) -> str:
         "provenance/machine.json": "Machine",
         "report/methods.md": "Methods as Markdown",
     }
+    conversion = {"conversion": "What became of each image folder", "tables": "What was made of each table"}
+    for file in files:
+        if found := re.fullmatch(r"conversion/cohort-(\w+)/(conversion|tables)\.tsv", file.link):
+            names[file.link] = f"{conversion[found[2]]} of the {found[1]} download"
     by_link = {file.link: file for file in files}
     rows = "".join(
         f"<dt>{escape(text)}</dt><dd>{_links([by_link[link]])}</dd>\n"

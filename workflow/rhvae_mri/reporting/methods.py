@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rhvae_mri.configuration import is_simulated
 from rhvae_mri.evaluation.conditions import ordered
+from rhvae_mri.provenance.tables import TableGaps
 from rhvae_mri.reporting.references import cite, number_citations
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def describe_methods(
     independent: pandas.DataFrame,
     layers: pandas.DataFrame,
     software: Mapping[str, Any],
+    gaps: Sequence[TableGaps] = (),
 ) -> tuple[list[Section], list[str]]:
     """Write the methods.
 
@@ -46,6 +48,8 @@ def describe_methods(
         From `rhvae_mri.network_table.tabulate_networks`.
     software : mapping
         From `rhvae_mri.provenance.study.describe_software`.
+    gaps : sequence of TableGaps
+        What the tables of converted cohorts lacked.
 
     Returns
     -------
@@ -56,7 +60,7 @@ def describe_methods(
     """
     has_synthetic = {"synthetic", "augmented"} & set(config["grid"]["training_data"])
     sections = [
-        Section("Participants", _participants(config)),
+        Section("Participants", _participants(config, gaps)),
         Section("Preprocessing", _preprocessing(config)),
         Section("Quality control", _quality(config)),
         Section("Split", _split(config, split, independent)),
@@ -75,7 +79,7 @@ def describe_methods(
     ], references
 
 
-def _participants(config: Mapping[str, Any]) -> tuple[str, ...]:
+def _participants(config: Mapping[str, Any], gaps: Sequence[TableGaps]) -> tuple[str, ...]:
     names = {"ADNI": "adni", "AIBL": "aibl"}
     used = [name for name, cohort in config["cohorts"].items() if cohort["source"] != "none"]
     cited = _list([f"{name} {cite(names[name])}" if name in names else name for name in used])
@@ -99,12 +103,28 @@ def _participants(config: Mapping[str, Any]) -> tuple[str, ...]:
             f"{cite('bids')} "
             f"by the converters of Clinica {cite('clinica')} with dcm2niix {cite('dcm2niix')}."
         )
+    texts += [text for each in gaps for text in _describe_gaps(each)]
     texts.append(
         "One image per participant was used: the first usable visit of participants whose diagnosis, "
         "Alzheimer's "
         "disease (AD) or cognitively normal (CN), was the same at every visit."
     )
     return (" ".join(texts),)
+
+
+def _describe_gaps(gaps: TableGaps) -> Iterator[str]:
+    """Say what the tables of a cohort lacked, and what follows."""
+    if gaps.derived:
+        yield (
+            f"The {gaps.cohort} download had no table ADNIMERGE: visits were taken from REGISTRY and DXSUM, "
+            "and diagnoses are those of DXSUM, not those of the published ADNIMERGE."
+        )
+    elif gaps.diagnoses_from_dxsum:
+        yield f"The table ADNIMERGE of {gaps.cohort} had no diagnoses: they are those of DXSUM."
+    if gaps.absent:
+        consequences = "; ".join(f"without {name}, {consequence}" for name, consequence in gaps.absent)
+        names = _list([name for name, _ in gaps.absent])
+        yield f"The {gaps.cohort} download did not have {names}: {consequences}."
 
 
 def _preprocessing(config: Mapping[str, Any]) -> tuple[str, ...]:

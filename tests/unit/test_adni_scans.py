@@ -1,0 +1,80 @@
+"""ADNI's scans, where no list names them: what folders, file names and headers say."""
+
+import handmade_cohorts as handmade
+import pandas
+import pydicom
+import pytest
+
+from rhvae_mri.cohort.adni_merge import Visits
+from rhvae_mri.cohort.adni_scans import SCAN_COLUMNS, complete_scans
+from rhvae_mri.cohort.archive import list_series
+from rhvae_mri.cohort.csv_tables import Ledger
+
+PERSON = "002_S_0001"
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """Move the only series to another folder, change its headers, and return what is known of it."""
+    person = handmade.make_participant(PERSON, "ADNI2", handmade.make_visit(0, "AD", handmade.make_scan(1)))
+    images = handmade.write_cohort([person], tmp_path)[0]
+    (leaf,) = images.rglob("I10001")
+    visit = {"PTID": PERSON, "VISCODE": "bl", "EXAMDATE": "2006-04-20", "ORIGPROT": "ADNI2"}
+    visits = Visits(pandas.DataFrame([visit]), pandas.DataFrame(columns=["PTID", "EXAMDATE"]), {}, False)
+    listed = pandas.DataFrame(columns=SCAN_COLUMNS, dtype=str).set_index("image")
+
+    def run(folder, **elements):
+        place = images / PERSON / folder / "I10001"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        leaf.rename(place)
+        for number, path in enumerate(sorted(place.iterdir())):
+            image = pydicom.dcmread(path)
+            for name, value in elements.items():
+                setattr(image, name, value)
+            path.unlink()
+            image.save_as(place / f"{number}.dcm")
+        (row,) = complete_scans(listed, list_series(images, "ADNI"), visits, Ledger()).itertuples()
+        return row
+
+    return run
+
+
+def test_the_folder_counts_before_the_header(scan):
+    row = scan(
+        "MPRAGE/2006-04-18_x",
+        SeriesDescription="FLAIR",
+        AcquisitionDate="20010911",
+        MagneticFieldStrength=1.5,
+    )
+    assert (row.sequence, row.date, row.session, row.reason) == ("MPRAGE", "2006-04-18", "ses-M000", "")
+    assert row.strength == "1.5"
+
+
+def test_the_header_counts_where_folders_say_nothing_and_gives_known_words_alone(scan):
+    row = scan(".", SeriesDescription="DOE Accelerated Sag IR-FSPGR REPEAT Jane", AcquisitionDate="20060418")
+    assert (row.sequence, row.date) == ("Accelerated Sag IR-FSPGR REPEAT", "2006-04-18")
+    assert (row.session, row.reason) == ("ses-M000", "")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("elements", "reason"),
+    [
+        ({"SeriesDescription": "DOE^JANE"}, "not a T1-weighted sequence: (no name)"),
+        (
+            {"SeriesDescription": "MPRAGE", "AcquisitionDate": "20010911"},
+            "no visit in the clinical tables within 183 days of the scan",
+        ),
+        (
+            {"SeriesDescription": "MPRAGE", "AcquisitionDate": "20061345"},
+            "the date of the scan is not known",
+        ),
+    ],
+)
+def test_no_text_and_no_date_of_a_header_is_repeated(scan, elements, reason):
+    assert scan(".", **elements).reason == reason
+
+
+def test_a_folder_s_date_that_is_none(scan):
+    row = scan("MPRAGE/0000-00-00_x", AcquisitionDate="20060418")
+    assert (row.date, row.session) == ("2006-04-18", "ses-M000")
