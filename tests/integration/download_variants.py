@@ -679,7 +679,7 @@ VARIANTS = {
     "neither ADNIMERGE nor REGISTRY": Variant(
         "ADNI",
         remove("ADNIMERGE"),
-        refusal="the table REGISTRY.csv is missing (Study Files > Enrollment), and the table ADNIMERGE.csv",
+        refusal="it cannot be derived: the table REGISTRY.csv is missing",
     ),
     "dates that are none": Variant(
         "ADNI",

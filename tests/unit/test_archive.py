@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from rhvae_mri.cohort.archive import list_series, packed_archives, participant_folders
+from rhvae_mri.cohort.archive import is_image_name, list_series, packed_archives, participant_folders
 
 DICOM = bytes(128) + b"DICM"
 PERSON, STAMP = "002_S_0001", "2006-04-18_08_12_00.0"
@@ -100,7 +100,7 @@ def test_archives_that_were_not_unpacked_are_named_with_the_command(images):
             for member in members:
                 archive.writestr(member, "")
     (root / "cut.zip").write_bytes(b"PK\3\4")
-    cut, packed = sorted(packed_archives(root, (".dcm",)), key=len)
+    cut, packed = sorted(packed_archives(root, is_image_name), key=len)
     assert cut == f"the archive {root / 'cut.zip'} cannot be read: download it again"
     assert packed.startswith("2 of 3 files of the archive")
     assert packed.endswith(f"""were not unpacked: unzip -n -q '{root}/T1 '"'"'x'"'"'.ZIP' -d {root}""")

@@ -92,7 +92,7 @@ def test_all_problems_of_all_cohorts_are_listed_at_once(originals, tmp_path):
             path.unlink()
     nowhere = tmp_path / "nowhere", tmp_path / "nothing"
     text = complaint(*((cohort, *places) for cohort, places in folders.items()), ("AIBL", *nowhere))
-    assert "The ADNI download cannot be converted: 3 problem(s)." in text
+    assert "The ADNI download cannot be converted: 1 problem(s)." in text
     assert "The AIBL download cannot be converted: 4 problem(s)." in text
     for words in [words for messages in NEEDED.values() for words in messages.values()]:
         assert words in text

@@ -29,7 +29,7 @@ def take(tmp_path):
 @pytest.mark.parametrize(
     "names",
     [
-        ["DXSUM_PDXCONV_ADNIALL.csv", "DXSUM_28Nov2026.csv", "DXSUM.csv"],  # the preferred name
+        ["DXSUM.csv", "DXSUM_PDXCONV_ADNIALL.csv"],  # the preferred name
         ["DXSUM_28Nov2026.csv", "DXSUM_3Dec2025.csv", "DXSUM.csv"],  # the newest
         ["sub/My_dxsum_2026-11-28.CSV", "DXSUM_03-Dec-2025 (1).csv", "DXSUM_99Nov2026.csv"],
         ["DXSUM.csv", "DXSUM_ARM.csv", "NODXSUM.csv", "._DXSUM.csv", "DXSUM.txt"],  # the only one

@@ -219,7 +219,8 @@ def _fill_from_demography(
 
 def _ages(moments: pandas.Series, births: pandas.Series) -> pandas.Series:
     """Return ages in years, to a tenth."""
-    days = (pandas.to_datetime(moments, errors="coerce") - pandas.to_datetime(births, errors="coerce")).dt.days
+    begin, birth = (pandas.to_datetime(dates, errors="coerce") for dates in (moments, births))
+    days = (begin - birth).dt.days
     return (days / _DAYS_PER_YEAR).round(1)
 
 
@@ -251,10 +252,16 @@ def _derive(
     diagnoses = tables.take(ADNI_TABLES["DXSUM"], ("PHASE", "PTID", "RID", "VISCODE", "EXAMDATE"))
     minimental = tables.take(ADNI_TABLES["MMSE"], ("PTID", "RID", "VISDATE"))
     genotypes = tables.take(ADNI_TABLES["APOERES"], ("APGEN2",))
-    for table, content in (("REGISTRY", registry), ("PTDEMOG", demography), ("DXSUM", diagnoses)):
-        if content is None:
-            merge, part = (tables.absence(ADNI_TABLES[name]) for name in ("ADNIMERGE", table))
-            ledger.problems.append(f"{part}, and {merge}: download one of them")
+    absent = [
+        tables.absence(ADNI_TABLES[name])
+        for name, table in (("REGISTRY", registry), ("PTDEMOG", demography), ("DXSUM", diagnoses))
+        if table is None
+    ]
+    if absent:
+        ledger.problems.append(
+            f"{tables.absence(ADNI_TABLES['ADNIMERGE'])}, and it cannot be derived: {'; '.join(absent)}. "
+            "Download ADNIMERGE, or all the others that are named"
+        )
     if not (registry and demography and diagnoses):
         return pandas.DataFrame(columns=list(_COLUMNS), dtype=str)
     people = _people(demography, ledger)

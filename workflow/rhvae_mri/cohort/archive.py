@@ -14,7 +14,7 @@ import shlex
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -91,6 +91,11 @@ def is_nifti(path: Path) -> bool:
     return path.name.lower().endswith(NIFTI)
 
 
+def is_image_name(name: str) -> bool:
+    """Whether a file's name has the suffix of an image and is not hidden."""
+    return name.lower().endswith((*_DICOM, *NIFTI)) and not name.startswith(".")
+
+
 def list_series(images: Path, cohort: str) -> list[Series]:
     """Return all images of a download, T1-weighted or not, sorted; parts in several archives are merged.
 
@@ -146,15 +151,15 @@ def participant_folders(images: Path, cohort: str) -> list[Path]:
     return folders
 
 
-def packed_archives(folder: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
+def packed_archives(folder: Path, counts: Callable[[str], bool]) -> Iterator[str]:
     """Name the zip archives of which something was not unpacked, with the command that does it.
 
     Parameters
     ----------
     folder : pathlib.Path
         Where archives may lie, and where they are unpacked to.
-    suffixes : tuple of str
-        The end of the names that count, in lower case.
+    counts : callable
+        Says of the name of a file whether it is one of those that must not be missed.
     """
     present: set[str] | None = None
     for path in sorted(folder.glob("*")) + sorted(folder.glob("*/*")):
@@ -162,13 +167,14 @@ def packed_archives(folder: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
             continue
         try:
             with zipfile.ZipFile(path) as archive:
-                names = [name for name in archive.namelist() if name.lower().endswith(suffixes)]
+                names = [PurePosixPath(name).name for name in archive.namelist()]
         except (zipfile.BadZipFile, OSError):
             yield f"the archive {path} cannot be read: download it again"
             continue
+        names = [name for name in names if counts(name)]
         if names and present is None:
             present = {name for _, _, files in os.walk(folder, followlinks=True) for name in files}
-        absent = [name for name in names if PurePosixPath(name).name not in (present or ())]
+        absent = [name for name in names if name not in (present or ())]
         if absent:
             command = f"unzip -n -q {shlex.quote(str(path))} -d {shlex.quote(str(folder))}"
             yield f"{len(absent)} of {len(names)} files of the archive {path} were not unpacked: {command}"
@@ -205,11 +211,9 @@ def _image_folders(images: Path) -> Iterator[tuple[Path, list[str]]]:
 
 def _is_image(path: Path) -> bool:
     name = path.name.lower()
-    if name.startswith("."):
-        return False
-    if name.endswith((*_DICOM, *NIFTI)):
+    if is_image_name(name):
         return True
-    if name.endswith(_NO_IMAGE) or name in _CATALOGUES:
+    if name.startswith(".") or name.endswith(_NO_IMAGE) or name in _CATALOGUES:
         return False
     try:
         with open(path, "rb") as file:

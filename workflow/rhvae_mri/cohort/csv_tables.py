@@ -89,7 +89,9 @@ class Ledger:
 
     def table(self) -> pandas.DataFrame:
         """Return the record as a table; names of files are in it as texts that do no harm."""
-        table = pandas.DataFrame(self.rows, columns=COLUMNS).astype({"count": "Int64"})
+        table = pandas.DataFrame(self.rows, columns=COLUMNS).astype(
+            dict.fromkeys(("rows_in", "rows_out", "count"), "Int64")
+        )
         names = ["table", "source"]
         return table.assign(**{name: table[name].map(plain_cell, na_action="ignore") for name in names})
 

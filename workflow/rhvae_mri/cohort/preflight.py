@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rhvae_mri.cohort.adni_tables import AdniTables, read_adni_tables
 from rhvae_mri.cohort.aibl_tables import read_aibl_tables
-from rhvae_mri.cohort.archive import SUBJECTS, packed_archives, participant_folders
+from rhvae_mri.cohort.archive import SUBJECTS, is_image_name, packed_archives, participant_folders
 from rhvae_mri.cohort.csv_tables import Ledger
+from rhvae_mri.cohort.study_tables import is_study_table
 from rhvae_mri.errors import StudyError
 
 _EXAMPLES = {"ADNI": "002_S_0295", "AIBL": "10"}
-_IMAGES, _TABLES = (".dcm", ".nii", ".nii.gz"), (".csv",)
 _NAMES_SHOWN = 5
 
 
@@ -48,8 +48,8 @@ def check_downloads(downloads: Iterable[tuple[str, str | os.PathLike[str], str |
         raise StudyError(
             "\n".join(lines),
             where="; ".join(places),
-            remedy="Do what the lines say, or correct the paths in the configuration. What to download is in "
-            "README.md, The real study.",
+            remedy="Do what the lines say, or correct the paths in the configuration. docs/download.md says "
+            "what to download.",
         )
 
 
@@ -58,7 +58,7 @@ def _problems(cohort: str, images: Path, tables: Path) -> Iterator[str]:
     if not images.is_dir():
         yield f"the images folder {images} does not exist"
     else:
-        packed = list(packed_archives(images, _IMAGES))
+        packed = list(packed_archives(images, is_image_name))
         yield from packed
         present = {path.name for path in participant_folders(images, cohort)}
         if not present and not packed:
@@ -72,9 +72,10 @@ def _problems(cohort: str, images: Path, tables: Path) -> Iterator[str]:
         return
     ledger = Ledger()
     read = read_adni_tables(tables, images, ledger) if cohort == "ADNI" else read_aibl_tables(tables, ledger)
-    if ledger.problems:
-        yield from packed_archives(tables, _TABLES)
-        yield from ledger.problems
+    packed = list(packed_archives(tables, is_study_table))
+    yield from packed
+    yield from ledger.problems
+    if packed or ledger.problems:
         return
     people = read.visits.merge["PTID"] if isinstance(read, AdniTables) else read["ptdemog"]["RID"]
     known = set(people)

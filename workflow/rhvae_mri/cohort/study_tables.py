@@ -173,7 +173,8 @@ class TablesFolder:
         try:
             content = read_table(best, (*wanted, *columns))
         except ValueError as error:
-            problems.append(f"the table {best.name} cannot be read: {error}")
+            self._unusable[table.name] = f"the table {best.name} cannot be read: {error}"
+            problems.append(self._unusable[table.name])
             return None
         if "PTID" in content:
             given, content["PTID"] = content["PTID"], read_participants(content["PTID"])
@@ -193,11 +194,18 @@ def list_tables(folder: Path) -> list[Path]:
     """Return the CSV files of a folder and its subfolders, sorted; links to folders are followed."""
     found, seen = [], {os.path.realpath(folder)}
     for place, folders, names in os.walk(folder, followlinks=True):
-        inside = {name: os.path.realpath(os.path.join(place, name)) for name in sorted(folders)}
+        inside = {name: os.path.realpath(Path(place, name)) for name in sorted(folders)}
         folders[:] = [name for name, path in inside.items() if path not in seen]
         seen.update(inside.values())
         found += [Path(place, name) for name in names if name.lower().endswith(".csv") and name[0] != "."]
     return sorted(path for path in found if path.is_file())
+
+
+def is_study_table(name: str) -> bool:
+    """Whether a file's name is that of a table of either study."""
+    tables = (*ADNI_TABLES.values(), *AIBL_TABLES.values())
+    path = Path(name)
+    return path.suffix.lower() == ".csv" and any(_rank(table, path) is not None for table in tables)
 
 
 def table_name(path: Path) -> str:
