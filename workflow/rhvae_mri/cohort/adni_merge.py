@@ -219,7 +219,9 @@ def _fill_from_demography(
 
 def _ages(moments: pandas.Series, births: pandas.Series) -> pandas.Series:
     """Return ages in years, to a tenth."""
-    days = (pandas.to_datetime(moments, errors="coerce") - pandas.to_datetime(births, errors="coerce")).dt.days
+    days = (
+        pandas.to_datetime(moments, errors="coerce") - pandas.to_datetime(births, errors="coerce")
+    ).dt.days
     return (days / _DAYS_PER_YEAR).round(1)
 
 

@@ -60,8 +60,8 @@ _PROCESSED = re.compile(r";|gradwarp|(?<![a-z])n3m?(?![a-z])|scaled|_br_(?!raw)"
 _COMPRESSED_SENSING = re.compile(r"(?<![a-z])[ch]s(?![a-z])|compressed", re.IGNORECASE)
 #: What is taken over of a header's free text: words of sequences' names, and the digit that Clinica minds.
 _WORDS = re.compile(
-    r"mp[-_ ]?rage|(?:ir[-_ ]?)?f?spgr|accel(?:erated)?|repeat|flair|locali[sz]er|scout|mask|gradwarp|scaled|2"
-    r"|_nd(?![a-z0-9])|(?<![a-z])(?:mpr|mt1|acc|sag(?:ittal)?|[ch]s|compressed|n3m?)(?![a-z0-9])",
+    r"mp[-_ ]?rage|(?:ir[-_ ]?)?f?spgr|accel(?:erated)?|repeat|flair|locali[sz]er|gradwarp|scaled|2"
+    r"|scout|mask|_nd(?![a-z0-9])|(?<![a-z])(?:mpr|mt1|acc|sag(?:ittal)?|[ch]s|compressed|n3m?)(?![a-z0-9])",
     re.IGNORECASE,
 )
 

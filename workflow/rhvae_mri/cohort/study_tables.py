@@ -193,7 +193,7 @@ def list_tables(folder: Path) -> list[Path]:
     """Return the CSV files of a folder and its subfolders, sorted; links to folders are followed."""
     found, seen = [], {os.path.realpath(folder)}
     for place, folders, names in os.walk(folder, followlinks=True):
-        inside = {name: os.path.realpath(os.path.join(place, name)) for name in sorted(folders)}
+        inside = {name: os.path.realpath(Path(place, name)) for name in sorted(folders)}
         folders[:] = [name for name, path in inside.items() if path not in seen]
         seen.update(inside.values())
         found += [Path(place, name) for name in names if name.lower().endswith(".csv") and name[0] != "."]
