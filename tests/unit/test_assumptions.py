@@ -37,6 +37,13 @@ PROTOCOL = {
         "rhvae.decoder_layers",
         "rhvae.metric_layers",
     ],
+    "| leapfrog steps, step size": ["rhvae.leapfrog_steps", "rhvae.leapfrog_step_size"],
+    "| T, lambda": ["rhvae.temperature", "rhvae.regularization"],
+    "| sampler | 100 HMC steps": [
+        "synthetic.steps",
+        "synthetic.leapfrog_steps",
+        "synthetic.leapfrog_step_size",
+    ],
     "| optimizer | Adam": [
         "optimizer of the RHVAE",
         "rhvae.learning_rate",
