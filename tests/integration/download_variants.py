@@ -509,6 +509,65 @@ def other_names(images, tables):
         path.rename(images / f"x{path.name}")
 
 
+def copied_slices(images, tables):
+    """A part of a series that a browser or file manager stored twice."""
+    folder = next(images.rglob("I10001"))
+    for path in sorted(folder.glob("*.dcm"))[:3]:
+        shutil.copy(path, path.with_name(f"{path.stem} (1).dcm"))
+
+
+def two_leaves(images, tables):
+    """One series in a folder of either generation's name, the older one with files without numbers."""
+    folder = next(images.rglob("I10001"))
+    shutil.copytree(folder, folder.with_name("S5001"))
+    for path in folder.with_name("S5001").glob("*.dcm"):
+        path.rename(path.with_name(re.sub(r"_S\d+_I\d+", "", path.name)))
+
+
+def scout(images, tables):
+    """A localizer whose name has the letters of a T1-weighted scan in it."""
+    copy_series(images / "002_S_0001", images / "002_S_0001", 20_001)
+    folder = next(images.rglob("I20001"))
+    target = images / "002_S_0001" / "AAHead_Scout_MPR_sag" / folder.parent.name
+    target.mkdir(parents=True)
+    folder.rename(target / folder.name)
+
+
+def linked_tables(images, tables):
+    """Tables in a folder to which a link leads."""
+    (tables.parent / "elsewhere").mkdir()
+    for path in tables.glob("*.csv"):
+        path.rename(tables.parent / "elsewhere" / path.name)
+    (tables / "link").symlink_to(tables.parent / "elsewhere")
+
+
+def twice_exported(images, tables):
+    """A table from either of the archive's two places, with other columns and other quotes."""
+    table = pandas.read_csv(find(tables, "DXSUM"), dtype=str, keep_default_na=False)
+    table.assign(SITEID="1").to_csv(tables / "DXSUM_28Nov2026.csv", index=False, quoting=1)
+
+
+def without_ages(images, tables):
+    """An ADNIMERGE without ages, beside PTDEMOG."""
+    assign("ADNIMERGE", AGE=lambda c: "")(images, tables)
+    people = dict.fromkeys(pandas.read_csv(find(tables, "ADNIMERGE"), dtype=str)["PTID"])
+    rows = pandas.DataFrame({"PTID": list(people), "PTGENDER": "2", "PTDOB": "Dec-34", "PTDOBYY": "1934"})
+    rows.to_csv(tables / "PTDEMOG.csv", index=False)
+
+
+def later_undated_kind(images, tables):
+    """A scan of a kind that Clinica takes for a baseline one, of a later visit that the tables date."""
+    later = {"RID": "207", "VISCODE": "m18"}
+    append("mri3meta", EXAMDATE="10/10/2007", **later)(images, tables)
+    append("pdxconv", DXCURREN="1", **later)(images, tables)
+    copy_series(images / "207", images / "207", 10_600, stamp="2007-10-10_08_12_00.0")
+
+
+def decimal_commas(text):
+    """What spreadsheets of most of Europe write."""
+    return re.sub(r"(?<=\d)\.(?=\d)", ",", text.replace(",", ";"))
+
+
 VARIANTS = {
     # tables of before October 2024
     "unchanged": Variant("ADNI", nothing),
@@ -672,7 +731,31 @@ VARIANTS = {
         "ADNI",
         edit("MPRAGEMETA", lambda t: t.replace({"Visit": {"ADNI Screening": "ADNI Baseline"}})),
     ),
+    # what spreadsheets, browsers and file managers make of a download
+    "decimal commas": Variant("ADNI", rewrite(decimal_commas)),
+    "AIBL, decimal commas": Variant("AIBL", rewrite(decimal_commas)),
+    "dates with points": Variant("ADNI", rewrite(lambda text: ISO.sub(r"\3.\2.\1", text))),
+    "identifiers in lower case": Variant("ADNI", rewrite(lambda text: text.replace("_S_", "_s_"))),
+    "field strengths with a unit": Variant("ADNI", assign("MPRAGEMETA", MagStrength=lambda c: f"{c} T")),
+    "2026, birth as Dec-34": Variant("ADNI", assign("PTDEMOG", PTDOB=lambda c: "Dec-34"), generation=2026),
+    "ADNIMERGE without ages": Variant("ADNI", without_ages),
+    "slices copied": Variant("ADNI", copied_slices),
+    "I and S leaves of one series": Variant("ADNI", two_leaves),
+    "a scout": Variant("ADNI", scout),
+    "tables behind a link": Variant("ADNI", linked_tables),
+    "2026, a table exported twice": Variant("ADNI", twice_exported, generation=2026),
+    "AIBL, two rows for a participant": Variant("AIBL", edit("ptdemog", lambda t: pandas.concat([t, t]))),
+    "AIBL, folders in lower case": Variant(
+        "AIBL",
+        lambda images, tables: [
+            path.rename(path.with_name(path.name.lower())) for path in images.glob("*/MPRAGE_ADNI*")
+        ],
+    ),
+    "AIBL, an undated kind with a later date": Variant("AIBL", later_undated_kind),
     # what may be refused, before any work
+    "AIBL, no diagnosis in the table": Variant(
+        "AIBL", edit("pdxconv", lambda t: t[:0]), refusal="has no row that can be read"
+    ),
     "never unpacked": Variant("ADNI", zipped, refusal="unzip -n -q"),
     "one archive not unpacked": Variant("ADNI", one_zip_left, refusal="T1_2.zip were not unpacked"),
     "tables never unpacked": Variant("ADNI", zipped_tables, refusal="Study_Info.zip were not unpacked"),

@@ -10,7 +10,7 @@ from dataclasses import replace
 import handmade_cohorts as handmade
 import pandas
 import pytest
-from download_variants import VARIANTS, ZOOM
+from download_variants import VARIANTS, ZOOM, edit
 
 from rhvae_mri.cohort import conversion
 from rhvae_mri.cohort.archive import list_series
@@ -218,3 +218,28 @@ def test_every_changed_value_is_recorded(convert):
     assert set(left_out["value"]) == {"nv", "scmri", "(empty)"}
     *_, tables, _, _ = convert(VARIANTS["American dates"])
     assert (tables["reason"] == "written as an ISO date").any()
+
+
+def test_genotypes_of_aibl_are_not_taken_for_those_of_adni(convert, downloads):
+    def both_studies(images, tables):
+        for path in (downloads("AIBL", 2018, False) / "tables").glob("*.csv"):
+            shutil.copy(path, tables)
+
+    *_, tables, _, _ = convert(replace(VARIANTS["unchanged"], change=both_studies))
+    assert not tables["source"].str.contains("aibl", na=False).any()
+
+
+def test_a_scan_far_from_every_visit_does_not_get_the_data_of_one(convert):
+    def no_first_visit(images, tables):
+        edit("ADNIMERGE", lambda t: t[(t["PTID"] != "013_S_4007") | (t["VISCODE"] != "bl")])(images, tables)
+
+    _, report, *_ = convert(replace(VARIANTS["unchanged"], change=no_first_visit))
+    row = report[report["source"].str.endswith("I10009", na=False)].iloc[0]
+    assert row["status"] == "passed over"
+    assert "no visit in the clinical tables within" in row["reason"]
+
+
+def test_an_undated_kind_of_aibl_belongs_to_the_visit_that_the_tables_date(convert):
+    _, report, *_ = convert(VARIANTS["AIBL, an undated kind with a later date"])
+    row = report[report["source"].str.endswith("I10600", na=False)].iloc[0]
+    assert (row["session_id"], row["status"]) == ("ses-M018", "converted")
