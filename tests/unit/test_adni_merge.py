@@ -4,7 +4,8 @@ import handmade_cohorts as handmade
 import pandas
 import pytest
 
-from rhvae_mri.cohort.adni_merge import read_diagnoses, read_visits
+from rhvae_mri.cohort.adni_merge import read_visits
+from rhvae_mri.cohort.adni_values import read_diagnoses
 from rhvae_mri.cohort.csv_tables import Ledger
 from rhvae_mri.cohort.study_tables import TablesFolder
 

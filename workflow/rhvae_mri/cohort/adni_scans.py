@@ -16,10 +16,10 @@ from typing import Any
 
 import pandas
 
-from rhvae_mri.cohort.adni_merge import (
+from rhvae_mri.cohort.adni_merge import Visits
+from rhvae_mri.cohort.adni_values import (
     ADNI4,
     PARTICIPANT,
-    Visits,
     original_phase,
     phase_name,
     roster_number,

@@ -7,15 +7,9 @@ from pathlib import Path
 
 import pandas
 
-from rhvae_mri.cohort.adni_merge import (
-    Visits,
-    original_phase,
-    read_alleles,
-    read_diagnoses,
-    read_visits,
-    roster_numbers,
-)
+from rhvae_mri.cohort.adni_merge import Visits, read_visits
 from rhvae_mri.cohort.adni_scans import list_scans
+from rhvae_mri.cohort.adni_values import original_phase, read_alleles, read_diagnoses, roster_numbers
 from rhvae_mri.cohort.csv_tables import (
     Ledger,
     read_integers,

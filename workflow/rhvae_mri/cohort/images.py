@@ -11,6 +11,7 @@ the converter made no image of it; …            the conversion's words
 DICOM series unreadable: …                      the conversion failed; its words
 the clinical tables lack the participant        passed over by the conversion
 no first or later visit in the clinical tables  passed over: the participant was screened only
+not in ADNIMERGE                                passed over: other tables have the participant
 no visit in the clinical tables within 183 days passed over: the tables do not have the scan's visit
 of the scan (…)
 the date of the scan is not known               passed over: no list, folder or header has it

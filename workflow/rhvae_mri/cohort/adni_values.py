@@ -1,0 +1,135 @@
+"""How ADNI's tables write who somebody is: identifiers, phases, sex, birth, diagnosis and genotype."""
+
+from __future__ import annotations
+
+import re
+
+import pandas
+
+from rhvae_mri.cohort.csv_tables import (
+    MONTHS,
+    Ledger,
+    read_dates,
+    read_integers,
+    read_numbers,
+    understood,
+)
+
+#: The phases that Clinica 0.12 knows, and the first roster number (RID) of each.
+ADNI_PHASES = {"ADNI1": 0, "ADNIGO": 2000, "ADNI2": 3000, "ADNI3": 6000}
+ADNI4 = "ADNI4"
+_FIRST_ADNI4 = 10_000
+
+PARTICIPANT = re.compile(r"\d{3}_S_(\d{4,5})", re.ASCII)
+#: Identifiers before ADNI 4 are as long as this; Clinica 0.12 stops at longer ones.
+IDENTIFIER_LENGTH = len("002_S_0295")
+
+SEXES = {"male": "Male", "m": "Male", "1": "Male", "female": "Female", "f": "Female", "2": "Female"}
+_DIAGNOSIS = {
+    **dict.fromkeys(("cn", "nl", "normal", "cognitively normal", "smc", "1"), "CN"),
+    **dict.fromkeys(("mci", "emci", "lmci", "2"), "MCI"),
+    **dict.fromkeys(("dementia", "dem", "ad", "alzheimer's disease", "3"), "Dementia"),
+}
+#: How ADNIGO and ADNI2 wrote the change of a diagnosis (DXCHANGE): what it is now.
+_CHANGED = {"4": "2", "5": "3", "6": "3", "7": "1", "8": "2", "9": "1"}
+
+#: Bounds of ages in years, and of the MMSE.
+AGES, MMSE_SCORES = (18, 110), (0, 30)
+_DAYS_PER_YEAR = 365.25
+_BIRTH = re.compile(r"(?:(\d{1,2})[-/])?(?:(\d{1,2})[-/])?/?((?:18|19)\d\d)")
+#: What spreadsheets make of ``12/1934``.
+_SPREADSHEET_BIRTH = re.compile(r"([A-Za-z]{3})-(\d\d)")
+
+
+def roster_number(subject: str) -> int:
+    """Return the roster number (RID) of a participant.
+
+    Examples
+    --------
+    >>> roster_number("002_S_0295")
+    295
+    """
+    return int(subject.rpartition("_")[2])
+
+
+def roster_numbers(table: pandas.DataFrame) -> pandas.Series:
+    """Return the roster number of each row, from PTID or else from RID; empty text where both are missing."""
+    numbers = pandas.Series("", index=table.index)
+    if "PTID" in table:
+        numbers = table["PTID"].str.extract(r"^\d{3}_S_0*(\d+)$", flags=re.ASCII)[0].fillna("")
+    if "RID" in table:
+        numbers = numbers.where(numbers != "", read_integers(table["RID"]))
+    return numbers
+
+
+def original_phase(number: int) -> str:
+    """Return the phase in which a participant enrolled, by the roster number.
+
+    Examples
+    --------
+    >>> original_phase(295), original_phase(6007), original_phase(10123)
+    ('ADNI1', 'ADNI3', 'ADNI4')
+    """
+    if number >= _FIRST_ADNI4:
+        return ADNI4
+    return max((first, name) for name, first in ADNI_PHASES.items() if first <= number)[1]
+
+
+def phase_name(text: str) -> str:
+    """Return a phase as ADNIMERGE writes it.
+
+    Examples
+    --------
+    >>> phase_name("ADNI 1"), phase_name("adni go"), phase_name("ADNI4")
+    ('ADNI1', 'ADNIGO', 'ADNI4')
+    """
+    return re.sub(r"[\s_-]", "", text).upper()
+
+
+def read_diagnosis(text: str) -> str:
+    """Read a diagnosis; of a change, such as ``MCI to Dementia``, the last one counts."""
+    return _DIAGNOSIS.get(re.split(r"\bto\b", text.lower())[-1].strip(), "")
+
+
+def read_diagnoses(table: pandas.DataFrame) -> pandas.Series:
+    """Read the diagnosis of each row of DXSUM, in either generation's columns, as ADNIMERGE writes it."""
+    codes = pandas.Series("", index=table.index)
+    for column in ("DIAGNOSIS", "DXCURREN", "DXCHANGE"):
+        if column in table:
+            own = table[column].str.replace(r"\.0+$", "", regex=True)
+            own = own.replace(_CHANGED) if column == "DXCHANGE" else own
+            codes = codes.where(codes != "", own)
+    return codes.map(read_diagnosis)
+
+
+def read_birth(text: str) -> str:
+    """Read a date of birth of which the day, or day and month, may be missing; the middle stands for them."""
+    if (match := _SPREADSHEET_BIRTH.fullmatch(text)) and match[1].lower() in MONTHS:
+        return f"19{match[2]}-{1 + MONTHS.index(match[1].lower()):02d}-15"
+    match = _BIRTH.fullmatch(re.sub(r"^(\d{4})-(\d\d)$", r"\2/\1", text.removesuffix(".0")))
+    if not match:
+        return read_dates(pandas.Series([text])).iloc[0]
+    month, day = (match[1], match[2]) if match[1] else (None, None)
+    if month is None:
+        return f"{match[3]}-07-01"
+    return read_dates(pandas.Series([f"{match[3]}-{month}-{day or 15}"])).iloc[0]
+
+
+def count_years(moments: pandas.Series, births: pandas.Series) -> pandas.Series:
+    """Return ages in years, to a tenth."""
+    begin, birth = (pandas.to_datetime(dates, errors="coerce") for dates in (moments, births))
+    days = (begin - birth).dt.days
+    return (days / _DAYS_PER_YEAR).round(1)
+
+
+def read_alleles(table: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
+    """Read RID and the two alleles of each row of APOERES; empty text where they are not given."""
+    if "GENOTYPE" in table and "APGEN1" not in table:
+        pairs = (
+            table["GENOTYPE"].str.extract(r"^[eE\u03b5]?([234])\s*[/,-]?\s*[eE\u03b5]?([234])$").fillna("")
+        )
+        understood(ledger, "APOERES", "GENOTYPE", table["GENOTYPE"], pairs[0])
+        columns = [pairs[0], pairs[1]]
+    else:
+        columns = [read_numbers(table[name], 2, 4) if name in table else "" for name in ("APGEN1", "APGEN2")]
+    return pandas.DataFrame({"RID": read_integers(table["RID"]), "APGEN1": columns[0], "APGEN2": columns[1]})
