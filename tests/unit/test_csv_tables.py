@@ -1,5 +1,7 @@
 """Cells of study tables in any form, and the record of what they were read as."""
 
+import hashlib
+
 import pandas
 import pytest
 
@@ -87,12 +89,15 @@ def test_cells_that_are_not_understood_are_listed(tmp_path):
     ledger = Ledger()
     before, after = series("1", "=1", "x\ty", "x\ty", ""), series("1", "", "", "", "")
     assert understood(ledger, "CDR.csv", "CDGLOBAL", before, after) is after
-    ledger.made("CDR\x1b", [tmp_path / "CDR\n\udcff.csv"], 5, 1, "made")
+    source = tmp_path / "CDR\n\udcff.csv"
+    source.touch()
+    ledger.made("CDR\x1b", [source], 5, 1, "made")
     write_tsv(tmp_path / "tables.tsv", ledger.table())
     table = read_tsv(tmp_path / "tables.tsv")
     cells = table[["value", "became", "count"]].dropna().to_numpy().tolist()
     assert sorted(cells) == [["'=1", "(empty)", 1], ["x y", "(empty)", 2]]
     assert all(cell.isprintable() for cell in table["source"].dropna())
+    assert table["sha256"].dropna().tolist() == [hashlib.sha256(b"").hexdigest()]
     assert ledger.problems == []
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas
 
+from rhvae_mri.downloads import sha256_of
 from rhvae_mri.texts import plain_cell
 
 #: What tables write where they have nothing; -4 is ADNI's and AIBL's code.
@@ -34,7 +35,10 @@ _TOLERATED = 0.5
 _EXAMPLES = 3
 _HEADER_BYTES = 2**16
 
-COLUMNS = ["table", "source", "rows_in", "rows_out", "column", "value", "became", "count", "reason"]
+COLUMNS = [
+    *("table", "source", "sha256", "rows_in", "rows_out"),
+    *("column", "value", "became", "count", "reason"),
+]
 
 
 @dataclass
@@ -53,10 +57,17 @@ class Ledger:
     problems: list[str] = field(default_factory=list)
 
     def made(self, table: str, sources: Iterable[Path], rows_in: int, rows_out: int, how: str) -> None:
-        """Record of what a table was made."""
-        names = ", ".join(path.name for path in sources)
+        """Record of what a table was made, with the digest of each file."""
+        files = list(sources)
         self.rows.append(
-            {"table": table, "source": names, "rows_in": rows_in, "rows_out": rows_out, "reason": how}
+            {
+                "table": table,
+                "source": ", ".join(path.name for path in files) or None,
+                "sha256": ", ".join(map(sha256_of, files)) or None,
+                "rows_in": rows_in,
+                "rows_out": rows_out,
+                "reason": how,
+            }
         )
 
     def changed(
