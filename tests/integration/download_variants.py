@@ -421,7 +421,8 @@ def unpacked_zip(images, tables):
 
 
 def zipped_tables(images, tables):
-    with zipfile.ZipFile(tables / "Study_Info.zip", "w") as archive:
+    (tables / "ADNI" / "Imaging" / "QC").mkdir(parents=True)
+    with zipfile.ZipFile(tables / "ADNI" / "Imaging" / "QC" / "Study_Info.zip", "w") as archive:
         for path in sorted(tables.glob("*.csv")):
             archive.write(path, path.name)
             path.unlink()

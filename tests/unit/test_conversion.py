@@ -43,9 +43,9 @@ EXPECTED = {
         ("sub-ADNI010S4004", "ses-M000", "unreadable", "I10006", TRUNCATED.format(series=5006, image=10006)),
         ("sub-ADNI010S4004", "ses-M024", "converted", "I10007", None),
         ("sub-ADNI011S0005", None, "missing", None, NO_IMAGE),
-        ("sub-ADNI012S2006", None, "missing", None, NO_IMAGE),
+        ("sub-ADNI012S2006", None, "missing", None, f"{NO_IMAGE}: the tables list I10008"),
         ("sub-ADNI013S4007", "ses-M000", "converted", "I10009", None),
-        ("sub-ADNI013S4007", "ses-M012", "missing", None, "the tables list I10010, but it is not there"),
+        ("sub-ADNI013S4007", "ses-M012", "missing", None, "the tables list I10010"),
         ("sub-ADNI014S6008", "ses-M000", "passed over", "I10011", REJECTED),
         ("sub-ADNI033S10123", None, "missing", None, "ADNI 4"),
     ],
@@ -55,7 +55,7 @@ EXPECTED = {
         ("sub-AIBL10", "ses-M018", "converted", "I10023", None),
         ("sub-AIBL207", "ses-M000", "converted", "I10024", None),
         ("sub-AIBL31", "ses-M000", "unreadable", "I10025", TRUNCATED.format(series=5025, image=10025)),
-        ("sub-AIBL48", None, "missing", None, NO_IMAGE),
+        ("sub-AIBL48", None, "missing", None, f"{NO_IMAGE}: the tables list scans"),
     ],
 }
 

@@ -162,9 +162,7 @@ def packed_archives(folder: Path, counts: Callable[[str], bool]) -> Iterator[str
         Says of the name of a file whether it is one of those that must not be missed.
     """
     present: set[str] | None = None
-    for path in sorted(folder.glob("*")) + sorted(folder.glob("*/*")):
-        if path.suffix.lower() != ".zip" or not path.is_file():
-            continue
+    for path in _archives(folder):
         try:
             with zipfile.ZipFile(path) as archive:
                 names = [PurePosixPath(name).name for name in archive.namelist()]
@@ -178,6 +176,15 @@ def packed_archives(folder: Path, counts: Callable[[str], bool]) -> Iterator[str
         if absent:
             command = f"unzip -n -q {shlex.quote(str(path))} -d {shlex.quote(str(folder))}"
             yield f"{len(absent)} of {len(names)} files of the archive {path} were not unpacked: {command}"
+
+
+def _archives(folder: Path) -> Iterator[Path]:
+    """Yield the zip archives of a folder, but for participants' folders, which hold thousands of files."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not SUBJECTS["ADNI"].fullmatch(name))
+        if len(Path(place).relative_to(folder).parts) == _DEPTH:
+            folders.clear()
+        yield from (Path(place, name) for name in sorted(names) if name.lower().endswith(".zip"))
 
 
 def _is_plain_folder(path: Path) -> bool:

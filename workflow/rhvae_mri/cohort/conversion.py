@@ -178,6 +178,7 @@ def _convert_adni(download: _Download, output: Path) -> list[Row]:
     ]
     if rivals:
         # Clinica says which scans it would take if all were there, and stops since it finds no files
+        logger.info("Clinica is asked what it would take of all that is listed; its warnings mean nothing.")
         place = download.staging / "listed"
         listed = possible[possible["subject"].isin(usable["subject"])]
         stage_adni_images({}, listed["subject"].unique(), place / "images")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,8 @@ COLUMNS = ["cohort", "participant_id", "session_id", "status", "source", "reason
 _NO_IMAGE = "no image in the download"
 _NOT_MADE = "the converter made no image of it; its output in the log says why"
 _NOT_IN_TABLES = "the clinical tables lack the participant"
+#: As many image numbers are named in a reason.
+_NUMBERS_SHOWN = 5
 _STRAY = "in no participant's folder"
 
 
@@ -172,7 +174,7 @@ def report_adni(
             session,
             "missing",
             None,
-            f"{_NO_IMAGE}: the tables list {', '.join(numbers)}, but it is not there",
+            f"{_NO_IMAGE}: the tables list {_some(numbers)}",
         )
         for (subject, session), numbers in promised.items()
     ]
@@ -182,10 +184,18 @@ def report_adni(
             reason = tables.visits.left_out.get(each.subject, _NOT_IN_TABLES) if each.subject else _STRAY
             rows.append(Row(each.subject, None, "passed over", each.folder, reason))
     listed = known | tables.visits.left_out.keys() | set(scans["subject"]) | set(tables.scans["subject"])
+    awaited = scans[scans["reason"] == ""].groupby("subject").groups
     for subject in sorted(listed - present - {""}):
         reason = tables.visits.left_out.get(subject, "" if subject in known else _NOT_IN_TABLES)
+        if not reason and subject in awaited:
+            reason = f"the tables list {_some([f'I{number}' for number in awaited[subject]])}"
         rows.append(Row(subject, None, "missing", None, f"{_NO_IMAGE}: {reason}" if reason else _NO_IMAGE))
     return rows
+
+
+def _some(numbers: Sequence[str]) -> str:
+    rest = len(numbers) - _NUMBERS_SHOWN
+    return ", ".join(numbers[:_NUMBERS_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _passed_over(scan: Any, taken: str | None, rejected: Collection[str]) -> str:
@@ -248,7 +258,10 @@ def report_aibl(
     seen = {(each.subject, session) for each, session in sessions.items()}
     for subject, session in sorted({(subject, session) for (subject, _), (session, _) in promised.items()}):
         if subject in present and (subject, session) not in seen:
-            reason = f"{_NO_IMAGE}: the tables list a scan of this visit, but it is not there"
+            reason = f"{_NO_IMAGE}: the tables list a scan of this visit"
             rows.append(Row(subject, session, "missing", None, reason))
-    absent = sorted(set(participants) - present)
-    return rows + [Row(subject, None, "missing", None, _NO_IMAGE) for subject in absent]
+    awaited = {subject for subject, _ in promised}
+    for subject in sorted(set(participants) - present):
+        reason = f"{_NO_IMAGE}: the tables list scans" if subject in awaited else _NO_IMAGE
+        rows.append(Row(subject, None, "missing", None, reason))
+    return rows
