@@ -23,7 +23,7 @@ def scan(tmp_path):
     visits = Visits(pandas.DataFrame([visit]), pandas.DataFrame(columns=["PTID", "EXAMDATE"]), {}, False)
     listed = pandas.DataFrame(columns=SCAN_COLUMNS, dtype=str).set_index("image")
 
-    def run(folder, **elements):
+    def run(folder, spoiled=0, **elements):
         place = images / PERSON / folder / "I10001"
         place.parent.mkdir(parents=True, exist_ok=True)
         leaf.rename(place)
@@ -33,6 +33,8 @@ def scan(tmp_path):
                 setattr(image, name, value)
             path.unlink()
             image.save_as(place / f"{number}.dcm")
+            if number < spoiled:
+                (place / f"{number}.dcm").write_bytes(b"no header")
         (row,) = complete_scans(listed, list_series(images, "ADNI"), visits, Ledger()).itertuples()
         return row
 
@@ -54,6 +56,17 @@ def test_the_header_counts_where_folders_say_nothing_and_gives_known_words_alone
     row = scan(".", SeriesDescription="DOE Accelerated Sag IR-FSPGR REPEAT Jane", AcquisitionDate="20060418")
     assert (row.sequence, row.date) == ("Accelerated Sag IR-FSPGR REPEAT", "2006-04-18")
     assert (row.session, row.reason) == ("ses-M000", "")
+
+
+def test_a_damaged_file_leaves_the_next_one_to_say_it(scan):
+    said = {"SeriesDescription": "MPRAGE", "AcquisitionDate": "20060418"}
+    row = scan(".", spoiled=3, **said)
+    assert (row.sequence, row.date, row.reason) == ("MPRAGE", "2006-04-18", "")
+
+
+def test_a_scan_of_which_no_header_can_be_read_is_not_called_undated(scan):
+    row = scan("MPRAGE", spoiled=99)
+    assert row.reason == "no header of it can be read (InvalidDicomError)"
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -164,14 +164,14 @@ def complete_scans(
     """
     numbers = {(row.subject, row.series): row.Index for row in listed[listed["series"] != ""].itertuples()}
     own = pandas.DataFrame(
-        [_describe(each, listed, numbers) for each in series], columns=[*SCAN_COLUMNS, "found"]
+        [_describe(each, listed, numbers) for each in series], columns=[*SCAN_COLUMNS, "fault", "found"]
     )
     # a folder `I…` and a folder `S…` of older downloads may hold one image
     copies = own["image"].duplicated()
     own["image"] = own["image"].where(~copies, "copy of I" + own["image"])
     own = own.set_index("image")
     rest = listed[~listed.index.isin(own.index) & listed["sequence"].map(is_t1)]
-    scans = pandas.concat([own, rest.assign(found=None)])
+    scans = pandas.concat([own, rest.assign(fault="", found=None)])
     scans["type"] = scans["type"].where(
         scans["type"] != "",
         scans["sequence"].map(lambda name: "Processed" if _PROCESSED.search(name) else "Original"),
@@ -342,18 +342,18 @@ def _describe(series: Series, listed: pandas.DataFrame, numbers: dict[tuple[str,
     stamp, number = _FILE_STAMP.search(name), _FILE_SERIES.search(name)
     date = known["date"] or _read_date(series.date) or (_read_date(stamp[1]) if stamp else "")
     sequence = known["sequence"] or re.sub("(?i)mp_rage", "MP RAGE", series.sequence)
-    strength = known["strength"]
+    strength, fault = known["strength"], ""
     if not (date and sequence and strength):
         header = read_series_header(series)
         date, sequence = (
             date or _read_date(header.date),
             sequence or " ".join(_WORDS.findall(header.description)),
         )
-        strength = strength or _read_strength(header.strength)
+        strength, fault = strength or _read_strength(header.strength), header.fault
     kind = known["type"] or ("Processed" if _PROCESSED.search(f"{sequence} {name}") else "Original")
     return [
         *(image, series.subject, known["series"] or (number[1] if number else "")),
-        *(known["study"], date, sequence, kind, known["visit"], strength, known["phase"], series),
+        *(known["study"], date, sequence, kind, known["visit"], strength, known["phase"], fault, series),
     ]
 
 
@@ -378,6 +378,8 @@ def _place_in_time(
     """Return the visit of a scan as Clinica names it, its session, and why it cannot be used."""
     if not any(month is not None for _, month, _ in calendar):
         return "", "", left_out.get(scan.subject, "the clinical tables lack the participant")
+    if scan.fault and not (scan.sequence and scan.date):
+        return "", "", scan.fault
     if not is_t1(scan.sequence):
         return "", "", f"not a T1-weighted sequence: {scan.sequence or '(no name)'}"
     new = phase_name(scan.visit).startswith(ADNI4) or scan.visit.startswith("4_") or scan.phase == ADNI4

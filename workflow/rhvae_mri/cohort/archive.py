@@ -78,12 +78,13 @@ class Series:
 
 
 @dataclass(frozen=True)
-class SeriesHeader:
-    """What the header of a series says; empty text for what it does not."""
+class HeaderFacts:
+    """What the header of a series says, and why none can be read; empty text for what is not said."""
 
-    date: str
-    description: str
-    strength: str
+    date: str = ""
+    description: str = ""
+    strength: str = ""
+    fault: str = ""
 
 
 def is_nifti(path: Path) -> bool:
@@ -118,12 +119,13 @@ def list_series(images: Path, cohort: str) -> list[Series]:
     return sorted(map(_merge, found.values()), key=lambda each: (each.subject, each.image, str(each.folder)))
 
 
-def read_series_header(series: Series) -> SeriesHeader:
+def read_series_header(series: Series) -> HeaderFacts:
     """Read date, name and field strength (tesla) from the first DICOM file that can be read."""
     import pydicom
 
     keywords = ["AcquisitionDate", "StudyDate", "SeriesDescription", "MagneticFieldStrength"]
-    for path in series.files[:1] if not series.is_nifti else ():
+    fault = ""
+    for path in () if series.is_nifti else series.files:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # pydicom's warnings repeat what is in the header
@@ -131,12 +133,13 @@ def read_series_header(series: Series) -> SeriesHeader:
                 date = str(header.get("AcquisitionDate") or header.get("StudyDate") or "")
                 text = str(header.get("SeriesDescription") or "")
                 strength = str(header.get("MagneticFieldStrength") or "")
-        # A damaged header makes pydicom raise errors of nearly every kind; the check of the series names it.
-        except Exception:
-            break
+        # A damaged header makes pydicom raise errors of nearly every kind, whose messages repeat its content.
+        except Exception as error:
+            fault = f"no header of it can be read ({type(error).__name__})"
+            continue
         valid = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", date)
-        return SeriesHeader("-".join(valid.groups()) if valid else "", text, strength)
-    return SeriesHeader("", "", "")
+        return HeaderFacts("-".join(valid.groups()) if valid else "", text, strength)
+    return HeaderFacts(fault=fault)
 
 
 def participant_folders(images: Path, cohort: str) -> list[Path]:
