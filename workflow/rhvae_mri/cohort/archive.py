@@ -15,7 +15,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 SUBJECTS = {
@@ -62,6 +62,8 @@ class Series:
         The name of the sequence, as the folder has it.
     date : str
         ``YYYY-MM-DD``, from the folder; empty where it has none.
+    others : tuple of pathlib.Path
+        Further folders with files of the image.
     """
 
     subject: str
@@ -70,6 +72,7 @@ class Series:
     files: tuple[Path, ...] = field(compare=False, repr=False)
     sequence: str = field(default="", compare=False)
     date: str = field(default="", compare=False)
+    others: tuple[Path, ...] = field(default=(), compare=False)
 
     @property
     def is_nifti(self) -> bool:
@@ -275,6 +278,5 @@ def _merge(parts: list[Series]) -> Series:
         path.name.lower(): path for each in parts if each.is_nifti == first.is_nifti for path in each.files
     }
     files |= {path.name.lower(): path for path in first.files}
-    return Series(
-        first.subject, first.image, first.folder, tuple(sorted(files.values())), first.sequence, first.date
-    )
+    others = sorted({each.folder for each in parts} - {first.folder})
+    return replace(first, files=tuple(sorted(files.values())), others=tuple(others))

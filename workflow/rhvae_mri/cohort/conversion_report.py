@@ -178,6 +178,7 @@ def report_adni(
         )
         for (subject, session), numbers in promised.items()
     ]
+    rows += _other_folders(series)
     known = set(tables.visits.merge["PTID"])
     for each in series:
         if each.subject not in known:
@@ -191,6 +192,14 @@ def report_adni(
             reason = f"the tables list {_some([f'I{number}' for number in awaited[subject]])}"
         rows.append(Row(subject, None, "missing", None, f"{_NO_IMAGE}: {reason}" if reason else _NO_IMAGE))
     return rows
+
+
+def _other_folders(series: Iterable[Series]) -> list[Row]:
+    """Return a row for each further folder of an image."""
+    reason = "files of an image that is in another folder, too; they count as one"
+    return [
+        Row(each.subject, None, "passed over", folder, reason) for each in series for folder in each.others
+    ]
 
 
 def _some(numbers: Sequence[str]) -> str:
@@ -255,6 +264,7 @@ def report_aibl(
             unknown = f"Clinica does not know the sequence as T1-weighted: {each.sequence or '(no name)'}"
             reason = unknown if each.subject else _STRAY
             rows.append(Row(each.subject, None, "passed over", each.folder, reason))
+    rows += _other_folders(sessions)
     seen = {(each.subject, session) for each, session in sessions.items()}
     for subject, session in sorted({(subject, session) for (subject, _), (session, _) in promised.items()}):
         if subject in present and (subject, session) not in seen:
