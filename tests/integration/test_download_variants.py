@@ -11,7 +11,8 @@ from dataclasses import replace
 import handmade_cohorts as handmade
 import pandas
 import pytest
-from download_variants import VARIANTS, ZOOM, edit
+from download_changes import ZOOM, edit
+from download_variants import VARIANTS
 
 from rhvae_mri.cohort import conversion
 from rhvae_mri.cohort.clinica import ClinicaRun, run_clinica

@@ -1,0 +1,530 @@
+"""What happens to downloads on their way to a user: names, forms, archives, generations."""
+
+import re
+import shutil
+import zipfile
+
+import nibabel
+import numpy
+import pandas
+import pydicom
+
+#: The series of which files are cut short.
+TRUNCATED = "10006"
+ZOOM = (8.5, 8.0, 8.3)
+
+
+def find(tables, name):
+    """The file of a table, whatever is around its name."""
+    return next(path for path in tables.rglob("*.csv") if name in path.name)
+
+
+def edit(name, change):
+    """Change the rows of a table."""
+
+    def run(images, tables):
+        path = find(tables, name)
+        change(pandas.read_csv(path, dtype=str, keep_default_na=False)).to_csv(path, index=False)
+
+    return run
+
+
+def assign(name, **columns):
+    """Change columns of a table, each by a function of the cell."""
+    return edit(
+        name,
+        lambda t: t.assign(
+            **{k.replace("__", "/"): t[k.replace("__", "/")].map(f) for k, f in columns.items()}
+        ),
+    )
+
+
+def rename(**names):
+    """Give tables other names."""
+
+    def run(images, tables):
+        for old, new in names.items():
+            path = find(tables, old)
+            path.rename(path.with_name(new))
+
+    return run
+
+
+def every_table(change):
+    """Change each table file as a whole."""
+
+    def run(images, tables):
+        for path in sorted(tables.rglob("*.csv")):
+            change(path)
+
+    return run
+
+
+def rewrite(change):
+    """Change the text of each table."""
+    return every_table(lambda path: path.write_text(change(path.read_text()), encoding="utf-8"))
+
+
+def remove(*names):
+    """Leave tables out."""
+
+    def run(images, tables):
+        for name in names:
+            find(tables, name).unlink()
+
+    return run
+
+
+def both(*changes):
+    """Make several changes in turn."""
+
+    def run(images, tables):
+        for change in changes:
+            change(images, tables)
+
+    return run
+
+
+def nothing(images, tables):
+    """Leave the download as it is."""
+
+
+# dates ---------------------------------------------------------------------------------------------------
+
+ISO = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b")
+AMERICAN = re.compile(r"\b(\d\d)/(\d\d)/(\d{4})\b")
+
+
+def american(padded):
+    def write(match):
+        year, month, day = match.groups()
+        return f"{month}/{day}/{year}" if padded else f"{int(month)}/{int(day)}/{year}"
+
+    return rewrite(lambda text: ISO.sub(write, text))
+
+
+# ADNI's tables -------------------------------------------------------------------------------------------
+
+
+def append(name, **cells):
+    """Add a row that is the last one but for some cells."""
+
+    def change(table):
+        return pandas.concat([table, table.iloc[[-1]].assign(**cells)])
+
+    return edit(name, change)
+
+
+def subfolder(images, tables):
+    (tables / "Data_extract_3.3.0").mkdir()
+    for path in tables.glob("*.csv"):
+        path.rename(tables / "Data_extract_3.3.0" / path.name)
+
+
+def shadow_table(name, text):
+    """Write a further table."""
+
+    def run(images, tables):
+        (tables / name).write_text(text)
+
+    return run
+
+
+def copy_table(name, new):
+    def run(images, tables):
+        shutil.copy(find(tables, name), tables / new)
+
+    return run
+
+
+def older_copy(images, tables):
+    path = find(tables, "ADNIMERGE")
+    wrong = pandas.read_csv(path, dtype=str).assign(PTGENDER="Male", DX="MCI")
+    wrong.to_csv(tables / "ADNIMERGE_01Jan2020.csv", index=False)
+    path.rename(tables / "ADNIMERGE_22Nov2024.csv")
+
+
+def spoil_cell(name, column, row, text):
+    def change(table):
+        table = table.copy()
+        table.loc[table.index[row], column] = text
+        return table
+
+    return edit(name, change)
+
+
+def genotypes(between):
+    def change(table):
+        pairs = table["APGEN1"] + between + table["APGEN2"]
+        return table.drop(columns=["APGEN1", "APGEN2"]).assign(GENOTYPE=pairs)
+
+    return edit("APOERES", change)
+
+
+def with_processed(on_disk):
+    """Give each scan of ADNI1, GO and 2 a pre-processed sibling in the list, with or without its file."""
+
+    def run(images, tables):
+        path = find(tables, "MPRAGEMETA")
+        table = pandas.read_csv(path, dtype=str)
+        own = table[~table["Visit"].str.startswith("ADNI3") & ~table["SubjectID"].str.contains("_S_6")]
+        name = "MPR; GradWarp; B1 Correction; N3; Scaled"
+        number = (own["ImageUID"].astype(int) + 50_000).astype(str)
+        more = own.assign(**{"Orig/Proc": "Processed", "Sequence": name, "ImageUID": number})
+        pandas.concat([table, more]).to_csv(path, index=False)
+        for row, new in zip(own.itertuples(), number, strict=True):
+            folder = next(images.glob(f"**/I{row.ImageUID}"), None)
+            if on_disk and folder and row.ImageUID != TRUNCATED:
+                place = (
+                    folder.parents[1].with_name(re.sub(r"[^A-Za-z0-9-]", "_", name))
+                    / folder.parent.name
+                    / f"I{new}"
+                )
+                write_nifti(folder, place / f"ADNI_{row.SubjectID}_MR_MPR_Br_20060418_S1_I{new}.nii")
+
+    return run
+
+
+def modern_list(kind):
+    """Put a list of today in the place of MPRAGEMETA."""
+
+    def run(images, tables):
+        path = find(tables, "MPRAGEMETA")
+        table = pandas.read_csv(path, dtype=str)
+        path.unlink()
+        base = {"image_id": table["ImageUID"], "subject_id": table["SubjectID"]}
+        if kind == "All_Images":
+            frame = base | {
+                "study_id": table["StudyID"],
+                "image_type": "Original",
+                "image_date": table["ScanDate"],
+            }
+            frame["image_description"] = table["Sequence"]
+            manifest = pandas.DataFrame({"image_id": table["ImageUID"], "series_id": table["SeriesID"]})
+            manifest.to_csv(tables / "My_Manifest_28Nov2026.csv", index=False)
+        elif kind == "Key_MRI":
+            frame = base | {
+                "image_visit": "v02",
+                "image_date": table["ScanDate"],
+                "series_description": table["Sequence"],
+            }
+        elif kind == "Structural_MRI_Images":
+            frame = base | {"study_id": table["StudyID"], "mri_visit": "sc", "mri_date": table["ScanDate"]}
+            frame |= {"mri_description": table["Sequence"], "mri_field_str": table["MagStrength"]}
+        else:
+            dates = pandas.to_datetime(table["ScanDate"])
+            frame = {
+                "Image Data ID": "I" + table["ImageUID"],
+                "Subject": table["SubjectID"],
+                "Group": "CN",
+                "Sex": "F",
+            }
+            frame |= {
+                "Age": 70,
+                "Visit": "sc",
+                "Modality": "MRI",
+                "Description": table["Sequence"],
+                "Type": "Original",
+            }
+            frame |= {
+                "Acq Date": [f"{d.month}/{d.day}/{d.year}" for d in dates],
+                "Format": "DCM",
+                "Downloaded": "",
+            }
+            pandas.DataFrame(frame).to_csv(images / "T1_11_28_2026.csv", index=False)
+            return
+        pandas.DataFrame(frame).to_csv(tables / f"All_Subjects_{kind}_28Nov2026.csv", index=False)
+
+    return run
+
+
+def adni4(images, tables):
+    """A participant of ADNI 4, with an image."""
+    cells = {"PTID": "033_S_10123", "RID": "10123", "COLPROT": "ADNI4", "ORIGPROT": "ADNI4"}
+    append("ADNIMERGE", **cells)(images, tables)
+    adni4_folder(images, tables)
+
+
+def adni4_folder(images, tables):
+    """A folder of ADNI 4 that no table names; it has the number of another participant's end."""
+    source = next(images.rglob("I10001")).parent.parent
+    copy_series(source.parent, images / "033_S_10001", 70_001)
+
+
+def adni4_visit(images, tables):
+    """A visit in ADNI 4 of a participant of ADNI 3."""
+    append(
+        "ADNIMERGE",
+        PTID="009_S_6003",
+        RID="6003",
+        ORIGPROT="ADNI3",
+        COLPROT="ADNI4",
+        VISCODE="m204",
+        EXAMDATE="2023-05-02",
+    )(images, tables)
+    append(
+        "MPRAGEMETA",
+        SubjectID="009_S_6003",
+        Visit="ADNI4 Initial Visit",
+        ScanDate="2023-05-02",
+        ImageUID="70002",
+        Sequence="Accelerated Sagittal MPRAGE",
+    )(images, tables)
+    source = next(images.rglob("I10005")).parent.parent
+    copy_series(source.parent, images / "009_S_6003", 70_002, stamp="2023-05-02_08_00_00.0")
+
+
+def copy_series(subject, target, number, stamp=None):
+    """Copy one series of a participant under another number, with identifiers of its own."""
+    leaf = next(path for path in sorted(subject.rglob("I*")) if path.is_dir())
+    sequence = leaf.parents[1].name
+    place = target / sequence / (stamp or leaf.parent.name) / f"I{number}"
+    place.mkdir(parents=True)
+    for path in leaf.iterdir():
+        image = pydicom.dcmread(path)
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = (
+            f"{image.SOPInstanceUID[:-6]}{number}"
+        )
+        image.save_as(place / re.sub(r"_I\d+", f"_I{number}", path.name))
+
+
+# ADNI's images -------------------------------------------------------------------------------------------
+
+
+def leaves(images):
+    return sorted(path for path in images.rglob("I*") if path.is_dir())
+
+
+def series_leaves(images, tables):
+    for leaf in leaves(images):
+        number = re.search(r"_S(\d+)_", next(leaf.iterdir()).name)[1]
+        leaf.rename(leaf.with_name(f"S{number}"))
+
+
+def rename_files(change):
+    def run(images, tables):
+        for path in sorted(images.rglob("*.dcm")):
+            path.rename(path.with_name(change(path.name)))
+
+    return run
+
+
+def clutter(inside):
+    """Files that are no images, at the root and in the trees of participants."""
+
+    def run(images, tables):
+        for folder in leaves(images)[:4] if inside else [images]:
+            (folder / f"ADNI_x_{folder.name}.xml").write_text("<project/>")
+            for name in ("report.pdf", "Thumbs.db", ".DS_Store", "._hidden_I10001.dcm"):
+                (folder / name).write_bytes(b"no image")
+
+    return run
+
+
+def xml_beside(images, tables):
+    """Metadata named like images: Clinica takes every file with the number for one."""
+    for leaf in leaves(images):
+        (
+            leaf.parents[2] / f"ADNI_{leaf.parents[2].name}_{leaf.parents[1].name}_S1_{leaf.name}.xml"
+        ).write_text("<project/>")
+
+
+def deeper(name):
+    def run(images, tables):
+        inside = sorted(path for path in images.iterdir() if path.is_dir())
+        (images / name).mkdir(parents=True)
+        for path in inside:
+            path.rename(images / name / path.name)
+
+    return run
+
+
+def archives(images, tables):
+    """Archives side by side, one participant in two of them, one series too."""
+    people = sorted(path for path in images.iterdir() if path.is_dir())
+    for number, path in enumerate(people):
+        root = images / f"T1_{number % 2}" / "ADNI"
+        root.mkdir(parents=True, exist_ok=True)
+        path.rename(root / path.name)
+    leaf = leaves(images / "T1_0")[0]
+    other = images / "T1_1" / leaf.relative_to(images / "T1_0")
+    other.mkdir(parents=True)
+    for path in sorted(leaf.iterdir())[::2]:
+        path.rename(other / path.name)
+
+
+def twice(images, tables):
+    """An archive that was unpacked in two places."""
+    shutil.copytree(images, images.parent / "copy")
+    (images.parent / "copy").rename(images / "again")
+
+
+def zipped(images, tables):
+    """Archives that were never unpacked."""
+    with zipfile.ZipFile(images.parent / "T1.zip", "w") as archive:
+        for path in images.rglob("*.dcm"):
+            archive.write(path, f"ADNI/{path.relative_to(images)}")
+    shutil.rmtree(images)
+    images.mkdir()
+    (images.parent / "T1.zip").rename(images / "T1 part 1.zip")
+
+
+def one_zip_left(images, tables):
+    """An archive of which one participant was not unpacked."""
+    person = images / "002_S_0001"
+    with zipfile.ZipFile(images / "T1_2.zip", "w") as archive:
+        for path in person.rglob("*.dcm"):
+            archive.write(path, f"ADNI/{path.relative_to(images)}")
+    shutil.rmtree(person)
+
+
+def unpacked_zip(images, tables):
+    with zipfile.ZipFile(images / "T1.zip", "w") as archive:
+        for path in sorted(images.rglob("*.dcm"))[:5]:
+            archive.write(path, f"ADNI/{path.relative_to(images)}")
+    with zipfile.ZipFile(images / "XML.zip", "w") as archive:
+        archive.writestr("ADNI/002_S_0001/x.xml", "<project/>")
+
+
+def zipped_tables(images, tables):
+    (tables / "ADNI" / "Imaging" / "QC").mkdir(parents=True)
+    with zipfile.ZipFile(tables / "ADNI" / "Imaging" / "QC" / "Study_Info.zip", "w") as archive:
+        for path in sorted(tables.glob("*.csv")):
+            archive.write(path, path.name)
+            path.unlink()
+
+
+def write_nifti(folder, target):
+    """Write the volume of a DICOM series as NIfTI."""
+    slices = sorted(
+        (pydicom.dcmread(path) for path in folder.glob("*.dcm")),
+        key=lambda one: float(one.ImagePositionPatient[0]),
+    )
+    volume = numpy.stack([one.pixel_array[::-1].T for one in slices])[::-1]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(volume.astype(numpy.int16), numpy.diag([*ZOOM, 1.0])), target)
+
+
+def as_nifti(suffix):
+    def run(images, tables):
+        for leaf in leaves(images):
+            if leaf.name in (f"I{TRUNCATED}", "I10025"):
+                continue
+            name = next(path.name for path in leaf.iterdir())
+            write_nifti(leaf, leaf / (re.sub(r"_\d+(_S\d+_I\d+)\.dcm$", r"\1", name) + suffix))
+            for path in leaf.glob("*.dcm"):
+                path.unlink()
+
+    return run
+
+
+def compressed_sensing(images, tables):
+    """The sequences of the newest scanners of ADNI 3, whose names lack the word that Clinica looks for."""
+    edit("MPRAGEMETA", lambda t: t.replace("Accelerated Sagittal MPRAGE", "CS/HS Sagittal MPRAGE (MSV22)"))(
+        images, tables
+    )
+    for path in sorted(images.rglob("Accelerated_Sagittal_MPRAGE")):
+        path.rename(path.with_name("CS_HS_Sagittal_MPRAGE__MSV22_"))
+
+
+def broken_first_scan(images, tables):
+    """The scan that the tables prefer cannot be read; another one of the visit can."""
+    source = next(images.rglob("I10001")).parent.parent
+    copy_series(source.parent, images / "002_S_0001", 10_501)
+    row = {"ImageUID": "10501", "SeriesID": "9501", "ScanDate": "2006-04-18", "SubjectID": "002_S_0001"}
+    row |= {"Visit": "ADNI Screening", "MagStrength": "1.5", "Sequence": "MP-RAGE REPEAT"}
+    append("MPRAGEMETA", **row)(images, tables)
+    for path in next(images.rglob("I10001")).iterdir():
+        path.write_bytes(path.read_bytes()[:-99])
+
+
+def no_collection(images, tables):
+    for path in images.glob("*.csv"):
+        path.unlink()
+
+
+# AIBL ----------------------------------------------------------------------------------------------------
+
+
+def aibl_dates(form):
+    def write(match):
+        month, day, year = match.groups()
+        return form.format(year=year, month=month, day=day, m=int(month), d=int(day))
+
+    return rewrite(lambda text: AMERICAN.sub(write, text))
+
+
+def stray_folder(name):
+    def run(images, tables):
+        (images / name).mkdir()
+        (images / name / "readme.txt").write_text("nothing")
+
+    return run
+
+
+def further_series(participant, number, sequence):
+    """A series of another sequence beside a participant's others."""
+
+    def run(images, tables):
+        copy_series(images / participant, images / participant, number)
+        folder = next(images.rglob(f"I{number}"))
+        target = images / participant / sequence / folder.parent.name
+        target.mkdir(parents=True)
+        folder.rename(target / folder.name)
+
+    return run
+
+
+def other_names(images, tables):
+    for path in [path for path in images.iterdir() if path.is_dir()]:
+        path.rename(images / f"x{path.name}")
+
+
+def copied_slices(images, tables):
+    """A part of a series that a browser or file manager stored twice."""
+    folder = next(images.rglob("I10001"))
+    for path in sorted(folder.glob("*.dcm"))[:3]:
+        shutil.copy(path, path.with_name(f"{path.stem} (1).dcm"))
+
+
+def two_leaves(images, tables):
+    """One series in a folder of either generation's name, the older one with files without numbers."""
+    folder = next(images.rglob("I10001"))
+    shutil.copytree(folder, folder.with_name("S5001"))
+    for path in folder.with_name("S5001").glob("*.dcm"):
+        path.rename(path.with_name(re.sub(r"_S\d+_I\d+", "", path.name)))
+
+
+def linked_tables(images, tables):
+    """Tables in a folder to which a link leads."""
+    (tables.parent / "elsewhere").mkdir()
+    for path in tables.glob("*.csv"):
+        path.rename(tables.parent / "elsewhere" / path.name)
+    (tables / "link").symlink_to(tables.parent / "elsewhere")
+
+
+def twice_exported(images, tables):
+    """A table from either of the archive's two places, with other columns and other quotes."""
+    table = pandas.read_csv(find(tables, "DXSUM"), dtype=str, keep_default_na=False)
+    table.assign(SITEID="1").to_csv(tables / "DXSUM_28Nov2026.csv", index=False, quoting=1)
+
+
+def without_ages(images, tables):
+    """An ADNIMERGE without ages, beside PTDEMOG."""
+    assign("ADNIMERGE", AGE=lambda c: "")(images, tables)
+    people = dict.fromkeys(pandas.read_csv(find(tables, "ADNIMERGE"), dtype=str)["PTID"])
+    rows = pandas.DataFrame({"PTID": list(people), "PTGENDER": "2", "PTDOB": "Dec-34", "PTDOBYY": "1934"})
+    rows.to_csv(tables / "PTDEMOG.csv", index=False)
+
+
+def later_undated_kind(images, tables):
+    """A scan of a kind that Clinica takes for a baseline one, of a later visit that the tables date."""
+    later = {"RID": "207", "VISCODE": "m18"}
+    append("mri3meta", EXAMDATE="10/10/2007", **later)(images, tables)
+    append("pdxconv", DXCURREN="1", **later)(images, tables)
+    copy_series(images / "207", images / "207", 10_600, stamp="2007-10-10_08_12_00.0")
+
+
+def decimal_commas(text):
+    """What spreadsheets of most of Europe write."""
+    return re.sub(r"(?<=\d)\.(?=\d)", ",", text.replace(",", ";"))
