@@ -47,7 +47,6 @@ def test_who_was_screened_only_has_no_visit(read):
     visits, _ = derived(read, ["ADNI1,#,1,sc,2006-01-02", "ADNI1,#,1,bl,2006-01-20", screened])
     assert visits_of(visits) == [[PERSON, "bl"]]
     assert visits.left_out == {"003_S_0002": "no first or later visit in the clinical tables"}
-    assert visits.derived
 
 
 def test_a_first_visit_takes_from_the_screening_what_it_lacks(read):

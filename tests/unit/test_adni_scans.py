@@ -20,7 +20,7 @@ def scan(tmp_path):
     images = handmade.write_cohort([person], tmp_path)[0]
     (leaf,) = images.rglob("I10001")
     visit = {"PTID": PERSON, "VISCODE": "bl", "EXAMDATE": "2006-04-20", "ORIGPROT": "ADNI2"}
-    visits = Visits(pandas.DataFrame([visit]), pandas.DataFrame(columns=["PTID", "EXAMDATE"]), {}, False)
+    visits = Visits(pandas.DataFrame([visit]), pandas.DataFrame(columns=["PTID", "EXAMDATE"]), {})
     listed = pandas.DataFrame(columns=SCAN_COLUMNS, dtype=str).set_index("image")
 
     def run(folder, spoiled=0, **elements):

@@ -44,8 +44,6 @@ MERGE_COLUMNS = (
 )
 
 _FIRST_DIAGNOSIS = {"CN": "CN", "MCI": "LMCI", "Dementia": "AD"}
-_MARRIED = {"1": "Married", "2": "Widowed", "3": "Divorced", "4": "Never married", "5": "Unknown"}
-_ETHNIC = {"1": "Hisp/Latino", "2": "Not Hisp/Latino", "3": "Unknown"}
 
 
 def derive_merge(
@@ -119,7 +117,7 @@ def derive_merge(
 
 
 def read_people(found: FoundTable, ledger: Ledger) -> pandas.DataFrame:
-    """Return sex, birth and schooling of each participant, from the first row of PTDEMOG that says so."""
+    """Return sex and birth of each participant, from the first row of PTDEMOG that says so."""
     table = found.content
     given = table["PTDOB"] if "PTDOB" in table else table["PTDOBYY"]
     birth = given.map(read_birth)
@@ -135,9 +133,6 @@ def read_people(found: FoundTable, ledger: Ledger) -> pandas.DataFrame:
     )
     understood(ledger, found.path.name, "PTGENDER", table["PTGENDER"], sex, needed="sexes")
     rows = pandas.DataFrame({"PTID": table["PTID"], "PTGENDER": sex, "BIRTH": birth})
-    for column, words in (("PTEDUCAT", {}), ("PTMARRY", _MARRIED), ("PTETHCAT", _ETHNIC)):
-        codes = table[column].str.replace(r"\.0+$", "", regex=True) if column in table else ""
-        rows[column] = codes if isinstance(codes, str) else codes.replace(words)
     rows = rows.replace("", None).groupby("PTID")
     for column in ("PTGENDER", "BIRTH"):
         several = rows[column].nunique()

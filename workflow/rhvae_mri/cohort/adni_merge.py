@@ -51,14 +51,11 @@ class Visits:
         PTID and EXAMDATE of the visits of ADNI 4, which Clinica cannot read.
     left_out : dict
         Participants of the tables who have no visit in ``merge``, with the reason.
-    derived : bool
-        Whether ``merge`` was put together from other tables.
     """
 
     merge: pandas.DataFrame
     others: pandas.DataFrame
     left_out: dict[str, str]
-    derived: bool
 
 
 def read_visits(tables: TablesFolder) -> Visits:
@@ -67,12 +64,8 @@ def read_visits(tables: TablesFolder) -> Visits:
     if found and found.content.empty:
         tables.ledger.made("ADNIMERGE", [found.path], 0, 0, "not used: it has no rows")
         found = None
-    demography = tables.take(
-        ADNI_TABLES["PTDEMOG"], ("RID", "PTDOBYY", "PTEDUCAT", "PTMARRY", "PTETHCAT"), needed=found is None
-    )
-    registry = tables.take(
-        ADNI_TABLES["REGISTRY"], ("RID", "PHASE", "VISCODE", "RGCONDCT"), needed=found is None
-    )
+    demography = tables.take(ADNI_TABLES["PTDEMOG"], ("RID", "PTDOBYY"), needed=found is None)
+    registry = tables.take(ADNI_TABLES["REGISTRY"], ("RID", "PHASE", "VISCODE"), needed=found is None)
     if found:
         table, ids = _mend(found, tables), [found.content["PTID"]]
         if demography:
@@ -209,7 +202,7 @@ def _part(
         if PARTICIPANT.fullmatch(subject)
     }
     dated = pandas.concat(others).query("EXAMDATE != ''").drop_duplicates()
-    return Visits(merge.reset_index(drop=True), dated.reset_index(drop=True), left_out, derived)
+    return Visits(merge.reset_index(drop=True), dated.reset_index(drop=True), left_out)
 
 
 def _fill_dates(merge: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
