@@ -117,7 +117,7 @@ def derive_merge(
 
 
 def read_people(found: FoundTable, ledger: Ledger) -> pandas.DataFrame:
-    """Return sex and birth of each participant, from the first row of PTDEMOG that says so."""
+    """Return sex, birth and schooling of each participant, from the first row of PTDEMOG that says so."""
     table = found.content
     given = table["PTDOB"] if "PTDOB" in table else table["PTDOBYY"]
     birth = given.map(read_birth)
@@ -133,6 +133,7 @@ def read_people(found: FoundTable, ledger: Ledger) -> pandas.DataFrame:
     )
     understood(ledger, found.path.name, "PTGENDER", table["PTGENDER"], sex, needed="sexes")
     rows = pandas.DataFrame({"PTID": table["PTID"], "PTGENDER": sex, "BIRTH": birth})
+    rows["PTEDUCAT"] = read_numbers(table["PTEDUCAT"], 0, 40) if "PTEDUCAT" in table else ""
     rows = rows.replace("", None).groupby("PTID")
     for column in ("PTGENDER", "BIRTH"):
         several = rows[column].nunique()

@@ -64,7 +64,7 @@ def read_visits(tables: TablesFolder) -> Visits:
     if found and found.content.empty:
         tables.ledger.made("ADNIMERGE", [found.path], 0, 0, "not used: it has no rows")
         found = None
-    demography = tables.take(ADNI_TABLES["PTDEMOG"], ("RID", "PTDOBYY"), needed=found is None)
+    demography = tables.take(ADNI_TABLES["PTDEMOG"], ("RID", "PTDOBYY", "PTEDUCAT"), needed=found is None)
     registry = tables.take(ADNI_TABLES["REGISTRY"], ("RID", "PHASE", "VISCODE"), needed=found is None)
     if found:
         table, ids = _mend(found, tables), [found.content["PTID"]]
