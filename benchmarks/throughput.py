@@ -67,7 +67,7 @@ def _stages(
     affine = folder / "affine.mat"
 
     def convert():
-        from rhvae_mri.cohort.conversion import convert_to_bids
+        from rhvae_mri.convert.conversion import convert_to_bids
 
         # here the image is the folder of the download
         return partial(

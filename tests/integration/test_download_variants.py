@@ -14,9 +14,9 @@ import pytest
 from download_changes import ZOOM, edit
 from download_variants import VARIANTS
 
-from rhvae_mri.cohort import conversion
-from rhvae_mri.cohort.clinica import ClinicaRun, run_clinica
 from rhvae_mri.cohort.images import list_images, read_images
+from rhvae_mri.convert import conversion
+from rhvae_mri.convert.clinica import ClinicaRun, run_clinica
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
 

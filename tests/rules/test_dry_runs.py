@@ -9,7 +9,7 @@ import sys
 import pandas
 import pytest
 
-from rhvae_mri.cohort.oasis import CLINICAL_TABLE
+from rhvae_mri.convert.oasis import CLINICAL_TABLE
 from rhvae_mri.study_grid import batch_seeds, list_conditions
 
 

@@ -5,10 +5,10 @@ import pandas
 import pydicom
 import pytest
 
-from rhvae_mri.cohort.adni_merge import Visits
-from rhvae_mri.cohort.adni_scans import SCAN_COLUMNS, complete_scans
-from rhvae_mri.cohort.archive import list_series
-from rhvae_mri.cohort.csv_tables import Ledger
+from rhvae_mri.convert.adni_merge import Visits
+from rhvae_mri.convert.adni_scans import SCAN_COLUMNS, complete_scans
+from rhvae_mri.convert.archive import list_series
+from rhvae_mri.convert.csv_tables import Ledger
 
 PERSON = "002_S_0001"
 

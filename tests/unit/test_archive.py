@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from rhvae_mri.cohort.archive import is_image_name, list_series, packed_archives, participant_folders
+from rhvae_mri.convert.archive import is_image_name, list_series, packed_archives, participant_folders
 
 DICOM = bytes(128) + b"DICM"
 PERSON, STAMP = "002_S_0001", "2006-04-18_08_12_00.0"

@@ -11,9 +11,9 @@ import pydicom
 import pytest
 from pydicom import uid
 
-from rhvae_mri.cohort.archive import Series, list_series
-from rhvae_mri.cohort.conversion import convert_to_bids
-from rhvae_mri.cohort.series import find_broken_series, series_problem
+from rhvae_mri.convert.archive import Series, list_series
+from rhvae_mri.convert.conversion import convert_to_bids
+from rhvae_mri.convert.series import find_broken_series, series_problem
 from rhvae_mri.files import read_tsv
 
 # pydicom warns of the damage that the tests write

@@ -13,7 +13,7 @@ from rhvae_mri.cohort.bids_tables import (
     read_rows,
     read_visits,
 )
-from rhvae_mri.cohort.bids_validity import mend_dataset
+from rhvae_mri.convert.bids_validity import mend_dataset
 from rhvae_mri.files import read_json
 
 README = (

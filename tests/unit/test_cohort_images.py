@@ -9,8 +9,8 @@ import pytest
 from clinica_dataset import Dataset, write_table
 from nifti_files import write_nifti
 
-from rhvae_mri.cohort.conversion import convert_to_bids
 from rhvae_mri.cohort.images import COLUMNS, list_images, read_images, select_usable
+from rhvae_mri.convert.conversion import convert_to_bids
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
 

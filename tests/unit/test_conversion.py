@@ -16,14 +16,14 @@ import pydicom
 import pytest
 from bids_checks import bids_errors
 
-from rhvae_mri.cohort import conversion
-from rhvae_mri.cohort.aibl_tables import read_aibl_tables
-from rhvae_mri.cohort.aibl_visits import assign_sessions, read_scan_dates
-from rhvae_mri.cohort.archive import Series
-from rhvae_mri.cohort.clinica import run_clinica
-from rhvae_mri.cohort.conversion import convert_to_bids
-from rhvae_mri.cohort.csv_tables import Ledger
-from rhvae_mri.cohort.staging import choose_aibl_series
+from rhvae_mri.convert import conversion
+from rhvae_mri.convert.aibl_tables import read_aibl_tables
+from rhvae_mri.convert.aibl_visits import assign_sessions, read_scan_dates
+from rhvae_mri.convert.archive import Series
+from rhvae_mri.convert.clinica import run_clinica
+from rhvae_mri.convert.conversion import convert_to_bids
+from rhvae_mri.convert.csv_tables import Ledger
+from rhvae_mri.convert.staging import choose_aibl_series
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
 
@@ -308,7 +308,7 @@ def test_clinica_ends_with_the_job(tmp_path, number):
     )
     program = (
         "import signal, pathlib; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from rhvae_mri.cohort.clinica import run_clinica\n"
+        "from rhvae_mri.convert.clinica import run_clinica\n"
         "run_clinica(['convert'], pathlib.Path('log'))\n"
     )
     paths = os.pathsep.join([str(tmp_path), *sys.path])

@@ -5,7 +5,7 @@ import hashlib
 import pandas
 import pytest
 
-from rhvae_mri.cohort.csv_tables import Ledger, read_dates, read_header, read_numbers, read_table, understood
+from rhvae_mri.convert.csv_tables import Ledger, read_dates, read_header, read_numbers, read_table, understood
 from rhvae_mri.files import read_tsv, write_tsv
 
 

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 PYTHON = sorted(
     path for folder in ("workflow", "benchmarks", "envs") for path in (ROOT / folder).rglob("*.py")
 )
-ARCHIVES = ROOT / "workflow/rhvae_mri/cohort/archive.py"
+ARCHIVES = ROOT / "workflow/rhvae_mri/convert/archive.py"
 RULES = [ROOT / "workflow/Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
 
 #: Modules that run what they load, or unpack archives wherever these say. Only their errors may be imported.

@@ -9,16 +9,16 @@ import handmade_cohorts as handmade
 import pytest
 from clinica_dataset import Dataset, write_table
 
-from rhvae_mri.cohort.adni_scans import complete_scans, replace_screenings, to_mpragemeta
-from rhvae_mri.cohort.adni_tables import read_adni_tables
-from rhvae_mri.cohort.aibl_tables import read_aibl_tables
-from rhvae_mri.cohort.aibl_visits import read_scan_dates
-from rhvae_mri.cohort.archive import list_series
-from rhvae_mri.cohort.csv_tables import Ledger
 from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
 from rhvae_mri.cohort.images import list_images, read_images
-from rhvae_mri.cohort.preflight import check_downloads
 from rhvae_mri.configuration import check_configuration, check_sources
+from rhvae_mri.convert.adni_scans import complete_scans, replace_screenings, to_mpragemeta
+from rhvae_mri.convert.adni_tables import read_adni_tables
+from rhvae_mri.convert.aibl_tables import read_aibl_tables
+from rhvae_mri.convert.aibl_visits import read_scan_dates
+from rhvae_mri.convert.archive import list_series
+from rhvae_mri.convert.csv_tables import Ledger
+from rhvae_mri.convert.preflight import check_downloads
 from rhvae_mri.cost.workload import expected_sizes, list_jobs
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import write_tsv

@@ -16,13 +16,13 @@ from made_up_audit import MadeUpAudit
 from nifti_files import encode_nifti, write_nifti
 from test_tables import PUBLISHED, make_runs
 
-from rhvae_mri.cohort.adni_tables import read_adni_tables
-from rhvae_mri.cohort.conversion import convert_to_bids
-from rhvae_mri.cohort.csv_tables import Ledger
 from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
 from rhvae_mri.cohort.exclusions import read_decisions
 from rhvae_mri.cohort.headers import describe_fault
 from rhvae_mri.cohort.images import list_images
+from rhvae_mri.convert.adni_tables import read_adni_tables
+from rhvae_mri.convert.conversion import convert_to_bids
+from rhvae_mri.convert.csv_tables import Ledger
 from rhvae_mri.descriptors import obtain_file
 from rhvae_mri.errors import StudyError
 from rhvae_mri.evaluation.published import read_published

@@ -10,10 +10,10 @@ import pandas
 import pydicom
 import pytest
 
-from rhvae_mri.cohort.archive import Series, list_series
-from rhvae_mri.cohort.preflight import check_downloads
-from rhvae_mri.cohort.series import find_broken_series, series_problem
-from rhvae_mri.cohort.study_tables import ADNI_TABLES, AIBL_TABLES
+from rhvae_mri.convert.archive import Series, list_series
+from rhvae_mri.convert.preflight import check_downloads
+from rhvae_mri.convert.series import find_broken_series, series_problem
+from rhvae_mri.convert.study_tables import ADNI_TABLES, AIBL_TABLES
 from rhvae_mri.errors import StudyError
 
 COHORTS = {"ADNI": handmade.adni_cohort, "AIBL": handmade.aibl_cohort}

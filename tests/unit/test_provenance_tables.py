@@ -2,9 +2,9 @@
 
 import pytest
 
-from rhvae_mri.cohort.adni_tables import read_adni_tables
-from rhvae_mri.cohort.aibl_tables import read_aibl_tables
-from rhvae_mri.cohort.csv_tables import Ledger
+from rhvae_mri.convert.adni_tables import read_adni_tables
+from rhvae_mri.convert.aibl_tables import read_aibl_tables
+from rhvae_mri.convert.csv_tables import Ledger
 from rhvae_mri.files import write_tsv
 from rhvae_mri.provenance.tables import TableGaps, read_table_gaps
 from rhvae_mri.simulate import adni_today, aibl

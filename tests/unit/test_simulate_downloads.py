@@ -8,7 +8,7 @@ import handmade_cohorts as handmade
 import pandas
 import pytest
 
-from rhvae_mri.cohort.preflight import check_downloads
+from rhvae_mri.convert.preflight import check_downloads
 from rhvae_mri.files import read_tsv
 from rhvae_mri.simulate import adni, aibl
 from rhvae_mri.simulate.adni_files import COLLECTION

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rhvae_mri.cohort.csv_tables import Ledger
-from rhvae_mri.cohort.study_tables import ADNI_TABLES, AIBL_TABLES, TablesFolder
+from rhvae_mri.convert.csv_tables import Ledger
+from rhvae_mri.convert.study_tables import ADNI_TABLES, AIBL_TABLES, TablesFolder
 
 DXSUM = ADNI_TABLES["DXSUM"]
 HEADER = "RID,VISCODE2,DIAGNOSIS\n"

@@ -123,12 +123,12 @@ def check_sources(config: Mapping[str, Any], cohorts: Sequence[str]) -> None:
         if cohort["source"] == "download"
     ]
     if downloads:
-        from rhvae_mri.cohort.preflight import check_downloads
+        from rhvae_mri.convert.preflight import check_downloads
 
         check_downloads(downloads)
     for _, cohort in sources:
         if cohort["source"] == "oasis1":
-            from rhvae_mri.cohort.oasis import check_oasis
+            from rhvae_mri.convert.oasis import check_oasis
 
             check_oasis(Path(cohort["images"]), Path(cohort["tables"]))
 

@@ -37,7 +37,7 @@ rule convert_to_bids:
     params:
         source=lookup("cohorts/{cohort}/source", within=config),
         processes=lookup("conversion/processes", within=config),
-        code=module_digest("cohort.conversion", "cohort.oasis"),
+        code=module_digest("convert.conversion", "convert.oasis"),
     script:
         "../scripts/convert_to_bids.py"
 

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from rhvae_mri.cohort.conversion import convert_to_bids
-from rhvae_mri.cohort.oasis import convert_oasis
+from rhvae_mri.convert.conversion import convert_to_bids
+from rhvae_mri.convert.oasis import convert_oasis
 from rhvae_mri.logs import log_job
 
 with log_job(snakemake.log[0]):

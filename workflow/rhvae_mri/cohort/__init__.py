@@ -1,1 +1,1 @@
-"""Cohorts: conversion to BIDS, tables of images, splits."""
+"""Cohorts: tables of images, splits."""

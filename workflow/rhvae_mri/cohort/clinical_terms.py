@@ -124,7 +124,7 @@ def terms_of_cohort(
     ----------
     source : str
         The cohort's key ``source``. Clinica has the diagnosis of OASIS-1 in a column of its own (see
-        `rhvae_mri.cohort.oasis`).
+        `rhvae_mri.convert.oasis`).
     columns, values : mapping, optional
         Its keys ``columns`` and ``values``.
     """

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import pandas
 
-from rhvae_mri.cohort.adni_tables import AdniTables
-from rhvae_mri.cohort.aibl_visits import is_dated
-from rhvae_mri.cohort.archive import Series
+from rhvae_mri.convert.adni_tables import AdniTables
+from rhvae_mri.convert.aibl_visits import is_dated
+from rhvae_mri.convert.archive import Series
 from rhvae_mri.texts import plain_cell, visible
 
 COLUMNS = ["cohort", "participant_id", "session_id", "status", "source", "reason"]
@@ -130,7 +130,7 @@ def report_adni(
     tables : AdniTables
         The tables of the download.
     scans : pandas.DataFrame
-        All scans, see `rhvae_mri.cohort.adni_scans.complete_scans`.
+        All scans, see `rhvae_mri.convert.adni_scans.complete_scans`.
     series : iterable of Series
         All images on disk.
     broken : mapping of Series to str

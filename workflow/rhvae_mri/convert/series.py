@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy
 from tqdm import tqdm
 
-from rhvae_mri.cohort.archive import Series, is_nifti
 from rhvae_mri.cohort.headers import FIELD_OF_VIEW, wrong_modality
+from rhvae_mri.convert.archive import Series, is_nifti
 from rhvae_mri.imaging.nifti import (
     MAXIMUM_VOXELS,
     MINIMUM_VOXELS,

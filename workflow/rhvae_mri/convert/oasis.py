@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pandas
 
-from rhvae_mri.cohort.bids_validity import mend_dataset
-from rhvae_mri.cohort.clinica import run_clinica
-from rhvae_mri.cohort.conversion_report import Row, report_table
-from rhvae_mri.cohort.csv_tables import Ledger
-from rhvae_mri.cohort.privacy import remove_personal_data
+from rhvae_mri.convert.bids_validity import mend_dataset
+from rhvae_mri.convert.clinica import run_clinica
+from rhvae_mri.convert.conversion_report import Row, report_table
+from rhvae_mri.convert.csv_tables import Ledger
+from rhvae_mri.convert.privacy import remove_personal_data
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import write_tsv
 from rhvae_mri.folders import atomic_folder
@@ -106,7 +106,7 @@ def convert_oasis(
     images, tables : pathlib.Path
         As in `check_oasis`. Neither is changed.
     bids, report, table_report, processes, log_folder
-        As in `rhvae_mri.cohort.conversion.convert_to_bids`.
+        As in `rhvae_mri.convert.conversion.convert_to_bids`.
 
     Raises
     ------

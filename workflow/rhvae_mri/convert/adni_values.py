@@ -6,7 +6,7 @@ import re
 
 import pandas
 
-from rhvae_mri.cohort.csv_tables import (
+from rhvae_mri.convert.csv_tables import (
     MONTHS,
     Ledger,
     read_dates,

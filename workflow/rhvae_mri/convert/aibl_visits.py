@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import pandas
 
-from rhvae_mri.cohort.archive import Series
-from rhvae_mri.cohort.csv_tables import read_dates, visit_month
+from rhvae_mri.convert.archive import Series
+from rhvae_mri.convert.csv_tables import read_dates, visit_month
 
 #: Folders that Clinica's AIBL converter takes for T1-weighted series: with a date in the study tables …
 AIBL_DATED_FOLDERS = (
@@ -39,7 +39,7 @@ def read_scan_dates(tables: Mapping[str, pandas.DataFrame]) -> dict[tuple[str, s
     Parameters
     ----------
     tables : mapping
-        The tables of `rhvae_mri.cohort.aibl_tables.read_aibl_tables`.
+        The tables of `rhvae_mri.convert.aibl_tables.read_aibl_tables`.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def assign_sessions(
     """Return the session of each series: by its date, or else the baseline for the kinds without a date.
 
     Clinica takes every series of the latter kinds for a baseline scan, even one of a later visit that the
-    tables date; `rhvae_mri.cohort.staging.stage_aibl_images` gives those another name.
+    tables date; `rhvae_mri.convert.staging.stage_aibl_images` gives those another name.
 
     A series that is no T1-weighted one, or whose date the tables do not have, gets None.
     """

@@ -16,16 +16,16 @@ from typing import Any
 
 import pandas
 
-from rhvae_mri.cohort.adni_merge import Visits
-from rhvae_mri.cohort.adni_values import (
+from rhvae_mri.convert.adni_merge import Visits
+from rhvae_mri.convert.adni_values import (
     ADNI4,
     PARTICIPANT,
     original_phase,
     phase_name,
     roster_number,
 )
-from rhvae_mri.cohort.archive import Series, read_series_header
-from rhvae_mri.cohort.csv_tables import (
+from rhvae_mri.convert.archive import Series, read_series_header
+from rhvae_mri.convert.csv_tables import (
     Ledger,
     read_dates,
     read_header,
@@ -34,7 +34,7 @@ from rhvae_mri.cohort.csv_tables import (
     read_table,
     understood,
 )
-from rhvae_mri.cohort.study_tables import TablesFolder, table_name
+from rhvae_mri.convert.study_tables import TablesFolder, table_name
 
 #: What a list says of an image, with the names of the columns in all generations, in lower case.
 _FIELDS = {

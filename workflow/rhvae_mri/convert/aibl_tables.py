@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas
 
-from rhvae_mri.cohort.csv_tables import (
+from rhvae_mri.convert.csv_tables import (
     Ledger,
     read_dates,
     read_integers,
@@ -17,7 +17,7 @@ from rhvae_mri.cohort.csv_tables import (
     visit_code,
     visit_month,
 )
-from rhvae_mri.cohort.study_tables import AIBL_TABLES, TablesFolder
+from rhvae_mri.convert.study_tables import AIBL_TABLES, TablesFolder
 
 #: AIBL's code of what is missing, which Clinica knows.
 _MISSING = "-4"

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from rhvae_mri.cohort.adni_tables import AdniTables, read_adni_tables
-from rhvae_mri.cohort.aibl_tables import read_aibl_tables
-from rhvae_mri.cohort.archive import SUBJECTS, is_image_name, packed_archives, participant_folders
-from rhvae_mri.cohort.csv_tables import Ledger
-from rhvae_mri.cohort.study_tables import is_study_table
+from rhvae_mri.convert.adni_tables import AdniTables, read_adni_tables
+from rhvae_mri.convert.aibl_tables import read_aibl_tables
+from rhvae_mri.convert.archive import SUBJECTS, is_image_name, packed_archives, participant_folders
+from rhvae_mri.convert.csv_tables import Ledger
+from rhvae_mri.convert.study_tables import is_study_table
 from rhvae_mri.errors import StudyError
 
 _EXAMPLES = {"ADNI": "002_S_0295", "AIBL": "10"}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas
 
-from rhvae_mri.cohort.adni_merge import Visits, read_visits
-from rhvae_mri.cohort.adni_scans import list_scans
-from rhvae_mri.cohort.adni_values import original_phase, read_alleles, read_diagnoses, roster_numbers
-from rhvae_mri.cohort.csv_tables import (
+from rhvae_mri.convert.adni_merge import Visits, read_visits
+from rhvae_mri.convert.adni_scans import list_scans
+from rhvae_mri.convert.adni_values import original_phase, read_alleles, read_diagnoses, roster_numbers
+from rhvae_mri.convert.csv_tables import (
     Ledger,
     read_integers,
     read_numbers,
@@ -18,7 +18,7 @@ from rhvae_mri.cohort.csv_tables import (
     visit_code,
     visit_month,
 )
-from rhvae_mri.cohort.study_tables import ADNI_TABLES, TablesFolder
+from rhvae_mri.convert.study_tables import ADNI_TABLES, TablesFolder
 
 _DIAGNOSIS_CODES = {"CN": "1", "MCI": "2", "Dementia": "3"}
 _RATINGS = ("0", "0.5", "1", "2", "3")
@@ -37,7 +37,7 @@ class AdniTables:
     visits : Visits
         ADNIMERGE, and the visits and participants that it lacks.
     scans : pandas.DataFrame
-        Every image that a table lists, see `rhvae_mri.cohort.adni_scans.list_scans`.
+        Every image that a table lists, see `rhvae_mri.convert.adni_scans.list_scans`.
     clinical : dict
         Clinica's name to table, without ADNIMERGE and the list of scans.
     """

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas
 
-from rhvae_mri.cohort.aibl_visits import AIBL_DATED_FOLDERS, is_dated
-from rhvae_mri.cohort.archive import Series, is_nifti
+from rhvae_mri.convert.aibl_visits import AIBL_DATED_FOLDERS, is_dated
+from rhvae_mri.convert.archive import Series, is_nifti
 
 _REPEATED = re.compile("repeat|rpt", re.IGNORECASE)
 _DATED = AIBL_DATED_FOLDERS[0]

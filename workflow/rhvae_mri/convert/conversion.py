@@ -18,14 +18,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rhvae_mri.cohort.adni_scans import complete_scans, replace_screenings, to_mpragemeta
-from rhvae_mri.cohort.adni_tables import read_adni_tables
-from rhvae_mri.cohort.aibl_tables import read_aibl_tables, write_aibl_tables
-from rhvae_mri.cohort.aibl_visits import assign_sessions, read_scan_dates
-from rhvae_mri.cohort.archive import Series, list_series
-from rhvae_mri.cohort.bids_validity import mend_dataset
-from rhvae_mri.cohort.clinica import ClinicaRun, run_clinica
-from rhvae_mri.cohort.conversion_report import (
+from rhvae_mri.convert.adni_scans import complete_scans, replace_screenings, to_mpragemeta
+from rhvae_mri.convert.adni_tables import read_adni_tables
+from rhvae_mri.convert.aibl_tables import read_aibl_tables, write_aibl_tables
+from rhvae_mri.convert.aibl_visits import assign_sessions, read_scan_dates
+from rhvae_mri.convert.archive import Series, list_series
+from rhvae_mri.convert.bids_validity import mend_dataset
+from rhvae_mri.convert.clinica import ClinicaRun, run_clinica
+from rhvae_mri.convert.conversion_report import (
     Choice,
     Row,
     image_path,
@@ -34,11 +34,11 @@ from rhvae_mri.cohort.conversion_report import (
     report_aibl,
     report_table,
 )
-from rhvae_mri.cohort.csv_tables import Ledger
-from rhvae_mri.cohort.preflight import check_downloads
-from rhvae_mri.cohort.privacy import remove_personal_data
-from rhvae_mri.cohort.series import find_broken_series
-from rhvae_mri.cohort.staging import (
+from rhvae_mri.convert.csv_tables import Ledger
+from rhvae_mri.convert.preflight import check_downloads
+from rhvae_mri.convert.privacy import remove_personal_data
+from rhvae_mri.convert.series import find_broken_series
+from rhvae_mri.convert.staging import (
     choose_aibl_series,
     stage_adni_images,
     stage_aibl_images,
@@ -77,8 +77,8 @@ def convert_to_bids(
         The download: folder of the images and folder of the study tables. Neither is changed.
     bids : path
         Folder to write; it is complete or absent. Only T1-weighted images are converted. What the converter
-        leaves invalid is mended (see `rhvae_mri.cohort.bids_validity.mend_dataset`), and what it leaves of
-        persons is removed (see `rhvae_mri.cohort.privacy.remove_personal_data`).
+        leaves invalid is mended (see `rhvae_mri.convert.bids_validity.mend_dataset`), and what it leaves of
+        persons is removed (see `rhvae_mri.convert.privacy.remove_personal_data`).
     report : path
         Table to write, a row for each image of the download and for each participant without any: cohort,
         participant_id, session_id (missing for an image of no visit, or a participant as a whole), status
@@ -86,7 +86,7 @@ def convert_to_bids(
         reason.
     table_report : path
         Table to write: of what each table was made that the converter read, with the number of rows, and
-        every value that was changed or left out (see `rhvae_mri.cohort.csv_tables.Ledger`).
+        every value that was changed or left out (see `rhvae_mri.convert.csv_tables.Ledger`).
     processes : int
         How many processes to use; never more than the machine has CPUs are used.
     log_folder : path, optional
@@ -97,7 +97,7 @@ def convert_to_bids(
     Raises
     ------
     StudyError
-        If the download is incomplete (see `rhvae_mri.cohort.preflight.check_downloads`), none of its series
+        If the download is incomplete (see `rhvae_mri.convert.preflight.check_downloads`), none of its series
         can be read, or the converter fails.
     """
     check_downloads([(cohort, images, tables)])

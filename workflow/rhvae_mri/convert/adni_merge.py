@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pandas
 
-from rhvae_mri.cohort.adni_derivation import MERGE_COLUMNS, derive_merge, read_people
-from rhvae_mri.cohort.adni_values import (
+from rhvae_mri.convert.adni_derivation import MERGE_COLUMNS, derive_merge, read_people
+from rhvae_mri.convert.adni_values import (
     ADNI4,
     ADNI_PHASES,
     AGES,
@@ -23,7 +23,7 @@ from rhvae_mri.cohort.adni_values import (
     roster_number,
     roster_numbers,
 )
-from rhvae_mri.cohort.csv_tables import (
+from rhvae_mri.convert.csv_tables import (
     Ledger,
     read_dates,
     read_integers,
@@ -32,7 +32,7 @@ from rhvae_mri.cohort.csv_tables import (
     visit_code,
     visit_month,
 )
-from rhvae_mri.cohort.study_tables import ADNI_TABLES, FoundTable, TablesFolder
+from rhvae_mri.convert.study_tables import ADNI_TABLES, FoundTable, TablesFolder
 
 _DAYS_PER_MONTH = 30.4375
 _SPELLING = "written as Clinica reads it"

@@ -11,7 +11,7 @@ from functools import reduce
 
 import pandas
 
-from rhvae_mri.cohort.adni_values import (
+from rhvae_mri.convert.adni_values import (
     MMSE_SCORES,
     PARTICIPANT,
     SEXES,
@@ -24,7 +24,7 @@ from rhvae_mri.cohort.adni_values import (
     roster_number,
     roster_numbers,
 )
-from rhvae_mri.cohort.csv_tables import (
+from rhvae_mri.convert.csv_tables import (
     Ledger,
     read_dates,
     read_integers,
@@ -33,7 +33,7 @@ from rhvae_mri.cohort.csv_tables import (
     visit_code,
     visit_month,
 )
-from rhvae_mri.cohort.study_tables import ADNI_TABLES, FoundTable, TablesFolder
+from rhvae_mri.convert.study_tables import ADNI_TABLES, FoundTable, TablesFolder
 
 #: Columns that Clinica 0.12 reads and whose upper and lower case it minds.
 MERGE_COLUMNS = (
