@@ -19,6 +19,7 @@ from rhvae_mri.convert import conversion
 from rhvae_mri.convert.clinica import ClinicaRun, run_clinica
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
+from rhvae_mri.simulate.truth import age_at
 
 #: What has to be equal; ages of today's tables know month and year of birth alone.
 COMPARED = ["participant_id", "sex", "site", "field_strength", "diagnosis", "mmse", "cdr", "status"]
@@ -137,9 +138,21 @@ def expected(convert):
     }
 
 
-def test_the_unchanged_downloads_have_what_the_variants_are_to_keep(expected):
-    assert expected["ADNI"]["status"].value_counts().to_dict() == {"excluded": 8, "kept": 4}
-    assert expected["AIBL"]["status"].value_counts().to_dict() == {"kept": 2, "excluded": 3}
+def test_the_unchanged_downloads_give_what_is_true_of_their_participants(expected):
+    for cohort, numbers in (("ADNI", {"excluded": 8, "kept": 4}), ("AIBL", {"excluded": 3, "kept": 2})):
+        images = expected[cohort]
+        assert images["status"].value_counts().to_dict() == numbers
+        people = {person.participant_id: person for person in COHORTS[cohort]}
+        assert set(images["participant_id"]) == people.keys()
+        # AIBL gives the year of birth alone
+        tolerance = AGE_TOLERANCE if cohort == "ADNI" else 1
+        for row in images[images["status"] == "kept"].itertuples():
+            person = people[row.participant_id]
+            visit = next(each for each in person.visits if f"ses-M{each.month:03d}" == row.session_id)
+            assert (row.sex, int(row.site)) == (person.sex, person.site)
+            assert (row.diagnosis, row.mmse, row.cdr) == (visit.diagnosis, visit.mmse, visit.cdr)
+            assert row.field_strength in {scan.field_strength for scan in visit.scans}
+            assert abs(row.age - age_at(person, visit)) <= tolerance
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
