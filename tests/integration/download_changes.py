@@ -239,20 +239,20 @@ def modern_list(kind):
 
 
 def adni4(images, tables):
-    """A participant of ADNI 4, with an image."""
+    """A participant of ADNI4, with an image."""
     cells = {"PTID": "033_S_10123", "RID": "10123", "COLPROT": "ADNI4", "ORIGPROT": "ADNI4"}
     append("ADNIMERGE", **cells)(images, tables)
     adni4_folder(images, tables)
 
 
 def adni4_folder(images, tables):
-    """A folder of ADNI 4 that no table names; it has the number of another participant's end."""
+    """A folder of ADNI4 that no table names; it has the number of another participant's end."""
     source = next(images.rglob("I10001")).parent.parent
     copy_series(source.parent, images / "033_S_10001", 70_001)
 
 
 def adni4_visit(images, tables):
-    """A visit in ADNI 4 of a participant of ADNI 3."""
+    """A visit in ADNI4 of a participant of ADNI 3."""
     append(
         "ADNIMERGE",
         PTID="009_S_6003",

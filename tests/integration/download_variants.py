@@ -188,10 +188,10 @@ VARIANTS = {
     "the list of a collection": Variant("ADNI", modern_list("IDA")),
     "no list of scans": Variant("ADNI", remove("MPRAGEMETA")),
     "no list, no sessions of quality": Variant("ADNI", both(remove("MPRAGEMETA"), remove("MRIQUALITY"))),
-    # ADNI 4
-    "ADNI 4 in tables and images": Variant("ADNI", adni4),
-    "ADNI 4 in the images alone": Variant("ADNI", adni4_folder),
-    "a visit in ADNI 4": Variant("ADNI", adni4_visit),
+    # ADNI4
+    "ADNI4 in tables and images": Variant("ADNI", adni4),
+    "ADNI4 in the images alone": Variant("ADNI", adni4_folder),
+    "a visit in ADNI4": Variant("ADNI", adni4_visit),
     # images
     "S leaves": Variant("ADNI", series_leaves),
     "S leaves, files without numbers": Variant(

@@ -229,9 +229,9 @@ def test_pre_processed_scans_that_are_there_are_taken(convert):
 
 
 def test_adni_4_is_named_as_the_reason(convert):
-    for name in ("ADNI 4 in tables and images", "a visit in ADNI 4"):
+    for name in ("ADNI4 in tables and images", "a visit in ADNI4"):
         _, report, *_ = convert(VARIANTS[name])
-        assert report["reason"].str.contains("ADNI 4, which Clinica cannot read").any(), name
+        assert report["reason"].str.contains("ADNI4, which Clinica cannot read").any(), name
 
 
 def test_every_changed_value_is_recorded(convert):

@@ -111,8 +111,8 @@ def test_rows_of_adni_4_are_parted_from_those_that_clinica_can_read(read):
         visits, record = derived(read, rows, people, **own)
         assert visits_of(visits, "COLPROT") == [[PERSON, "bl", "ADNI3"]]
         assert [PERSON, "2025-01-20"] in visits.others.to_numpy().tolist()
-        assert visits.left_out == {"033_S_10123": "ADNI 4, which Clinica cannot read"}
-        assert (record["reason"] == "ADNI 4, which Clinica cannot read").any()
+        assert visits.left_out == {"033_S_10123": "ADNI4, which Clinica cannot read"}
+        assert (record["reason"] == "ADNI4, which Clinica cannot read").any()
         assert record["reason"].str.startswith("derived: ").any() == (generation == "derived")
 
 

@@ -76,7 +76,7 @@ def test_a_scan_of_which_no_header_can_be_read_is_not_called_undated(scan):
         ({"SeriesDescription": "DOE^JANE"}, "not a T1-weighted sequence: (no name)"),
         (
             {"SeriesDescription": "MPRAGE", "AcquisitionDate": "20010911"},
-            "no visit in the clinical tables within 183 days of the scan",
+            "no visit in the clinical tables within half a year of the scan",
         ),
         (
             {"SeriesDescription": "MPRAGE", "AcquisitionDate": "20061345"},

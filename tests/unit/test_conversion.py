@@ -47,7 +47,7 @@ EXPECTED = {
         ("sub-ADNI013S4007", "ses-M000", "converted", "I10009", None),
         ("sub-ADNI013S4007", "ses-M012", "missing", None, "the tables list I10010"),
         ("sub-ADNI014S6008", "ses-M000", "passed over", "I10011", REJECTED),
-        ("sub-ADNI033S10123", None, "missing", None, "ADNI 4"),
+        ("sub-ADNI033S10123", None, "missing", None, "ADNI4"),
     ],
     "AIBL": [
         ("sub-AIBL10", "ses-M000", "converted", "I10021", None),

@@ -12,10 +12,12 @@ DICOM series unreadable: …                      the conversion failed; its wor
 the clinical tables lack the participant        passed over by the conversion
 no first or later visit in the clinical tables  passed over: the participant was screened only
 not in ADNIMERGE                                passed over: other tables have the participant
-no visit in the clinical tables within 183 days passed over: the tables do not have the scan's visit
-of the scan (…)
+no visit in the clinical tables within half a   passed over: the tables do not have the scan's visit
+year of the scan
 the date of the scan is not known               passed over: no list, folder or header has it
-ADNI 4, … or a scan of a visit in ADNI 4, …     passed over: Clinica cannot read this phase
+no header of it can be read (…)                 passed over: nothing else names or dates the scan
+files of an image that is in another folder, …  passed over: they count with that folder's
+ADNI4, … or a scan of a visit in ADNI4, …       passed over: Clinica cannot read this phase
 not a T1-weighted sequence: …                   passed over
 Clinica does not know the sequence as           passed over, in AIBL
 T1-weighted: …

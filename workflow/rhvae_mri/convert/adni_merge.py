@@ -13,6 +13,7 @@ from rhvae_mri.convert.adni_values import (
     AGES,
     IDENTIFIER_LENGTH,
     MMSE_SCORES,
+    NOT_READ,
     PARTICIPANT,
     SEXES,
     count_years,
@@ -48,7 +49,7 @@ class Visits:
     merge : pandas.DataFrame
         ADNIMERGE as Clinica reads it.
     others : pandas.DataFrame
-        PTID and EXAMDATE of the visits of ADNI 4, which Clinica cannot read.
+        PTID and EXAMDATE of the visits of ADNI4, which Clinica cannot read.
     left_out : dict
         Participants of the tables who have no visit in ``merge``, with the reason.
     """
@@ -161,7 +162,7 @@ def _part(
     *,
     derived: bool,
 ) -> Visits:
-    """Part the visits that Clinica can read from those of ADNI 4 and from rows that would stop it."""
+    """Part the visits that Clinica can read from those of ADNI4 and from rows that would stop it."""
     table = table[table["PTID"] != ""].copy()
     valid = table["PTID"].str.fullmatch(PARTICIPANT).astype(bool)
     ledger.left_out("ADNIMERGE", "PTID", table["PTID"][~valid], "no participant's identifier")
@@ -179,7 +180,7 @@ def _part(
         table[column] = phase
     new = (table["ORIGPROT"] == ADNI4) | (table["PTID"].str.len() > IDENTIFIER_LENGTH)
     late = table["COLPROT"] == ADNI4
-    ledger.left_out("ADNIMERGE", "COLPROT", table["COLPROT"][new | late], "ADNI 4, which Clinica cannot read")
+    ledger.left_out("ADNIMERGE", "COLPROT", table["COLPROT"][new | late], NOT_READ)
     others = [table.loc[late, ["PTID", "EXAMDATE"]]]
     if registry and "PHASE" in registry.content:
         rows = registry.content[registry.content["PHASE"].map(phase_name) == ADNI4]
@@ -195,9 +196,7 @@ def _part(
     newcomers = set(table["PTID"][new])
     absence = "no first or later visit in the clinical tables" if derived else "not in ADNIMERGE"
     left_out = {
-        subject: "ADNI 4, which Clinica cannot read"
-        if subject in newcomers or len(subject) > IDENTIFIER_LENGTH
-        else absence
+        subject: NOT_READ if subject in newcomers or len(subject) > IDENTIFIER_LENGTH else absence
         for subject in sorted(set().union(*ids, table["PTID"]) - set(merge["PTID"]))
         if PARTICIPANT.fullmatch(subject)
     }

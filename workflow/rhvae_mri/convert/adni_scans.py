@@ -19,6 +19,7 @@ import pandas
 from rhvae_mri.convert.adni_merge import Visits
 from rhvae_mri.convert.adni_values import (
     ADNI4,
+    NOT_READ,
     PARTICIPANT,
     original_phase,
     phase_name,
@@ -71,7 +72,7 @@ _VISIT_NAME = re.compile("adni|month|year", re.IGNORECASE)
 
 _SCREENING, _IGNORED = "ADNI Screening", "ADNI Baseline"
 
-#: A scan further than this from every visit belongs to none (days).
+#: A scan further than half a year from every visit belongs to none (days).
 _FARTHEST = 183
 
 #: Field strengths in tesla; ADNI has no others.
@@ -362,7 +363,7 @@ def _read_date(text: str) -> str:
 
 
 def _calendar(visits: Visits) -> dict[str, list[tuple[datetime.date, int | None, str]]]:
-    """Return date, month (None: a visit of ADNI 4) and phase of enrolment of each participant's visits."""
+    """Return date, month (None: a visit of ADNI4) and phase of enrolment of each participant's visits."""
     found: dict[str, list[tuple[datetime.date, int | None, str]]] = defaultdict(list)
     for row in visits.merge.itertuples():
         month = 0 if row.VISCODE == "bl" else int(row.VISCODE[1:])
@@ -388,7 +389,7 @@ def _place_in_time(
     day = datetime.date.fromisoformat(scan.date)
     nearest, month, phase = min(calendar, key=lambda visit: abs(visit[0] - day))
     if new or month is None:
-        return "", "", "a scan of a visit in ADNI 4, which Clinica cannot read"
+        return "", "", f"a scan of a visit in {NOT_READ}"
     session = f"ses-M{month:03d}"
     # what is called like a visit of the tables is of this visit, however dates were typed; Clinica takes any
     # other name for the nearest visit, and be it years away
@@ -396,7 +397,7 @@ def _place_in_time(
     if scan.visit in names:
         return scan.visit, session, ""
     if abs(nearest - day).days > _FARTHEST:
-        return "", "", f"no visit in the clinical tables within {_FARTHEST} days of the scan"
+        return "", "", "no visit in the clinical tables within half a year of the scan"
     if _VISIT_NAME.search(scan.visit):
         return scan.visit, session, ""
     return visit_name(phase, month), session, ""

@@ -9,7 +9,13 @@ import pandas
 
 from rhvae_mri.convert.adni_merge import Visits, read_visits
 from rhvae_mri.convert.adni_scans import list_scans
-from rhvae_mri.convert.adni_values import original_phase, read_alleles, read_diagnoses, roster_numbers
+from rhvae_mri.convert.adni_values import (
+    NOT_READ,
+    original_phase,
+    read_alleles,
+    read_diagnoses,
+    roster_numbers,
+)
 from rhvae_mri.convert.csv_tables import (
     Ledger,
     read_integers,
@@ -146,7 +152,7 @@ def _ratings(tables: TablesFolder) -> pandas.DataFrame:
         found.path.name, "VISCODE2", rows["VISCODE2"][~usual & ~nobody], "no visit with a month of its own"
     )
     new = rows["RID"].map(lambda number: original_phase(int(number or 0)) == "ADNI4")
-    ledger.left_out(found.path.name, "RID", rows["RID"][new], "ADNI 4, which Clinica cannot read")
+    ledger.left_out(found.path.name, "RID", rows["RID"][new], NOT_READ)
     rows = rows[usual & ~nobody & ~new & (rows["CDGLOBAL"] != "")]
     screening = rows[rows["VISCODE2"] == "sc"].assign(VISCODE2="bl")
     kept = pandas.concat([rows[rows["VISCODE2"] != "sc"], screening]).drop_duplicates(columns[:2])

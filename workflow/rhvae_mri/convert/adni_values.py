@@ -18,10 +18,11 @@ from rhvae_mri.convert.csv_tables import (
 #: The phases that Clinica 0.12 knows, and the first roster number (RID) of each.
 ADNI_PHASES = {"ADNI1": 0, "ADNIGO": 2000, "ADNI2": 3000, "ADNI3": 6000}
 ADNI4 = "ADNI4"
+NOT_READ = f"{ADNI4}, which Clinica cannot read"
 _FIRST_ADNI4 = 10_000
 
 PARTICIPANT = re.compile(r"\d{3}_S_(\d{4,5})", re.ASCII)
-#: Identifiers before ADNI 4 are as long as this; Clinica 0.12 stops at longer ones.
+#: Identifiers before ADNI4 are as long as this; Clinica 0.12 stops at longer ones.
 IDENTIFIER_LENGTH = len("002_S_0295")
 
 SEXES = {"male": "Male", "m": "Male", "1": "Male", "female": "Female", "f": "Female", "2": "Female"}
