@@ -223,9 +223,11 @@ def test_pre_processed_scans_that_are_not_there_are_named(convert):
 
 
 def test_pre_processed_scans_that_are_there_are_taken(convert):
-    _, report, *_ = convert(VARIANTS["pre-processed NIfTI"])
+    _, report, tables, _ = convert(VARIANTS["pre-processed NIfTI"])
     taken = report[report["status"] == "converted"]["source"]
     assert taken.str.contains("GradWarp").sum() == 5
+    (count,) = tables[tables["reason"] == "chosen scans that ADNI pre-processed"].itertuples()
+    assert (count.rows_in, count.rows_out) == (len(taken), 5)
 
 
 def test_adni_4_is_named_as_the_reason(convert):

@@ -13,7 +13,7 @@ from rhvae_mri.evaluation.assumptions import (
     walk_configuration,
 )
 from rhvae_mri.files import read_json
-from rhvae_mri.provenance.tables import TableGaps
+from rhvae_mri.provenance.tables import DownloadFacts
 
 #: Each fact with a mark [D] in the study's protocol, and how the list of assumptions names it.
 PROTOCOL = {
@@ -126,19 +126,19 @@ def test_choices_are_those_of_the_configuration_and_can_be_found(table, schema, 
 
 
 def test_tables_that_a_download_lacks_are_assumptions(table, schema, load_config):
-    def list_with(*gaps):
-        return list_assumptions(schema, load_config("paper.yaml"), gaps)
+    def list_with(*facts):
+        return list_assumptions(schema, load_config("paper.yaml"), facts)
 
-    assert list_with(TableGaps("ADNI"), TableGaps("AIBL")).equals(table)
+    assert list_with(DownloadFacts("ADNI"), DownloadFacts("AIBL")).equals(table)
     absent = (("MRIQUALITY", "rejected scans are not known"),)
-    rows = list_with(TableGaps("ADNI", True, True, absent)).set_index("assumption")[len(table) :]
+    rows = list_with(DownloadFacts("ADNI", True, True, absent)).set_index("assumption")[len(table) :]
     assert list(rows["our_choice"]) == [
         "visits from REGISTRY and DXSUM, diagnoses from DXSUM",
         "rejected scans are not known",
     ]
     assert rows.loc["ADNI: no table MRIQUALITY", "known_of_the_paper"].startswith("[C/D]")
     assert set(rows["where_to_change"]) == {"the folder `cohorts.ADNI.tables`, by adding the table"}
-    mended = list_with(TableGaps("ADNI", diagnoses_from_dxsum=True)).iloc[-1]
+    mended = list_with(DownloadFacts("ADNI", diagnoses_from_dxsum=True)).iloc[-1]
     assert mended["our_choice"] == "diagnoses from DXSUM"
 
 

@@ -8,7 +8,7 @@ from test_network_figures import SHAPES
 from rhvae_mri.cnn.architectures import read_architectures
 from rhvae_mri.errors import StudyError
 from rhvae_mri.network_table import choose_classifiers, tabulate_networks
-from rhvae_mri.provenance.tables import TableGaps
+from rhvae_mri.provenance.tables import DownloadFacts
 from rhvae_mri.reporting.methods import describe_methods
 from rhvae_mri.reporting.methods_page import write_methods
 from rhvae_mri.reporting.references import WORKS, cite, number_citations
@@ -47,7 +47,7 @@ AIBL = pandas.DataFrame({"cohort": ["AIBL"] * 505, "diagnosis": ["AD"] * 76 + ["
 
 @pytest.fixture(scope="module")
 def methods(root, load_config):
-    def write(name="paper.yaml", gaps=(), **changes):
+    def write(name="paper.yaml", facts=(), **changes):
         config = copy.deepcopy(load_config(name))
         for key, value in changes.items():
             section, leaf = key.split("__")
@@ -55,7 +55,7 @@ def methods(root, load_config):
         grid = list_conditions(config["grid"], config["synthetic"]["sizes"])
         file = root / "resources" / "architectures.json"
         layers = tabulate_networks(choose_classifiers(grid, file, {}), SHAPES, RHVAESettings())
-        return describe_methods(config, SPLIT, AIBL, layers, SOFTWARE, gaps)
+        return describe_methods(config, SPLIT, AIBL, layers, SOFTWARE, facts)
 
     return write
 
@@ -140,11 +140,11 @@ def test_a_study_of_real_images_alone_says_nothing_of_synthetic_ones(methods):
 
 def test_the_methods_say_what_the_tables_of_a_download_lacked(methods):
     absent = (("MRIQUALITY", "rejects are unknown"), ("CDR", "ratings are unknown"))
-    gaps = [
-        TableGaps("ADNI", True, True, absent),
-        TableGaps("AIBL", absent=(("aibl_mmse", "scores are unknown"),)),
+    facts = [
+        DownloadFacts("ADNI", True, True, absent),
+        DownloadFacts("AIBL", absent=(("aibl_mmse", "scores are unknown"),)),
     ]
-    text = text_of(methods(gaps=gaps)[0])
+    text = text_of(methods(facts=facts)[0])
     assert "The ADNI download had no table ADNIMERGE" in text
     assert "diagnoses are those of DXSUM, not those of the published ADNIMERGE." in text
     assert (
@@ -152,9 +152,12 @@ def test_the_methods_say_what_the_tables_of_a_download_lacked(methods):
         "without CDR, ratings are unknown. The AIBL download did not have aibl_mmse: without aibl_mmse, "
         "scores are unknown."
     ) in text
-    mended = text_of(methods(gaps=[TableGaps("ADNI", diagnoses_from_dxsum=True)])[0])
+    mended = text_of(methods(facts=[DownloadFacts("ADNI", diagnoses_from_dxsum=True)])[0])
     assert "The table ADNIMERGE of ADNI had no diagnoses: they are those of DXSUM." in mended
-    plain = text_of(methods(gaps=[TableGaps("ADNI"), TableGaps("AIBL")])[0])
+    kinds = text_of(methods(facts=[DownloadFacts("ADNI", processed=(66, 9))])[0])
+    assert "Of 66 converted scans of ADNI, 9 were pre-processed by ADNI" in kinds
+    assert "57 were original." in kinds
+    plain = text_of(methods(facts=[DownloadFacts("ADNI"), DownloadFacts("AIBL")])[0])
     assert plain == text_of(methods()[0])
     assert "ADNIMERGE" not in plain
 

@@ -6,7 +6,7 @@ from rhvae_mri.convert.adni_tables import read_adni_tables
 from rhvae_mri.convert.aibl_tables import read_aibl_tables
 from rhvae_mri.convert.csv_tables import Ledger
 from rhvae_mri.files import write_tsv
-from rhvae_mri.provenance.tables import TableGaps, read_table_gaps
+from rhvae_mri.provenance.tables import DownloadFacts, read_download_facts
 from rhvae_mri.simulate import adni_today, aibl
 from rhvae_mri.simulate.adni_archive import rename_sequences
 from rhvae_mri.simulate.participants import GROUPS, draw_cohort
@@ -15,8 +15,8 @@ GROUP_SIZES = dict.fromkeys(GROUPS, 1)
 
 
 @pytest.fixture
-def gaps_of(tmp_path):
-    """Read the gaps in the tables of a simulated download, some of which are left out."""
+def facts_of(tmp_path):
+    """Read the facts of a simulated download, of which some tables are left out."""
 
     def read(cohort, tables, *left_out):
         folder, images, record = (tmp_path / name for name in ("tables", "images", "tables.tsv"))
@@ -32,8 +32,8 @@ def gaps_of(tmp_path):
             read_aibl_tables(folder, ledger)
         assert ledger.problems == []
         write_tsv(record, ledger.table())
-        (gaps,) = read_table_gaps([cohort], [record])
-        return gaps
+        (facts,) = read_download_facts([cohort], [record])
+        return facts
 
     return read
 
@@ -43,35 +43,35 @@ def adni_participants():
     return rename_sequences(draw_cohort("ADNI", GROUP_SIZES, 4.0, 7))
 
 
-def test_tables_of_today_have_no_adnimerge(gaps_of, adni_participants):
-    gaps = gaps_of("ADNI", adni_today.study_tables(adni_participants, 5))
-    assert gaps == TableGaps("ADNI", derived=True, diagnoses_from_dxsum=True)
+def test_tables_of_today_have_no_adnimerge(facts_of, adni_participants):
+    facts = facts_of("ADNI", adni_today.study_tables(adni_participants, 5))
+    assert facts == DownloadFacts("ADNI", derived=True, diagnoses_from_dxsum=True)
 
 
-def test_an_adnimerge_of_the_download_is_no_gap(gaps_of, adni_participants):
-    assert gaps_of("ADNI", adni_today.study_tables(adni_participants, 5, with_merge=True)) == TableGaps(
+def test_an_adnimerge_of_the_download_is_no_gap(facts_of, adni_participants):
+    assert facts_of("ADNI", adni_today.study_tables(adni_participants, 5, with_merge=True)) == DownloadFacts(
         "ADNI"
     )
 
 
-def test_an_adnimerge_without_diagnoses_has_those_of_dxsum(gaps_of, adni_participants):
+def test_an_adnimerge_without_diagnoses_has_those_of_dxsum(facts_of, adni_participants):
     tables = adni_today.study_tables(adni_participants, 5, with_merge=True)
     tables = {
         name: table.drop(columns="DX") if "ADNIMERGE" in name else table for name, table in tables.items()
     }
-    assert gaps_of("ADNI", tables) == TableGaps("ADNI", diagnoses_from_dxsum=True)
+    assert facts_of("ADNI", tables) == DownloadFacts("ADNI", diagnoses_from_dxsum=True)
 
 
-def test_tables_that_are_not_there_are_named_with_what_follows(gaps_of, adni_participants):
+def test_tables_that_are_not_there_are_named_with_what_follows(facts_of, adni_participants):
     tables = adni_today.study_tables(adni_participants, 5)
-    gaps = gaps_of("ADNI", tables, "All_Images", "Manifest", "MRIPROT", "MAYOADIRL", "CDR")
-    assert gaps.derived
-    consequences = dict(gaps.absent)
+    facts = facts_of("ADNI", tables, "All_Images", "Manifest", "MRIPROT", "MAYOADIRL", "CDR")
+    assert facts.derived
+    consequences = dict(facts.absent)
     assert list(consequences) == ["MPRAGEMETA", "CDR", "MRIQUALITY", "MAYOADIRL_MRI_IMAGEQC_05_07_15"]
     assert "DICOM headers alone" in consequences["MPRAGEMETA"]
     assert "not told from good ones" in consequences["MRIQUALITY"]
 
 
-def test_aibl(gaps_of):
+def test_aibl(facts_of):
     tables = aibl.study_tables(draw_cohort("AIBL", GROUP_SIZES, 4.0, 7))
-    assert gaps_of("AIBL", tables, "aibl_mmse").absent == (("aibl_mmse", "the MMSE is not known"),)
+    assert facts_of("AIBL", tables, "aibl_mmse").absent == (("aibl_mmse", "the MMSE is not known"),)

@@ -2,13 +2,13 @@ from rhvae_mri.evaluation.assumptions import NOTES, assumption_sheets, list_assu
 from rhvae_mri.evaluation.sheets import render_sheets
 from rhvae_mri.files import read_json, read_yaml, write_tsv
 from rhvae_mri.logs import log_job
-from rhvae_mri.provenance.tables import read_table_gaps
+from rhvae_mri.provenance.tables import read_download_facts
 
 with log_job(snakemake.log[0]):
     output, params = snakemake.output, snakemake.params
     schema, config = read_json(snakemake.input.schema), read_yaml(snakemake.input.configuration)
-    gaps = read_table_gaps(params.converted, snakemake.input.tables)
-    table = list_assumptions(schema, config, gaps)
+    facts = read_download_facts(params.converted, snakemake.input.tables)
+    table = list_assumptions(schema, config, facts)
     write_tsv(output.table, table)
     render_sheets(
         assumption_sheets(table, list_departures(schema, config)),

@@ -2,7 +2,7 @@ import yaml
 
 from rhvae_mri.files import read_json, read_tsv
 from rhvae_mri.logs import log_job
-from rhvae_mri.provenance.tables import read_table_gaps
+from rhvae_mri.provenance.tables import read_download_facts
 from rhvae_mri.reporting.methods import describe_methods
 from rhvae_mri.reporting.methods_page import write_methods
 
@@ -15,7 +15,7 @@ with log_job(snakemake.log[0]):
         read_tsv(snakemake.input.independent),
         read_tsv(snakemake.input.layers),
         read_json(snakemake.input.software),
-        read_table_gaps(snakemake.params.converted, snakemake.input.tables),
+        read_download_facts(snakemake.params.converted, snakemake.input.tables),
     )
     write_methods(
         sections,

@@ -198,7 +198,11 @@ def _convert_adni(download: _Download, output: Path) -> list[Row]:
     if run.exit_code != 0:
         raise run.error(_REMEDY)
     _make_reproducible(output, sources)
-    return report_adni(tables, scans, series, broken, read_choice(output), preferred, output)
+    chosen = read_choice(output)
+    kinds = scans.loc[list(chosen.images.values()), "type"]
+    processed = int((kinds == "Processed").sum())
+    download.ledger.made("MPRAGEMETA", [], len(kinds), processed, "chosen scans that ADNI pre-processed")
+    return report_adni(tables, scans, series, broken, chosen, preferred, output)
 
 
 def _convert_aibl(download: _Download, output: Path) -> list[Row]:

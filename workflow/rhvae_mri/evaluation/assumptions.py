@@ -15,7 +15,7 @@ import pandas
 
 from rhvae_mri.configuration import is_simulated
 from rhvae_mri.evaluation.sheets import Sheet
-from rhvae_mri.provenance.tables import TableGaps
+from rhvae_mri.provenance.tables import DownloadFacts
 
 #: A mark that names D, such as [D], [C/D] and [D: false].
 _ASSUMED = re.compile(r"\[[^\]]*\bD\b[^\]]*\]")
@@ -61,7 +61,7 @@ COLUMNS = ("assumption", "our_choice", "known_of_the_paper", "where_to_change", 
 
 
 def list_assumptions(
-    schema: Mapping[str, Any], config: Mapping[str, Any], gaps: Sequence[TableGaps] = ()
+    schema: Mapping[str, Any], config: Mapping[str, Any], facts: Sequence[DownloadFacts] = ()
 ) -> pandas.DataFrame:
     """List every value that the paper does not give, with the choice of this study.
 
@@ -71,7 +71,7 @@ def list_assumptions(
         The configuration's JSON schema.
     config : mapping
         The configuration.
-    gaps : sequence of TableGaps
+    facts : sequence of DownloadFacts
         What the tables of converted cohorts lacked.
 
     Returns
@@ -86,21 +86,21 @@ def list_assumptions(
         if (mark := mark_of(leaf["description"]))
     ]
     rows += [(*fixed, "fixed in the code") for fixed in FIXED]
-    rows += [(*gap, "a table that the download lacks") for each in gaps for gap in _without_tables(each)]
+    rows += [(*gap, "a table that the download lacks") for each in facts for gap in _without_tables(each)]
     return pandas.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _without_tables(gaps: TableGaps) -> Iterator[tuple[str, str, str, str]]:
+def _without_tables(facts: DownloadFacts) -> Iterator[tuple[str, str, str, str]]:
     """Give, of each gap in the tables of a download, the first four columns."""
     known = "[C/D] Clinica, which the study used, reads {}"
-    where = f"the folder `cohorts.{gaps.cohort}.tables`, by adding the table"
-    if gaps.diagnoses_from_dxsum:
-        visits = "visits from REGISTRY and DXSUM, " if gaps.derived else ""
+    where = f"the folder `cohorts.{facts.cohort}.tables`, by adding the table"
+    if facts.diagnoses_from_dxsum:
+        visits = "visits from REGISTRY and DXSUM, " if facts.derived else ""
         choice = f"{visits}diagnoses from DXSUM"
-        name = "visits and diagnoses" if gaps.derived else "diagnoses"
-        yield f"{gaps.cohort}: {name}", choice, known.format("them in ADNIMERGE"), where
-    for name, consequence in gaps.absent:
-        yield f"{gaps.cohort}: no table {name}", consequence, known.format("it"), where
+        name = "visits and diagnoses" if facts.derived else "diagnoses"
+        yield f"{facts.cohort}: {name}", choice, known.format("them in ADNIMERGE"), where
+    for name, consequence in facts.absent:
+        yield f"{facts.cohort}: no table {name}", consequence, known.format("it"), where
 
 
 def list_departures(schema: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:

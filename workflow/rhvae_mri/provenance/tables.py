@@ -1,4 +1,4 @@
-"""What the tables of a download lacked and what stands in for it, from the conversion's record of them."""
+"""What the methods have to say of a download: what its tables lacked, and which kind of scans it gave."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from rhvae_mri.files import read_tsv
 
 # Words of the record, see `rhvae_mri.convert.csv_tables.Ledger`.
 _NOT_THERE, _DERIVED, _DIAGNOSES = "(not there)", "derived:", "its diagnoses come from DXSUM"
+_PROCESSED = "chosen scans that ADNI pre-processed"
 
 
 @dataclass(frozen=True)
-class TableGaps:
-    """The gaps in the tables of one cohort.
+class DownloadFacts:
+    """What the methods say of one cohort's download.
 
     Attributes
     ----------
@@ -26,18 +27,21 @@ class TableGaps:
         Whether the diagnoses are those of DXSUM, because ADNIMERGE is not there or has none.
     absent : tuple of tuple
         Name of each further table that was not there, and what follows.
+    processed : tuple of int, optional
+        How many scans were converted, and how many of them ADNI had pre-processed; None for other cohorts.
     """
 
     cohort: str
     derived: bool = False
     diagnoses_from_dxsum: bool = False
     absent: tuple[tuple[str, str], ...] = ()
+    processed: tuple[int, int] | None = None
 
 
-def read_table_gaps(
+def read_download_facts(
     cohorts: Iterable[str], records: Iterable[str | os.PathLike[str]]
-) -> tuple[TableGaps, ...]:
-    """Read the gaps in the tables of each cohort that was converted.
+) -> tuple[DownloadFacts, ...]:
+    """Read what the methods say of the download of each cohort that was converted.
 
     Parameters
     ----------
@@ -49,15 +53,17 @@ def read_table_gaps(
     return tuple(_read(cohort, record) for cohort, record in zip(cohorts, records, strict=True))
 
 
-def _read(cohort: str, record: str | os.PathLike[str]) -> TableGaps:
+def _read(cohort: str, record: str | os.PathLike[str]) -> DownloadFacts:
     columns = ("table", "source", "column", "reason")
     table = read_tsv(record, columns)
     whole = table[table["column"].isna()].fillna("")
     derived = (whole["table"] == "ADNIMERGE") & whole["reason"].str.startswith(_DERIVED)
     absent = whole[whole["source"] == _NOT_THERE].drop_duplicates("table")
-    return TableGaps(
+    counts = whole.loc[whole["reason"] == _PROCESSED, ["rows_in", "rows_out"]].astype(int)
+    return DownloadFacts(
         cohort,
         bool(derived.any()),
         bool((derived | (whole["reason"] == _DIAGNOSES)).any()),
         tuple(absent[["table", "reason"]].itertuples(index=False, name=None)),
+        next(counts.itertuples(index=False, name=None), None),
     )

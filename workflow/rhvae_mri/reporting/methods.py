@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rhvae_mri.configuration import is_simulated
 from rhvae_mri.evaluation.conditions import ordered
-from rhvae_mri.provenance.tables import TableGaps
+from rhvae_mri.provenance.tables import DownloadFacts
 from rhvae_mri.reporting.references import cite, number_citations
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def describe_methods(
     independent: pandas.DataFrame,
     layers: pandas.DataFrame,
     software: Mapping[str, Any],
-    gaps: Sequence[TableGaps] = (),
+    facts: Sequence[DownloadFacts] = (),
 ) -> tuple[list[Section], list[str]]:
     """Write the methods.
 
@@ -48,7 +48,7 @@ def describe_methods(
         From `rhvae_mri.network_table.tabulate_networks`.
     software : mapping
         From `rhvae_mri.provenance.study.describe_software`.
-    gaps : sequence of TableGaps
+    facts : sequence of DownloadFacts
         What the tables of converted cohorts lacked.
 
     Returns
@@ -60,7 +60,7 @@ def describe_methods(
     """
     has_synthetic = {"synthetic", "augmented"} & set(config["grid"]["training_data"])
     sections = [
-        Section("Participants", _participants(config, gaps)),
+        Section("Participants", _participants(config, facts)),
         Section("Preprocessing", _preprocessing(config)),
         Section("Quality control", _quality(config)),
         Section("Split", _split(config, split, independent)),
@@ -79,7 +79,7 @@ def describe_methods(
     ], references
 
 
-def _participants(config: Mapping[str, Any], gaps: Sequence[TableGaps]) -> tuple[str, ...]:
+def _participants(config: Mapping[str, Any], facts: Sequence[DownloadFacts]) -> tuple[str, ...]:
     names = {"ADNI": "adni", "AIBL": "aibl"}
     used = [name for name, cohort in config["cohorts"].items() if cohort["source"] != "none"]
     cited = _list([f"{name} {cite(names[name])}" if name in names else name for name in used])
@@ -103,7 +103,7 @@ def _participants(config: Mapping[str, Any], gaps: Sequence[TableGaps]) -> tuple
             f"{cite('bids')} "
             f"by the converters of Clinica {cite('clinica')} with dcm2niix {cite('dcm2niix')}."
         )
-    texts += [text for each in gaps for text in _describe_gaps(each)]
+    texts += [text for each in facts for text in _describe_download(each)]
     texts.append(
         "One image per participant was used: the first usable visit of participants whose diagnosis, "
         "Alzheimer's "
@@ -112,19 +112,26 @@ def _participants(config: Mapping[str, Any], gaps: Sequence[TableGaps]) -> tuple
     return (" ".join(texts),)
 
 
-def _describe_gaps(gaps: TableGaps) -> Iterator[str]:
-    """Say what the tables of a cohort lacked, and what follows."""
-    if gaps.derived:
+def _describe_download(facts: DownloadFacts) -> Iterator[str]:
+    """Say which kind of scans a cohort's download gave, what its tables lacked, and what follows."""
+    if facts.processed:
+        scans, processed = facts.processed
         yield (
-            f"The {gaps.cohort} download had no table ADNIMERGE: visits were taken from REGISTRY and DXSUM, "
+            f"Of {scans} converted scans of {facts.cohort}, {processed} were pre-processed by ADNI "
+            "(corrected for gradient non-linearity, B1 and N3, and scaled), which Clinica prefers in ADNI1, "
+            f"GO and 2; {scans - processed} were original."
+        )
+    if facts.derived:
+        yield (
+            f"The {facts.cohort} download had no table ADNIMERGE: visits were taken from REGISTRY and DXSUM, "
             "and diagnoses are those of DXSUM, not those of the published ADNIMERGE."
         )
-    elif gaps.diagnoses_from_dxsum:
-        yield f"The table ADNIMERGE of {gaps.cohort} had no diagnoses: they are those of DXSUM."
-    if gaps.absent:
-        consequences = "; ".join(f"without {name}, {consequence}" for name, consequence in gaps.absent)
-        names = _list([name for name, _ in gaps.absent])
-        yield f"The {gaps.cohort} download did not have {names}: {consequences}."
+    elif facts.diagnoses_from_dxsum:
+        yield f"The table ADNIMERGE of {facts.cohort} had no diagnoses: they are those of DXSUM."
+    if facts.absent:
+        consequences = "; ".join(f"without {name}, {consequence}" for name, consequence in facts.absent)
+        names = _list([name for name, _ in facts.absent])
+        yield f"The {facts.cohort} download did not have {names}: {consequences}."
 
 
 def _preprocessing(config: Mapping[str, Any]) -> tuple[str, ...]:
