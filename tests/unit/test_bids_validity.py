@@ -6,13 +6,8 @@ import pytest
 from bids_checks import bids_errors
 from nifti_files import write_nifti
 
-from rhvae_mri.cohort.bids_tables import (
-    find_images,
-    read_field_strength,
-    read_participants,
-    read_rows,
-    read_visits,
-)
+from rhvae_mri.cohort.bids_images import find_images, read_field_strength
+from rhvae_mri.cohort.bids_tables import read_participants, read_rows, read_sessions
 from rhvae_mri.convert.bids_validity import mend_dataset
 from rhvae_mri.files import read_json
 
@@ -67,7 +62,7 @@ def what_the_readers_see(folder):
     images = find_images(folder)
     return (
         read_participants(folder),
-        {image.participant_id: read_visits(folder, image.participant_id) for image in images},
+        {image.participant_id: read_sessions(folder, image.participant_id) for image in images},
         {image: read_field_strength(image) for image in images},
     )
 

@@ -258,9 +258,6 @@ def test_other_bad_input(dataset):
     with pytest.raises(StudyError, match="Unknown status of a conversion: lost"):
         dataset.table()
     dataset.conversion.clear()
-    write_table(dataset.bids / "sub-A" / "sub-A_sessions.tsv", [{"session_id": "M000"}] * 2)
-    with pytest.raises(StudyError, match="ses-M000 occurs more than once"):
-        dataset.table()
     with pytest.raises(StudyError, match="does not exist"):
         list_images("ADNI", dataset.bids / "elsewhere", None, None, dataset.target)
     (dataset.bids / "participants.tsv").write_bytes(b"participant_id\n\xff\xfe\n")

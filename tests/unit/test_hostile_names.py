@@ -119,12 +119,14 @@ def test_hostile_participants_of_a_table_are_named_in_an_error(tmp_path, empty_p
 
 
 @pytest.mark.parametrize("session", ["ses-../../x", "ses-a b", "$(touch pwned)"])
-def test_hostile_sessions_of_a_table_are_named_in_an_error(tmp_path, empty_place, session):
+def test_hostile_sessions_of_a_table_are_listed(tmp_path, empty_place, session):
     dataset = Dataset(tmp_path)
     dataset.add("sub-GOOD", ("ses-M000", "CN", True))
-    write_table(dataset.bids / "sub-GOOD" / "sub-GOOD_sessions.tsv", [{"session_id": session}])
-    with pytest.raises(StudyError, match="has no name of BIDS"):
-        dataset.table()
+    rows = [{"session_id": "ses-M000", "diagnosis": "CN"}, {"session_id": session, "diagnosis": "CN"}]
+    write_table(dataset.bids / "sub-GOOD" / "sub-GOOD_sessions.tsv", rows)
+    assert dataset.fates(values=tmp_path / "values.tsv") == {"sub-GOOD_ses-M000": "kept"}
+    (row,) = read_tsv(tmp_path / "values.tsv").to_dict("records")
+    assert (row["variable"], row["participants"], row["status"]) == ("session_id", "sub-GOOD", "not understood")
 
 
 def test_a_conversion_report_leads_to_no_file_outside_the_dataset(tmp_path, empty_place):
@@ -280,7 +282,9 @@ def test_reasons_of_decisions_stay_one_cell_and_no_formula(tmp_path):
     row = dict(
         zip(DECISION_COLUMNS, ("ADNI", "sub-A", "ses-M000", "keep", "", "", "2026-01-01"), strict=True)
     )
-    path = write_table(tmp_path / "exclude.tsv", [row | {"reason": "=1\n\t2", "who": f"@{MARKUP}"}])
+    cells = row | {"reason": "=1 \v2", "who": f"@{MARKUP}"}
+    path = tmp_path / "exclude.tsv"
+    path.write_text("\t".join(cells) + "\n" + "\t".join(cells.values()) + "\n")
     decision = read_decisions(path, "ADNI").find("sub-A", "ses-M000")
     assert decision.reason == "'=1 2"
     assert decision.who == f"'@{MARKUP}"

@@ -61,8 +61,8 @@ def download(tmp_path_factory):
     table.to_excel(tables / CLINICAL_TABLE, index=False)
     volume = simulate_head(1)
     disc = root / "images" / "disc1"
-    for name in ("OAS1_0001_MR1", "OAS1_0002_MR1"):
-        write_session(disc, name, volume)
+    write_session(disc, "OAS1_0001_MR1", volume)
+    write_session(disc, "OAS1_0002_MR1", 1.1 * volume)
     (disc / "OAS1_0002_MR2").mkdir()
     (disc / "OAS1_0099_MR1").mkdir()
     cut = next(write_session(disc, "OAS1_0004_MR1", volume).glob("*.img"))

@@ -11,6 +11,7 @@ from typing import Any
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
+from rhvae_mri.input_folders import check_fetched
 from rhvae_mri.study_grid import idle_exclusions, list_conditions
 
 #: Numbers such as 1e-5, which YAML 1.1 reads as text because they have no dot.
@@ -94,7 +95,8 @@ def check_sources(config: Mapping[str, Any], cohorts: Sequence[str]) -> None:
     Raises
     ------
     StudyError
-        Naming each missing folder with its key, and everything that is missing inside a download.
+        Naming each missing folder with its key, and everything that is missing inside a download, or is
+        annexed and was not fetched.
     """
     missing = []
     for name in cohorts:
@@ -117,6 +119,9 @@ def check_sources(config: Mapping[str, Any], cohorts: Sequence[str]) -> None:
 
         check_cohorts(Path(config["exclude"]), config["cohorts"])
     sources = [(name, config["cohorts"][name]) for name in cohorts]
+    for name, cohort in sources:
+        if cohort["source"] == "bids" and not cohort.get("allow_missing", False):
+            check_fetched(name, Path(cohort["bids"]))
     downloads = [
         (name, Path(cohort["images"]), Path(cohort["tables"]))
         for name, cohort in sources

@@ -6,10 +6,12 @@ reader never sees half a file and an interrupted job leaves none. What a killed 
 
 from __future__ import annotations
 
+import csv
 import glob
 import json
 import logging
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -17,6 +19,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from rhvae_mri.errors import StudyError
 
 if TYPE_CHECKING:
     import nibabel
@@ -133,9 +137,20 @@ def read_yaml(path: str | os.PathLike[str]) -> Any:
 
 
 def write_tsv(path: str | os.PathLike[str], table: pandas.DataFrame) -> None:
-    """Write a table as tab-separated text, atomically; missing values become ``n/a`` as in BIDS."""
+    """Write a table as BIDS has them, atomically: tabs, no quotation, ``n/a`` for missing values.
+
+    Tabs and line breaks inside a cell become spaces.
+    """
+    texts = {name: table[name].map(_on_one_line) for name in table if table[name].dtype == object}
     with atomic_path(path) as temporary:
-        table.to_csv(temporary, sep="\t", index=False, na_rep=MISSING, lineterminator="\n")
+        table.assign(**texts).to_csv(
+            temporary,
+            sep="\t",
+            index=False,
+            na_rep=MISSING,
+            lineterminator="\n",
+            quoting=csv.QUOTE_NONE,
+        )
 
 
 def read_tsv(path: str | os.PathLike[str], text_columns: tuple[str, ...] = ()) -> pandas.DataFrame:
@@ -151,17 +166,36 @@ def read_tsv(path: str | os.PathLike[str], text_columns: tuple[str, ...] = ()) -
     Returns
     -------
     pandas.DataFrame
-        The table; ``n/a`` and empty cells are missing values, no other text is.
+        The table; ``n/a`` and empty cells are missing values, no other text is. There is no quotation.
+
+    Raises
+    ------
+    StudyError
+        If the file is no such table.
     """
     import pandas
 
-    return pandas.read_csv(
-        path,
-        sep="\t",
-        na_values=[MISSING, ""],
-        keep_default_na=False,
-        dtype=dict.fromkeys(text_columns, str),
-    )
+    try:
+        return pandas.read_csv(
+            path,
+            sep="\t",
+            na_values=[MISSING, ""],
+            keep_default_na=False,
+            dtype=dict.fromkeys(text_columns, str),
+            quoting=csv.QUOTE_NONE,
+        )
+    except ValueError as error:  # of pandas' parser, and of text that is not UTF-8
+        raise StudyError(
+            "The table cannot be read.",
+            where=path,
+            cause=" ".join(str(error).split()),
+            remedy="It must be tab-separated text in UTF-8, with as many cells in each row as in the first.",
+        ) from error
+
+
+def _on_one_line(cell: Any) -> Any:
+    """Put a text on one line without tabs."""
+    return " ".join(re.split(r"[\t\n\r]+", cell)) if isinstance(cell, str) else cell
 
 
 def save_image(path: str | os.PathLike[str], image: nibabel.Nifti1Image) -> None:

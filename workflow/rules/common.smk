@@ -46,7 +46,8 @@ from rhvae_mri.announcements import announce_end, announce_start
 from rhvae_mri.configuration import check_configuration, check_sources, is_simulated
 from rhvae_mri.digests import module_digest
 from rhvae_mri.errors import StudyError
-from rhvae_mri.files import bring_back_times, read_tsv
+from rhvae_mri.files import bring_back_times, read_json, read_tsv
+from rhvae_mri.input_folders import digest_of_cohort
 from rhvae_mri.jobs import count_gpus, export_library, ignore_time_warnings
 from rhvae_mri.locks import claim
 from rhvae_mri.provenance.study import code_revision, packages_digest
@@ -82,17 +83,29 @@ def own_file(path):
 #: The folder of results as the jobs see it, also where another workflow uses this one with a prefix.
 RESULTS = workflow.pathvars.apply(workflow.modifier.modify_path("<results>"))
 
+
+@cache
+def cohort_digest(cohort):
+    """Digest of the folders that a cohort comes from; None for a simulated one."""
+    record = f"{RESULTS}/conversion/cohort-{cohort}/folders.json"
+    return digest_of_cohort(config["cohorts"][cohort], record)
+
+
+def is_converted(cohort):
+    """Whether a cohort's BIDS dataset stands in the results, and its download has not changed since."""
+    record = Path(RESULTS, f"conversion/cohort-{cohort}/folders.json")
+    if not record.is_file() or not Path(RESULTS, f"bids/cohort-{cohort}").exists():
+        return False
+    return read_json(record)["digest"] == cohort_digest(cohort)
+
+
 try:
     check_configuration(config, workflow.source_path("../schemas/config.schema.json"))
     COHORTS = [
         name for name, cohort in config["cohorts"].items() if cohort["source"] != "none"
     ]
-    # Once a cohort is converted its download is not needed any more.
-    UNCONVERTED = [
-        name for name in COHORTS if not Path(RESULTS, f"bids/cohort-{name}").exists()
-    ]
     if workflow.is_main_process:
-        check_sources(config, UNCONVERTED)
+        check_sources(config, [name for name in COHORTS if not is_converted(name)])
 except StudyError as error:
     raise WorkflowError(f"{error}") from None
 
@@ -155,29 +168,48 @@ wildcard_constraints:
     candidates=r"\d+-\d+",
 
 
+def folders_digest(wildcards):
+    """Digest of a download, which runs its conversion again when it changes."""
+    return cohort_digest(wildcards.cohort)
+
+
+def dataset_digest(wildcards):
+    """Digest of a dataset that was given in BIDS, which lists its images again when it changes."""
+    is_given = config["cohorts"][wildcards.cohort]["source"] == "bids"
+    return cohort_digest(wildcards.cohort) if is_given else None
+
+
 @cache
-def _read_kept_images(table, modified):
-    """Paths of the kept images of a table, by identifier; read again only when the file has changed."""
+def _read_kept_images(table, contents, modified):
+    """Path and content of the kept images of a table, by identifier; read again only when it has changed."""
     images = read_tsv(table)
-    kept = images[images["status"] == "kept"]
-    return dict(zip(kept["image_id"], kept["path"]))
+    kept = images[images["status"] == "kept"].merge(read_tsv(contents), on="path")
+    return {row.image_id: (row.path, row.content) for row in kept.itertuples()}
 
 
 def kept_images(cohort):
-    """Paths of the images that go through preprocessing, by identifier; known after the checkpoint."""
+    """Path and content of the images that are preprocessed, by identifier; known after the checkpoint."""
     # Snakemake forms groups of jobs (the profile `slurm` has some) anew after each checkpoint, and would start jobs
     # twice that run already. With groups, all cohorts are listed before any image is preprocessed.
     is_grouped = workflow.group_settings and workflow.group_settings.overwrite_groups
     for awaited in COHORTS if is_grouped else ():
         checkpoints.list_images.get(cohort=awaited)
-    table = str(checkpoints.list_images.get(cohort=cohort).output.table)
-    return _read_kept_images(table, Path(table).stat().st_mtime_ns)
+    listed = checkpoints.list_images.get(cohort=cohort).output
+    modified = Path(listed.table).stat().st_mtime_ns
+    return _read_kept_images(str(listed.table), str(listed.contents), modified)
 
 
 def raw_image(wildcards):
     """The T1-weighted image in BIDS that an image identifier stands for."""
     # the table's paths are whole: a module's prefix must not be put before them once more
-    return local(kept_images(wildcards.cohort)[wildcards.image_id])
+    path, _ = kept_images(wildcards.cohort)[wildcards.image_id]
+    return local(path)
+
+
+def image_content(wildcards):
+    """Digest of the voxels and the place in space of the image that an image identifier stands for."""
+    _, content = kept_images(wildcards.cohort)[wildcards.image_id]
+    return content
 
 
 def _derivatives(cohort, suffix):

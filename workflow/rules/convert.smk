@@ -24,6 +24,7 @@ rule convert_to_bids:
         bids=directory("<results>/bids/cohort-{cohort}"),
         report="<results>/conversion/cohort-{cohort}/conversion.tsv",
         tables="<results>/conversion/cohort-{cohort}/tables.tsv",
+        folders="<results>/conversion/cohort-{cohort}/folders.json",
     log:
         "<logs>/convert_to_bids/cohort-{cohort}.log",
     benchmark:
@@ -37,6 +38,7 @@ rule convert_to_bids:
     params:
         source=lookup("cohorts/{cohort}/source", within=config),
         processes=lookup("conversion/processes", within=config),
+        folders=folders_digest,
         code=module_digest("convert.conversion", "convert.oasis"),
     script:
         "../scripts/convert_to_bids.py"
@@ -58,20 +60,25 @@ checkpoint list_images:
         exclude=branch(config["exclude"], then=config["exclude"]),
     output:
         table="<results>/cohorts/cohort-{cohort}/images.tsv",
+        values="<results>/cohorts/cohort-{cohort}/values.tsv",
+        contents=update("<results>/cohorts/cohort-{cohort}/image_files.tsv"),
     log:
         "<logs>/list_images/cohort-{cohort}.log",
     conda:
         "../../envs/preprocess.yaml"
+    threads: lookup("conversion/processes", within=config)
     resources:
         mem_mb=growing(2000),
-        runtime=growing(60),
+        runtime=growing(240),
     params:
+        folders=dataset_digest,
         require_diagnosis=lookup(
             "cohorts/{cohort}/require_diagnosis", within=config, default=True
         ),
         source=lookup("cohorts/{cohort}/source", within=config),
         columns=lookup("cohorts/{cohort}/columns", within=config, default=None),
         values=lookup("cohorts/{cohort}/values", within=config, default=None),
+        prefer=lookup("cohorts/{cohort}/prefer", within=config, default=None),
         code=module_digest("cohort.images"),
     script:
         "../scripts/list_images.py"

@@ -51,7 +51,8 @@ rule outline_regions:
 rule correct_bias:
     """Correct the bias field of one image with N4."""
     input:
-        image=raw_image,
+        # what is in the file decides, not its time
+        image=ancient(raw_image),
     output:
         image="<results>/derivatives/cohort-{cohort}/{folder}/anat/{image_id}_desc-N4_T1w.nii.gz",
         sidecar="<results>/derivatives/cohort-{cohort}/{folder}/anat/{image_id}_desc-N4_T1w.json",
@@ -66,6 +67,7 @@ rule correct_bias:
         mem_mb=n4_memory,
         runtime=growing(20),
     params:
+        image=image_content,
         spline_distance=lookup("bias_correction/spline_distance", within=config),
         shrink_factor=lookup("bias_correction/shrink_factor", within=config),
         iterations=lookup("bias_correction/iterations", within=config),

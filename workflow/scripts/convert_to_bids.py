@@ -2,6 +2,7 @@ from pathlib import Path
 
 from rhvae_mri.convert.conversion import convert_to_bids
 from rhvae_mri.convert.oasis import convert_oasis
+from rhvae_mri.files import write_json
 from rhvae_mri.logs import log_job
 
 with log_job(snakemake.log[0]):
@@ -15,3 +16,4 @@ with log_job(snakemake.log[0]):
         Path(snakemake.output.tables),
         processes=snakemake.threads,
     )
+    write_json(snakemake.output.folders, {"digest": snakemake.params.folders})

@@ -1,10 +1,14 @@
+import logging
 from pathlib import Path
 
 from rhvae_mri.cohort.clinical_terms import terms_of_cohort
 from rhvae_mri.cohort.images import list_images
 from rhvae_mri.logs import log_job
 
+logger = logging.getLogger("list_images")
+
 with log_job(snakemake.log[0]):
+    logger.info("Digest of the dataset: %s", snakemake.params.folders)
     list_images(
         snakemake.wildcards.cohort,
         Path(snakemake.input.bids),
@@ -13,4 +17,8 @@ with log_job(snakemake.log[0]):
         Path(snakemake.output.table),
         require_diagnosis=snakemake.params.require_diagnosis,
         terms=terms_of_cohort(snakemake.params.source, snakemake.params.columns, snakemake.params["values"]),
+        prefer=snakemake.params.prefer or (),
+        values=Path(snakemake.output["values"]),
+        contents=Path(snakemake.output.contents),
+        threads=snakemake.threads,
     )

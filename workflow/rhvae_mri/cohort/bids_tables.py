@@ -1,4 +1,4 @@
-"""Reading of a BIDS dataset: its T1-weighted images and what its tables say of participants and visits.
+"""Reading of the tables of a BIDS dataset: what they say of participants and visits.
 
 Three kinds of datasets are understood, without being told which one it is:
 
@@ -10,59 +10,45 @@ Three kinds of datasets are understood, without being told which one it is:
 - Any other: ``participants.tsv``, with or without sessions, with or without clinical columns, which may have
   names and values of their own (`rhvae_mri.cohort.clinical_terms`).
 
-The tables are small and many (two per participant), so they are read with the standard library.
+Tables of BIDS are tab-separated text without quotation: a quotation mark is a letter like any other. The
+tables are small and many (two per participant), so they are read with the standard library.
 """
 
 from __future__ import annotations
 
-import csv
+import codecs
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from rhvae_mri.cohort.clinical_terms import ClinicalTerms, Visit, to_number
+from rhvae_mri.cohort.clinical_terms import ClinicalTerms, Visit
+from rhvae_mri.cohort.listed_values import ListedValues
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
-from rhvae_mri.texts import plain_cell
+from rhvae_mri.texts import plain_cell, visible
 
 #: Names that BIDS allows. All others are refused or left out: they end in paths and in tables.
 _PARTICIPANT = re.compile(r"sub-[A-Za-z0-9]+")
 _SESSION = re.compile(r"ses-[A-Za-z0-9]+")
-_IMAGE = re.compile(r"sub-[A-Za-z0-9]+(_[A-Za-z]+-[A-Za-z0-9+]+)*_T1w\.nii(\.gz)?")
 
-#: How tables write a missing value.
-_MISSING = frozenset({"", "n/a", "na", "nan", "none"})
+#: How BIDS writes a missing value, in lower case.
+_MISSING = frozenset({"", "n/a"})
 
 USUAL_TERMS = ClinicalTerms()
 
 
+class NotUnicodeError(StudyError):
+    """A table that is not text in UTF-8."""
+
+
 @dataclass(frozen=True)
-class T1wImage:
-    """One T1-weighted NIfTI file of a BIDS dataset; ``session_id`` is empty in a dataset without sessions."""
+class SessionRow:
+    """What ``sub-*_sessions.tsv`` says of a session; ``time`` is its acq_time (`read_time`)."""
 
-    participant_id: str
-    session_id: str
-    path: Path
-
-    @property
-    def name(self) -> str:
-        """The file's name without its suffixes."""
-        return self.path.name.split(".")[0]
-
-    @property
-    def is_named_as_bids_asks(self) -> bool:
-        """Whether the names of participant, session and file consist of letters and digits, as in BIDS."""
-        return bool(
-            is_participant(self.participant_id)
-            and (not self.session_id or _SESSION.fullmatch(self.session_id))
-            and _IMAGE.fullmatch(self.path.name)
-        )
-
-    @property
-    def entities(self) -> str:
-        """What the file's name says beyond participant and session, e.g. ``acq-fast_run-2``."""
-        parts = self.name.split("_")[:-1]
-        return "_".join(part for part in parts if not part.startswith(("sub-", "ses-")))
+    visit: Visit
+    time: float | None
 
 
 def is_participant(name: str) -> bool:
@@ -76,15 +62,35 @@ def is_participant(name: str) -> bool:
     return _PARTICIPANT.fullmatch(name) is not None
 
 
+def is_session(name: str) -> bool:
+    """Say whether a text is a session's name in BIDS: ``ses-`` and then letters and digits."""
+    return _SESSION.fullmatch(name) is not None
+
+
 def natural_order(text: str) -> list[tuple[int, int | str]]:
     """Return a sorting key that puts ``ses-M6`` before ``ses-M012``."""
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text) if part]
+    parts = re.split(r"([0-9]+)", text)
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]
 
 
-def read_rows(path: Path, required: tuple[str, ...] = ()) -> list[dict[str, str]]:
-    """Read a tab-separated table as one dictionary per row; missing values become empty text.
+def plain_session(name: str) -> str:
+    """Write a session's name so that those that differ in leading zeros or upper case are the same.
 
-    Cells come as `rhvae_mri.texts.plain_cell` writes them.
+    Examples
+    --------
+    >>> plain_session("ses-M00") == plain_session("ses-M000"), plain_session("ses-M010")
+    (True, 'ses-m10')
+    """
+    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", name.lower())
+
+
+def read_rows(
+    path: Path, required: tuple[str, ...] = (), *, any_encoding: bool = False
+) -> list[dict[str, str]]:
+    r"""Read a tab-separated table of BIDS as one dictionary per row; missing values become empty text.
+
+    There is no quotation. Empty rows, and empty cells behind the last column, are passed over. Cells come as
+    `rhvae_mri.texts.plain_cell` writes them.
 
     Parameters
     ----------
@@ -92,36 +98,55 @@ def read_rows(path: Path, required: tuple[str, ...] = ()) -> list[dict[str, str]
         The table.
     required : tuple of str
         Columns that must be there.
+    any_encoding : bool
+        Take a table that is not in UTF-8, with ``\x…`` for each byte that is none.
 
     Raises
     ------
+    NotUnicodeError
+        If the file is not text in UTF-8, or in UTF-16 with its mark.
     StudyError
-        If the file is not readable text or a required column is missing.
+        If a column is missing or occurs twice, or a row is shorter or longer than the header.
     """
+    lines = _lines(path, _decode(path, any_encoding=any_encoding))
+    columns = [cell.strip() for cell in lines[0].split("\t")] if lines else []
+    while columns and not columns[-1]:
+        columns.pop()
+    _check_header(path, columns, required)
+    rows = []
+    for number, line in enumerate(lines[1:], start=2):
+        cells = line.split("\t")
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) < len(columns) or any(cell.strip() for cell in cells[len(columns) :]):
+            raise StudyError(
+                f"Line {number} of the table has {len(cells)} cells, the header has {len(columns)}.",
+                where=path,
+                cause="A tab inside a cell, a cell that is missing, or spaces in the place of tabs.",
+                remedy="Mend the line; write n/a for a missing value.",
+            )
+        rows.append({name: _clean(cell) for name, cell in zip(columns, cells, strict=False)})
+    return rows
+
+
+def read_dictionary(bids: Path, listed: ListedValues) -> Mapping[str, object]:
+    """Read ``participants.json``; one that is damaged is listed and counts as empty."""
+    path = bids / "participants.json"
+    if not path.is_file():
+        return {}
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, delimiter="\t")
-            columns = reader.fieldnames or []
-            rows = list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise StudyError(
-            "The table cannot be read.",
-            where=path,
-            cause=str(error),
-            remedy="Save it as tab-separated text in UTF-8.",
-        ) from error
-    absent = [name for name in required if name not in columns]
-    if absent:
-        raise StudyError(
-            f"The table has no column {', '.join(absent)}.",
-            where=path,
-            cause="It is not tab-separated, or its header has other names.",
-            remedy=f"Its columns must include {', '.join(required)}.",
-        )
-    return [{name: _clean(row[name]) for name in columns} for row in rows]
+        content = read_json(path)
+    except ValueError:
+        content = None
+    if isinstance(content, dict):
+        return content
+    listed.note_problem("", path.name, "file", path.name, "not understood: no JSON object")
+    return {}
 
 
-def read_participants(bids: Path, terms: ClinicalTerms = USUAL_TERMS) -> dict[str, Visit]:
+def read_participants(
+    bids: Path, terms: ClinicalTerms = USUAL_TERMS, listed: ListedValues | None = None
+) -> dict[str, Visit]:
     """Read ``participants.tsv``, in the dataset's own terms.
 
     Returns
@@ -152,7 +177,7 @@ def read_participants(bids: Path, terms: ClinicalTerms = USUAL_TERMS) -> dict[st
             misnamed.add(name or "(empty)")
         if name in participants:
             repeated.add(name)
-        participants[name] = terms.read_visit(row)
+        participants[name] = _read_visit(row, terms, listed, name, "participants.tsv")
     if misnamed:
         raise StudyError(
             f"Participants whose names are not those of BIDS: {', '.join(sorted(misnamed))}.",
@@ -168,70 +193,144 @@ def read_participants(bids: Path, terms: ClinicalTerms = USUAL_TERMS) -> dict[st
     return participants
 
 
-def read_visits(bids: Path, participant_id: str, terms: ClinicalTerms = USUAL_TERMS) -> dict[str, Visit]:
+def read_sessions(
+    bids: Path, participant_id: str, terms: ClinicalTerms = USUAL_TERMS, listed: ListedValues | None = None
+) -> dict[str, SessionRow]:
     """Read a participant's ``sub-*_sessions.tsv``, in the dataset's own terms.
 
     Returns
     -------
-    dict of str to Visit
-        By session, in the order of the sessions' labels; empty where there is no such table.
+    dict of str to SessionRow
+        By session, in the order of the rows; empty where there is no such table.
 
     Raises
     ------
     StudyError
-        If a session occurs twice, or its name is not one of BIDS.
+        If the table cannot be read, or two rows of one session contradict each other.
     """
     table = bids / participant_id / f"{participant_id}_sessions.tsv"
     if not table.is_file():
         return {}
-    visits: dict[str, Visit] = {}
-    for row in read_rows(table, required=("session_id",)):
+    kind = "sessions.tsv"
+    sessions: dict[str, SessionRow] = {}
+    for row in read_side_table(table, kind, participant_id, listed, required=("session_id",)):
         session = row["session_id"]
         session = session if session.startswith("ses-") else f"ses-{session}"
-        if not _SESSION.fullmatch(session):
+        if not is_session(session) and listed is not None:
+            problem = "not understood: no session's name in BIDS, so no image has it"
+            listed.note_problem(participant_id, kind, "session_id", session, problem)
+        read = SessionRow(
+            _read_visit(row, terms, listed, participant_id, kind),
+            read_time(row.get("acq_time", ""), participant_id, kind, listed),
+        )
+        known = next((name for name in sessions if plain_session(name) == plain_session(session)), session)
+        if sessions.setdefault(known, read) != read:
+            raise StudyError(f"Session {session} occurs more than once, with different values.", where=table)
+    return sessions
+
+
+def read_side_table(
+    path: Path, kind: str, participant_id: str, listed: ListedValues | None, required: tuple[str, ...] = ()
+) -> list[dict[str, str]]:
+    """Read a table of one participant, in any encoding: what counts in it are ASCII letters and digits."""
+    try:
+        return read_rows(path, required)
+    except NotUnicodeError as error:
+        if listed is not None:
+            listed.note_problem(participant_id, kind, "file", path.name, f"{error.what} {error.cause}")
+        return read_rows(path, required, any_encoding=True)
+
+
+def read_time(text: str, participant_id: str, kind: str, listed: ListedValues | None) -> float | None:
+    """Read an acq_time, a date or date and time of ISO 8601, as seconds since the year 1."""
+    if not text:
+        return None
+    try:
+        return (datetime.fromisoformat(text).replace(tzinfo=None) - datetime.min).total_seconds()
+    except ValueError:
+        if listed is not None:
+            listed.note_problem(participant_id, kind, "acq_time", text, "not understood: no date of ISO 8601")
+        return None
+
+
+def _read_visit(
+    row: dict[str, str], terms: ClinicalTerms, listed: ListedValues | None, participant_id: str, kind: str
+) -> Visit:
+    """Read the study's variables from a row, and list the cells that were not used as they stand."""
+    visit, readings = terms.read_visit(row)
+    if listed is not None:
+        for variable, (cell, reading) in readings.items():
+            listed.note(participant_id, kind, variable, cell, reading)
+    return visit
+
+
+def _decode(path: Path, *, any_encoding: bool) -> str:
+    """Read a file as text: UTF-8, or UTF-16 where it has its mark."""
+    content = path.read_bytes()
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    encoding = "utf-16" if is_utf16 else "utf-8-sig"
+    try:
+        text = content.decode(encoding, errors="backslashreplace" if any_encoding else "strict")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise NotUnicodeError(
+            "The table cannot be read: it is not text in UTF-8.",
+            where=path,
+            cause=f"Line {line} has the byte {content[error.start]:#04x}, as other encodings do.",
+            remedy=f"If it is Windows' encoding: iconv -f WINDOWS-1252 -t UTF-8 '{path}' > new.tsv, and put "
+            "new.tsv in its place.",
+        ) from error
+    if "\0" in text:
+        raise NotUnicodeError(
+            "The table cannot be read: it is not text in UTF-8.",
+            where=path,
+            cause="It holds NUL characters, as UTF-16 without its mark and binary files do.",
+            remedy="Save it as tab-separated text in UTF-8.",
+        )
+    return text
+
+
+def _lines(path: Path, text: str) -> list[str]:
+    """Part a text into lines: LF, CR LF, or CR where there is no LF at all."""
+    if "\n" not in text:
+        return text.split("\r")
+    lines = [line.rstrip("\r") for line in text.split("\n")]
+    for number, line in enumerate(lines, start=1):
+        if "\r" in line:
             raise StudyError(
-                f"The session {session} has no name of BIDS.",
-                where=table,
-                remedy="Names are ses- and then letters and digits only.",
+                f"Line {number} of the table has a carriage return inside.",
+                where=path,
+                cause="A cell with a line break, or lines that end differently.",
+                remedy="Replace it by a space, or by an end of line.",
             )
-        if session in visits:
-            raise StudyError(f"Session {session} occurs more than once.", where=table)
-        visits[session] = terms.read_visit(row)
-    return {session: visits[session] for session in sorted(visits, key=natural_order)}
+    return lines
 
 
-def find_images(bids: Path) -> list[T1wImage]:
-    """Find the T1-weighted images, ordered by participant, session and file name."""
-    images = []
-    for pattern in ("sub-*/anat/*_T1w.nii*", "sub-*/ses-*/anat/*_T1w.nii*"):
-        for path in bids.glob(pattern):
-            participant, *session, _, name = path.relative_to(bids).parts
-            if name.startswith(f"{participant}_") and name.endswith((".nii", ".nii.gz")):
-                images.append(T1wImage(participant, session[0] if session else "", path))
-    return sorted(
-        images,
-        key=lambda image: (image.participant_id, natural_order(image.session_id), natural_order(image.name)),
-    )
+def _check_header(path: Path, columns: list[str], required: tuple[str, ...]) -> None:
+    """Refuse a header in which a column is missing or occurs twice."""
+    lower = [name.lower() for name in columns]
+    repeated = sorted({name for name in columns if lower.count(name.lower()) > 1})
+    if repeated:
+        raise StudyError(
+            f"Line 1 of the table has a column twice: {', '.join(map(visible, repeated))}.",
+            where=path,
+            cause="Which of them counts cannot be known; capital letters make no difference.",
+            remedy="Remove or rename one of them.",
+        )
+    absent = [name for name in required if name not in columns]
+    if absent:
+        quoted = any(name.startswith('"') for name in columns)
+        raise StudyError(
+            f"The table has no column {', '.join(absent)}.",
+            where=path,
+            cause="Its cells are in quotation marks, which tables of BIDS do not have."
+            if quoted
+            else "It is not tab-separated, or its header has other names.",
+            remedy=f"Its columns must include {', '.join(required)}.",
+        )
 
 
-def read_field_strength(image: T1wImage) -> float | None:
-    """Read the field strength of an image, in tesla, from its JSON file or its row in ``*_scans.tsv``."""
-    sidecar = image.path.with_name(f"{image.name}.json")
-    if sidecar.is_file():
-        try:
-            strength = to_number(str(read_json(sidecar).get("MagneticFieldStrength", "")))
-        except (AttributeError, UnicodeDecodeError, ValueError):
-            strength = None  # damaged, or no JSON object: the image is good without it
-        if strength is not None:
-            return strength
-    for table in sorted(image.path.parent.parent.glob("*_scans.tsv")):
-        for row in read_rows(table):
-            if Path(row.get("filename", "").strip()).name.strip() == image.path.name:
-                return to_number(USUAL_TERMS.find(row, "field_strength"))
-    return None
-
-
-def _clean(cell: str | None) -> str:
+def _clean(cell: str) -> str:
     """Strip a cell; a missing value becomes empty text."""
-    text = plain_cell(cell or "")
+    text = plain_cell(cell)
     return "" if text.lower() in _MISSING else text

@@ -1,12 +1,16 @@
 """What the tables of a BIDS dataset call age, sex, site and diagnosis, and how they write the values.
 
-The usual names and spellings are known; a dataset with others gives its own in the configuration.
+The usual names and spellings are known (`rhvae_mri.cohort.cells`); a dataset with others gives its own in the
+configuration, or in ``participants.json``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rhvae_mri.cohort.cells import Legend, Reading, read_cell
 
 #: Names (in lower case) under which a value is found, first match first.
 _COLUMNS = {
@@ -17,17 +21,6 @@ _COLUMNS = {
     "mmse": ("mmse", "mms", "mmse_bl"),
     "cdr": ("cdr", "cdr_global", "cdr_bl"),
     "field_strength": ("mri_field", "field_strength", "magneticfieldstrength"),
-}
-
-#: Spellings of the three diagnoses, in lower case; any other text is kept as it is.
-_DIAGNOSES = {
-    "ad": "AD",
-    "dementia": "AD",
-    "cn": "CN",
-    "nc": "CN",
-    "hc": "CN",
-    "control": "CN",
-    "mci": "MCI",
 }
 
 
@@ -65,37 +58,44 @@ class ClinicalTerms:
         The column of a variable, e.g. ``{"age": "age_at_scan"}``; upper and lower case do not matter.
     values : mapping of str to mapping
         What a dataset writes for the values of a variable, e.g. ``{"diagnosis": {"AD": [1, 2], "CN": [0]}}``.
-        ``1`` and ``1.0`` are the same.
+        ``1`` and ``1.0`` are the same; ``n/a`` declares missing values of any variable.
+    dictionary : mapping of str to mapping
+        By column in lower case, the entries of ``participants.json``: `Levels` and `Units` count.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, Sequence[str | float]]] = field(default_factory=dict)
+    dictionary: Mapping[str, Any] = field(default_factory=dict)
 
-    def read_visit(self, row: Mapping[str, str]) -> Visit:
+    def with_dictionary(self, dictionary: Mapping[str, Any]) -> ClinicalTerms:
+        """Return the same terms with a data dictionary of BIDS: the content of ``participants.json``."""
+        return replace(self, dictionary={name.lower(): entry for name, entry in dictionary.items()})
+
+    def read_visit(self, row: Mapping[str, str]) -> tuple[Visit, dict[str, tuple[str, Reading]]]:
         """Read the study's variables from one row of a table.
+
+        Returns
+        -------
+        visit : Visit
+            The values.
+        readings : dict
+            By variable, the cell and what became of it.
 
         Examples
         --------
         >>> terms = ClinicalTerms({"diagnosis": "Status"}, {"diagnosis": {"AD": [2]}, "sex": {"F": [0]}})
-        >>> visit = terms.read_visit({"status": "2.0", "gender": "0", "age": "71.5"})
+        >>> visit, _ = terms.read_visit({"status": "2.0", "gender": "0", "age": "71.5"})
         >>> visit.diagnosis, visit.sex, visit.age
         ('AD', 'F', 71.5)
         """
-        diagnosis = self._translate("diagnosis", self.find(row, "diagnosis"))
-        sex = self._translate("sex", self.find(row, "sex"))[:1].upper()
-        return Visit(
-            age=to_number(self.find(row, "age")),
-            sex=sex if sex in {"M", "F"} else None,
-            site=self.find(row, "site") or None,
-            diagnosis=_DIAGNOSES.get(diagnosis.lower(), diagnosis) or None,
-            mmse=to_number(self.find(row, "mmse")),
-            cdr=to_number(self.find(row, "cdr")),
-        )
+        readings = {name: self.read(row, name) for name in Visit.__dataclass_fields__}
+        values: dict[str, Any] = {name: reading.value for name, (_, reading) in readings.items()}
+        return Visit(**values), readings
 
-    def find(self, row: Mapping[str, str], variable: str) -> str:
-        """Return the first value that a row has under one of the variable's names, or empty text."""
-        lower = {name.lower(): value for name, value in row.items()}
-        return next((lower[name] for name in self._names(variable) if lower.get(name)), "")
+    def read(self, row: Mapping[str, str], variable: str) -> tuple[str, Reading]:
+        """Read one variable from a row of a table; return the cell and what became of it."""
+        column, text = self._find(row, variable)
+        return text, read_cell(variable, text, self._legend(variable, column))
 
     def absent_columns(self, present: Iterable[str]) -> list[str]:
         """Return the columns of this dataset's own that are not among those that are present."""
@@ -106,11 +106,21 @@ class ClinicalTerms:
         own = self.columns.get(variable)
         return (own.lower(),) if own else _COLUMNS[variable]
 
-    def _translate(self, variable: str, text: str) -> str:
-        for value, spellings in self.values.get(variable, {}).items():
-            if text and _plain(text) in {_plain(str(spelling)) for spelling in spellings}:
-                return value
-        return text
+    def _find(self, row: Mapping[str, str], variable: str) -> tuple[str, str]:
+        """Return the first column of the variable that has a value in a row, and the value."""
+        lower = {name.lower(): value for name, value in row.items()}
+        return next(((name, lower[name]) for name in self._names(variable) if lower.get(name)), ("", ""))
+
+    def _legend(self, variable: str, column: str) -> Legend:
+        """Gather what configuration and data dictionary say of the cells of a column."""
+        entry = self.dictionary.get(column)
+        entry = entry if isinstance(entry, Mapping) else {}
+        levels = entry.get("Levels")
+        words = {
+            str(code): str(word.get("Description", "") if isinstance(word, Mapping) else word)
+            for code, word in (levels.items() if isinstance(levels, Mapping) else ())
+        }
+        return Legend(self.values.get(variable, {}), words, str(entry.get("Units") or "year"))
 
 
 def terms_of_cohort(
@@ -130,18 +140,3 @@ def terms_of_cohort(
     """
     known = {"diagnosis": "diagnosis_bl"} if source == "oasis1" else {}
     return ClinicalTerms(known | dict(columns or {}), values or {})
-
-
-def to_number(text: str) -> float | None:
-    """Convert text to a finite number; None where it is none."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if abs(number) != float("inf") and number == number else None
-
-
-def _plain(text: str) -> str:
-    """Write a value so that equal ones are equal texts."""
-    number = to_number(text)
-    return text.strip().lower() if number is None else f"{number:g}"

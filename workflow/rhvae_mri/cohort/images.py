@@ -25,17 +25,29 @@ Clinica takes no such sequence in this phase,   passed over: Clinica's rules of 
 or not this scan: …
 the study's quality check rejects it            passed over: in MRIPROT or the Mayo Clinic's table
 converted, but not in the BIDS dataset          the conversion's report and the folder disagree
-a name that BIDS does not allow                 of participant, session or file: it would end in
+a name that BIDS does not allow …               of participant, session or file: it would end in
                                                 paths and tables
+not in the folder anat … , the file's name says the file's name and its place do not agree
+…, its folder …
+not fetched …                                   annexed, and `allow_missing` is true
 replaced by hand: …                             the auditor's decision `replace`, see
                                                 `rhvae_mri.cohort.exclusions`
+the table of the sessions cannot be used: …     so the diagnoses of the visits are not known
 no diagnosis                                    none of the participant's visits has one
 diagnosis changes between visits (CN, MCI)      the visits' diagnoses, in order
 diagnosis MCI is not studied                    neither AD nor CN
+… puts … before …; nothing tells in which       the order of the visits is not known, see
+order the sessions were                         `rhvae_mri.cohort.participants`
 unreadable NIfTI: …                             see `rhvae_mri.cohort.headers`
 grossly wrong geometry: …                       see `rhvae_mri.cohort.headers`
 wrong data type: …, wrong modality: …           see `rhvae_mri.cohort.headers`
-a second image of the same session (run-2)      a usable image of the same session comes first
+the same image under another name: …            another participant's image has the same voxels:
+                                                neither of the two is taken
+the same image at two visits: …                 of one participant: none of these visits is taken
+part-phase is no image of the magnitude         nor are part-real and part-imag
+two files of one name with different images: …  ``.nii`` beside ``.nii.gz``; of equal ones ``.nii`` counts
+a second image of the same session (run-2)      a usable image of the same session is preferred, see
+                                                `rhvae_mri.cohort.bids_images`
 not the first usable visit                      an earlier session has a usable image
 ==============================================  ======================================================
 
@@ -48,19 +60,23 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rhvae_mri.cohort.bids_tables import USUAL_TERMS, T1wImage, natural_order, read_field_strength
+from rhvae_mri.cohort.bids_images import PLAIN, T1wImage, describe_group, read_field_strength
+from rhvae_mri.cohort.bids_tables import USUAL_TERMS, natural_order
 from rhvae_mri.cohort.clinical_terms import ClinicalTerms
 from rhvae_mri.cohort.exclusions import Decisions, read_decisions
 from rhvae_mri.cohort.headers import describe_fault
+from rhvae_mri.cohort.image_content import ImageContent, digest_images
+from rhvae_mri.cohort.listed_values import ListedValues
 from rhvae_mri.cohort.participants import Participant, read_cohort
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv, write_tsv
+from rhvae_mri.input_folders import is_unfetched
 from rhvae_mri.texts import visible
 
 if TYPE_CHECKING:
@@ -101,6 +117,10 @@ def list_images(
     *,
     require_diagnosis: bool = True,
     terms: ClinicalTerms = USUAL_TERMS,
+    prefer: Sequence[str] = (),
+    values: Path | None = None,
+    contents: Path | None = None,
+    threads: int = 1,
 ) -> None:
     """Write the table of a cohort's images, with the one that is kept for each participant.
 
@@ -124,24 +144,40 @@ def list_images(
         False: the rules on the diagnosis do not apply (for data that are preprocessed but not classified).
     terms : ClinicalTerms
         What the dataset's tables call the study's variables.
+    prefer : sequence of str
+        Entities of file names, such as ``acq-mprage``, whose images are taken first, in this order; see
+        `rhvae_mri.cohort.bids_images`.
+    values : pathlib.Path, optional
+        The table to write of the cells that were not used as they stand (`rhvae_mri.cohort.listed_values`).
+    contents : pathlib.Path, optional
+        The table of the images' digests, which is brought up to date (`rhvae_mri.cohort.image_content`).
+    threads : int
+        How many images to read at a time.
 
     Raises
     ------
     StudyError
-        If a table is missing or contradicts itself, or no image is left.
+        If a table is missing or contradicts itself, too many cells are not understood, or no image is left.
     """
     import pandas
 
+    bids, listed = Path(bids), ListedValues()
     report = Path(conversion_report) if conversion_report else None
-    participants = read_cohort(Path(bids), cohort, report, terms)
+    participants = read_cohort(bids, cohort, report, terms, listed)
     sessions = {(person.name, session) for person in participants for session in ("", *person.sessions)}
     decisions = read_decisions(Path(exclude) if exclude else None, cohort, sessions)
+    images = [image for person in participants for image in person.images]
+    digests = digest_images([image.path for image in images], contents, threads=threads)
+    twins = _find_twins(images, digests)
     rows: list[dict[str, str]] = []
     for person in participants:
-        verdicts = _judge(person, decisions, require_diagnosis)
-        rows.extend({"cohort": cohort, **row} for row in _rows(person, verdicts))
-    _report_attrition(cohort, Path(bids), rows)
+        verdicts = _judge(person, decisions, twins, prefer, require_diagnosis=require_diagnosis)
+        rows.extend({"cohort": cohort, **row} for row in _rows(person, verdicts, listed))
     write_tsv(target, pandas.DataFrame(rows, columns=list(COLUMNS)).replace("", None))
+    if values is not None:
+        write_tsv(values, listed.table())
+    listed.check(len(participants), bids)
+    _report_attrition(cohort, bids, rows)
 
 
 def read_images(path: Path) -> pandas.DataFrame:
@@ -179,39 +215,98 @@ def select_usable(images: pandas.DataFrame, quality: pandas.DataFrame) -> pandas
     return kept[kept["image_id"].isin(passed)].sort_values("image_id", ignore_index=True)
 
 
-def _judge(person: Participant, decisions: Decisions, require_diagnosis: bool) -> dict[T1wImage, str]:
+def _find_twins(
+    images: Sequence[T1wImage], digests: Mapping[Path, ImageContent]
+) -> dict[T1wImage, list[T1wImage]]:
+    """Give for each image the others that have the same voxels."""
+    same: dict[str, list[T1wImage]] = {}
+    for image in images:
+        if digests[image.path].voxels:
+            same.setdefault(digests[image.path].voxels, []).append(image)
+    return {image: [other for other in group if other != image] for group in same.values() for image in group}
+
+
+def _judge(
+    person: Participant,
+    decisions: Decisions,
+    twins: Mapping[T1wImage, list[T1wImage]],
+    prefer: Sequence[str],
+    *,
+    require_diagnosis: bool,
+) -> dict[T1wImage, str]:
     """Give each image of a participant the reason why it is left out; the one that is kept has none ("")."""
-    unfit = _unfit(person) if require_diagnosis else None
+    unfit = _unfit(person) if require_diagnosis else person.fault or None
+    place = {session: number for number, session in enumerate(person.order)}
+    candidates = sorted(
+        person.images, key=lambda image: (place.get(image.session_id, -1), image.rank(prefer))
+    )
     verdicts: dict[T1wImage, str] = {}
+    chosen: dict[str, T1wImage] = {}  # of each session
     kept: T1wImage | None = None
-    for image in person.images:
-        by_hand = decisions.find(person.name, image.session_id)
-        if not image.is_named_as_bids_asks:
-            verdicts[image] = "a name that BIDS does not allow"
-        elif by_hand and by_hand.decision == "replace":
-            verdicts[image] = f"replaced by hand: {by_hand}"
-        elif reason := unfit or describe_fault(image.path):
-            verdicts[image] = reason
-        elif kept is None:
-            kept, verdicts[image] = image, ""
-        elif image.session_id == kept.session_id:
-            verdicts[image] = f"a second image of the same session ({image.entities or image.path.name})"
-        else:
-            verdicts[image] = "not the first usable visit"
-    return verdicts
+    for image in candidates:
+        first = chosen.get(image.session_id)
+        same = twins.get(image, [])
+        reason = _fault(person, image, decisions, unfit) or _other_file(image, same)
+        if not reason and first is not None:
+            reason = f"a second image of the same session ({_difference(image, first, prefer)})"
+        elif not reason:
+            chosen[image.session_id] = image
+            reason = _identity(image, same)
+        if not reason and kept is not None:
+            reason = "not the first usable visit"
+        elif not reason:
+            kept = image
+        verdicts[image] = visible(reason)
+    return {image: verdicts[image] for image in person.images}
+
+
+def _fault(person: Participant, image: T1wImage, decisions: Decisions, unfit: str | None) -> str:
+    """Say why an image cannot be taken, whatever others there are; empty if it can."""
+    by_hand = decisions.find(person.name, image.session_id)
+    if by_hand and by_hand.decision == "replace":
+        return f"replaced by hand: {by_hand}"
+    if is_unfetched(image.path):
+        return "not fetched: the file is annexed, and its content is not there"
+    return image.misnamed or unfit or describe_fault(image.path) or image.part or ""
+
+
+def _other_file(image: T1wImage, twins: Sequence[T1wImage]) -> str:
+    """Say that there is a file of the same name, compressed or not, with another image; empty if not."""
+    other = image.path.with_name(image.name + (".nii" if image.path.suffix == ".gz" else ".nii.gz"))
+    if not other.exists() or other in [twin.path for twin in twins]:
+        return ""
+    return f"two files of one name with different images: {image.path.name}, {other.name}"
+
+
+def _identity(image: T1wImage, twins: Sequence[T1wImage]) -> str:
+    """Say that an image has other names too, so that nobody knows whose it is; empty if it has none."""
+    others = sorted({twin.participant_id for twin in twins} - {image.participant_id})
+    if others:
+        return f"the same image under another name: {', '.join(others[:5])}{' …' if others[5:] else ''}"
+    files = [twin.path.name for twin in twins if twin.session_id != image.session_id]
+    return f"the same image at two visits: {', '.join(files)}" if files else ""
+
+
+def _difference(image: T1wImage, kept: T1wImage, prefer: Sequence[str]) -> str:
+    """Say what an image is that another of its session is preferred to."""
+    group = image.group(prefer)
+    words = visible(image.own_entities or image.path.name)
+    return words if group in (PLAIN, kept.group(prefer)) else f"{words}: {describe_group(group)}"
 
 
 def _unfit(person: Participant) -> str | None:
-    """Say why a participant's diagnosis keeps them out of the study, or return None."""
+    """Say why a participant's diagnosis or visits keep them out of the study, or return None."""
     diagnoses = person.diagnoses
-    if not diagnoses:
-        return "no diagnosis"
     if len(diagnoses) > 1:
         return f"diagnosis changes between visits ({', '.join(diagnoses)})"
-    return None if diagnoses[0] in STUDIED else f"diagnosis {diagnoses[0]} is not studied"
+    if diagnoses and diagnoses[0] not in STUDIED:
+        return f"diagnosis {diagnoses[0]} is not studied"
+    return person.fault or (None if diagnoses else "no diagnosis")
 
 
-def _rows(person: Participant, verdicts: dict[T1wImage, str]) -> Iterator[dict[str, str]]:
+def _rows(
+    person: Participant, verdicts: dict[T1wImage, str], listed: ListedValues
+) -> Iterator[dict[str, str]]:
     """Yield the rows of one participant, in the order of sessions and file names."""
     entries: list[tuple[str, T1wImage | None, str]] = [
         (session, None, reason) for session, reason in person.failures.items()
@@ -233,7 +328,7 @@ def _rows(person: Participant, verdicts: dict[T1wImage, str]) -> Iterator[dict[s
                 "age": _text(visit.age),
                 "sex": visit.sex or "",
                 "site": visit.site or "",
-                "field_strength": _text(read_field_strength(image) if image else None),
+                "field_strength": _text(read_field_strength(image, listed) if image else None),
                 "diagnosis": visit.diagnosis or "",
                 "mmse": _text(visit.mmse),
                 "cdr": _text(visit.cdr),

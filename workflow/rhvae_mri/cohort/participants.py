@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import attrgetter
 from pathlib import Path
 
+from rhvae_mri.cohort.bids_images import T1wImage, find_images, read_scan_time
 from rhvae_mri.cohort.bids_tables import (
     USUAL_TERMS,
-    T1wImage,
-    find_images,
+    SessionRow,
     is_participant,
     natural_order,
+    plain_session,
+    read_dictionary,
     read_participants,
     read_rows,
-    read_visits,
+    read_sessions,
 )
 from rhvae_mri.cohort.clinical_terms import ClinicalTerms, Visit
+from rhvae_mri.cohort.listed_values import ListedValues
 from rhvae_mri.errors import StudyError
 
 NO_IMAGE = "no image in the download"
@@ -31,6 +37,11 @@ _STATUS = {
 }
 
 
+#: Labels of sessions that say when they were, in lower case; all others say nothing.
+_MONTH = re.compile(r"ses-m([0-9]+)")
+_FIRST_LABELS = frozenset({"ses-bl", "ses-baseline", "ses-pre", "ses-sc", "ses-screening"})
+
+
 @dataclass(frozen=True)
 class Participant:
     """A participant as the dataset and the conversion's report know them.
@@ -42,11 +53,15 @@ class Participant:
     general : Visit
         The participant's row in ``participants.tsv``.
     visits : dict of str to Visit
-        By session, in order; imaged or not.
+        By session; imaged or not.
     images : tuple of T1wImage
         In the order of sessions and file names.
     failures : dict
         Session to the reason why it has no image; an empty session stands for the participant as a whole.
+    order : tuple of str
+        The sessions in the order of time, as far as it is known; empty where it is not.
+    fault : str
+        Why nothing of the participant can be used: tables that cannot be read, or contradict themselves.
     """
 
     name: str
@@ -54,28 +69,32 @@ class Participant:
     visits: dict[str, Visit]
     images: tuple[T1wImage, ...]
     failures: dict[str, str]
+    order: tuple[str, ...] = ()
+    fault: str = ""
 
     @property
-    def sessions(self) -> set[str]:
-        """All sessions that are known of."""
-        imaged = {image.session_id for image in self.images}
-        return {session for session in imaged | self.visits.keys() | self.failures.keys() if session}
+    def sessions(self) -> list[str]:
+        """All sessions that are known of, in the order of their labels."""
+        imaged = [image.session_id for image in self.images]
+        return _ordered({session for session in (*imaged, *self.visits, *self.failures) if session})
 
     @property
     def diagnoses(self) -> list[str]:
         """The participant's different diagnoses, in the order of the visits."""
-        made = [visit.diagnosis for visit in self.visits.values() if visit.diagnosis]
+        order = [*self.order, *(session for session in self.sessions if session not in self.order)]
+        visits = [self.visits[session] for session in order if session in self.visits]
+        made = [visit.diagnosis for visit in visits if visit.diagnosis]
         return list(dict.fromkeys(made or filter(None, [self.general.diagnosis])))
 
     def at(self, session: str) -> Visit:
         """Return what is known of the participant at a session, or, if it is empty, in general.
 
         What the participant's own row says holds where the session's says nothing; age, MMSE and CDR do so
-        for the first session only. Without a diagnosis of its own, a session has the one of the others, if
-        they agree.
+        for the first session only, and for none where the order of the sessions is not known. Without a
+        diagnosis of its own, a session has the one of the others, if they agree.
         """
         general = self.general
-        if session and session != min(self.sessions, key=natural_order):
+        if session and session != next(iter(self.order), None):
             general = replace(general, age=None, mmse=None, cdr=None)
         if len(self.diagnoses) == 1:
             general = replace(general, diagnosis=self.diagnoses[0])
@@ -84,7 +103,11 @@ class Participant:
 
 
 def read_cohort(
-    bids: Path, cohort: str, conversion_report: Path | None, terms: ClinicalTerms = USUAL_TERMS
+    bids: Path,
+    cohort: str,
+    conversion_report: Path | None,
+    terms: ClinicalTerms = USUAL_TERMS,
+    listed: ListedValues | None = None,
 ) -> list[Participant]:
     """Gather the participants that the dataset or the report of its conversion knows, ordered by name.
 
@@ -99,13 +122,19 @@ def read_cohort(
         participant as a whole), status (converted, missing, unreadable or passed over), source and reason.
     terms : ClinicalTerms
         What the dataset's tables call the study's variables.
+    listed : ListedValues, optional
+        Takes the cells that are not used as they stand.
 
     Raises
     ------
     StudyError
-        If a table is missing or cannot be understood, or none has a column that the terms name.
+        If a table of the cohort is missing or cannot be understood, or none has a column that the terms name.
+        A fault in the tables of one participant is that participant's `fault`.
     """
-    table = read_participants(bids, terms)
+    listed = ListedValues() if listed is None else listed
+    if bids.is_dir():
+        terms = terms.with_dictionary(read_dictionary(bids, listed))
+    table = read_participants(bids, terms, listed)
     _check_columns(bids, terms)
     images = {name: tuple(own) for name, own in groupby(find_images(bids), attrgetter("participant_id"))}
     report = _read_report(conversion_report, cohort) if conversion_report else {}
@@ -118,10 +147,110 @@ def read_cohort(
             failures.pop("", None)  # says nothing beside the rows of single sessions
         elif not failures:
             failures = {"": NO_IMAGE}
+        person = Participant(name, table.get(name, Visit()), {}, own, failures)
         # any other name could lead out of the dataset
-        visits = read_visits(bids, name, terms) if is_participant(name) else {}
-        participants.append(Participant(name, table.get(name, Visit()), visits, own, failures))
+        participants.append(_add_visits(person, bids, terms, listed) if is_participant(name) else person)
     return participants
+
+
+def _add_visits(person: Participant, bids: Path, terms: ClinicalTerms, listed: ListedValues) -> Participant:
+    """Add what the participant's own tables say, and the order of the sessions, or what is wrong."""
+    try:
+        rows = read_sessions(bids, person.name, terms, listed)
+        rows = _by_folder(rows, _ordered({image.session_id for image in person.images}))
+    except StudyError as error:
+        fault = f"the table of the sessions cannot be used: {error.what}"
+        listed.note_problem(person.name, "sessions.tsv", "file", f"{person.name}_sessions.tsv", error.what)
+        return replace(person, fault=fault)
+    person = replace(person, visits={session: row.visit for session, row in rows.items()})
+    try:
+        return replace(person, order=_order(person, rows, listed))
+    except StudyError as error:
+        return replace(person, fault=error.what)
+
+
+def _by_folder(rows: dict[str, SessionRow], folders: list[str]) -> dict[str, SessionRow]:
+    """Give rows the labels of the sessions' folders, which may differ in leading zeros and capital letters.
+
+    Raises
+    ------
+    StudyError
+        If two folders differ in these only.
+    """
+    label = {plain_session(folder): folder for folder in folders}
+    for first, second in pairwise(sorted(folders, key=plain_session)):
+        if plain_session(first) == plain_session(second):
+            raise StudyError(f"the folders {first} and {second} cannot be told apart")
+    return {label.get(plain_session(session), session): row for session, row in rows.items()}
+
+
+def _order(person: Participant, rows: Mapping[str, SessionRow], listed: ListedValues) -> tuple[str, ...]:
+    """Give the sessions in the order of time: by acq_time, age, months in the labels, or the sessions table.
+
+    Other labels count last: those that differ in one number only, or one of which says that it is the first.
+
+    Raises
+    ------
+    StudyError
+        If sources contradict each other, or nothing tells in which order the imaged sessions were.
+    """
+    sessions = person.sessions
+    folders = {image.session_id for image in person.images}
+    imaged = _ordered(folders - {""})
+    if "" in folders and imaged:
+        raise StudyError("there are images with and without a session: which visit is the first?")
+    if len(sessions) < 2:
+        return tuple(sessions)
+    times = {session: row.time for session, row in rows.items() if row.time}
+    for image in person.images:
+        time = read_scan_time(image, listed)
+        if time and image.session_id:
+            times[image.session_id] = min(time, times.get(image.session_id, time))
+    ages = {session: row.visit.age for session, row in rows.items() if row.visit.age is not None}
+    months = {session: int(month[1]) for session in sessions if (month := _MONTH.fullmatch(session.lower()))}
+    sources: dict[str, Mapping[str, float]] = {"acq_time": times, "age": ages, "label": months}
+    _check_agreement(sessions, sources)
+    table = {session: place for place, session in enumerate(rows)}
+    for known in (*sources.values(), table, _label_order(sessions)):
+        for among in (sessions, imaged):
+            if among and set(among) <= known.keys() and len({known[one] for one in among}) == len(among):
+                return tuple(sorted(among, key=lambda session: known[session]))
+    if len(imaged) > 1:
+        raise StudyError(f"nothing tells in which order the sessions were: {', '.join(imaged)}")
+    return ()
+
+
+def _check_agreement(sessions: Collection[str], sources: Mapping[str, Mapping[str, float]]) -> None:
+    """Refuse sessions of which one source says that they were in one order, and another in the other."""
+    names = list(sources)
+    for place, first in enumerate(names):
+        for second in names[place + 1 :]:
+            both = [
+                session for session in sessions if session in sources[first] and session in sources[second]
+            ]
+            both.sort(key=lambda session: (sources[first][session], sources[second][session]))
+            for earlier, later in pairwise(both):
+                if sources[second][later] < sources[second][earlier]:
+                    raise StudyError(
+                        f"{first} puts {earlier} before {later}, {second} after it: which visit is the first?"
+                    )
+
+
+def _label_order(sessions: Collection[str]) -> dict[str, float]:
+    """Give the order that labels tell: they differ in one number, beside one that is called the first."""
+    rest = [session for session in sessions if session.lower() not in _FIRST_LABELS]
+    shapes = {re.sub(r"[0-9]+", "#", session.lower()) for session in rest}
+    first = [session for session in sessions if session not in rest]
+    if len(first) > 1 or len(shapes) > 1 or (not first and not all("#" in shape for shape in shapes)):
+        return {}
+    if len(rest) > 1 and not all(shape.count("#") == 1 for shape in shapes):
+        return {}
+    return {session: place for place, session in enumerate([*first, *_ordered(rest)])}
+
+
+def _ordered(sessions: Collection[str]) -> list[str]:
+    """Order sessions by their labels."""
+    return sorted(sessions, key=lambda session: (natural_order(session), session))
 
 
 def _check_columns(bids: Path, terms: ClinicalTerms) -> None:
@@ -131,7 +260,8 @@ def _check_columns(bids: Path, terms: ClinicalTerms) -> None:
         absent = terms.absent_columns(present)
         if not absent:
             return
-        present.update(*(row.keys() for row in read_rows(table)[:1]))
+        with suppress(StudyError):  # of one participant; it is reported where the table is read
+            present.update(*(row.keys() for row in read_rows(table, any_encoding=True)[:1]))
     absent = terms.absent_columns(present)
     if absent:
         raise StudyError(

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import rhvae_mri
-from rhvae_mri.cohort.bids_tables import find_images, read_field_strength
+from rhvae_mri.cohort.bids_images import find_images, read_field_strength
 from rhvae_mri.files import read_json, write_json, write_text
 
 #: Files and folders that are no part of BIDS. The validator takes `conversion_info/`, as Clinica writes it,
@@ -55,17 +55,17 @@ def mend_dataset(bids: Path) -> None:
 
 
 def _mend_table(path: Path, first: str) -> None:
-    """Move a column to the front, and take the spaces out of file names in it (``anat / name``)."""
+    """Move a column to the front; take spaces out of file names in it (``anat / name``), and quotation."""
     with open(path, newline="", encoding="utf-8") as file:
-        table = [row for row in csv.reader(file, delimiter="\t") if row]
+        text = file.read()
+    table = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter="\t") if row]
     if not table or first not in table[0]:
         return
     place = table[0].index(first)
-    mended = [[row[place].replace(" / ", "/"), *row[:place], *row[place + 1 :]] for row in table]
-    if mended != table:
-        text = io.StringIO()
-        csv.writer(text, delimiter="\t", lineterminator="\n").writerows(mended)
-        write_text(path, text.getvalue())
+    rows = [[row[place].replace(" / ", "/"), *row[:place], *row[place + 1 :]] for row in table]
+    mended = "".join("\t".join(" ".join(cell.split()) for cell in row) + "\n" for row in rows)
+    if mended != text:
+        write_text(path, mended)
 
 
 def _describe_origin(path: Path) -> None:

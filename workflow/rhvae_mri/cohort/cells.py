@@ -1,0 +1,253 @@
+"""Reading of single cells: ages, sexes, diagnoses, scores and field strengths as people write them.
+
+A cell is a value, a declared missing value, or it is listed (`rhvae_mri.cohort.listed_values`). What cannot
+be understood counts as missing, and never as something near.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+#: Missing values that every table may have (BIDS writes n/a), and others that are common.
+_MISSING = frozenset({"", "n/a"})
+_USUALLY_MISSING = frozenset({"na", "nan", "none", "null", "<na>"})
+
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+#: Three digits after a comma could be thousands.
+_DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d{1,2})(?!\d)")
+
+_YEARS_IN = {"year": 1.0, "month": 1 / 12, "week": 7 / 365.25, "day": 1 / 365.25}
+_DICOM_AGE = re.compile(r"(\d{3})([DWMY])")
+_DICOM_UNITS = {"D": "day", "W": "week", "M": "month", "Y": "year"}
+_ISO_AGE = re.compile(
+    r"P(?=\d)(?:(?P<year>\d+(?:\.\d+)?)Y)?(?:(?P<month>\d+(?:\.\d+)?)M)?"
+    r"(?:(?P<week>\d+(?:\.\d+)?)W)?(?:(?P<day>\d+(?:\.\d+)?)D)?(?:T[\dHMS.]+)?"
+)
+_WORDED_AGE = re.compile(
+    rf"(?P<number>{_NUMBER})\s*-?\s*(?:(?P<year>years?|yrs?|y|y\.o\.|yo|jahre?|ans|années|años|anni|anos|jaar|år)"
+    r"|(?P<month>months?|mos?)|(?P<week>weeks?|wks?)|(?P<day>days?))\.?(?:[\s-]*(?:old|alt))?",
+    re.IGNORECASE,
+)
+_LOWER_BOUND = re.compile(
+    rf"[>≥]\s*=?\s*({_NUMBER})|({_NUMBER})\s*(?:\+|plus|(?:and|or) (?:over|above|older|more))", re.IGNORECASE
+)
+
+#: Whole words and codes in English, French, German, Spanish, Italian, Portuguese, Dutch, Swedish, Danish.
+#: Not among them are 1 and 2, whose meaning differs between datasets, and V, which is a man in one language
+#: and a woman in another.
+_SEXES = {
+    "M": "m male man men boy h homme masculin hombre masculino varón varon mann männlich maennlich herr "
+    "uomo maschio maschile homem mannelijk mand",
+    "F": "f female woman women girl femme féminin feminin mujer femenino femenina w frau weiblich donna "
+    "femmina femminile mulher feminino vrouw vrouwelijk kvinna kvinde",
+}
+#: BIDS knows a third sex, which the balance of the study's sets does not.
+_OTHER_SEX = frozenset({"o", "other"})
+
+_DIAGNOSES = {
+    "AD": (
+        "ad",
+        "dementia",
+        "alzheimer",
+        "alzheimer's",
+        "alzheimers",
+        "alzheimer's disease",
+        "alzheimer disease",
+    ),
+    "CN": (
+        *("cn", "nc", "hc", "nl", "ctrl", "control", "controls", "healthy", "normal"),
+        *("healthy control", "normal control", "cognitively normal"),
+    ),
+    "MCI": ("mci", "mild cognitive impairment"),
+}
+_WORDS = {
+    "sex": {word: sex for sex, words in _SEXES.items() for word in words.split()},
+    "diagnosis": {word: diagnosis for diagnosis, words in _DIAGNOSES.items() for word in words},
+}
+
+#: A scanner's field in tesla: one tesla is 10,000 gauss.
+_FIELD = re.compile(rf"({_NUMBER})\s*(t|tesla|g|gauss)?", re.IGNORECASE)
+_GAUSS_PER_TESLA = 10_000
+_LEAST_GAUSS = 5_000
+_LARGEST_FIELD = 12.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What became of a cell.
+
+    Attributes
+    ----------
+    value : float, str or None
+        The value; None: missing.
+    outcome : str
+        What became of it; empty where the cell was used as it stands, or is BIDS' missing value.
+    understood : bool
+        False where the cell is neither a value nor declared missing.
+    """
+
+    value: float | str | None = None
+    outcome: str = ""
+    understood: bool = True
+
+
+@dataclass(frozen=True)
+class Legend:
+    """What a dataset says of the cells of one variable.
+
+    Attributes
+    ----------
+    spellings : mapping of str to sequence
+        From the configuration: a value (or ``n/a``) to what the tables write for it.
+    levels : mapping of str to str
+        From ``participants.json``: a code to the word that it stands for.
+    unit : str
+        From ``participants.json``: the unit of ages.
+    """
+
+    spellings: Mapping[str, Sequence[str | float]]
+    levels: Mapping[str, str]
+    unit: str = "year"
+
+
+NO_LEGEND = Legend({}, {})
+
+
+def read_cell(variable: str, text: str, legend: Legend = NO_LEGEND) -> Reading:
+    """Read one cell of a table.
+
+    Parameters
+    ----------
+    variable : str
+        age, sex, site, diagnosis, mmse, cdr or field_strength.
+    text : str
+        The cell.
+    legend : Legend
+        What the dataset says of such cells.
+
+    Examples
+    --------
+    >>> read_cell("age", "072Y"), read_cell("age", "999").understood
+    (Reading(value=72.0, outcome='read as 72', understood=True), False)
+    >>> read_cell("sex", "missing")
+    Reading(value=None, outcome='not understood: no word for a sex', understood=False)
+    """
+    plain = unicodedata.normalize("NFKC", text).strip()
+    if plain.lower() in _MISSING:
+        return Reading()
+    declared = next((value for value, known in legend.spellings.items() if _is_among(plain, known)), None)
+    if declared == "n/a" or (declared is None and plain.lower() in _USUALLY_MISSING):
+        return Reading(None, "read as missing")
+    if variable == "site":
+        return Reading(text)
+    if variable in _WORDS:
+        level = next((word for code, word in legend.levels.items() if _plain(code) == _plain(plain)), None)
+        word = declared or (level if level and _find_word(variable, level) else plain)
+        return _read_word(variable, text, word)
+    read = {"age": _read_age, "field_strength": _read_field}.get(variable, _read_score)
+    try:
+        value = read(plain if declared is None else declared, variable, legend)
+    except _NotUnderstoodError as error:
+        return Reading(None, f"not understood: {error}", understood=False)
+    stands = to_number(text) == value
+    bound = ", a lower bound" if _LOWER_BOUND.fullmatch(plain) else ""
+    return Reading(value, "" if stands else f"read as {value:g}{bound}")
+
+
+def to_number(text: str) -> float | None:
+    """Convert text to a finite number, in ASCII digits with a decimal point; None where it is none."""
+    if not re.fullmatch(_NUMBER, text, re.ASCII):
+        return None
+    number = float(text)
+    return None if abs(number) == float("inf") else number
+
+
+class _NotUnderstoodError(ValueError):
+    """A cell that has no plausible value; the text says why."""
+
+
+def _find_word(variable: str, text: str) -> str | None:
+    """Return the sex or diagnosis that a text stands for; a sex also where it is one word of several."""
+    words = _WORDS[variable]
+    spelt = " ".join(text.lower().replace("’", "'").split())
+    if spelt in words or variable != "sex":
+        return words.get(spelt)
+    among = {words[part] for part in re.findall(r"[^\W\d_]{3,}", spelt) if part in words}
+    return among.pop() if len(among) == 1 else None
+
+
+def _read_word(variable: str, text: str, word: str) -> Reading:
+    """Read a sex or a diagnosis; the words of other diagnoses stay as they are."""
+    value = _find_word(variable, word)
+    if value is not None:
+        return Reading(value, "" if text == value else f"read as {value}")
+    if variable == "sex":
+        if word.lower() in _OTHER_SEX:
+            return Reading(None, "read as missing: neither M nor F")
+        return Reading(None, "not understood: no word for a sex", understood=False)
+    if not any(letter.isalpha() for letter in word):
+        return Reading(word, "not understood: a code without a meaning", understood=False)
+    return Reading(word, "" if text == word else f"read as {word}")
+
+
+def _read_age(text: str, _variable: str, legend: Legend) -> float:
+    """Read an age in years."""
+    scale = next((years for unit, years in _YEARS_IN.items() if unit in legend.unit.lower()), None)
+    if scale is None:
+        raise _NotUnderstoodError(f"participants.json gives ages in {legend.unit}")
+    text = _DECIMAL_COMMA.sub(r"\1.\2", text)
+    bound = _LOWER_BOUND.fullmatch(text)
+    if bound:
+        text = bound[1] or bound[2]
+    if (number := to_number(text)) is not None:
+        years = number * scale
+    elif dicom := _DICOM_AGE.fullmatch(text):
+        years = int(dicom[1]) * _YEARS_IN[_DICOM_UNITS[dicom[2]]]
+    elif (parts := _ISO_AGE.fullmatch(text)) and any(parts.groups()):
+        years = sum(float(count or 0) * _YEARS_IN[unit] for unit, count in parts.groupdict().items())
+    elif worded := _WORDED_AGE.fullmatch(text):
+        unit = next(unit for unit in _YEARS_IN if worded[unit])
+        years = float(worded["number"]) * _YEARS_IN[unit]
+    else:
+        raise _NotUnderstoodError("no age")
+    if not 0 < years <= 120:
+        raise _NotUnderstoodError(f"{years:g} years is not between 0 and 120")
+    return years
+
+
+def _read_score(text: str, variable: str, _legend: Legend) -> float:
+    """Read a mini-mental state examination (0 to 30) or a global CDR (0, 0.5, 1, 2, 3)."""
+    number = to_number(_DECIMAL_COMMA.sub(r"\1.\2", text))
+    if number is None:
+        raise _NotUnderstoodError("no number")
+    if variable == "mmse" and not 0 <= number <= 30:
+        raise _NotUnderstoodError(f"{number:g} is not between 0 and 30")
+    if variable == "cdr" and number not in {0, 0.5, 1, 2, 3}:
+        raise _NotUnderstoodError(f"{number:g} is not 0, 0.5, 1, 2 or 3")
+    return number
+
+
+def _read_field(text: str, _variable: str, _legend: Legend) -> float:
+    """Read a field strength in tesla; what is given in gauss is converted."""
+    match = _FIELD.fullmatch(_DECIMAL_COMMA.sub(r"\1.\2", text))
+    if match is None:
+        raise _NotUnderstoodError("no field strength")
+    number, unit = float(match[1]), (match[2] or "").lower()[:1]
+    if unit == "g" or (not unit and number >= _LEAST_GAUSS):
+        number /= _GAUSS_PER_TESLA
+    if not 0 < number <= _LARGEST_FIELD:
+        raise _NotUnderstoodError(f"{number:g} tesla is not between 0 and {_LARGEST_FIELD:g}")
+    return number
+
+
+def _is_among(text: str, spellings: Sequence[str | float]) -> bool:
+    return _plain(text) in {_plain(str(spelling)) for spelling in spellings}
+
+
+def _plain(text: str) -> str:
+    """Write a value so that equal ones are equal texts."""
+    number = to_number(text.strip())
+    return text.strip().lower() if number is None else f"{number:g}"

@@ -1,0 +1,125 @@
+"""What an image is, whatever its name: digests of its voxels and of its place in space.
+
+Two files hold the same image if their voxels are equal: as float32, after scaling, with the axes in the order
+right, front, top. Type of numbers, compression, order of the axes and the rest of the header do not matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from rhvae_mri.files import read_tsv, write_tsv
+from rhvae_mri.texts import visible
+
+#: Columns of the table: the file as in the table of images, bytes, times in nanoseconds, and the digests.
+COLUMNS = ("path", "size", "modified", "changed", "voxels", "content")
+
+
+@dataclass(frozen=True)
+class ImageContent:
+    """Digests of an image, 32 hexadecimal digits each.
+
+    Attributes
+    ----------
+    voxels : str
+        Of shape and voxels; empty for an image that cannot be read or has one value everywhere, which is no
+        evidence of anything.
+    content : str
+        Of voxels and affine: all that the steps of the preprocessing read of an image. Of one that cannot be
+        read, of its size and time.
+    """
+
+    voxels: str
+    content: str
+
+
+def digest_images(
+    paths: Sequence[Path], record: Path | None = None, *, threads: int = 1
+) -> dict[Path, ImageContent]:
+    """Give the digests of images; those of files that have not changed come from the record.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        The images.
+    record : pathlib.Path, optional
+        Table of `COLUMNS`, which is read if it exists, and written. A file whose size, time of modification
+        and time of its directory entry are those of the record is not read again.
+    threads : int
+        How many images to read at a time.
+    """
+    import pandas
+
+    known = _read_record(record)
+    states = {path: _state(path) for path in paths}
+    names = {path: visible(path.as_posix()) for path in paths}
+    found = {
+        path: known[(names[path], states[path])] for path in paths if (names[path], states[path]) in known
+    }
+    missing = [path for path in paths if path not in found]
+    with ThreadPoolExecutor(threads) as pool:
+        found.update(zip(missing, pool.map(_digest, missing), strict=True))
+    if record is not None:
+        rows = [(names[path], *states[path].split("/"), *astuple(found[path])) for path in paths]
+        write_tsv(record, pandas.DataFrame(rows, columns=list(COLUMNS)))
+    return {path: found[path] for path in paths}
+
+
+def read_contents(record: Path) -> dict[str, ImageContent]:
+    """Read the digests of a table of `digest_images`, by path."""
+    table = read_tsv(record, COLUMNS).fillna("")
+    return {row.path: ImageContent(row.voxels, row.content) for row in table.itertuples()}
+
+
+def _read_record(record: Path | None) -> dict[tuple[str, str], ImageContent]:
+    """Read the digests of a former run, by path and state of the file; a damaged record is made anew."""
+    if record is None or not record.is_file():
+        return {}
+    try:
+        rows = read_tsv(record, COLUMNS).fillna("")
+        return {
+            (row.path, f"{row.size}/{row.modified}/{row.changed}"): ImageContent(row.voxels, row.content)
+            for row in rows.itertuples()
+        }
+    except (ValueError, AttributeError):
+        return {}
+
+
+def _state(path: Path) -> str:
+    """Write size and times of a file; of one that is not there, nothing."""
+    try:
+        status = path.stat()
+    except OSError:
+        return "0/0/0"
+    return f"{status.st_size}/{status.st_mtime_ns}/{status.st_ctime_ns}"
+
+
+def _digest(path: Path) -> ImageContent:
+    """Read an image and give its digests."""
+    import numpy
+    from nibabel.orientations import apply_orientation, io_orientation
+
+    from rhvae_mri.imaging.nifti import NiftiError, check_header, open_nifti, read_voxels
+
+    try:
+        image = open_nifti(path)
+        check_header(path, image)
+        voxels = read_voxels(path, image)
+    except NiftiError:
+        return ImageContent("", _hash(_state(path).encode()))
+    affine = numpy.asarray(image.affine, dtype="<f4")
+    standing = numpy.ascontiguousarray(apply_orientation(voxels, io_orientation(image.affine)), dtype="<f4")
+    same = _hash(str(standing.shape).encode(), standing.tobytes())
+    constant = standing.min() == standing.max()
+    return ImageContent("" if constant else same, _hash(same.encode(), affine.tobytes()))
+
+
+def _hash(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()[:32]

@@ -1,0 +1,99 @@
+"""The list of the cells of a cohort that were not used as they stand (``values.tsv``), and its bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rhvae_mri.cohort.cells import Reading
+from rhvae_mri.errors import StudyError
+from rhvae_mri.texts import plain_cell
+
+if TYPE_CHECKING:
+    import pandas
+
+COLUMNS = ("table", "variable", "value", "status", "outcome", "n_cells", "n_participants", "participants")
+
+#: Where more participants than this, and a larger part of the cohort than this, have a cell of one variable
+#: that was not understood, it is the cohort's way of writing and not a slip of the pen.
+MOST_PARTICIPANTS = 3
+LARGEST_PART = 0.05
+
+
+@dataclass
+class ListedValues:
+    """Distinct cells and files that were not used as they stand, with the participants that have them."""
+
+    _found: dict[tuple[str, str, str, bool, str], list[str]] = field(default_factory=dict)
+
+    def note(self, participant: str, table: str, variable: str, value: str, reading: Reading) -> None:
+        """List a cell, if it was not used as it stands.
+
+        Parameters
+        ----------
+        participant : str
+            Whose cell it is; empty for the whole cohort.
+        table : str
+            The kind of table: ``participants.tsv``, ``sessions.tsv``, ``scans.tsv`` or ``JSON``.
+        variable : str
+            The variable; ``session_id``, or ``file`` where the file itself was not understood.
+        value : str
+            The cell.
+        reading : Reading
+            What became of it.
+        """
+        if reading.outcome:
+            key = (table, variable, plain_cell(value), reading.understood, reading.outcome)
+            self._found.setdefault(key, []).append(participant)
+
+    def note_problem(self, participant: str, table: str, variable: str, value: str, problem: str) -> None:
+        """List what was not understood, with the reason."""
+        self.note(participant, table, variable, value, Reading(None, problem, understood=False))
+
+    def table(self) -> pandas.DataFrame:
+        """Return the list, ordered by table, variable and value; `participants` are separated by spaces."""
+        import pandas
+
+        rows = []
+        for (table, variable, value, understood, outcome), participants in sorted(self._found.items()):
+            names = sorted(set(participants) - {""})
+            status = "read" if understood else "not understood"
+            row = (table, variable, value, status, outcome, len(participants), len(names), " ".join(names))
+            rows.append(dict(zip(COLUMNS, row, strict=True)))
+        return pandas.DataFrame(rows, columns=list(COLUMNS))
+
+    def check(self, n_participants: int, where: Path) -> None:
+        """Refuse a cohort of which a variable is written in a way that is not understood.
+
+        Raises
+        ------
+        StudyError
+            If more than `MOST_PARTICIPANTS` and `LARGEST_PART` of the participants have such a cell.
+        """
+        concerned: dict[str, set[str]] = {}
+        texts: dict[str, set[str]] = {}
+        for (_, variable, value, understood, _), participants in self._found.items():
+            if not understood:
+                concerned.setdefault(variable, set()).update(participants)
+                texts.setdefault(variable, set()).add(value)
+        bound = max(MOST_PARTICIPANTS, LARGEST_PART * n_participants)
+        lines = [
+            f"{variable}: {len(names)} of {n_participants} participants ({_some(texts[variable])})"
+            for variable, names in sorted(concerned.items())
+            if len(names) > bound and variable != "file"
+        ]
+        if lines:
+            raise StudyError(
+                "Cells that are not understood: " + "; ".join(lines) + ".",
+                where=where,
+                cause="The tables have codes or spellings of their own, or a column has other contents.",
+                remedy="Say in the cohort's key `values` of the configuration what they mean, e.g. "
+                "`values: {sex: {M: [1], F: [2]}, age: {n/a: [999]}}`; n/a declares missing values. Another "
+                "column is named in the key `columns`.",
+            )
+
+
+def _some(texts: set[str]) -> str:
+    shown = sorted(texts)[:8]
+    return ", ".join(repr(text) for text in shown) + (" …" if len(texts) > len(shown) else "")
