@@ -112,4 +112,6 @@ def test_a_workflow_from_github_unpacks_the_library_of_the_same_commit(use_as_mo
     target = "results/provenance/software.json"
     folder, _ = use_as_module(source, "", "--", target, "results/template/template.nii.gz")
     assert json.loads((folder / target).read_text())["rhvae-mri"]["revision"] == commit
-    assert (folder / ".snakemake" / "rhvae_mri" / commit / "rhvae_mri" / "errors.py").is_file()
+    unpacked = folder / ".snakemake" / "rhvae_mri" / commit
+    assert (unpacked / "rhvae_mri" / "errors.py").is_file()
+    assert (unpacked / "style" / "page.css").is_file()

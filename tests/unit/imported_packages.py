@@ -1,4 +1,4 @@
-"""Which packages a script of the workflow needs: its imports, followed through the library by name.
+"""Which packages and files a script of the workflow needs: its imports, followed through the library by name.
 
 A function may import a package that its module does not, so what counts is which functions can be called.
 """
@@ -7,6 +7,7 @@ import ast
 import re
 import sys
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
@@ -21,7 +22,31 @@ _WITHOUT_IMPORT = re.compile(r'find_spec\("(\w+)"\)|executable, "-m", "(\w+)[."]
 
 def packages_of(script: Path) -> set[str]:
     """The names, as on the package index, of the packages that a script needs."""
-    needed, seen, waiting = set(), set(), [(script, None)]
+    needed = set()
+    for _, body in _reached(script):
+        for node in (inner for part in body for inner in ast.walk(part)):
+            needed |= _imports(node)[0]
+        text = "\n".join(ast.unparse(part) for part in body).replace("'", '"')
+        needed |= {first or second for first, second in _WITHOUT_IMPORT.findall(text)}
+        needed |= {"openpyxl"} if "read_excel(" in text else set()
+    return {DISTRIBUTIONS.get(name, name) for name in needed if name not in sys.stdlib_module_names}
+
+
+def files_of(script: Path) -> set[Path]:
+    """The files of the workflow that a script reads by constants of the library."""
+    found = set()
+    for path, body in _reached(script):
+        if path != script and "__file__" in path.read_text(encoding="utf-8"):
+            module = import_module(".".join(path.relative_to(WORKFLOW).with_suffix("").parts))
+            for node in (inner for part in body for inner in ast.walk(part)):
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                    found |= {value for value in [getattr(module, node.id, None)] if isinstance(value, Path)}
+    return {path for path in found if path.is_file()}
+
+
+def _reached(script):
+    """The files that a script leads to, each with what runs at its import and, in turn, each function."""
+    seen, waiting = set(), [(script, None)]
     while waiting:
         path, name = waiting.pop()
         if (path, name) in seen:
@@ -29,19 +54,15 @@ def packages_of(script: Path) -> set[str]:
         seen.add((path, name))
         top, definitions, imported = _parts(path)
         body = top if name is None else definitions.get(name, [])
+        yield path, body
         for node in (inner for part in body for inner in ast.walk(part)):
-            packages, library = _imports(node)
-            needed |= packages
+            library = _imports(node)[1]
             waiting += [(file, None) for file, _ in library.values()]
             if name is not None:
                 waiting += library.values()
             if isinstance(node, ast.Name):
                 waiting += [(path, node.id)] if node.id in definitions else []
                 waiting += [imported[node.id]] if node.id in imported else []
-        text = "\n".join(ast.unparse(part) for part in body).replace("'", '"')
-        needed |= {first or second for first, second in _WITHOUT_IMPORT.findall(text)}
-        needed |= {"openpyxl"} if "read_excel(" in text else set()
-    return {DISTRIBUTIONS.get(name, name) for name in needed if name not in sys.stdlib_module_names}
 
 
 @cache

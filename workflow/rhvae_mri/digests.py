@@ -1,26 +1,43 @@
-"""Digests of library modules: they change when the code changes, not when a comment or docstring does.
+"""Digests of scripts and of the library behind them: code changes them, a comment or docstring does not.
 
-Each rule has the digest of the module behind it as a parameter, so Snakemake runs again what an edit of the
-library concerns, and only that.
+Each rule has the digest of its script as a parameter, so Snakemake runs again what an edit concerns, and
+only that.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from functools import cache
+from importlib.util import resolve_name
+from itertools import accumulate
 from pathlib import Path
 
-_PACKAGE = Path(__file__).parent
+_WORKFLOW = Path(__file__).parents[1]
+
+#: Modules that no digest has, because no change of them alters a result: they decide only
+_RUNTIME = {
+    f"rhvae_mri/{file}.py"
+    for file in (
+        "__init__",  # what the version is called: results keep that of the code that made them
+        "logs",  # where messages go
+        "locks",  # which job waits for which
+        "learning/device_locks",  # which of the GPUs a job gets; it depends on the other jobs, too
+        "learning/interrupts",  # when a training stops, to go on from its checkpoint later
+    )
+}
 
 
-def module_digest(*modules: str) -> str:
-    """Digest the syntax trees of modules of this library and of all library modules that they import.
+def script_digest(name: str) -> str:
+    """Digest the syntax trees of a script of the workflow and of all library modules that it imports.
+
+    Imports inside functions count, and so do imports of imports; modules that alter no result do not.
 
     Parameters
     ----------
-    *modules : str
-        Dotted names inside the library, such as ``"imaging.bias_field"``.
+    name : str
+        Name of the script, without its ending.
 
     Returns
     -------
@@ -30,61 +47,45 @@ def module_digest(*modules: str) -> str:
     Raises
     ------
     FileNotFoundError
-        If the library has no such module.
-
-    Examples
-    --------
-    >>> module_digest("errors") == module_digest("errors")
-    True
+        If there is no such script.
     """
-    digest = hashlib.sha256()
-    for path in sorted(_with_imports([_file_of(name) for name in modules])):
-        digest.update(path.relative_to(_PACKAGE).as_posix().encode())
-        digest.update(_tree(path)[0].encode())
-    return digest.hexdigest()[:16]
-
-
-def _with_imports(paths: list[Path]) -> set[Path]:
-    """The files and, transitively, the files of the library that they import anywhere in their code."""
-    found: set[Path] = set()
-    waiting = list(paths)
+    found: set[str] = set()
+    waiting = [f"scripts/{name}.py"]
     while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            waiting.extend(_tree(path)[1])
-    return found
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            waiting += _read(file)[1]
+    return _hash("".join(f"{file} {_read(file)[0]}\n" for file in sorted(found)))[:16]
 
 
 @cache
-def _tree(path: Path) -> tuple[str, tuple[Path, ...]]:
-    """The syntax tree of a file, without docstrings, as text; and the library files that it imports."""
+def _read(file: str) -> tuple[str, frozenset[str]]:
+    """The digest of a file's syntax tree, without docstrings, and the library files that it imports."""
+    path = _WORKFLOW / file
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    imports: list[Path] = []
+    package = ".".join(Path(file).parent.parts)
+    imports: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             if ast.get_docstring(node, clean=False) is not None:
                 node.body = node.body[1:]
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(_PACKAGE.name):
-            base = (node.module or "").removeprefix(_PACKAGE.name).removeprefix(".")
-            for name in [base, *(f"{base}.{alias.name}".removeprefix(".") for alias in node.names)]:
-                if _is_module(name):
-                    imports.append(_file_of(name))
-    return ast.dump(tree), tuple(imports)
+        elif isinstance(node, ast.Import):
+            imports.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = resolve_name("." * node.level + (node.module or ""), package)
+            imports.update(f"{base}.{alias.name}" for alias in node.names)
+    return _hash(ast.dump(tree)), frozenset(file for name in imports for file in _files_of(name))
 
 
-def _is_module(name: str) -> bool:
-    """Whether the library has a module or package of this dotted name."""
-    base = _PACKAGE.joinpath(*name.split(".")) if name else _PACKAGE
-    return base.with_suffix(".py").is_file() or (base / "__init__.py").is_file()
+def _files_of(name: str) -> Iterator[str]:
+    """The files of the library that an import of a dotted name runs: those of its packages, and its own."""
+    if name.partition(".")[0] == "rhvae_mri":
+        for base in accumulate(name.split("."), "{}/{}".format):
+            for file in (f"{base}.py", f"{base}/__init__.py"):
+                if file not in _RUNTIME and (_WORKFLOW / file).is_file():
+                    yield file
 
 
-def _file_of(name: str) -> Path:
-    """The file of a module or package, by its dotted name inside the library."""
-    base = _PACKAGE.joinpath(*name.split(".")) if name else _PACKAGE
-    file = base.with_suffix(".py")
-    if file.is_file():
-        return file
-    if (base / "__init__.py").is_file():
-        return base / "__init__.py"
-    raise FileNotFoundError(f"The library has no module {name!r}.")
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

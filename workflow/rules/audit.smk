@@ -19,7 +19,7 @@ rule record_provenance:
         configuration=config,
         revision=REVISION,
         packages=packages_digest(),
-        code=module_digest("provenance.study"),
+        code=script_digest("record_provenance"),
     script:
         "../scripts/record_provenance.py"
 
@@ -49,7 +49,7 @@ rule record_files:
         mem_mb=growing(1000),
         runtime=growing(240),
     params:
-        code=module_digest("provenance.files"),
+        code=script_digest("record_files"),
     script:
         "../scripts/record_files.py"
 
@@ -76,7 +76,7 @@ rule describe_derivatives:
     params:
         raw=raw_dataset,
         simulated=SIMULATED,
-        code=module_digest("provenance.derivatives"),
+        code=script_digest("describe_derivatives"),
     script:
         "../scripts/describe_derivatives.py"
 
@@ -121,6 +121,6 @@ rule draw_audit:
         minimum_overlap=lookup("quality/minimum_overlap", within=config),
         outlier_z=lookup("quality/outlier_z", within=config),
         deep_threshold=lookup("quality/deep/threshold", within=config),
-        code=module_digest("audit.page"),
+        code=script_digest("draw_audit"),
     script:
         "../scripts/draw_audit.py"

@@ -6,6 +6,7 @@ rule draw_seeds:
     input:
         runs="<results>/tables/runs.tsv",
         published=own_file("../../resources/published_results.tsv"),
+        style=own_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/seeds.svg",
@@ -24,7 +25,7 @@ rule draw_seeds:
         runtime=growing(10),
     params:
         simulated=SIMULATED,
-        code=module_digest("figures.strips"),
+        code=script_digest("draw_seeds"),
     script:
         "../scripts/draw_seeds.py"
 
@@ -54,7 +55,7 @@ rule draw_sizes:
         runtime=growing(10),
     params:
         simulated=SIMULATED,
-        code=module_digest("figures.sizes", "evaluation.published"),
+        code=script_digest("draw_sizes"),
     script:
         "../scripts/draw_sizes.py"
 
@@ -83,7 +84,7 @@ rule draw_roc:
         runtime=growing(10),
     params:
         simulated=SIMULATED,
-        code=module_digest("figures.curves"),
+        code=script_digest("draw_roc"),
     script:
         "../scripts/draw_roc.py"
 
@@ -111,7 +112,7 @@ rule draw_reliability:
         runtime=growing(10),
     params:
         simulated=SIMULATED,
-        code=module_digest("figures.curves"),
+        code=script_digest("draw_reliability"),
     script:
         "../scripts/draw_reliability.py"
 
@@ -143,6 +144,6 @@ rule draw_confusion:
         runtime=growing(10),
     params:
         simulated=SIMULATED,
-        code=module_digest("figures.confusion"),
+        code=script_digest("draw_confusion"),
     script:
         "../scripts/draw_confusion.py"

@@ -36,14 +36,6 @@ rule train_cnn:
         resident_gb=lookup("cnn/resident_gb", within=config),
         device=lookup("study/device", within=config),
         seed=SEED,
-        code=module_digest(
-            "cnn.training",
-            "cnn.performance",
-            "cnn.storage",
-            "learning.devices",
-            "study_data",
-            "rhvae.synthetic",
-            "search.leaderboard",
-        ),
+        code=script_digest("train_cnn"),
     script:
         "../scripts/train_cnn.py"

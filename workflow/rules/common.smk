@@ -15,7 +15,8 @@ def find_library():
     """The folder of the library, and the commit that it was unpacked from.
 
     Where another workflow takes these rules from GitHub (`snakedeploy` writes such a workflow), Snakemake
-    fetches rules, scripts and environments, but no package. So the library is unpacked from the same commit.
+    fetches rules, scripts and environments, but no package. So the library is unpacked from the same commit,
+    with the scripts, whose digests are parameters, and the styles, which it reads.
     """
     rules_folder = workflow.current_basedir
     folder = Path(str(rules_folder)).parent
@@ -28,9 +29,7 @@ def find_library():
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder.parent) as place, BytesIO() as archive:
-            repository.archive(
-                archive, commit, format="zip", path=[f"{source}/rhvae_mri"]
-            )
+            repository.archive(archive, commit, format="zip", path=[str(source)])
             # this never writes outside of the folder; tarfile's filter does so only since Python 3.11.4
             ZipFile(archive).extractall(place)
             with suppress(OSError):  # another process was faster
@@ -44,7 +43,7 @@ if LIBRARY not in sys.path:
 
 from rhvae_mri.announcements import announce_end, announce_start
 from rhvae_mri.configuration import check_configuration, check_sources, is_simulated
-from rhvae_mri.digests import module_digest
+from rhvae_mri.digests import script_digest
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import bring_back_times, read_json, read_tsv
 from rhvae_mri.input_folders import digest_of_cohort

@@ -39,7 +39,7 @@ rule convert_to_bids:
         source=lookup("cohorts/{cohort}/source", within=config),
         processes=lookup("conversion/processes", within=config),
         folders=folders_digest,
-        code=module_digest("convert.conversion", "convert.oasis"),
+        code=script_digest("convert_to_bids"),
     script:
         "../scripts/convert_to_bids.py"
 
@@ -79,6 +79,6 @@ checkpoint list_images:
         columns=lookup("cohorts/{cohort}/columns", within=config, default=None),
         values=lookup("cohorts/{cohort}/values", within=config, default=None),
         prefer=lookup("cohorts/{cohort}/prefer", within=config, default=None),
-        code=module_digest("cohort.images"),
+        code=script_digest("list_images"),
     script:
         "../scripts/list_images.py"

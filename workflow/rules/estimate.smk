@@ -19,6 +19,6 @@ rule estimate_cost:
         gpu_speedup=lookup("estimate/gpu_speedup", within=config),
         # like record_provenance, it takes the whole configuration: every part of it costs something
         configuration=config,
-        code=module_digest("cost.estimate"),
+        code=script_digest("estimate_cost"),
     script:
         "../scripts/estimate_cost.py"

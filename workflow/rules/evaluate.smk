@@ -35,9 +35,7 @@ rule evaluate:
         precision=lookup("cnn/precision", within=config),
         resident_gb=lookup("cnn/resident_gb", within=config),
         device=lookup("study/device", within=config),
-        code=module_digest(
-            "cnn.prediction", "cnn.storage", "learning.devices", "study_data"
-        ),
+        code=script_digest("evaluate"),
     script:
         "../scripts/evaluate.py"
 
@@ -61,7 +59,7 @@ rule summarise_runs:
         runtime=growing(10),
     params:
         seeds=lookup("cnn/seeds", within=config),
-        code=module_digest("evaluation.runs"),
+        code=script_digest("summarise_runs"),
     script:
         "../scripts/summarise_runs.py"
 
@@ -94,6 +92,6 @@ rule tabulate_classification:
         optimized=lookup("cnn/optimized", within=config),
         simulated=SIMULATED,
         seed=SEED,
-        code=module_digest("evaluation.tables", "evaluation.rendering"),
+        code=script_digest("tabulate_classification"),
     script:
         "../scripts/tabulate_classification.py"

@@ -40,9 +40,7 @@ rule train_rhvae:
         patience=lookup("rhvae/patience", within=config),
         device=lookup("study/device", within=config),
         seed=SEED,
-        code=module_digest(
-            "rhvae.training", "rhvae.storage", "learning.devices", "study_data"
-        ),
+        code=script_digest("train_rhvae"),
     script:
         "../scripts/train_rhvae.py"
 
@@ -76,9 +74,7 @@ rule generate_synthetic:
         dtype=lookup("synthetic/dtype", within=config),
         device=lookup("study/device", within=config),
         seed=SEED,
-        code=module_digest(
-            "rhvae.sampler", "rhvae.synthetic", "learning.devices", "tensor_files"
-        ),
+        code=script_digest("generate_synthetic"),
     script:
         "../scripts/generate_synthetic.py"
 
@@ -113,14 +109,7 @@ rule measure_generation:
         n_synthetic=lookup("evidence/n_synthetic", within=config),
         device=lookup("study/device", within=config),
         seed=SEED,
-        code=module_digest(
-            "rhvae.evidence.measures",
-            "rhvae.evidence.pictures",
-            "rhvae.synthetic",
-            "learning.devices",
-            "study_data",
-            "tensor_files",
-        ),
+        code=script_digest("measure_generation"),
     script:
         "../scripts/measure_generation.py"
 
@@ -152,6 +141,6 @@ rule tabulate_generation:
     params:
         title=lookup("study/name", within=config),
         simulated=SIMULATED,
-        code=module_digest("evaluation.generation"),
+        code=script_digest("tabulate_generation"),
     script:
         "../scripts/tabulate_generation.py"

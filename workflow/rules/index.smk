@@ -31,7 +31,7 @@ rule write_methods:
     params:
         converted=CONVERTED,
         simulated=SIMULATED,
-        code=module_digest("reporting.methods", "reporting.methods_page"),
+        code=script_digest("write_methods"),
     script:
         "../scripts/write_methods.py"
 
@@ -70,6 +70,6 @@ rule write_index:
     params:
         title=lookup("study/name", within=config),
         simulated=SIMULATED,
-        code=module_digest("reporting.index"),
+        code=script_digest("write_index"),
     script:
         "../scripts/write_index.py"

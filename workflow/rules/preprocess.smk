@@ -23,7 +23,7 @@ rule prepare_template:
     params:
         source=lookup("template/source", within=config),
         voxel_size=lookup("template/voxel_size", within=config),
-        code=module_digest("imaging.template"),
+        code=script_digest("prepare_template"),
     script:
         "../scripts/prepare_template.py"
 
@@ -43,7 +43,7 @@ rule outline_regions:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        code=module_digest("quality.regions"),
+        code=script_digest("outline_regions"),
     script:
         "../scripts/outline_regions.py"
 
@@ -75,7 +75,7 @@ rule correct_bias:
             "bias_correction/convergence_threshold", within=config
         ),
         padding=lookup("bias_correction/padding", within=config),
-        code=module_digest("imaging.bias_field"),
+        code=script_digest("correct_bias"),
     script:
         "../scripts/correct_bias.py"
 
@@ -119,7 +119,7 @@ rule register_to_mni:
         smoothing_unit=lookup("registration/smoothing_unit", within=config),
         iterations=lookup("registration/iterations", within=config),
         seed=SEED,
-        code=module_digest("imaging.registration"),
+        code=script_digest("register_to_mni"),
     script:
         "../scripts/register_to_mni.py"
 
@@ -153,6 +153,6 @@ rule crop_to_template:
         runtime=growing(5),
     params:
         voxel_size=lookup("template/voxel_size", within=config),
-        code=module_digest("imaging.crop"),
+        code=script_digest("crop_to_template"),
     script:
         "../scripts/crop_to_template.py"

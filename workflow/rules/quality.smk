@@ -22,7 +22,7 @@ rule measure_quality:
         mem_mb=pool_memory,
         runtime=growing(240),
     params:
-        code=module_digest("quality.metrics"),
+        code=script_digest("measure_quality"),
     script:
         "../scripts/measure_quality.py"
 
@@ -49,7 +49,7 @@ rule prepare_deep_quality:
     params:
         source=lookup("quality/deep/source", within=config),
         network=lookup("quality/deep/network", within=config),
-        code=module_digest("quality.deep_weights"),
+        code=script_digest("prepare_deep_quality"),
     script:
         "../scripts/prepare_deep_quality.py"
 
@@ -81,7 +81,7 @@ rule check_deep_quality:
         threshold=lookup("quality/deep/threshold", within=config),
         batch_size=lookup("quality/deep/batch_size", within=config),
         device=lookup("study/device", within=config),
-        code=module_digest("quality.deep_quality"),
+        code=script_digest("check_deep_quality"),
     script:
         "../scripts/check_deep_quality.py"
 
@@ -107,6 +107,6 @@ rule check_quality:
         minimum_similarity=lookup("quality/minimum_similarity", within=config),
         minimum_overlap=lookup("quality/minimum_overlap", within=config),
         outlier_z=lookup("quality/outlier_z", within=config),
-        code=module_digest("quality.verdict"),
+        code=script_digest("check_quality"),
     script:
         "../scripts/check_quality.py"

@@ -33,7 +33,7 @@ rule draw_slices:
         training_set=PICTURED_TRAINING_SET,
         examples=3,
         seed=SEED,
-        code=module_digest("figures.slices"),
+        code=script_digest("draw_slices"),
     script:
         "../scripts/draw_slices.py"
 
@@ -70,7 +70,7 @@ rule draw_generation:
         runtime=growing(10),
     params:
         simulated=SIMULATED,
-        code=module_digest("figures.generation"),
+        code=script_digest("draw_generation"),
     script:
         "../scripts/draw_generation.py"
 
@@ -108,7 +108,7 @@ rule draw_intruders:
         training_set=PICTURED_TRAINING_SET,
         examples=8,
         seed=SEED,
-        code=module_digest("figures.intruders"),
+        code=script_digest("draw_intruders"),
     script:
         "../scripts/draw_intruders.py"
 
@@ -141,7 +141,7 @@ rule draw_losses:
     params:
         simulated=SIMULATED,
         models=list(product(SYNTHETIC_TRAINING_SETS, ["AD", "CN"])),
-        code=module_digest("figures.losses"),
+        code=script_digest("draw_losses"),
     script:
         "../scripts/draw_losses.py"
 
@@ -166,7 +166,7 @@ rule gather_histories:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        code=module_digest("evaluation.histories"),
+        code=script_digest("gather_histories"),
     script:
         "../scripts/gather_histories.py"
 
@@ -198,7 +198,7 @@ rule draw_training:
         runtime=growing(10),
     params:
         simulated=SIMULATED,
-        code=module_digest("figures.training"),
+        code=script_digest("draw_training"),
     script:
         "../scripts/draw_training.py"
 
@@ -237,7 +237,7 @@ rule describe_networks:
         decoder_layers=lookup("rhvae/decoder_layers", within=config),
         metric_layers=lookup("rhvae/metric_layers", within=config),
         channels=lookup("rhvae/channels", within=config),
-        code=module_digest("network_table"),
+        code=script_digest("describe_networks"),
     script:
         "../scripts/describe_networks.py"
 
@@ -265,7 +265,7 @@ rule draw_networks:
         runtime=growing(10),
     params:
         simulated=SIMULATED,
-        code=module_digest("figures.networks"),
+        code=script_digest("draw_networks"),
     script:
         "../scripts/draw_networks.py"
 
@@ -298,7 +298,7 @@ rule draw_split:
     params:
         simulated=SIMULATED,
         cohorts=COHORTS,
-        code=module_digest("figures.split"),
+        code=script_digest("draw_split"),
     script:
         "../scripts/draw_split.py"
 
@@ -330,6 +330,6 @@ rule draw_scheme:
         conditions=CONDITIONS,
         generated_per_class=N_SYNTHETIC,
         n_seeds=lookup("cnn/seeds", within=config),
-        code=module_digest("figures.scheme"),
+        code=script_digest("draw_scheme"),
     script:
         "../scripts/draw_scheme.py"

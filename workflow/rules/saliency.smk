@@ -32,13 +32,7 @@ rule measure_saliency:
         batch_size=lookup("cnn/batch_size", within=config),
         align_corners=lookup("tensors/align_corners", within=config),
         device=lookup("study/device", within=config),
-        code=module_digest(
-            "cnn.saliency",
-            "cnn.storage",
-            "learning.devices",
-            "quality.regions",
-            "study_data",
-        ),
+        code=script_digest("measure_saliency"),
     script:
         "../scripts/measure_saliency.py"
 
@@ -75,6 +69,6 @@ rule draw_saliency:
         runtime=growing(30),
     params:
         simulated=SIMULATED,
-        code=module_digest("figures.saliency"),
+        code=script_digest("draw_saliency"),
     script:
         "../scripts/draw_saliency.py"

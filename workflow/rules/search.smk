@@ -19,7 +19,7 @@ rule split_folds:
     params:
         n_folds=lookup("search/folds", within=config),
         seed=SEED,
-        code=module_digest("cohort.folds"),
+        code=script_digest("split_folds"),
     script:
         "../scripts/split_folds.py"
 
@@ -43,7 +43,7 @@ rule sample_architectures:
         # as a whole: a candidate depends on every range
         space=lookup("search/space", within=config),
         seed=SEED,
-        code=module_digest("search.candidates"),
+        code=script_digest("sample_architectures"),
     script:
         "../scripts/sample_architectures.py"
 
@@ -79,9 +79,7 @@ rule train_candidates:
         stop_below_percent=lookup("search/stop_below_percent", within=config),
         device=lookup("study/device", within=config),
         seed=SEED,
-        code=module_digest(
-            "search.candidates", "search.cross_validation", "learning.devices"
-        ),
+        code=script_digest("train_candidates"),
     script:
         "../scripts/train_candidates.py"
 
@@ -107,7 +105,7 @@ rule rank_candidates:
         runtime=growing(10),
     params:
         simulated=SIMULATED,
-        code=module_digest("search.leaderboard"),
+        code=script_digest("rank_candidates"),
     script:
         "../scripts/rank_candidates.py"
 
@@ -117,6 +115,7 @@ rule draw_search:
     input:
         leaderboard="<results>/search/resolution-{resolution}/leaderboard.tsv",
         summary="<results>/search/resolution-{resolution}/leaderboard.json",
+        style=own_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/search_{resolution}.svg",
@@ -134,6 +133,6 @@ rule draw_search:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        code=module_digest("figures.search"),
+        code=script_digest("draw_search"),
     script:
         "../scripts/draw_search.py"

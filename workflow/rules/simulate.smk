@@ -22,7 +22,7 @@ rule simulate_adni:
         participants=lookup("simulation/participants/ADNI", within=config),
         voxel_size=lookup("simulation/voxel_size", within=config),
         seed=SEED,
-        code=module_digest("simulate.download"),
+        code=script_digest("simulate_download"),
     script:
         "../scripts/simulate_download.py"
 
@@ -43,4 +43,4 @@ use rule simulate_adni as simulate_aibl with:
         participants=lookup("simulation/participants/AIBL", within=config),
         voxel_size=lookup("simulation/voxel_size", within=config),
         seed=SEED,
-        code=module_digest("simulate.download"),
+        code=script_digest("simulate_download"),

@@ -25,7 +25,7 @@ rule split_cohort:
         max_tries=lookup("split/max_tries", within=config),
         require_balance=lookup("split/require_balance", within=config),
         seed=SEED,
-        code=module_digest("cohort.split", "cohort.leakage"),
+        code=script_digest("split_cohort"),
     script:
         "../scripts/split_cohort.py"
 
@@ -51,12 +51,7 @@ rule select_test_cohorts:
         cohorts=COHORTS,
         aibl_per_class=lookup("split/aibl_per_class", within=config),
         seed=SEED,
-        code=module_digest(
-            "cohort.split",
-            "cohort.leakage",
-            "cohort.differences",
-            "cohort.demographics",
-        ),
+        code=script_digest("select_test_cohorts"),
     script:
         "../scripts/select_test_cohorts.py"
 
@@ -91,6 +86,6 @@ rule tabulate_demographics:
         title=lookup("study/name", within=config),
         simulated=SIMULATED,
         seed=SEED,
-        code=module_digest("cohort.differences", "evaluation.demographics_page"),
+        code=script_digest("tabulate_demographics"),
     script:
         "../scripts/tabulate_demographics.py"

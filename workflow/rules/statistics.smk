@@ -19,7 +19,7 @@ rule pack_predictions:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        code=module_digest("evaluation.predictions"),
+        code=script_digest("pack_predictions"),
     script:
         "../scripts/pack_predictions.py"
 
@@ -45,7 +45,7 @@ rule estimate_performance:
         resamples=lookup("statistics/resamples", within=config),
         confidence=lookup("statistics/confidence", within=config),
         seed=SEED,
-        code=module_digest("evaluation.estimates"),
+        code=script_digest("estimate_performance"),
     script:
         "../scripts/estimate_performance.py"
 
@@ -69,7 +69,7 @@ rule measure_calibration:
         resamples=lookup("statistics/resamples", within=config),
         confidence=lookup("statistics/confidence", within=config),
         seed=SEED,
-        code=module_digest("evaluation.calibration"),
+        code=script_digest("measure_calibration"),
     script:
         "../scripts/measure_calibration.py"
 
@@ -104,10 +104,7 @@ rule compare_conditions:
         confidence=lookup("statistics/confidence", within=config),
         permutations=lookup("statistics/resamples", within=config),
         seed=SEED,
-        code=module_digest(
-            "evaluation.comparisons",
-            "evaluation.statistics_pages",
-        ),
+        code=script_digest("compare_conditions"),
     script:
         "../scripts/compare_conditions.py"
 
@@ -143,11 +140,7 @@ rule compare_with_published:
         margin=lookup("statistics/equivalence_margin", within=config),
         confidence=lookup("statistics/confidence", within=config),
         minimum_runs=lookup("statistics/minimum_runs", within=config),
-        code=module_digest(
-            "evaluation.replication",
-            "evaluation.statistics_pages",
-            "evaluation.assumptions",
-        ),
+        code=script_digest("compare_with_published"),
     script:
         "../scripts/compare_with_published.py"
 
@@ -182,6 +175,6 @@ rule list_assumptions:
         title=lookup("study/name", within=config),
         converted=CONVERTED,
         simulated=SIMULATED,
-        code=module_digest("evaluation.assumptions"),
+        code=script_digest("list_assumptions"),
     script:
         "../scripts/list_assumptions.py"

@@ -21,6 +21,6 @@ rule pack_tensors:
     params:
         dtype=lookup("tensors/dtype", within=config),
         align_corners=lookup("tensors/align_corners", within=config),
-        code=module_digest("imaging.tensors"),
+        code=script_digest("pack_tensors"),
     script:
         "../scripts/pack_tensors.py"

@@ -97,9 +97,9 @@ def code_revision(folder: str | os.PathLike[str]) -> str:
 
 
 def packages_digest() -> str:
-    """Digest the names and versions of all installed packages; cheap, since no package is read."""
+    """Digest this version and the names and versions of all installed packages; cheap: no package is read."""
     names = sorted(path.name for path in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join([rhvae_mri.__version__, *names]).encode()).hexdigest()[:16]
 
 
 def describe_software(revision: str) -> dict[str, Any]:
