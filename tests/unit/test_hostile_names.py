@@ -126,7 +126,11 @@ def test_hostile_sessions_of_a_table_are_listed(tmp_path, empty_place, session):
     write_table(dataset.bids / "sub-GOOD" / "sub-GOOD_sessions.tsv", rows)
     assert dataset.fates(values=tmp_path / "values.tsv") == {"sub-GOOD_ses-M000": "kept"}
     (row,) = read_tsv(tmp_path / "values.tsv").to_dict("records")
-    assert (row["variable"], row["participants"], row["status"]) == ("session_id", "sub-GOOD", "not understood")
+    assert (row["variable"], row["participants"], row["status"]) == (
+        "session_id",
+        "sub-GOOD",
+        "not understood",
+    )
 
 
 def test_a_conversion_report_leads_to_no_file_outside_the_dataset(tmp_path, empty_place):

@@ -11,6 +11,7 @@ and set (train, validation or test).
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy
 
 from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_tsv, write_tsv
+from rhvae_mri.files import read_tsv, read_yaml, write_tsv
 
 if TYPE_CHECKING:
     import pandas
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from rhvae_mri.cnn.data import ImageSet
 
 _ROOT = Path(__file__).parents[2]
+
+_GIVE_IMAGES = (
+    "Give images of one shape with values in [0, 1]: an array (n, x, y, z) as .npy, or .safetensors."
+)
+_GIVE_LABELS = "Give image_id, diagnosis (AD or CN) and set (train, validation, test) of every image."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -193,11 +199,9 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _check_configuration(options: argparse.Namespace) -> None:
-    import yaml
-
     from rhvae_mri.configuration import check_configuration
 
-    content = yaml.safe_load(Path(options.configuration).read_text(encoding="utf-8"))
+    content = read_yaml(options.configuration)
     check_configuration(content, Path(__file__).parents[1] / "schemas" / "config.schema.json")
     print(f"{options.configuration} is valid.")
 
@@ -211,12 +215,52 @@ def _verify(options: argparse.Namespace) -> int:
 def _open_images(path: str) -> tuple[numpy.ndarray, list[str]]:
     """Open images as an array that is mapped from the file; return it with the images' names."""
     if path.endswith(".npy"):
-        array = numpy.load(path, mmap_mode="r", allow_pickle=False)
-        return array, [str(number) for number in range(len(array))]
-    from rhvae_mri.tensor_files import ImageStack
+        try:
+            array = numpy.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise StudyError(
+                "This is no array of images.", where=path, cause=str(error), remedy=_GIVE_IMAGES
+            ) from error
+        names = [str(number) for number in range(len(array))] if array.ndim else []
+    else:
+        from rhvae_mri.tensor_files import ImageStack
 
-    with ImageStack(path) as stack:
-        return stack.as_array(), list(stack.keys)
+        with ImageStack(path) as stack:
+            array, names = stack.as_array(), list(stack.keys)
+    if array.ndim != 4 or array.dtype.kind not in "fiu" or not array.size:
+        raise StudyError(
+            f"The images are an array of {array.dtype} of shape {array.shape}.",
+            where=path,
+            remedy=_GIVE_IMAGES,
+        )
+    low, high = float(array.min()), float(array.max())
+    if not 0 <= low <= high <= 1:  # NaN is not either
+        raise StudyError(f"The images have values from {low:g} to {high:g}.", where=path, remedy=_GIVE_IMAGES)
+    return array, names
+
+
+def _read_labels(options: argparse.Namespace) -> pandas.DataFrame:
+    """Read the table of labels and check that nobody is in two sets."""
+    from rhvae_mri.cohort.leakage import check_labels
+
+    table = read_tsv(options.labels, ("image_id", "participant_id", "diagnosis", "set"))
+    absent = [name for name in ("image_id", "diagnosis", "set") if name not in table]
+    if absent:
+        raise StudyError(
+            f"The table of labels has no column {', '.join(absent)}.",
+            where=options.labels,
+            cause="It is not tab-separated, or its header has other names.",
+            remedy=_GIVE_LABELS,
+        )
+    images, names = _open_images(options.images)
+    used = set(table["image_id"])
+    digests = {
+        name: hashlib.sha256(image.tobytes()).hexdigest()
+        for name, image in zip(names, images, strict=True)
+        if name in used
+    }
+    check_labels(table, digests)
+    return table
 
 
 def _build_set(options: argparse.Namespace, name: str) -> tuple[ImageSet, pandas.DataFrame]:
@@ -224,8 +268,8 @@ def _build_set(options: argparse.Namespace, name: str) -> tuple[ImageSet, pandas
     from rhvae_mri.cnn.data import ImagePart, ImageSet
     from rhvae_mri.study_data import LABELS
 
+    table = _read_labels(options)
     images, names = _open_images(options.images)
-    table = read_tsv(options.labels, ("image_id", "diagnosis", "set"))
     rows = table[table["set"] == name].reset_index(drop=True)
     unknown = sorted(set(rows["image_id"]) - set(names))
     if rows.empty or unknown or not set(rows["diagnosis"]) <= LABELS.keys():
@@ -233,7 +277,7 @@ def _build_set(options: argparse.Namespace, name: str) -> tuple[ImageSet, pandas
             f"The set {name} cannot be built.",
             where=options.labels,
             cause=f"Images that are not there: {', '.join(unknown[:5])}." if unknown else None,
-            remedy="Give image_id, diagnosis (AD or CN) and set (train, validation, test) of every image.",
+            remedy=_GIVE_LABELS,
         )
     places = {image: place for place, image in enumerate(names)}
     part = ImagePart(images, [places[image] for image in rows["image_id"]], options.images)

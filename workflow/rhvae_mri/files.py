@@ -130,10 +130,19 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 def read_yaml(path: str | os.PathLike[str]) -> Any:
-    """Read a YAML file that holds plain values."""
+    """Read a YAML file that holds plain values.
+
+    Raises
+    ------
+    StudyError
+        If it is no YAML, or not in UTF-8.
+    """
     import yaml
 
-    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StudyError("The file is no YAML.", where=path, cause=" ".join(str(error).split())) from error
 
 
 def write_tsv(path: str | os.PathLike[str], table: pandas.DataFrame) -> None:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import atomic_path
@@ -96,7 +96,15 @@ class ImageStack:
         self.path = Path(path)
         if not self.path.is_file():
             raise StudyError("The image stack does not exist.", where=path)
-        self._file = safe_open(self.path, framework="numpy")
+        try:
+            self._file = safe_open(self.path, framework="numpy")
+        except SafetensorError as error:
+            raise StudyError(
+                "This is no file of tensors (.safetensors).",
+                where=path,
+                cause=str(error),
+                remedy="Give a file that the workflow has packed, or let it pack the images again.",
+            ) from error
         self.keys: tuple[str, ...] = tuple(self._file.offset_keys())
         self.metadata: dict[str, str] = dict(self._file.metadata() or {})
         self.shape = tuple(self._file.get_slice(self.keys[0]).get_shape()) if self.keys else ()

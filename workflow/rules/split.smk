@@ -1,11 +1,39 @@
 """Training, validation and test sets of ADNI, and the other cohorts that are tested; by participant."""
 
 
+rule find_duplicates:
+    """Find the images that more than one participant has, in one cohort or in two: none of them is used."""
+    input:
+        images=collect("<results>/cohorts/cohort-{cohort}/images.tsv", cohort=COHORTS),
+        contents=collect(
+            "<results>/cohorts/cohort-{cohort}/image_files.tsv", cohort=COHORTS
+        ),
+        stacks=collect(
+            "<results>/tensors/cohort-{cohort}/resolution-downsampled/images.safetensors",
+            cohort=COHORTS,
+        ),
+    output:
+        table="<results>/split/duplicates.tsv",
+    log:
+        "<logs>/find_duplicates.log",
+    conda:
+        "../../envs/learn.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    params:
+        cohorts=COHORTS,
+        code=script_digest("find_duplicates"),
+    script:
+        "../scripts/find_duplicates.py"
+
+
 rule split_cohort:
     """Split ADNI, test the balance of age, sex and site, and check that no participant is in two sets."""
     input:
         images="<results>/cohorts/cohort-ADNI/images.tsv",
         quality="<results>/quality/cohort-ADNI/quality.tsv",
+        duplicates="<results>/split/duplicates.tsv",
     output:
         split="<results>/split/split.tsv",
         balance="<results>/split/balance.tsv",
@@ -36,6 +64,7 @@ rule select_test_cohorts:
         split="<results>/split/split.tsv",
         images=collect("<results>/cohorts/cohort-{cohort}/images.tsv", cohort=COHORTS),
         quality=collect("<results>/quality/cohort-{cohort}/quality.tsv", cohort=COHORTS),
+        duplicates="<results>/split/duplicates.tsv",
     output:
         independent="<results>/split/independent.tsv",
         demographics="<results>/split/demographics.tsv",

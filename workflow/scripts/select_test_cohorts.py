@@ -2,6 +2,7 @@ from pathlib import Path
 
 from rhvae_mri.cohort.demographics import describe_sets
 from rhvae_mri.cohort.differences import read_described_sets
+from rhvae_mri.cohort.duplicates import leave_out
 from rhvae_mri.cohort.images import TEXT_COLUMNS, read_images, select_usable
 from rhvae_mri.cohort.leakage import check_leakage
 from rhvae_mri.cohort.split import draw_test_cohorts, write_independent
@@ -11,15 +12,17 @@ from rhvae_mri.seeds import derive_seed
 
 with log_job(snakemake.log[0]):
     given, params = snakemake.input, snakemake.params
+    duplicates = read_tsv(given.duplicates)
     usable = {
-        cohort: select_usable(read_images(Path(images)), read_tsv(quality))
+        cohort: leave_out(select_usable(read_images(Path(images)), read_tsv(quality)), duplicates, cohort)
         for cohort, images, quality in zip(params.cohorts, given.images, given.quality, strict=True)
         if cohort != "ADNI"
     }
     # the seed of the split, from before it had a rule of its own
     seed = derive_seed(params.seed, "split_cohort")
     tested = draw_test_cohorts(usable, {"AIBL": params.aibl_per_class}, seed)
-    write_json(snakemake.output.leakage, check_leakage(read_tsv(given.split, TEXT_COLUMNS), {}, tested))
+    split = read_tsv(given.split, TEXT_COLUMNS)
+    write_json(snakemake.output.leakage, check_leakage(split, {}, tested, duplicates))
     write_independent(Path(snakemake.output.independent), tested)
     sets, cohorts = read_described_sets(given.split, snakemake.output.independent, given.images)
     write_tsv(snakemake.output.demographics, describe_sets(sets | cohorts))

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from rhvae_mri.cohort.duplicates import leave_out
 from rhvae_mri.cohort.images import read_images, select_usable
 from rhvae_mri.cohort.leakage import check_leakage
 from rhvae_mri.cohort.split import split_cohort, write_split
@@ -20,6 +21,7 @@ SETTINGS = (
 with log_job(snakemake.log[0]):
     params = snakemake.params
     usable = select_usable(read_images(Path(snakemake.input.images)), read_tsv(snakemake.input.quality))
+    usable = leave_out(usable, read_tsv(snakemake.input.duplicates), "ADNI")
     settings = {name: params[name] for name in SETTINGS}
     result = split_cohort(usable, seed=derive_seed(params.seed, "split_cohort"), **settings)
     check_leakage(result.split, {}, {})

@@ -268,7 +268,7 @@ def _decode(path: Path, *, any_encoding: bool) -> str:
     """Read a file as text: UTF-8, or UTF-16 where it has its mark."""
     content = path.read_bytes()
     is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    encoding = "utf-16" if is_utf16 else "utf-8-sig"
+    encoding = "utf-16" if is_utf16 else "utf-8"
     try:
         text = content.decode(encoding, errors="backslashreplace" if any_encoding else "strict")
     except UnicodeDecodeError as error:
@@ -287,7 +287,7 @@ def _decode(path: Path, *, any_encoding: bool) -> str:
             cause="It holds NUL characters, as UTF-16 without its mark and binary files do.",
             remedy="Save it as tab-separated text in UTF-8.",
         )
-    return text
+    return text.removeprefix("\ufeff")
 
 
 def _lines(path: Path, text: str) -> list[str]:

@@ -1,4 +1,7 @@
-"""The check that no participant who is tested was trained on."""
+"""The check that nobody who is tested was trained on.
+
+Names are compared within a cohort only: two cohorts may both have a ``sub-01``.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 
 import pandas
 
+from rhvae_mri.cohort.duplicates import COLUMNS
 from rhvae_mri.errors import StudyError
 
 #: How many names an error lists for one kind of leak.
@@ -17,6 +21,7 @@ def check_leakage(
     split: pandas.DataFrame,
     training_images: Mapping[str, Sequence[str]],
     test_cohorts: Mapping[str, pandas.DataFrame],
+    duplicates: pandas.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Hold the sets of the study against each other.
 
@@ -29,27 +34,28 @@ def check_leakage(
         Name of a trained model to the images that it was trained on; may be empty.
     test_cohorts : mapping of str to pandas.DataFrame
         Name of an independent cohort (AIBL) to its images, with the columns image_id and participant_id.
+    duplicates : pandas.DataFrame, optional
+        The images that more than one participant has, see `rhvae_mri.cohort.duplicates.find_duplicates`.
 
     Returns
     -------
     dict
-        What was compared, for ``leakage.json``: the numbers of participants and the checks, all passed.
+        What was compared, for ``leakage.json``: the numbers of participants, the checks, all passed, and the
+        participants who are left out because others have their images too.
 
     Raises
     ------
     StudyError
         If a participant is in two sets, an image occurs twice, a training set is not inside train-full, a
-        model was trained on an image that is not in train-full, or a participant of an independent cohort
-        is in the split; with all their names.
+        model was trained on an image that is not in train-full, or a participant is in a set whose image
+        another one has too; with all their names.
     """
     subsets = [name for name in split.columns if name.startswith("train-")]
     training = split[split["set"] == "train"]
     leaks = {
         "participants in more than one set": _repeated_across(split, "set"),
         "participants with more than one image": _repeated(split["participant_id"]),
-        "images that occur more than once": _repeated(
-            pandas.concat([split["image_id"], *(cohort["image_id"] for cohort in test_cohorts.values())])
-        ),
+        "images that occur more than once": _repeated(split["image_id"]),
         "unknown sets": sorted(set(split["set"]) - {"train", "validation", "test"}),
         "participants of train-full outside the set train, or missing from it": _names(
             split[(split["train-full"] == 1) != (split["set"] == "train")]
@@ -65,20 +71,63 @@ def check_leakage(
         leaks[f"images that {name} was trained on more than once"] = _repeated(
             pandas.Series(images, dtype=str)
         )
-    for name, cohort in test_cohorts.items():
-        shared = set(cohort["participant_id"]) & set(split["participant_id"])
-        leaks[f"participants of {name} in the split of the training cohort"] = sorted(shared)
+    twins = pandas.DataFrame(columns=list(COLUMNS)) if duplicates is None else duplicates
+    for name, cohort in {"ADNI": split, **test_cohorts}.items():
+        if name != "ADNI":
+            leaks[f"images of {name} that occur more than once"] = _repeated(cohort["image_id"])
+        doubtful = set(twins["participant_id"][twins["cohort"] == name])
+        leaks[f"participants of {name} whose image another one has too"] = sorted(
+            doubtful & set(cohort["participant_id"])
+        )
     found = {kind: names for kind, names in leaks.items() if names}
     if found:
         raise StudyError(
             "Data leak: " + "; ".join(f"{kind}: {_listed(names)}" for kind, names in found.items()) + ".",
-            cause="A table was edited by hand or comes from another run, or a cohort was given twice.",
-            remedy="Delete the folder split/ of the results and run the workflow again.",
+            cause="A table was edited by hand, or comes from another run.",
+            remedy="Make the tables again: snakemake --forcerun find_duplicates split_cohort.",
         )
     participants = {name: int((split["set"] == name).sum()) for name in ("train", "validation", "test")}
     participants |= {name: int((split[name] == 1).sum()) for name in subsets}
     participants |= {name: len(cohort) for name, cohort in test_cohorts.items()}
-    return {"passed": True, "n_participants": participants, "checks": [f"no {kind}" for kind in leaks]}
+    return {
+        "passed": True,
+        "n_participants": participants,
+        "checks": [f"no {kind}" for kind in leaks],
+        "left_out": twins.to_dict("records"),
+    }
+
+
+def check_labels(labels: pandas.DataFrame, digests: Mapping[str, str]) -> None:
+    """Check a table of labels that was not made by the study: nobody is in two sets.
+
+    Parameters
+    ----------
+    labels : pandas.DataFrame
+        Columns image_id and set, and participant_id where it is known.
+    digests : mapping of str to str
+        Image to a digest of its voxels.
+
+    Raises
+    ------
+    StudyError
+        If an image, a participant or the same voxels are in two sets, or an image occurs twice.
+    """
+    columns = [name for name in ("image_id", "participant_id") if name in labels]
+    leaks = {
+        f"{name} in more than one set": _repeated_across(labels.dropna(subset=[name]), "set", name)
+        for name in columns
+    }
+    leaks["images that occur more than once"] = _repeated(labels["image_id"])
+    content = labels.assign(content=labels["image_id"].map(digests)).dropna(subset=["content"])
+    shared = _repeated_across(content, "set", "content")
+    names = content["image_id"][content["content"].isin(shared)]
+    leaks["images with the same voxels in more than one set"] = sorted(set(names))
+    found = {kind: names for kind, names in leaks.items() if names}
+    if found:
+        raise StudyError(
+            "Data leak: " + "; ".join(f"{kind}: {_listed(names)}" for kind, names in found.items()) + ".",
+            remedy="Give each image one row, and all images of a participant the same set.",
+        )
 
 
 def _repeated(names: pandas.Series) -> list[str]:
@@ -86,9 +135,9 @@ def _repeated(names: pandas.Series) -> list[str]:
     return sorted(set(names[names.duplicated()]))
 
 
-def _repeated_across(split: pandas.DataFrame, column: str) -> list[str]:
-    """Return the participants with more than one value in a column."""
-    values = split.groupby("participant_id")[column].nunique()
+def _repeated_across(split: pandas.DataFrame, column: str, name: str = "participant_id") -> list[str]:
+    """Return the participants, or what else ``name`` is, with more than one value in a column."""
+    values = split.groupby(name)[column].nunique()
     return sorted(values.index[values > 1])
 
 

@@ -1,0 +1,201 @@
+"""Where the data say which image of a session and which visit counts, the alphabet does not."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bids_folders import fates, image_bytes, people, table, write_bids
+
+ROOT = Path(__file__).parents[2]
+SECOND = "a second image of the same session"
+
+#: The names of a session's images without ``sub-01_``, the one that is taken first, and the cohort's `prefer`.
+SESSIONS = [
+    (["run-1_T1w", "ce-gadolinium_T1w"], ()),
+    (["rec-norm_T1w", "ce-gadolinium_T1w"], ()),
+    (["part-mag_T1w", "part-imag_T1w", "part-phase_T1w", "part-real_T1w"], ()),
+    (["rec-rms_T1w", "echo-1_T1w", "echo-2_T1w"], ()),
+    (["acq-mprage_rec-rms_T1w", "acq-mprage_echo-1_T1w"], ()),
+    (["acq-mprage_T1w", "acq-hippocampus_T1w"], ()),
+    (["rec-uni_T1w", "inv-1_T1w", "inv-2_T1w"], ()),
+    (["acq-space_T1w", "acq-mprage_ce-gad_T1w"], ()),
+    (["acq-mprage_T1w", "acq-gadpost_T1w"], ()),
+    (["run-2_T1w", "run-10_T1w"], ()),
+    (["T1w", "desc-brain_T1w"], ()),
+    (["echo-1_T1w", "echo-2_T1w", "ce-gad_T1w"], ()),
+    (["acq-mprage_T1w", "acq-fast_T1w"], ("acq-mprage",)),
+    (["acq-mprage_rec-rms_T1w", "acq-mprage_echo-1_T1w", "acq-fast_T1w"], ("acq-mprage",)),
+    (["ce-gad_T1w", "acq-mprage_T1w"], ("ce-gad",)),
+]
+
+
+def session(folder, names, folders="", **tables):
+    files = {f"sub-01/{folders}anat/sub-01_{name}.nii.gz": number for number, name in enumerate(names)}
+    return write_bids(folder, {"participants.tsv": people("sub-01"), **files, **tables})
+
+
+@pytest.mark.parametrize(("names", "prefer"), SESSIONS)
+def test_the_plain_or_combined_image_is_taken(tmp_path, names, prefer):
+    found = fates(session(tmp_path / "bids", names), prefer=prefer)
+    assert found.pop(f"sub-01_{names[0]}.nii.gz") == "kept"
+    assert len(found) == len(names) - 1
+    for name, reason in found.items():
+        assert reason.startswith(SECOND) or reason == f"{name.split('_')[1]} is no image of the magnitude"
+
+
+def test_a_sidecar_tells_of_a_contrast_agent(tmp_path):
+    folder = session(tmp_path / "bids", ["acq-a_T1w", "acq-b_T1w"])
+    write_bids(folder, {"sub-01/anat/sub-01_acq-a_T1w.json": '{"ContrastBolusIngredient": "GADOLINIUM"}'})
+    assert fates(folder)["sub-01_acq-b_T1w.nii.gz"] == "kept"
+
+
+def test_what_is_no_image_of_the_magnitude_is_taken_by_nobody(tmp_path):
+    folder = session(tmp_path / "bids", ["part-phase_T1w"])
+    write_bids(folder, {"sub-02/anat/sub-02_T1w.nii.gz": 7, "participants.tsv": people("sub-01", "sub-02")})
+    assert fates(folder)["sub-01_part-phase_T1w.nii.gz"] == "part-phase is no image of the magnitude"
+
+
+def visits(*labels, **tables):
+    files = {f"sub-01/{one}/anat/sub-01_{one}_T1w.nii.gz": number for number, one in enumerate(labels)}
+    names = {"sessions": "sub-01/sub-01_sessions.tsv"}
+    return {"participants.tsv": people("sub-01"), **files} | {
+        names.get(key, key): text for key, text in tables.items()
+    }
+
+
+def scans(label, time):
+    text = table("filename acq_time", f"anat/sub-01_{label}_T1w.nii.gz {time}")
+    return {f"sub-01/{label}/sub-01_{label}_scans.tsv": text}
+
+
+BY_TIME = scans("ses-post", "2010-05-01T10:00:00") | scans("ses-pre", "2010-01-01T10:00:00")
+SWAPPED = scans("ses-b", "2010-01-01") | scans("ses-a", "2010-05-01")
+
+#: What is known of two visits, and the one that is the first (None: it cannot be known).
+VISITS = {
+    "acq_time of the scans": (visits("ses-post", "ses-pre", **BY_TIME), "ses-pre"),
+    "acq_time against the alphabet": (visits("ses-a", "ses-b", **SWAPPED), "ses-b"),
+    "acq_time of the sessions": (
+        visits(
+            "ses-a", "ses-b", sessions=table("session_id acq_time", "ses-a 2011-01-01", "ses-b 2010-01-01")
+        ),
+        "ses-b",
+    ),
+    "age": (visits("ses-a", "ses-b", sessions=table("session_id age", "ses-a 72", "ses-b 71")), "ses-b"),
+    "rows of the table": (visits("ses-a", "ses-b", sessions=table("session_id", "ses-b", "ses-a")), "ses-b"),
+    "words": (visits("ses-post", "ses-pre"), "ses-pre"),
+    "months": (visits("ses-M6", "ses-M012", "ses-M0"), "ses-M0"),
+    "numbers": (visits("ses-2", "ses-10"), "ses-2"),
+    "no word": (visits("ses-blue", "ses-red"), None),
+    "age against acq_time": (
+        visits(
+            "ses-a",
+            "ses-b",
+            sessions=table("session_id age acq_time", "ses-a 71 2011-01-01", "ses-b 72 2010-01-01"),
+        ),
+        None,
+    ),
+    "months against acq_time": (
+        visits("ses-M00", "ses-M12", **scans("ses-M00", "2011-01-01"), **scans("ses-M12", "2010-01-01")),
+        None,
+    ),
+    "folders that differ in zeros": (visits("ses-M0", "ses-M000"), None),
+}
+
+
+@pytest.mark.parametrize(("files", "first"), VISITS.values(), ids=VISITS)
+def test_visits_come_in_the_order_of_time(tmp_path, files, first):
+    others = {"participants.tsv": people("sub-01", "sub-02"), "sub-02/anat/sub-02_T1w.nii.gz": 99}
+    found = fates(write_bids(tmp_path / "bids", files | others))
+    assert found.pop("sub-02_T1w.nii.gz") == "kept"
+    kept = [name for name, reason in found.items() if reason == "kept"]
+    assert kept == ([] if first is None else [f"sub-01_{first}_T1w.nii.gz"])
+    if first is None:
+        assert len(set(found.values())) == 1, "one reason for all visits"
+
+
+def test_a_session_has_the_row_that_differs_in_zeros_only(tmp_path):
+    text = table("session_id age diagnosis", "M00 71 AD", "M12 72 AD")
+    folder = write_bids(tmp_path / "bids", visits("ses-M000", sessions=text))
+    from bids_folders import listing
+
+    images, _ = listing(folder)
+    assert images.loc["sub-01_ses-M000", ["age", "status"]].tolist() == [71, "kept"]
+
+
+#: Files beside a good image of sub-02, and the reason why they are not taken.
+MISNAMED = {
+    "sub-01/ses-M000/anat/sub-01_ses-M012_T1w.nii.gz": "the file's name says sub-01 ses-M012, its folder sub-01 ses-M000",
+    "sub-01/anat/sub-03_T1w.nii.gz": "the file's name says sub-03, its folder sub-01",
+    "sub-01/anat/sub-01_t1w.nii.gz": "a name that BIDS does not allow",
+    "sub-01/anat/sub-01_T1.nii.gz": "a name that BIDS does not allow",
+    "sub-01/anat/sub-01_T1w.NII.GZ": "a name that BIDS does not allow",
+    "sub-01/sub-01_T1w.nii.gz": "not in the folder anat of a participant or session: sub-01_T1w.nii.gz",
+    "sub-01/anat/new/sub-01_T1w.nii.gz": "not in the folder anat of a participant or session: sub-01_T1w.nii.gz",
+    "sub-01_T1w.nii.gz": "not in the folder anat of a participant or session: sub-01_T1w.nii.gz",
+}
+
+
+@pytest.mark.parametrize(("name", "reason"), MISNAMED.items())
+def test_misnamed_files_are_listed_with_the_participant_they_belong_to(tmp_path, name, reason):
+    from bids_folders import listing
+
+    files = {"participants.tsv": people("sub-01", "sub-02"), "sub-02/anat/sub-02_T1w.nii.gz": 1, name: 2}
+    images, _ = listing(write_bids(tmp_path / "bids", files))
+    (row,) = images[images["participant_id"] == "sub-01"].to_dict("records")
+    assert row["reason"] == reason
+    assert row["path"].endswith(name)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_compressed_and_a_plain_file_of_one_name(tmp_path, same):
+    import gzip
+
+    names = {f"sub-02/anat/sub-02_T1w.nii{end}": end for end in ("", ".gz")}
+    plain = gzip.decompress(image_bytes(1))
+    files = dict(zip(names, (plain, image_bytes(1 if same else 2)), strict=True))
+    files |= {"participants.tsv": people("sub-01", "sub-02"), "sub-01/anat/sub-01_T1w.nii.gz": 3}
+    found = fates(write_bids(tmp_path / "bids", files))
+    reasons = {found[Path(name).name] for name in names}
+    if same:
+        assert reasons == {"kept", f"{SECOND} (sub-02_T1w.nii.gz)"}
+    else:
+        assert all(reason.startswith("two files of one name with different images") for reason in reasons)
+
+
+LIST = """
+import os, sys
+sys.path[:0] = [{library!r}]
+real = os.scandir
+class Shuffled:
+    def __init__(self, place): self.entries = list(real(place))
+    def __enter__(self): return self
+    def __exit__(self, *_): pass
+    def __iter__(self): return iter(sorted(self.entries, key=lambda entry: hash((entry.name, {order}))))
+    def __next__(self): raise StopIteration
+os.scandir = Shuffled
+from pathlib import Path
+from rhvae_mri.cohort.images import list_images
+list_images("X", Path("bids"), None, None, Path("images-{order}.tsv"), values=Path("values-{order}.tsv"))
+"""
+
+
+def test_the_listing_is_the_same_under_any_hash_seed_order_of_files_and_locale(tmp_path):
+    files = visits("ses-M000", sessions=table("session_id age mmse", "M00 71 22", "M12 72 21"))
+    for number, names in enumerate((case for case, prefer in SESSIONS if not prefer), start=2):
+        who = f"sub-{number:02d}"
+        files |= {f"{who}/anat/{who}_{name}.nii.gz": 100 * number + place for place, name in enumerate(names)}
+    files["participants.tsv"] = people(
+        "sub-01", *(f"sub-{number:02d}" for number in range(2, 14)), cells="70 f AD"
+    )
+    write_bids(tmp_path / "bids", files)
+    found = set()
+    for order, (seed, locale) in enumerate([("1", "C"), ("2", "C.UTF-8"), ("3", "POSIX")]):
+        library = str(ROOT / "workflow")
+        settings = {"PYTHONHASHSEED": seed, "LC_ALL": locale, "PATH": os.environ["PATH"]}
+        code = LIST.format(library=library, order=order)
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=settings, check=True)
+        found.add(tuple((tmp_path / f"{name}-{order}.tsv").read_text() for name in ("images", "values")))
+    assert len(found) == 1

@@ -1,0 +1,12 @@
+from rhvae_mri.cohort.duplicates import find_duplicates
+from rhvae_mri.files import write_tsv
+from rhvae_mri.logs import log_job
+
+with log_job(snakemake.log[0]):
+    given, cohorts = snakemake.input, snakemake.params.cohorts
+    duplicates = find_duplicates(
+        dict(zip(cohorts, given.images, strict=True)),
+        dict(zip(cohorts, given.contents, strict=True)),
+        dict(zip(cohorts, given.stacks, strict=True)),
+    )
+    write_tsv(snakemake.output.table, duplicates)
