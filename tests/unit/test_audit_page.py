@@ -14,6 +14,7 @@ from made_up_audit import CONFIRMED, EXCLUDED, FAILED, FAULTY, N_KEPT, PLANTED, 
 from rhvae_mri.audit.charts import histogram
 from rhvae_mri.audit.records import collect_values, describe_metrics, robust_positions
 from rhvae_mri.cohort.exclusions import COLUMNS
+from rhvae_mri.cohort.listed_values import COLUMNS as LISTED_COLUMNS
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv, write_text, write_tsv
 from rhvae_mri.quality.outliers import flag_outliers
@@ -149,11 +150,13 @@ def test_the_script_reads_names_and_decisions_as_text(cohort, tmp_path):
     exclude = tmp_path / "exclude.tsv"
     rows = [COLUMNS, ("ADNI", " sub-ADNI005 ", "NA", "exclude", "12", "007", "2026-01-31")]
     write_text(exclude, "".join("\t".join(row) + "\n" for row in rows))
-    tables = {name: tmp_path / f"{name}.tsv" for name in ("images", "quality", "metrics", "files")}
+    tables = {name: tmp_path / f"{name}.tsv" for name in ("images", "values", "quality", "metrics", "files")}
     quality = cohort.quality.assign(decided_by=None)
     quality.loc[[EXCLUDED, CONFIRMED], "decided_by"] = "007"
     write_tsv(tables["images"], cohort.images)
     write_tsv(tables["quality"], quality)
+    cell = ("participants.tsv", "age", "89+", "read", "read as 89", 2, 2, "sub-ADNI005 sub-ADNI006")
+    write_tsv(tables["values"], pandas.DataFrame([cell], columns=LISTED_COLUMNS))
     write_tsv(tables["metrics"], cohort.metrics)
     write_tsv(tables["files"], pandas.DataFrame(columns=["image_id", "step", "path", "sha256"]))
 
@@ -182,6 +185,7 @@ def test_the_script_reads_names_and_decisions_as_text(cohort, tmp_path):
     assert (decision["participant_id"], decision["session_id"]) == ("sub-ADNI005", None)
     assert (decision["reason"], decision["who"]) == ("12", "007")
     assert data["images"]["decided_by"][EXCLUDED] == "007"
+    assert data["cells"]["sub-ADNI006"] == [["participants.tsv", "age", "89+", "read as 89"]]
 
 
 def test_lists_of_other_cohorts_do_not_touch_the_notes(cohort, tmp_path):

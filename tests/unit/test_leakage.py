@@ -33,7 +33,7 @@ def test_a_clean_split_passes():
     assert report["passed"] is True
     expected = {"train": 6, "validation": 3, "test": 3, "train-full": 6, "train-2": 2, "AIBL": 3}
     assert report["n_participants"] == expected
-    assert "no participants of AIBL in the split of the training cohort" in report["checks"]
+    assert "no participants of AIBL whose image another one has too" in report["checks"]
     assert json.loads(json.dumps(report)) == report
 
 
@@ -62,18 +62,8 @@ def image_twice(split, aibl, models):
     return split, aibl, models
 
 
-def image_in_both_cohorts(split, aibl, models):
-    aibl.loc[1, "image_id"] = "sub-05_ses-M000"
-    return split, aibl, models
-
-
-def aibl_in_training(split, aibl, models):
-    split.loc[2, "participant_id"] = "sub-AIBL1"
-    return split, aibl, models
-
-
-def aibl_in_validation(split, aibl, models):
-    split.loc[7, "participant_id"] = "sub-AIBL2"
+def aibl_twice(split, aibl, models):
+    aibl.loc[1, "image_id"] = "sub-AIBL0_ses-M000"
     return split, aibl, models
 
 
@@ -106,9 +96,7 @@ def unknown_set(split, aibl, models):
         (train_full_with_test, ["train-full outside the set train, or missing from it: sub-10"]),
         (missing_from_train_full, ["train-full outside the set train, or missing from it: sub-04"]),
         (image_twice, ["images that occur more than once: sub-03_ses-M000"]),
-        (image_in_both_cohorts, ["images that occur more than once: sub-05_ses-M000"]),
-        (aibl_in_training, ["participants of AIBL in the split of the training cohort: sub-AIBL1"]),
-        (aibl_in_validation, ["participants of AIBL in the split of the training cohort: sub-AIBL2"]),
+        (aibl_twice, ["images of AIBL that occur more than once: sub-AIBL0_ses-M000"]),
         (model_saw_test, ["images that cnn was trained on and that are not in train-full: sub-09_ses-M000"]),
         (model_saw_validation, ["images that rhvae was trained on and that are not in train-full: sub-08"]),
         (model_saw_aibl, ["images that rhvae was trained on and that are not in train-full: sub-AIBL0"]),
@@ -127,9 +115,9 @@ def test_planted_leaks_are_found_and_named(plant, messages):
 def test_all_leaks_are_named_at_once():
     split = make_split()
     split.loc[split["participant_id"] == "sub-07", "train-2"] = 1
-    split.loc[7, "participant_id"] = "sub-AIBL2"
+    split.loc[0, "set"] = "training"
     with pytest.raises(
-        StudyError, match=r"train-2 who are not in train-full: sub-AIBL2; .*of AIBL in the split"
+        StudyError, match=r"unknown sets: training; .*train-2 who are not in train-full: sub-07"
     ):
         check_leakage(split, {}, {"AIBL": make_aibl()})
 

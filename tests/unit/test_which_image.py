@@ -1,17 +1,18 @@
 """Where the data say which image of a session and which visit counts, the alphabet does not."""
 
+import gzip
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from bids_folders import fates, image_bytes, people, table, write_bids
+from bids_folders import fates, image_bytes, listing, people, table, write_bids
 
 ROOT = Path(__file__).parents[2]
 SECOND = "a second image of the same session"
 
-#: The names of a session's images without ``sub-01_``, the one that is taken first, and the cohort's `prefer`.
+#: The names of a session's images without ``sub-01_``, the one that is taken first, and the key `prefer`.
 SESSIONS = [
     (["run-1_T1w", "ce-gadolinium_T1w"], ()),
     (["rec-norm_T1w", "ce-gadolinium_T1w"], ()),
@@ -119,29 +120,27 @@ def test_visits_come_in_the_order_of_time(tmp_path, files, first):
 def test_a_session_has_the_row_that_differs_in_zeros_only(tmp_path):
     text = table("session_id age diagnosis", "M00 71 AD", "M12 72 AD")
     folder = write_bids(tmp_path / "bids", visits("ses-M000", sessions=text))
-    from bids_folders import listing
-
     images, _ = listing(folder)
     assert images.loc["sub-01_ses-M000", ["age", "status"]].tolist() == [71, "kept"]
 
 
+OUTSIDE = "not in the folder anat of a participant or session: sub-01_T1w.nii.gz"
+SESSIONS_DIFFER = "the file's name says sub-01 ses-M012, its folder sub-01 ses-M000"
 #: Files beside a good image of sub-02, and the reason why they are not taken.
 MISNAMED = {
-    "sub-01/ses-M000/anat/sub-01_ses-M012_T1w.nii.gz": "the file's name says sub-01 ses-M012, its folder sub-01 ses-M000",
+    "sub-01/ses-M000/anat/sub-01_ses-M012_T1w.nii.gz": SESSIONS_DIFFER,
     "sub-01/anat/sub-03_T1w.nii.gz": "the file's name says sub-03, its folder sub-01",
     "sub-01/anat/sub-01_t1w.nii.gz": "a name that BIDS does not allow",
     "sub-01/anat/sub-01_T1.nii.gz": "a name that BIDS does not allow",
     "sub-01/anat/sub-01_T1w.NII.GZ": "a name that BIDS does not allow",
-    "sub-01/sub-01_T1w.nii.gz": "not in the folder anat of a participant or session: sub-01_T1w.nii.gz",
-    "sub-01/anat/new/sub-01_T1w.nii.gz": "not in the folder anat of a participant or session: sub-01_T1w.nii.gz",
-    "sub-01_T1w.nii.gz": "not in the folder anat of a participant or session: sub-01_T1w.nii.gz",
+    "sub-01/sub-01_T1w.nii.gz": OUTSIDE,
+    "sub-01/anat/new/sub-01_T1w.nii.gz": OUTSIDE,
+    "sub-01_T1w.nii.gz": OUTSIDE,
 }
 
 
 @pytest.mark.parametrize(("name", "reason"), MISNAMED.items())
 def test_misnamed_files_are_listed_with_the_participant_they_belong_to(tmp_path, name, reason):
-    from bids_folders import listing
-
     files = {"participants.tsv": people("sub-01", "sub-02"), "sub-02/anat/sub-02_T1w.nii.gz": 1, name: 2}
     images, _ = listing(write_bids(tmp_path / "bids", files))
     (row,) = images[images["participant_id"] == "sub-01"].to_dict("records")
@@ -151,8 +150,6 @@ def test_misnamed_files_are_listed_with_the_participant_they_belong_to(tmp_path,
 
 @pytest.mark.parametrize("same", [True, False])
 def test_a_compressed_and_a_plain_file_of_one_name(tmp_path, same):
-    import gzip
-
     names = {f"sub-02/anat/sub-02_T1w.nii{end}": end for end in ("", ".gz")}
     plain = gzip.decompress(image_bytes(1))
     files = dict(zip(names, (plain, image_bytes(1 if same else 2)), strict=True))

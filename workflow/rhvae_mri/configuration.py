@@ -75,7 +75,7 @@ def _keys_without_text(section: Any, path: str = "") -> Iterator[str]:
     if isinstance(section, Mapping):
         for key, value in section.items():
             if not isinstance(key, str):
-                yield f"{path}{key}: a key has to be text; write it in quotation marks."
+                yield f"{path}{key}: a key has to be text; write it in quotation marks.{_yes_or_no(key)}"
             yield from _keys_without_text(value, f"{path}{key}: ")
     elif isinstance(section, list | tuple):
         for value in section:
@@ -187,7 +187,14 @@ def _explain(error: Any) -> Iterator[str]:
             f"exponent. Write {_with_dot(str(error.instance))}."
         )
     else:
-        yield f"`{key}` is {error.instance!r}: {error.message}."
+        yield f"`{key}` is {error.instance!r}: {error.message}.{_yes_or_no(error.instance)}"
+
+
+def _yes_or_no(value: Any) -> str:
+    """Say where true and false may come from."""
+    if not isinstance(value, bool):
+        return ""
+    return f" YAML reads {'yes' if value else 'no'} as {str(value).lower()}: write it in quotation marks."
 
 
 def _with_dot(number: str) -> str:

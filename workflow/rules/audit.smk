@@ -85,6 +85,7 @@ rule draw_audit:
     """Draw every image of a cohort and gather what happened to it in a page that opens offline."""
     input:
         images="<results>/cohorts/cohort-{cohort}/images.tsv",
+        values="<results>/cohorts/cohort-{cohort}/values.tsv",
         metrics="<results>/quality/cohort-{cohort}/metrics.tsv",
         quality="<results>/quality/cohort-{cohort}/quality.tsv",
         files="<results>/provenance/cohort-{cohort}/files.tsv",

@@ -4,6 +4,7 @@ from rhvae_mri.audit.page import draw_audit
 from rhvae_mri.cohort.bids_tables import read_rows
 from rhvae_mri.cohort.exclusions import COLUMNS
 from rhvae_mri.cohort.images import read_images
+from rhvae_mri.cohort.listed_values import TEXT_COLUMNS as LISTED_TEXTS
 from rhvae_mri.files import read_tsv
 from rhvae_mri.logs import log_job
 
@@ -30,5 +31,6 @@ with log_job(snakemake.log[0]):
         },
         outlier_z=snakemake.params.outlier_z,
         decisions=read_rows(Path(exclude), required=COLUMNS) if exclude else None,
+        listed=read_tsv(snakemake.input["values"], LISTED_TEXTS),
         threads=snakemake.threads,
     )

@@ -429,7 +429,23 @@
       parts.push(make("h3", { text: "Metrics" }), make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Metrics" },
         make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows))));
     }
-    parts.push(...drawFiles(image), ...drawParameters(image));
+    parts.push(...drawParticipant(image), ...drawFiles(image), ...drawParameters(image));
+    return parts;
+  }
+
+  function drawParticipant(image) {
+    const name = images.participant_id[image];
+    const own = images.participant_id.flatMap((other, place) => other === name ? [place] : []);
+    const parts = [make("h3", { text: "All of this participant" }), make("dl", {}, ...own.flatMap((place) => [
+      make("dt", { text: images.image_id[place] }),
+      make("dd", { class: place === image ? "changed" : null },
+        make("div", { text: images.why[place] ?? images.fate[place] }),
+        make("div", { class: "quiet", text: images.file[place] ?? "no file" }))]))];
+    const cells = data.cells[name] ?? [];
+    if (cells.length) {
+      parts.push(make("h3", { text: "Cells that were not used as they stand" }),
+        definitions(cells.map(([table, variable, value, outcome]) => [`${variable} (${table})`, `${value}: ${outcome}`, false])));
+    }
     return parts;
   }
 

@@ -60,6 +60,7 @@ def draw_audit(
     thresholds: Mapping[str, float] | None = None,
     outlier_z: float | None = None,
     decisions: Sequence[Mapping[str, str]] | None = None,
+    listed: pandas.DataFrame | None = None,
     threads: int = 1,
     progress: bool = True,
 ) -> None:
@@ -92,6 +93,8 @@ def draw_audit(
         The rows of the list of decisions that the study was run with, with the columns of
         `cohort.exclusions.COLUMNS`; an empty cell is missing. The page exports them with the new decisions;
         without them, it exports those that quality.tsv has.
+    listed : pandas.DataFrame, optional
+        The table values.tsv of the cohort: cells that were not used as they stand.
     threads : int
         Number of processes that draw.
     progress : bool
@@ -137,6 +140,7 @@ def draw_audit(
             thresholds=thresholds or {},
             outlier_z=outlier_z,
             decisions=decisions,
+            listed=listed,
         )
 
 
@@ -156,6 +160,7 @@ def write_page(
     thresholds: Mapping[str, float],
     outlier_z: float | None,
     decisions: Sequence[Mapping[str, str]] | None,
+    listed: pandas.DataFrame | None,
 ) -> None:
     """Write the page and its tables, once the pictures are there.
 
@@ -171,7 +176,7 @@ def write_page(
         From `cohort_pictures.intensity_curves` and `cohort_pictures.draw_classes`.
     layout : Layout
         Of the pictures of registered images.
-    cohort, metrics, voxel_size, simulated, files, thresholds, outlier_z, decisions
+    cohort, metrics, voxel_size, simulated, files, thresholds, outlier_z, decisions, listed
         See `draw_audit`.
     """
     flow = attrition_flow(judged)
@@ -190,7 +195,9 @@ def write_page(
         image_dialog(),
     ]
     size = (layout.width, layout.height)
-    data = page_data(cohort, judged, values, positions, described, records, flow, files, decisions, size)
+    data = page_data(
+        cohort, judged, values, positions, described, records, flow, files, decisions, size, listed
+    )
     write_text(folder / "index.html", _page(f"Audit of {cohort}", "".join(sections), data, simulated))
 
 

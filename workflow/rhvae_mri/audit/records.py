@@ -42,6 +42,10 @@ _COLUMNS = (
 )
 
 
+#: What the script gets of a cell that was not used as it stands.
+_LISTED = ("table", "variable", "value", "outcome")
+
+
 def collect_values(judged: pandas.DataFrame, metrics: pandas.DataFrame) -> pandas.DataFrame:
     """Give the metrics and the deep quality control's probability of each image.
 
@@ -184,6 +188,7 @@ def page_data(
     files: pandas.DataFrame | None,
     decisions: Sequence[Mapping[str, str]] | None,
     layout: tuple[int, int],
+    cells: pandas.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Gather what the page's script needs.
 
@@ -203,6 +208,8 @@ def page_data(
         The rows of the list of decisions that the study was run with; by default those in ``judged``.
     layout : (int, int)
         Width and height of the pictures of registered images.
+    cells : pandas.DataFrame, optional
+        The table of the cells that were not used as they stand (`cohort.listed_values`).
 
     Returns
     -------
@@ -223,7 +230,9 @@ def page_data(
             "n_flags": n_flags,
             "pictures": [record.pictures for record in own],
             "faults": [record.faults for record in own],
+            "file": [None if pandas.isna(path) else path.rpartition("/")[2] for path in judged["path"]],
         },
+        "cells": _cells(cells),
         "order": worst_first(judged, values),
         "metrics": list(described),
         "values": {name: [_rounded(value) for value in values[name]] for name in values},
@@ -286,6 +295,16 @@ def _files(ids: Sequence[str], files: pandas.DataFrame | None) -> list[list[list
     for row in files[["image_id", "step", "path", "sha256"]].itertuples(index=False, name=None):
         listed.setdefault(row[0], []).append([_cell(cell) for cell in row[1:]])
     return [listed.get(image_id, []) for image_id in ids]
+
+
+def _cells(listed: pandas.DataFrame | None) -> dict[str, list[list[Any]]]:
+    """List, by participant, table, variable, value and outcome of the cells not used as they stand."""
+    cells: dict[str, list[list[Any]]] = {}
+    for row in () if listed is None else listed.to_dict("records"):
+        names = row["participants"]
+        for name in [] if pandas.isna(names) else names.split():
+            cells.setdefault(name, []).append([_cell(row[key]) for key in _LISTED])
+    return cells
 
 
 def _decisions(

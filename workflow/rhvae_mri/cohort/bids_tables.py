@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from rhvae_mri.cohort.cells import MISSING, Reading
 from rhvae_mri.cohort.clinical_terms import ClinicalTerms, Visit
 from rhvae_mri.cohort.listed_values import ListedValues
 from rhvae_mri.errors import StudyError
@@ -33,8 +34,6 @@ from rhvae_mri.texts import plain_cell, visible
 _PARTICIPANT = re.compile(r"sub-[A-Za-z0-9]+")
 _SESSION = re.compile(r"ses-[A-Za-z0-9]+")
 
-#: How BIDS writes a missing value, in lower case.
-_MISSING = frozenset({"", "n/a"})
 
 USUAL_TERMS = ClinicalTerms()
 
@@ -237,7 +236,8 @@ def read_side_table(
         return read_rows(path, required)
     except NotUnicodeError as error:
         if listed is not None:
-            listed.note_problem(participant_id, kind, "file", path.name, f"{error.what} {error.cause}")
+            words = f"read, but for what is not in UTF-8: {error.cause}"
+            listed.note(participant_id, kind, "file", path.name, Reading(outcome=words))
         return read_rows(path, required, any_encoding=True)
 
 
@@ -276,7 +276,7 @@ def _decode(path: Path, *, any_encoding: bool) -> str:
         raise NotUnicodeError(
             "The table cannot be read: it is not text in UTF-8.",
             where=path,
-            cause=f"Line {line} has the byte {content[error.start]:#04x}, as other encodings do.",
+            cause=f"Line {line} has the byte {content[error.start]:#04x}.",
             remedy=f"If it is Windows' encoding: iconv -f WINDOWS-1252 -t UTF-8 '{path}' > new.tsv, and put "
             "new.tsv in its place.",
         ) from error
@@ -333,4 +333,4 @@ def _check_header(path: Path, columns: list[str], required: tuple[str, ...]) -> 
 def _clean(cell: str) -> str:
     """Strip a cell; a missing value becomes empty text."""
     text = plain_cell(cell)
-    return "" if text.lower() in _MISSING else text
+    return "" if text.lower() in MISSING else text

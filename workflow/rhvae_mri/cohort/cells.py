@@ -11,9 +11,10 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-#: Missing values that every table may have (BIDS writes n/a), and others that are common.
-_MISSING = frozenset({"", "n/a"})
-_USUALLY_MISSING = frozenset({"na", "nan", "none", "null", "<na>"})
+#: How tables write a missing value, in lower case: BIDS n/a, R, numpy and Python the others.
+MISSING = frozenset({"", "n/a", "na", "nan", "none"})
+#: Other ways, which are listed.
+_ALSO_MISSING = frozenset({"null", "<na>", "nil"})
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 #: Three digits after a comma could be thousands.
@@ -136,10 +137,10 @@ def read_cell(variable: str, text: str, legend: Legend = NO_LEGEND) -> Reading:
     Reading(value=None, outcome='not understood: no word for a sex', understood=False)
     """
     plain = unicodedata.normalize("NFKC", text).strip()
-    if plain.lower() in _MISSING:
+    if plain.lower() in MISSING:
         return Reading()
     declared = next((value for value, known in legend.spellings.items() if _is_among(plain, known)), None)
-    if declared == "n/a" or (declared is None and plain.lower() in _USUALLY_MISSING):
+    if declared == "n/a" or (declared is None and plain.lower() in _ALSO_MISSING):
         return Reading(None, "read as missing")
     if variable == "site":
         return Reading(text)

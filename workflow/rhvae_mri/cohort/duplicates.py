@@ -1,8 +1,9 @@
 """Images that more than one participant has: nobody knows whose they are, so none of them is used.
 
 Equal voxels are found by their digests (`rhvae_mri.cohort.image_content`): within a cohort when its images
-are listed, between cohorts here. An image that was exported again, rescaled or shifted has other voxels; it is
-found among the packed tensors by its likeness: the correlation of what distinguishes two heads from the rest.
+are listed, between cohorts here. An image that was exported again, rescaled or shifted has other voxels. It
+is found among the packed tensors by its likeness: the correlation of what distinguishes two heads from the
+rest.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ COLUMNS = (
     *("other_cohort", "other_participant_id", "other_image_id", "evidence"),
 )
 
-#: Likeness from which two images count as the same. Measured in the simulated study at 4 mm, from the raw scan
-#: on: 0.90 to 1.00 for a scan that was shifted by half a voxel or by two, rescaled, given another gamma or noise,
-#: and at most 0.29 for two persons among 63.
+#: Likeness from which two images count as the same. Measured in the simulated study at 4 mm, from the raw
+#: scan on: 0.90 to 1.00 for one that was shifted by half a voxel or by two, rescaled, given another gamma or
+#: noise, and at most 0.29 for two persons among 63.
 LIKENESS = 0.75
 
 #: Number of blocks along the first axis on which images are compared: of 8 mm on the study's grid.
@@ -93,8 +94,8 @@ def likenesses(images: numpy.ndarray) -> numpy.ndarray:
     Returns
     -------
     numpy.ndarray of shape (n, n)
-        Correlation of the differences from the median image, each image and each voxel with a standard deviation
-        of 1 before. Images of different persons are about 0.
+        Correlation of the images' differences from their median, after each image was given a mean of 0 and a
+        standard deviation of 1. Images of different persons are about 0.
     """
     values = images.reshape(len(images), -1).astype(float)
     values = _standardized(values, axis=1)

@@ -128,7 +128,8 @@ def check_folds(folds: pandas.DataFrame, split: pandas.DataFrame) -> dict[str, A
     for fold, train, held_out in iterate_folds(folds):
         sets = folds.assign(set=numpy.where(folds.index.isin(held_out.index), "validation", "train"))
         sets[TRAIN_FULL] = (sets["set"] == "train").astype(int)
-        found[f"fold {fold}"] = check_leakage(sets, {f"fold {fold}": train["image_id"].tolist()}, kept_apart)
+        trained = {f"fold {fold}": train["image_id"].tolist()}
+        found[f"fold {fold}"] = check_leakage(sets, trained, {}, kept_apart=kept_apart)
     return found
 
 

@@ -22,6 +22,7 @@ def check_leakage(
     training_images: Mapping[str, Sequence[str]],
     test_cohorts: Mapping[str, pandas.DataFrame],
     duplicates: pandas.DataFrame | None = None,
+    kept_apart: Mapping[str, pandas.DataFrame] | None = None,
 ) -> dict[str, Any]:
     """Hold the sets of the study against each other.
 
@@ -36,6 +37,8 @@ def check_leakage(
         Name of an independent cohort (AIBL) to its images, with the columns image_id and participant_id.
     duplicates : pandas.DataFrame, optional
         The images that more than one participant has, see `rhvae_mri.cohort.duplicates.find_duplicates`.
+    kept_apart : mapping of str to pandas.DataFrame, optional
+        Name of a further set of the same cohort, of which nobody may be in the split, to its images.
 
     Returns
     -------
@@ -71,6 +74,9 @@ def check_leakage(
         leaks[f"images that {name} was trained on more than once"] = _repeated(
             pandas.Series(images, dtype=str)
         )
+    for name, apart in (kept_apart or {}).items():
+        shared = set(apart["participant_id"]) & set(split["participant_id"])
+        leaks[f"participants of {name} in the split"] = sorted(shared)
     twins = pandas.DataFrame(columns=list(COLUMNS)) if duplicates is None else duplicates
     for name, cohort in {"ADNI": split, **test_cohorts}.items():
         if name != "ADNI":
@@ -88,7 +94,7 @@ def check_leakage(
         )
     participants = {name: int((split["set"] == name).sum()) for name in ("train", "validation", "test")}
     participants |= {name: int((split[name] == 1).sum()) for name in subsets}
-    participants |= {name: len(cohort) for name, cohort in test_cohorts.items()}
+    participants |= {name: len(cohort) for name, cohort in {**test_cohorts, **(kept_apart or {})}.items()}
     return {
         "passed": True,
         "n_participants": participants,

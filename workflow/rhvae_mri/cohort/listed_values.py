@@ -13,6 +13,8 @@ from rhvae_mri.texts import plain_cell
 if TYPE_CHECKING:
     import pandas
 
+#: Columns that stay text even where every cell looks like a number.
+TEXT_COLUMNS = ("value", "outcome", "participants")
 COLUMNS = ("table", "variable", "value", "status", "outcome", "n_cells", "n_participants", "participants")
 
 #: Where more participants than this, and a larger part of the cohort than this, have a cell of one variable
