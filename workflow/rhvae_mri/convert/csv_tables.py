@@ -447,6 +447,7 @@ def _part(line: str, separator: str) -> list[str]:
 def _check_rows(names: list[str], body: list[tuple[int, list[str]]], *, is_whole: bool) -> None:
     """Refuse rows of which it is not certain which cell belongs to which column."""
     named = len(names) - next((place for place, name in enumerate(reversed(names)) if name), 0)
+    columns = {*names}
     surplus = {len(row) - len(names) for _, row in body}
     numbered = [row[0] for _, row in body] == [str(number) for number in range(1, len(body) + 1)]
     for line, row in body:
@@ -454,7 +455,7 @@ def _check_rows(names: list[str], body: list[tuple[int, list[str]]], *, is_whole
         # empty cells after the last column are no harm if all rows have them, and no name is missing before
         if any(row[named:]) or (len(row) > len(names) and (len(surplus) > 1 or numbered)):
             raise ValueError(f"line {line} has {len(row)} cells, the header {named}")
-        if len(known := {*filled} & {*names}) > 1 and len(known) > len(filled) / 2:
+        if len(known := columns.intersection(filled)) > 1 and len(known) > len(filled) / 2:
             raise ValueError(f"line {line} is the header of another table")
     if body and not is_whole and len(body[-1][1]) < len(names):
         raise ValueError(f"line {body[-1][0]} is cut short: it has no end")
@@ -462,7 +463,8 @@ def _check_rows(names: list[str], body: list[tuple[int, list[str]]], *, is_whole
 
 def _read_cell(text: str) -> str:
     """Return a cell with numbers as the study's own tables write them; empty text for what is missing."""
-    text = _WHOLE.sub(r"\1", _DECIMAL_COMMA.sub(r"\1.\2", text))
+    text = _DECIMAL_COMMA.sub(r"\1.\2", text) if "," in text else text
+    text = _WHOLE.sub(r"\1", text) if text.endswith((".0", ".00")) else text
     return "" if text.lower() in _MISSING else text
 
 
