@@ -1,5 +1,7 @@
 """What happens to downloads on their way to a user: names, forms, archives, generations."""
 
+import csv
+import io
 import re
 import shutil
 import zipfile
@@ -527,4 +529,7 @@ def later_undated_kind(images, tables):
 
 def decimal_commas(text):
     """What spreadsheets of most of Europe write."""
-    return re.sub(r"(?<=\d)\.(?=\d)", ",", text.replace(",", ";"))
+    target = io.StringIO()
+    rows = ([re.sub(r"(?<=\d)\.(?=\d)", ",", cell) for cell in row] for row in csv.reader(io.StringIO(text)))
+    csv.writer(target, delimiter=";").writerows(rows)
+    return target.getvalue()

@@ -255,6 +255,19 @@ VARIANTS = {
     # what spreadsheets, browsers and file managers make of a download
     "decimal commas": Variant("ADNI", rewrite(decimal_commas)),
     "AIBL, decimal commas": Variant("AIBL", rewrite(decimal_commas)),
+    "2026, decimal commas": Variant("ADNI", rewrite(decimal_commas), generation=2026),
+    "2026, every line one cell": Variant(
+        "ADNI",
+        rewrite(lambda text: re.sub("(?m)^(.+)$", lambda m: '"' + m[1].replace('"', '""') + '";;', text)),
+        generation=2026,
+    ),
+    "names as R writes them": Variant(
+        "ADNI", rewrite(lambda text: re.sub("^.*", lambda m: re.sub("[ /]", ".", m[0]), text))
+    ),
+    "the day first": Variant("ADNI", rewrite(lambda text: ISO.sub(r"\3/\2/\1", text))),
+    "AIBL, decimal commas and dates with points": Variant(
+        "AIBL", both(rewrite(decimal_commas), aibl_dates("{day}.{month}.{year}"))
+    ),
     "dates with points": Variant("ADNI", rewrite(lambda text: ISO.sub(r"\3.\2.\1", text))),
     "identifiers in lower case": Variant("ADNI", rewrite(lambda text: text.replace("_S_", "_s_"))),
     "field strengths with a unit": Variant("ADNI", assign("MPRAGEMETA", MagStrength=lambda c: f"{c} T")),
@@ -288,7 +301,23 @@ VARIANTS = {
     "dates that are none": Variant(
         "ADNI",
         assign("ADNIMERGE", EXAMDATE=lambda c: "day 17"),
-        refusal="EXAMDATE of ADNIMERGE.csv holds no dates",
+        refusal="EXAMDATE of ADNIMERGE.csv are no dates of which day and month are certain (line 2: day 17)",
+    ),
+    "2026, days and months in either order": Variant(
+        "ADNI",
+        rewrite(
+            lambda text: ISO.sub(
+                lambda m: f"{m[3]}/{m[2]}/{m[1]}" if m[3] < "13" else f"{m[2]}/{m[3]}/{m[1]}",
+                text.replace("2006-04-18", "18/04/2006"),
+            )
+        ),
+        generation=2026,
+        refusal="are no dates of which day and month are certain (line 2: 18/04/2006, line ",
+    ),
+    "a stray quotation mark": Variant(
+        "ADNI",
+        rewrite(lambda text: re.sub(r"\n", '\n"', text, count=1)),
+        refusal="ADNIMERGE.csv cannot be read: line 2: a quotation mark is not closed",
     ),
     "AIBL without diagnoses": Variant("AIBL", remove("pdxconv"), refusal="aibl_pdxconv_*.csv is missing"),
     "images of another study": Variant("AIBL", other_names, refusal="no folder with a participant's name"),

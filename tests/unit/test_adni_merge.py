@@ -140,7 +140,7 @@ def test_rows_that_would_stop_clinica_are_left_out_and_listed(read):
 def test_diagnoses_of_all_generations():
     table = pandas.DataFrame(
         {
-            "DIAGNOSIS": ["1.0", "3", "", "", "9"],
+            "DIAGNOSIS": ["1", "3", "", "", "9"],
             "DXCURREN": ["", "", "2", "", ""],
             "DXCHANGE": ["", "", "", "5", "4"],
         }

@@ -68,7 +68,9 @@ def test_a_file_without_a_needed_column_is_passed_over(take, tmp_path):
 
 def test_a_file_that_cannot_be_read_is_a_problem(take):
     _, problems, _ = take(DXSUM, {"DXSUM.csv": f"{HEADER}1,bl,1,2\n"})
-    assert problems == ["the table DXSUM.csv cannot be read: row 2 has 4 cells, its header 3"]
+    assert problems == [
+        "the table DXSUM.csv cannot be read: line 2 has 4 cells, the header 3 (Study Files > Assessments)"
+    ]
 
 
 def test_names_of_columns_get_their_case(tmp_path):

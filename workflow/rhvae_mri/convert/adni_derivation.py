@@ -19,12 +19,13 @@ from rhvae_mri.convert.adni_values import (
     original_phase,
     phase_name,
     read_alleles,
-    read_birth,
+    read_births,
     read_diagnoses,
     roster_number,
     roster_numbers,
 )
 from rhvae_mri.convert.csv_tables import (
+    CERTAIN_DATES,
     Ledger,
     read_dates,
     read_integers,
@@ -120,17 +121,15 @@ def read_people(found: FoundTable, ledger: Ledger) -> pandas.DataFrame:
     """Return sex, birth and schooling of each participant, from the first row of PTDEMOG that says so."""
     table = found.content
     given = table["PTDOB"] if "PTDOB" in table else table["PTDOBYY"]
-    birth = given.map(read_birth)
+    birth = read_births(given)
     if "PTDOB" in table and "PTDOBYY" in table:
-        year = table["PTDOBYY"].map(read_birth)
+        year = read_births(table["PTDOBYY"])
         instead = given[(given != "") & (birth == "") & (year != "")].map(lambda _: "(not shown)")
         reason = "not understood: the middle of the year of PTDOBYY was taken"
         ledger.changed(found.path.name, "PTDOB", instead, "(not shown)", reason)
         birth = birth.where(birth != "", year)
     understood(ledger, found.path.name, "PTDOB", given, birth, needed="dates of birth", private=True)
-    sex = (
-        table["PTGENDER"].str.replace(r"\.0+$", "", regex=True).map(lambda text: SEXES.get(text.lower(), ""))
-    )
+    sex = table["PTGENDER"].map(lambda text: SEXES.get(text.lower(), ""))
     understood(ledger, found.path.name, "PTGENDER", table["PTGENDER"], sex, needed="sexes")
     rows = pandas.DataFrame({"PTID": table["PTID"], "PTGENDER": sex, "BIRTH": birth})
     rows["PTEDUCAT"] = read_numbers(table["PTEDUCAT"], 0, 40) if "PTEDUCAT" in table else ""
@@ -166,7 +165,9 @@ def _dated(
         if isinstance(before, str):
             continue
         if name == "EXAMDATE":
-            rows[name] = understood(ledger, found.path.name, str(column), before, read_dates(before))
+            rows[name] = understood(
+                ledger, found.path.name, str(column), before, read_dates(before), needed=CERTAIN_DATES
+            )
         elif name == "MMSE":
             rows[name] = understood(
                 ledger, found.path.name, str(column), before, read_numbers(before, *MMSE_SCORES)

@@ -25,6 +25,7 @@ from rhvae_mri.convert.adni_values import (
     roster_numbers,
 )
 from rhvae_mri.convert.csv_tables import (
+    CERTAIN_DATES,
     Ledger,
     read_dates,
     read_integers,
@@ -89,9 +90,8 @@ def _mend(found: FoundTable, tables: TablesFolder) -> pandas.DataFrame:
     ledger.rewritten(name, "VISCODE", before["VISCODE"], table["VISCODE"], _SPELLING)
     for column in ("EXAMDATE", "EXAMDATE_bl"):
         table[column] = read_dates(before[column])
-        understood(
-            ledger, name, column, before[column], table[column], needed="dates" * (column == "EXAMDATE")
-        )
+        needed = CERTAIN_DATES * (column == "EXAMDATE")
+        understood(ledger, name, column, before[column], table[column], needed=needed)
         _note_dates(ledger, name, column, before[column], table[column])
     table["AGE"] = understood(
         ledger, name, "AGE", before["AGE"], read_numbers(before["AGE"], *AGES), needed="ages in years"
@@ -183,8 +183,8 @@ def _part(
     ledger.left_out("ADNIMERGE", "COLPROT", table["COLPROT"][new | late], NOT_READ)
     others = [table.loc[late, ["PTID", "EXAMDATE"]]]
     if registry and "PHASE" in registry.content:
-        rows = registry.content[registry.content["PHASE"].map(phase_name) == ADNI4]
-        others.append(rows[["PTID"]].assign(EXAMDATE=read_dates(rows["EXAMDATE"])))
+        rows = registry.content[["PTID"]].assign(EXAMDATE=read_dates(registry.content["EXAMDATE"]))
+        others.append(rows[registry.content["PHASE"].map(phase_name) == ADNI4])
     coded = table["VISCODE"].map(visit_month).notna()
     ledger.left_out("ADNIMERGE", "VISCODE", table["VISCODE"][~coded], "no visit with a month of its own")
     merge = table[~(new | late) & coded].drop_duplicates(["PTID", "VISCODE"])

@@ -27,7 +27,9 @@ from rhvae_mri.convert.adni_values import (
 )
 from rhvae_mri.convert.archive import Series, read_series_header
 from rhvae_mri.convert.csv_tables import (
+    CERTAIN_DATES,
     Ledger,
+    column_key,
     read_dates,
     read_header,
     read_integers,
@@ -51,6 +53,8 @@ _FIELDS = {
     "phase": ("phase", "colprot"),
     "modality": ("modality",),
 }
+
+_COLUMNS = [column for columns in _FIELDS.values() for column in columns]
 
 #: The lists, the one that counts most first; others are recognised by their columns.
 _PREFERRED = ("MPRAGEMETA", "All_Images", "Manifest", "Key_MRI", "Structural_MRI_Images")
@@ -77,7 +81,7 @@ _FARTHEST = 183
 
 #: Field strengths in tesla; ADNI has no others.
 _LOW, _HIGH, _BETWEEN = "1.5", "3.0", 2.2
-_TESLA = re.compile(r"([1-9]\d*(?:[.,]\d*)?) *(?:T|tesla)?", re.IGNORECASE)
+_TESLA = re.compile(r"([1-9]\d{0,5}(?:[.,]\d*)?) *(?:T|tesla)?", re.IGNORECASE)
 #: Some old headers give gauss.
 _GAUSS = 10_000
 
@@ -120,8 +124,8 @@ def list_scans(tables: TablesFolder, images: Path) -> pandas.DataFrame:
     files = dict.fromkeys([*tables.files, *beside])
     for path in sorted(files, key=_place):
         try:
-            table = read_table(path) if _is_list(path) else None
-        except ValueError as error:
+            table = read_table(path, _COLUMNS) if _is_list(path) else None
+        except (OSError, ValueError) as error:
             ledger.problems.append(f"the table {path.name} cannot be read: {error}")
             continue
         if table is not None:
@@ -273,8 +277,11 @@ def _place(path: Path) -> tuple[int, str]:
 
 def _is_list(path: Path) -> bool:
     """Whether a file lists images: of participants, or the series that they belong to."""
-    header = {name.lower() for name in read_header(path)}
-    has = {name for name, columns in _FIELDS.items() if header & set(columns)}
+    try:
+        header = set(map(column_key, read_header(path)))
+    except (OSError, ValueError):
+        return False
+    has = {name for name, columns in _FIELDS.items() if header & set(map(column_key, columns))}
     return "image" in has and (
         {"subject", "date"} <= has or {"subject", "sequence"} <= has or "series" in has
     )
@@ -282,9 +289,8 @@ def _is_list(path: Path) -> bool:
 
 def _read_list(path: Path, table: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
     """Read what one list says of its images."""
-    lower = {name.lower(): name for name in reversed(table.columns)}
     found = {
-        name: next((table[lower[column]] for column in columns if column in lower), None)
+        name: next((table[column] for column in columns if column in table), None)
         for name, columns in _FIELDS.items()
     }
     raw = pandas.DataFrame(
@@ -293,14 +299,17 @@ def _read_list(path: Path, table: pandas.DataFrame, ledger: Ledger) -> pandas.Da
     rows = raw.copy()
     for name in ("image", "series", "study"):
         rows[name] = read_integers(raw[name])
-    rows["date"] = understood(ledger, path.name, "date", raw["date"], read_dates(raw["date"]), needed="dates")
+    understood(ledger, path.name, "image", raw["image"], rows["image"], needed="numbers of images")
+    # LONI's own lists of collections have the month first
+    dates = read_dates(raw["date"], american="acq date" in table)
+    rows["date"] = understood(ledger, path.name, "date", raw["date"], dates, needed=CERTAIN_DATES)
     rows["type"] = understood(ledger, path.name, "type", raw["type"], raw["type"].map(_read_type))
     rows["phase"] = raw["phase"].map(phase_name)
     rows["subject"] = read_participants(raw["subject"])
     rows["strength"] = raw["strength"].map(_read_strength)
     understood(ledger, path.name, "strength", raw["strength"], rows["strength"])
     reason = "to one of the field strengths that Clinica tells apart"
-    ledger.rewritten(path.name, "strength", raw["strength"], rows["strength"], reason)
+    ledger.rewritten(path.name, "strength", raw["strength"].replace("3", _HIGH), rows["strength"], reason)
     nameless = rows["image"] == ""
     ledger.left_out(path.name, "image", raw["image"][nameless], "a row without the number of an image")
     other = ~rows["modality"].str.upper().isin(["", "MR", "MRI"])

@@ -11,6 +11,7 @@ from rhvae_mri.convert.adni_merge import Visits, read_visits
 from rhvae_mri.convert.adni_scans import list_scans
 from rhvae_mri.convert.adni_values import (
     NOT_READ,
+    diagnosis_codes,
     original_phase,
     read_alleles,
     read_diagnoses,
@@ -24,7 +25,7 @@ from rhvae_mri.convert.csv_tables import (
     visit_code,
     visit_month,
 )
-from rhvae_mri.convert.study_tables import ADNI_TABLES, TablesFolder
+from rhvae_mri.convert.study_tables import ADNI_TABLES, FoundTable, TablesFolder
 
 _DIAGNOSIS_CODES = {"CN": "1", "MCI": "2", "Dementia": "3"}
 _RATINGS = ("0", "0.5", "1", "2", "3")
@@ -98,16 +99,17 @@ def _diagnoses(tables: TablesFolder, merge: pandas.DataFrame) -> pandas.DataFram
     rows = pandas.DataFrame(columns=columns, dtype=str)
     if found:
         subjects = dict(zip(merge["RID"], merge["PTID"], strict=True))
+        ledger, name = tables.ledger, found.path.name
+        diagnoses = read_diagnoses(found.content)
+        understood(ledger, name, "DIAGNOSIS", diagnosis_codes(found.content), diagnoses, needed="diagnoses")
         rows = pandas.DataFrame(
             {
                 "PTID": roster_numbers(found.content).map(subjects),
                 "VISCODE2": found.content["VISCODE2"].map(visit_code),
-                "DIAGNOSIS": read_diagnoses(found.content).map(_DIAGNOSIS_CODES),
+                "DIAGNOSIS": diagnoses.map(_DIAGNOSIS_CODES),
             }
         ).dropna()
-        tables.ledger.made(
-            "DXSUM_PDXCONV_ADNIALL", [found.path], len(found.content), len(rows), "with a diagnosis"
-        )
+        ledger.made("DXSUM_PDXCONV_ADNIALL", [found.path], len(found.content), len(rows), "with a diagnosis")
     else:
         _note_absence(tables.ledger, "DXSUM", "participants.tsv has no diagnosis of the screening")
     # Clinica 0.12 relies on a visit that is there twice, as in older tables
@@ -138,7 +140,7 @@ def _ratings(tables: TablesFolder) -> pandas.DataFrame:
         return pandas.DataFrame(columns=columns)
     rows = pandas.DataFrame(
         {
-            "RID": roster_numbers(found.content),
+            "RID": _participants(found, ledger),
             "VISCODE2": found.content["VISCODE2"].map(visit_code),
             "CDGLOBAL": read_numbers(found.content["CDGLOBAL"], 0, 3),
         }
@@ -176,7 +178,7 @@ def _quality(tables: TablesFolder) -> pandas.DataFrame:
     )
     rows = pandas.DataFrame(
         {
-            "RID": roster_numbers(content),
+            "RID": _participants(found, tables.ledger),
             "LONIUID": "S" + series,
             "PASS": read_numbers(content["PASS"], -9, 9),
         }
@@ -201,7 +203,7 @@ def _mayo(tables: TablesFolder) -> pandas.DataFrame:
     quality = read_numbers(content["series_quality"], 1, 9)
     rows = pandas.DataFrame(
         {
-            "RID": roster_numbers(content),
+            "RID": _participants(found, tables.ledger),
             "loni_image": "I" + read_integers(content["loni_image"]),
             "series_type": content["series_type"].str.upper(),
             "series_selected": read_numbers(content["series_selected"], 0, 1).replace("", "0"),
@@ -217,6 +219,14 @@ def _mayo(tables: TablesFolder) -> pandas.DataFrame:
     kept = rows[(rows["RID"] != "") & (rows["loni_image"] != "I")]
     tables.ledger.made(name, [found.path], len(rows), len(kept), "rows with an image")
     return kept
+
+
+def _participants(found: FoundTable, ledger: Ledger) -> pandas.Series:
+    """Return the roster number of each row of a table with RID."""
+    numbers = roster_numbers(found.content)
+    return understood(
+        ledger, found.path.name, "RID", found.content["RID"], numbers, needed="numbers of participants"
+    )
 
 
 def _note_absence(ledger: Ledger, table: str, consequence: str) -> None:

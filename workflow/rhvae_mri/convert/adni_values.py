@@ -7,8 +7,8 @@ import re
 import pandas
 
 from rhvae_mri.convert.csv_tables import (
-    MONTHS,
     Ledger,
+    month_number,
     read_dates,
     read_integers,
     read_numbers,
@@ -37,9 +37,9 @@ _CHANGED = {"4": "2", "5": "3", "6": "3", "7": "1", "8": "2", "9": "1"}
 #: Bounds of ages in years, and of the MMSE.
 AGES, MMSE_SCORES = (18, 110), (0, 30)
 _DAYS_PER_YEAR = 365.25
-_BIRTH = re.compile(r"(?:(\d{1,2})[-/])?(?:(\d{1,2})[-/])?/?((?:18|19)\d\d)")
+_BIRTH = re.compile(r"(?:(\d{1,2})[-/.])?/?((?:18|19)\d\d)")
 #: What spreadsheets make of ``12/1934``.
-_SPREADSHEET_BIRTH = re.compile(r"([A-Za-z]{3})-(\d\d)")
+_SPREADSHEET_BIRTH = re.compile(r"([^\W\d_]{3,})\.?[- /](?:19)?(\d\d)")
 
 
 def roster_number(subject: str) -> int:
@@ -57,7 +57,7 @@ def roster_numbers(table: pandas.DataFrame) -> pandas.Series:
     """Return the roster number of each row, from PTID or else from RID; empty text where both are missing."""
     numbers = pandas.Series("", index=table.index)
     if "PTID" in table:
-        numbers = table["PTID"].str.extract(r"^\d{3}_S_0*(\d+)$", flags=re.ASCII)[0].fillna("")
+        numbers = table["PTID"].str.extract(r"^\d{3}_S_0*(\d{1,15})$", flags=re.ASCII)[0].fillna("")
     if "RID" in table:
         numbers = numbers.where(numbers != "", read_integers(table["RID"]))
     return numbers
@@ -93,27 +93,36 @@ def read_diagnosis(text: str) -> str:
 
 
 def read_diagnoses(table: pandas.DataFrame) -> pandas.Series:
-    """Read the diagnosis of each row of DXSUM, in either generation's columns, as ADNIMERGE writes it."""
+    """Read the diagnosis of each row of DXSUM as ADNIMERGE writes it."""
+    return diagnosis_codes(table).map(read_diagnosis)
+
+
+def diagnosis_codes(table: pandas.DataFrame) -> pandas.Series:
+    """Return the code of each row of DXSUM's diagnosis, in either generation's columns."""
     codes = pandas.Series("", index=table.index)
     for column in ("DIAGNOSIS", "DXCURREN", "DXCHANGE"):
         if column in table:
-            own = table[column].str.replace(r"\.0+$", "", regex=True)
+            own = table[column]
             own = own.replace(_CHANGED) if column == "DXCHANGE" else own
             codes = codes.where(codes != "", own)
-    return codes.map(read_diagnosis)
+    return codes
 
 
-def read_birth(text: str) -> str:
-    """Read a date of birth of which the day, or day and month, may be missing; the middle stands for them."""
-    if (match := _SPREADSHEET_BIRTH.fullmatch(text)) and match[1].lower() in MONTHS:
-        return f"19{match[2]}-{1 + MONTHS.index(match[1].lower()):02d}-15"
-    match = _BIRTH.fullmatch(re.sub(r"^(\d{4})-(\d\d)$", r"\2/\1", text.removesuffix(".0")))
+def read_births(values: pandas.Series) -> pandas.Series:
+    """Read dates of birth of which the day, or day and month, may be missing; the middle stands for them."""
+    whole = read_dates(values)
+    middles = values.map(_middle)
+    # of two digits, such as 34, a year of birth is of the century before
+    return whole.where(whole != "", read_dates(middles)).str.replace(r"^20", "19", regex=True)
+
+
+def _middle(text: str) -> str:
+    if (match := _SPREADSHEET_BIRTH.fullmatch(text)) and (number := month_number(match[1])):
+        return f"19{match[2]}-{number}-15"
+    match = _BIRTH.fullmatch(re.sub(r"^(\d{4})-(\d\d)$", r"\2/\1", text))
     if not match:
-        return read_dates(pandas.Series([text])).iloc[0]
-    month, day = (match[1], match[2]) if match[1] else (None, None)
-    if month is None:
-        return f"{match[3]}-07-01"
-    return read_dates(pandas.Series([f"{match[3]}-{month}-{day or 15}"])).iloc[0]
+        return ""
+    return f"{match[2]}-{match[1]}-15" if match[1] else f"{match[2]}-07-01"
 
 
 def count_years(moments: pandas.Series, births: pandas.Series) -> pandas.Series:
@@ -127,7 +136,7 @@ def read_alleles(table: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
     """Read RID and the two alleles of each row of APOERES; empty text where they are not given."""
     if "GENOTYPE" in table and "APGEN1" not in table:
         pairs = (
-            table["GENOTYPE"].str.extract(r"^[eE\u03b5]?([234])\s*[/,-]?\s*[eE\u03b5]?([234])$").fillna("")
+            table["GENOTYPE"].str.extract(r"^[eE\u03b5]?([234])\s*[/,.-]?\s*[eE\u03b5]?([234])$").fillna("")
         )
         understood(ledger, "APOERES", "GENOTYPE", table["GENOTYPE"], pairs[0])
         columns = [pairs[0], pairs[1]]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas
 
 from rhvae_mri.convert.csv_tables import (
+    CERTAIN_DATES,
     Ledger,
     read_dates,
     read_integers,
@@ -70,7 +71,7 @@ def read_aibl_tables(folder: Path, ledger: Ledger) -> dict[str, pandas.DataFrame
             staged[name] = staged[name].loc[:, ~staged[name].columns.duplicated()]
             continue
         rows = _read_rows(found.path.name, found.content, ledger)
-        if name in _NEVER_EMPTY and rows.empty:
+        if rows.empty and (name in _NEVER_EMPTY or len(found.content)):
             ledger.problems.append(f"the table {found.path.name} has no row that can be read: {table.place}")
         ledger.made(table.name, [found.path], len(found.content), len(rows), "one row for each visit")
         staged[name] = rows
@@ -126,8 +127,8 @@ def _in_order(genotypes: pandas.DataFrame, demography: pandas.DataFrame) -> pand
 
 
 def _american(values: pandas.Series) -> pandas.Series:
-    """Write dates as ``MM/DD/YYYY``."""
-    return read_dates(values).str.replace(r"(\d{4})-(\d\d)-(\d\d)", r"\2/\3/\1", regex=True)
+    """Write dates as ``MM/DD/YYYY``, as LONI does."""
+    return read_dates(values, american=True).str.replace(r"(\d{4})-(\d\d)-(\d\d)", r"\2/\3/\1", regex=True)
 
 
 def _birth_years(values: pandas.Series) -> pandas.Series:
@@ -138,7 +139,7 @@ def _birth_years(values: pandas.Series) -> pandas.Series:
 _READERS: dict[str, Callable[[pandas.Series], pandas.Series]] = {
     "EXAMDATE": _american,
     "PTDOB": _birth_years,
-    "PTGENDER": lambda values: values.map(lambda text: _SEX.get(text.removesuffix(".0").lower(), "")),
+    "PTGENDER": lambda values: values.map(lambda text: _SEX.get(text.lower(), "")),
     "DXCURREN": lambda values: read_numbers(values, 1, 9),
     "MMSCORE": lambda values: read_numbers(values, 0, 30),
     "CDGLOBAL": lambda values: read_numbers(values, 0, 3),
@@ -146,4 +147,4 @@ _READERS: dict[str, Callable[[pandas.Series], pandas.Series]] = {
     "APGEN2": lambda values: read_numbers(values, 2, 4),
     "SITEID": read_integers,
 }
-_KINDS = {"EXAMDATE": "dates", "PTDOB": "years of birth", "PTGENDER": "sexes", "DXCURREN": "diagnoses"}
+_KINDS = {"EXAMDATE": CERTAIN_DATES, "PTDOB": "years of birth", "PTGENDER": "sexes", "DXCURREN": "diagnoses"}

@@ -51,7 +51,7 @@ def read_scan_dates(tables: Mapping[str, pandas.DataFrame]) -> dict[tuple[str, s
     for name, strength in _FIELD_STRENGTHS.items():
         table = tables[name]
         for subject, code, date in zip(
-            table["RID"], table["VISCODE"], read_dates(table["EXAMDATE"]), strict=True
+            table["RID"], table["VISCODE"], read_dates(table["EXAMDATE"], american=True), strict=True
         ):
             if date:
                 promised.setdefault((subject, date), (f"ses-M{visit_month(code):03d}", strength))

@@ -74,7 +74,7 @@ def _problems(cohort: str, images: Path, tables: Path) -> Iterator[str]:
     read = read_adni_tables(tables, images, ledger) if cohort == "ADNI" else read_aibl_tables(tables, ledger)
     packed = list(packed_archives(tables, is_study_table))
     yield from packed
-    yield from ledger.problems
+    yield from dict.fromkeys(ledger.problems)
     if packed or ledger.problems:
         return
     people = read.visits.merge["PTID"] if isinstance(read, AdniTables) else read["ptdemog"]["RID"]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas
 
-from rhvae_mri.convert.csv_tables import Ledger, read_header, read_participants, read_table
+from rhvae_mri.convert.csv_tables import Ledger, column_key, read_header, read_participants, read_table
 
 _DATED = re.compile(r"[_-](\d{1,2})-?([A-Za-z]{3})-?(\d{4})$|[_-](\d{4})-?(\d\d)-?(\d\d)$")
 _COPY = re.compile(r" ?\(\d+\)$")
@@ -43,9 +43,9 @@ class StudyTable:
     place: str
 
     def lacks(self, header: Sequence[str]) -> list[str]:
-        """Return the needed columns that a header does not have; upper and lower case do not matter."""
-        present = {name.lower() for name in header}
-        return [each for each in self.columns if not present & set(each.lower().split("|"))]
+        """Return the needed columns that a header does not have; case and punctuation do not matter."""
+        present = set(map(column_key, header))
+        return [each for each in self.columns if not present & set(map(column_key, each.split("|")))]
 
 
 def _table(name: str, columns: str, *names: str, place: str) -> StudyTable:
@@ -132,8 +132,9 @@ class TablesFolder:
     ) -> FoundTable | None:
         """Read the best file of a table, or return None if there is none.
 
-        Files that lack a needed column are passed over. Of several files the preferred name counts, then the
-        newest date in the name; two that differ and have neither over the other are a problem.
+        Files that lack a needed column are passed over; those that are no tables are a problem. Of several
+        files the preferred name counts, then the newest date in the name; two that differ and have neither
+        over the other are a problem.
 
         Parameters
         ----------
@@ -153,7 +154,11 @@ class TablesFolder:
         named = [(rank, path) for path in self.files if (rank := _rank(table, path)) is not None]
         usable = []
         for rank, path in sorted(named):
-            missing = table.lacks(read_header(path))
+            try:
+                missing = table.lacks(read_header(path))
+            except (OSError, ValueError) as error:
+                self._refuse(table, path, error, problems)
+                continue
             if missing:
                 names = ", ".join(each.replace("|", " or ") for each in missing)
                 self._unusable[table.name] = f"the table {path.name} has no column {names}"
@@ -172,9 +177,8 @@ class TablesFolder:
             self._pass_over(table, path, f"not used: {best.name} was taken")
         try:
             content = read_table(best, (*wanted, *columns))
-        except ValueError as error:
-            self._unusable[table.name] = f"the table {best.name} cannot be read: {error}"
-            problems.append(self._unusable[table.name])
+        except (OSError, ValueError) as error:
+            self._refuse(table, best, error, problems)
             return None
         if "PTID" in content:
             given, content["PTID"] = content["PTID"], read_participants(content["PTID"])
@@ -185,6 +189,10 @@ class TablesFolder:
         """Say why there is no file that could be taken for a table, and where to get one."""
         missing = f"the table {table.name}{'_*' * table.name.startswith('aibl')}.csv is missing"
         return f"{self._unusable.get(table.name, missing)} ({table.place})"
+
+    def _refuse(self, table: StudyTable, path: Path, error: Exception, problems: list[str]) -> None:
+        self._unusable[table.name] = f"the table {path.name} cannot be read: {error}"
+        problems.append(self.absence(table))
 
     def _pass_over(self, table: StudyTable, path: Path, reason: str) -> None:
         self.ledger.rows.append({"table": table.name, "source": path.name, "reason": reason})
