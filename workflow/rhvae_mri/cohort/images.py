@@ -206,7 +206,7 @@ def select_usable(images: pandas.DataFrame, quality: pandas.DataFrame) -> pandas
         raise StudyError(
             f"Images without a quality check: {', '.join(unchecked)}.",
             cause="The table of images is newer than that of the quality check.",
-            remedy="Let the workflow run the quality check again.",
+            remedy="Run the quality check again: snakemake --forcerun measure_quality.",
         )
     repeated = sorted(set(quality["image_id"][quality["image_id"].duplicated()]))
     if repeated:
