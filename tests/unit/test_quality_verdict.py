@@ -64,6 +64,51 @@ def test_a_metric_below_its_minimum_fails_and_is_named_with_value_and_bound():
     ]
 
 
+@pytest.mark.parametrize(
+    ("peak", "reason"),
+    [
+        (1.0, None),
+        (1.2, None),
+        (2.9, None),
+        (5.0, None),
+        (5.1, "intensity_peak 5.1 is not at most 5"),
+        (24.9, "intensity_peak 24.9 is not at most 5"),
+        (953.94, "intensity_peak 954 is not at most 5"),
+        (numpy.inf, "intensity_peak inf is not at most 5"),
+        (numpy.nan, "intensity_peak nan is not at most 5"),
+    ],
+)
+def test_an_image_whose_brightest_voxel_darkens_the_head_fails(peak, reason):
+    """A marker 20 times as bright as the head leaves a tensor that is black."""
+    table = metrics()
+    table.loc[1, "intensity_peak"] = peak
+    verdict = judge(table)
+    assert verdict["status"].tolist() == ["passed", "failed" if reason else "passed", "passed"]
+    assert verdict["reason"].isna()[1] if reason is None else verdict["reason"][1] == reason
+    assert judge(table, decisions=decide("keep", "sub-1"))["status"][1] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("bias_range", "flag"),
+    [
+        (1.0, "the bias field is 1 everywhere"),
+        (1 + 9e-7, "the bias field is 1 everywhere"),
+        (1 + 2e-6, None),
+        (1.05, None),
+        (1.3, None),
+        (3.0, None),
+        (0.9, None),
+        (numpy.nan, None),
+    ],
+)
+def test_a_field_of_1_is_flagged(bias_range, flag):
+    table = metrics()
+    table.loc[1, "bias_range"] = bias_range
+    verdict = judge(table)
+    assert verdict["flags"].tolist() == [None, flag, None]
+    assert verdict["status"].tolist() == ["passed"] * 3
+
+
 def test_the_deep_check_fails_an_image_and_leaves_its_words():
     table = metrics()
     table.loc[1, "similarity"] = 0.1

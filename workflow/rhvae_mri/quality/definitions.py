@@ -125,7 +125,7 @@ METRICS = (
     Metric(
         "intensity_peak",
         "1",
-        "Maximum over 98th percentile: how far rescaling to [0, 1] darkens the brain.",
+        "Maximum in the crop over 98th percentile: how far rescaling to [0, 1] darkens the brain.",
         "high",
         0.05,
         logarithmic=True,

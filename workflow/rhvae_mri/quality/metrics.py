@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy
 
 from rhvae_mri.errors import StudyError
-from rhvae_mri.imaging.grid import TEMPLATE_ORIGIN, study_grid
+from rhvae_mri.imaging.grid import TEMPLATE_ORIGIN, crop_box, study_grid
 from rhvae_mri.imaging.images import ImageError, read_image, recorded_fault
+from rhvae_mri.imaging.intensities import into_domain
 from rhvae_mri.imaging.mni_tissue import read_average
 from rhvae_mri.imaging.nifti import NiftiError, check_header, open_nifti, read_voxels
 from rhvae_mri.imaging.registration import read_itk_affine
@@ -133,6 +134,7 @@ class Reference:
             ) from error
         voxel_size = float(numpy.linalg.norm(affine[:3, 0]))
         self.shape, self.affine = study_grid(voxel_size)
+        self.crop = crop_box(voxel_size)
         if not self.is_own_grid(voxels, affine):
             raise StudyError(
                 "The template is not on the study's grid.",
@@ -180,6 +182,7 @@ def measure_image(reference: Reference, files: dict[str, str]) -> dict[str, Any]
         (raw, scan_affine), (corrected, _) = read_image(files["raw"]), read_image(files["corrected"])
         if raw.shape != corrected.shape:
             raise ImageError("The corrected image has not the raw image's grid.", where=files["corrected"])
+        raw, _ = into_domain(raw)  # as it was when it was corrected
     except ImageError as error:
         return {"nan_fraction": _nan_fraction(files["raw"]), "fault": error.in_one_line()}
     return {
@@ -213,7 +216,7 @@ def _intensities(registered: numpy.ndarray, reference: Reference) -> dict[str, f
     return {
         "intensity_low": low,
         "intensity_high": high,
-        "intensity_peak": float(registered.max()) / high if high > 0 else None,
+        "intensity_peak": float(registered[reference.crop].max()) / high if high > 0 else None,
         "zero_fraction": float(zeros[reference.head].mean()),
     }
 

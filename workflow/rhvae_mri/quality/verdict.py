@@ -32,6 +32,13 @@ COLUMNS = (
     "decided_on",
 )
 
+#: Largest `intensity_peak` of an image that passes: beyond it the head lies in the darkest
+#: fifth of the tensor. Simulated heads have 1.1 to 1.5 (63), real ones at most 3 (10, uncorrected).
+MAXIMUM_PEAK = 5.0
+
+#: A `bias_range` that comes so near to 1 is that of no field at all.
+NO_FIELD = 1e-6
+
 #: The decisions that reach the verdict; `replace` has acted before the preprocessing.
 _FINAL = ("keep", "exclude")
 
@@ -62,15 +69,17 @@ def check_quality(
     minimum_overlap : float
         And with at least this `mask_overlap`: the Dice coefficient of the two heads.
     outlier_z : float
-        Metrics with a robust z-score from this on are named in `flags`, which fail no image.
+        Metrics with a robust z-score from this on are named in `flags`, which fail no image. So is a
+        bias field that is 1 everywhere.
 
     Returns
     -------
     pandas.DataFrame
         The table of `COLUMNS`, a row for each image in the order of ``metrics``. `status` is ``passed`` or
-        ``failed``. An image fails if a step recorded a fault, similarity or overlap is below its minimum, or
-        the deep check failed; a check that was not run counts for nothing. The auditor overrides this:
-        ``exclude`` fails an image and ``keep`` passes it, unless a fault left no image to keep.
+        ``failed``. An image fails if a step recorded a fault, similarity or overlap is below its minimum, its
+        brightest voxel leaves the head dark (`MAXIMUM_PEAK`), or the deep check failed; a check that was not
+        run counts for nothing. The auditor overrides this: ``exclude`` fails an image and ``keep`` passes it,
+        unless a fault left no image to keep.
 
     Raises
     ------
@@ -101,10 +110,16 @@ def check_quality(
         row = {column: image[column] for column in COLUMNS[:5]}
         check = deep.loc[image["image_id"]]
         fault = None if pandas.isna(image["fault"]) else str(image["fault"])
-        failures = [fault] if fault else [*_below(image, bounds), *_deep_failure(check)]
+        failures = (
+            [fault] if fault else [*_below(image, bounds), *_peak_failure(image), *_deep_failure(check)]
+        )
         session = "" if pandas.isna(image["session_id"]) else image["session_id"]
         decision = decisions.find(image["participant_id"], session)
-        row |= {"pass_probability": check["pass_probability"], "deep_quality": check["status"], "flags": flag}
+        row |= {
+            "pass_probability": check["pass_probability"],
+            "deep_quality": check["status"],
+            "flags": _flags(image, flag),
+        }
         rows.append({**row, **_judge("; ".join(failures), fault is not None, decision)})
     _report_idle(decisions, metrics)
     return pandas.DataFrame(rows, columns=list(COLUMNS))
@@ -135,6 +150,19 @@ def _below(image: dict[str, Any], bounds: dict[str, float]) -> list[str]:
         for name, bound in bounds.items()
         if not image[name] >= bound
     ]
+
+
+def _peak_failure(image: dict[str, Any]) -> list[str]:
+    """Say that the brightest voxel leaves the head dark in a tensor rescaled to [0, 1], if it does."""
+    peak = image["intensity_peak"]
+    return [] if peak <= MAXIMUM_PEAK else [f"intensity_peak {peak:.3g} is not at most {MAXIMUM_PEAK:g}"]
+
+
+def _flags(image: dict[str, Any], outliers: str | None) -> str | None:
+    """Add to the outliers of an image that its bias field is 1."""
+    if abs(image["bias_range"] - 1) <= NO_FIELD:
+        return "; ".join(filter(None, ["the bias field is 1 everywhere", outliers]))
+    return outliers
 
 
 def _deep_failure(check: pandas.Series) -> list[str]:

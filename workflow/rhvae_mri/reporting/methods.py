@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rhvae_mri.configuration import is_simulated
 from rhvae_mri.evaluation.conditions import ordered
 from rhvae_mri.provenance.tables import DownloadFacts
+from rhvae_mri.quality.verdict import MAXIMUM_PEAK
 from rhvae_mri.reporting.references import cite, number_citations
 
 if TYPE_CHECKING:
@@ -177,9 +178,9 @@ def _quality(config: Mapping[str, Any]) -> tuple[str, ...]:
         f"images with a probability of passing of {deep['threshold']:g} or less were left out."
     )
     return (
-        f"{check} Images whose similarity with the template was below {quality['minimum_similarity']:g}, or "
-        "whose "
-        f"head mask overlapped the template's by less than {quality['minimum_overlap']:g}, were left out. "
+        f"{check} Images whose similarity with the template was below {quality['minimum_similarity']:g}, "
+        f"whose head mask overlapped the template's by less than {quality['minimum_overlap']:g}, or whose "
+        f"brightest voxel exceeded {MAXIMUM_PEAK:g} times the head's 98th percentile, were left out. "
         f"Images with a measure more than {quality['outlier_z']:g} robust standard deviations from the "
         "cohort's "
         "median were flagged for a human eye and kept."
