@@ -72,6 +72,19 @@ def test_changes_inside_a_dataset_are_noticed(tmp_path, change):
     assert bids_digest(folder) != before
 
 
+def test_the_order_in_which_a_file_system_lists_files_makes_no_difference(tmp_path, monkeypatch):
+    folder = plain_bids(tmp_path / "bids")
+    before, scandir = bids_digest(folder), os.scandir
+
+    @contextmanager
+    def backwards(place):
+        with scandir(place) as entries:
+            yield sorted(entries, key=lambda entry: entry.name, reverse=True)
+
+    monkeypatch.setattr(os, "scandir", backwards)
+    assert bids_digest(folder) == before
+
+
 @pytest.mark.parametrize(
     "name", ["derivatives/x/sub-01_T1w.nii.gz", ".git/HEAD", ".bidsignore", "code/run.sh"]
 )

@@ -7,10 +7,10 @@ import pytest
 from rhvae_mri.cohort.exclusions import Decision, Decisions
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv, write_tsv
-from rhvae_mri.quality.definitions import METRIC_NAMES
+from rhvae_mri.quality.definitions import LIMITS, METRIC_NAMES
 from rhvae_mri.quality.verdict import COLUMNS, check_quality
 
-BOUNDS = {"minimum_similarity": 0.4, "minimum_overlap": 0.75, "outlier_z": 6}
+SETTINGS = {"limits": True, "outlier_z": 6}
 
 
 def metrics(n=3):
@@ -37,9 +37,9 @@ def decide(decision, participant="sub-0", session="ses-M000"):
     return Decisions({(participant, session): Decision(decision, "ghosts in the neck", "NV", "2026-03-31")})
 
 
-def judge(table, deep_quality=None, decisions=None, **bounds):
+def judge(table, deep_quality=None, decisions=None, **settings):
     deep_quality = deep(table) if deep_quality is None else deep_quality
-    return check_quality(table, deep_quality, decisions or Decisions({}), **{**BOUNDS, **bounds})
+    return check_quality(table, deep_quality, decisions or Decisions({}), **{**SETTINGS, **settings})
 
 
 def test_good_images_pass_and_a_check_that_was_not_run_counts_for_nothing():
@@ -53,15 +53,16 @@ def test_good_images_pass_and_a_check_that_was_not_run_counts_for_nothing():
 
 def test_a_metric_below_its_minimum_fails_and_is_named_with_value_and_bound():
     table = metrics()
-    table.loc[0, "similarity"] = 0.3999
-    table.loc[1, ["similarity", "mask_overlap"]] = 0.1
-    table.loc[2, ["similarity", "mask_overlap"]] = [0.4, 0.75]
+    table.loc[0, "pattern"] = 0.3499
+    table.loc[1, ["turn_margin", "scalp"]] = -0.1
+    table.loc[2, list(LIMITS)] = list(LIMITS.values())
     verdict = judge(table)
     assert verdict["status"].tolist() == ["failed", "failed", "passed"]
     assert verdict["reason"].tolist()[:2] == [
-        "similarity 0.400 is below 0.4",
-        "similarity 0.100 is below 0.4; mask_overlap 0.100 is below 0.75",
+        "pattern 0.350 is below 0.35",
+        "turn_margin -0.100 is below 0.1; scalp -0.100 is below 0.2",
     ]
+    assert set(judge(table, limits=False)["status"]) == {"passed"}
 
 
 @pytest.mark.parametrize(
@@ -111,13 +112,13 @@ def test_a_field_of_1_is_flagged(bias_range, flag):
 
 def test_the_deep_check_fails_an_image_and_leaves_its_words():
     table = metrics()
-    table.loc[1, "similarity"] = 0.1
+    table.loc[1, "pattern"] = 0.1
     checked = deep(table, "failed", 0.3, "pass probability 0.300 is not above 0.5")
     checked.loc[2, ["status", "pass_probability", "reason"]] = ["passed", 0.8, None]
     verdict = judge(table, checked)
     words = "deep quality check: pass probability 0.300 is not above 0.5"
     assert verdict["status"].tolist() == ["failed", "failed", "passed"]
-    assert verdict["reason"].tolist()[:2] == [words, f"similarity 0.100 is below 0.4; {words}"]
+    assert verdict["reason"].tolist()[:2] == [words, f"pattern 0.100 is below 0.35; {words}"]
     assert verdict["pass_probability"].tolist() == [0.3, 0.3, 0.8]
     assert verdict["deep_quality"].tolist() == ["failed", "failed", "passed"]
 
@@ -157,11 +158,11 @@ def test_an_excluded_image_fails_and_names_who_and_when():
 
 def test_a_kept_image_passes_and_keeps_what_was_said_against_it():
     table = metrics()
-    table.loc[0, "similarity"] = 0.1
+    table.loc[0, "pattern"] = 0.1
     for participant, session in [("sub-0", "ses-M000"), ("sub-0", "")]:
         verdict = judge(table, decisions=decide("keep", participant, session))
         assert verdict.loc[0, "status"] == "passed"
-        assert verdict.loc[0, "reason"] == "kept by hand although similarity 0.100 is below 0.4"
+        assert verdict.loc[0, "reason"] == "kept by hand although pattern 0.100 is below 0.35"
         assert verdict.loc[0, ["decision", "decided_by"]].tolist() == ["keep", "NV"]
     verdict = judge(metrics(), decisions=decide("keep"))
     assert verdict.loc[0, ["status", "decision"]].tolist() == ["passed", "keep"]
@@ -205,7 +206,7 @@ def test_the_verdict_survives_writing_and_reading(tmp_path):
     write_tsv(tmp_path / "quality", verdict)
     assert read_tsv(tmp_path / "quality").columns.tolist() == list(COLUMNS)
     assert (tmp_path / "quality").read_text().splitlines()[1] == (
-        "sub-0_ses-M000\tsub-0\tses-M000\t0.9\t0.9\tn/a\tnot run\tn/a\tpassed" + 5 * "\tn/a"
+        "sub-0_ses-M000\tsub-0\tses-M000\t0.9\t0.9\t0.9\t0.9\tn/a\tnot run\tn/a\tpassed" + 5 * "\tn/a"
     )
 
 
