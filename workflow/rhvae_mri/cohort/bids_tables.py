@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from rhvae_mri.cohort.clinical_terms import ClinicalTerms, Visit
 from rhvae_mri.cohort.listed_values import ListedValues
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
-from rhvae_mri.texts import plain_cell, visible
+from rhvae_mri.texts import visible
 
 #: Names that BIDS allows. All others are refused or left out: they end in paths and in tables.
 _PARTICIPANT = re.compile(r"sub-[A-Za-z0-9]+")
@@ -44,10 +44,21 @@ class NotUnicodeError(StudyError):
 
 @dataclass(frozen=True)
 class SessionRow:
-    """What ``sub-*_sessions.tsv`` says of a session; ``time`` is its acq_time (`read_time`)."""
+    """What ``sub-*_sessions.tsv`` says of a session.
+
+    Attributes
+    ----------
+    visit : Visit
+        The values.
+    day : int or None
+        Its acq_time, see `read_day`.
+    age : float or None
+        The age in years, unless only its lower bound is known.
+    """
 
     visit: Visit
-    time: float | None
+    day: int | None
+    age: float | None
 
 
 def is_participant(name: str) -> bool:
@@ -84,19 +95,25 @@ def plain_session(name: str) -> str:
 
 
 def read_rows(
-    path: Path, required: tuple[str, ...] = (), *, any_encoding: bool = False
+    path: Path,
+    required: tuple[str, ...] = (),
+    *,
+    used: Collection[str] | None = None,
+    any_encoding: bool = False,
 ) -> list[dict[str, str]]:
     r"""Read a tab-separated table of BIDS as one dictionary per row; missing values become empty text.
 
     There is no quotation. Empty rows, and empty cells behind the last column, are passed over. Cells come as
-    `rhvae_mri.texts.plain_cell` writes them.
+    they stand, without spaces at their ends.
 
     Parameters
     ----------
     path : pathlib.Path
         The table.
     required : tuple of str
-        Columns that must be there.
+        Columns that must be there, in any case.
+    used : collection of str, optional
+        The columns that count, in lower case; others may occur twice, and are left out then. None: all count.
     any_encoding : bool
         Take a table that is not in UTF-8, with ``\x…`` for each byte that is none.
 
@@ -105,13 +122,17 @@ def read_rows(
     NotUnicodeError
         If the file is not text in UTF-8, or in UTF-16 with its mark.
     StudyError
-        If a column is missing or occurs twice, or a row is shorter or longer than the header.
+        If a column is missing or occurs twice, a row is shorter or longer than the header, or the file is a
+        link that leads nowhere.
     """
     lines = _lines(path, _decode(path, any_encoding=any_encoding))
     columns = [cell.strip() for cell in lines[0].split("\t")] if lines else []
     while columns and not columns[-1]:
         columns.pop()
-    _check_header(path, columns, required)
+    proper = {name.lower(): name for name in required}
+    columns = [proper.get(name.lower(), name) for name in columns]
+    _check_header(path, columns, required, used)
+    once = [name for name in columns if [one.lower() for one in columns].count(name.lower()) == 1]
     rows = []
     for number, line in enumerate(lines[1:], start=2):
         cells = line.split("\t")
@@ -124,18 +145,18 @@ def read_rows(
                 cause="A tab inside a cell, a cell that is missing, or spaces in the place of tabs.",
                 remedy="Mend the line; write n/a for a missing value.",
             )
-        rows.append({name: _clean(cell) for name, cell in zip(columns, cells, strict=False)})
+        rows.append({name: _clean(cell) for name, cell in zip(columns, cells, strict=False) if name in once})
     return rows
 
 
 def read_dictionary(bids: Path, listed: ListedValues) -> Mapping[str, object]:
     """Read ``participants.json``; one that is damaged is listed and counts as empty."""
     path = bids / "participants.json"
-    if not path.is_file():
+    if not path.exists() and not path.is_symlink():
         return {}
     try:
         content = read_json(path)
-    except ValueError:
+    except (OSError, ValueError):
         content = None
     if isinstance(content, dict):
         return content
@@ -143,9 +164,7 @@ def read_dictionary(bids: Path, listed: ListedValues) -> Mapping[str, object]:
     return {}
 
 
-def read_participants(
-    bids: Path, terms: ClinicalTerms = USUAL_TERMS, listed: ListedValues | None = None
-) -> dict[str, Visit]:
+def read_participants(bids: Path, terms: ClinicalTerms, listed: ListedValues) -> dict[str, Visit]:
     """Read ``participants.tsv``, in the dataset's own terms.
 
     Returns
@@ -157,6 +176,10 @@ def read_participants(
     ------
     StudyError
         If the dataset or its table is missing, a name is not one of BIDS (`is_participant`) or occurs twice.
+
+    Notes
+    -----
+    Cells that were not used as they stand are noted in ``listed``, here and in `read_sessions`.
     """
     if not bids.is_dir():
         raise StudyError("The BIDS dataset does not exist.", where=bids, remedy="Check the path.")
@@ -170,13 +193,14 @@ def read_participants(
         )
     participants: dict[str, Visit] = {}
     repeated, misnamed = set(), set()
-    for row in read_rows(table, required=("participant_id",)):
+    columns = {"participant_id"} | terms.column_names
+    for row in read_rows(table, required=("participant_id",), used=columns):
         name = row["participant_id"]
         if not is_participant(name):
             misnamed.add(name or "(empty)")
         if name in participants:
             repeated.add(name)
-        participants[name] = _read_visit(row, terms, listed, name, "participants.tsv")
+        participants[name], _ = _read_visit(row, terms, listed, name, "participants.tsv")
     if misnamed:
         raise StudyError(
             f"Participants whose names are not those of BIDS: {', '.join(sorted(misnamed))}.",
@@ -193,7 +217,7 @@ def read_participants(
 
 
 def read_sessions(
-    bids: Path, participant_id: str, terms: ClinicalTerms = USUAL_TERMS, listed: ListedValues | None = None
+    bids: Path, participant_id: str, terms: ClinicalTerms, listed: ListedValues
 ) -> dict[str, SessionRow]:
     """Read a participant's ``sub-*_sessions.tsv``, in the dataset's own terms.
 
@@ -208,20 +232,21 @@ def read_sessions(
         If the table cannot be read, or two rows of one session contradict each other.
     """
     table = bids / participant_id / f"{participant_id}_sessions.tsv"
-    if not table.is_file():
+    if not table.exists() and not table.is_symlink():
         return {}
     kind = "sessions.tsv"
+    # `group` is a participant's
+    columns = terms.column_names - {"group"} | {"session_id", "acq_time"}
     sessions: dict[str, SessionRow] = {}
-    for row in read_side_table(table, kind, participant_id, listed, required=("session_id",)):
+    for row in read_side_table(table, kind, participant_id, listed, ("session_id",), columns):
         session = row["session_id"]
         session = session if session.startswith("ses-") else f"ses-{session}"
-        if not is_session(session) and listed is not None:
+        if not is_session(session):
             problem = "not understood: no session's name in BIDS, so no image has it"
             listed.note_problem(participant_id, kind, "session_id", session, problem)
-        read = SessionRow(
-            _read_visit(row, terms, listed, participant_id, kind),
-            read_time(row.get("acq_time", ""), participant_id, kind, listed),
-        )
+        cells = {name: cell for name, cell in row.items() if name.lower() in columns}
+        visit, age = _read_visit(cells, terms, listed, participant_id, kind)
+        read = SessionRow(visit, read_day(row.get("acq_time", ""), participant_id, kind, listed), age)
         known = next((name for name in sessions if plain_session(name) == plain_session(session)), session)
         if sessions.setdefault(known, read) != read:
             raise StudyError(f"Session {session} occurs more than once, with different values.", where=table)
@@ -229,44 +254,52 @@ def read_sessions(
 
 
 def read_side_table(
-    path: Path, kind: str, participant_id: str, listed: ListedValues | None, required: tuple[str, ...] = ()
+    path: Path,
+    kind: str,
+    participant_id: str,
+    listed: ListedValues,
+    required: tuple[str, ...],
+    used: Collection[str],
 ) -> list[dict[str, str]]:
     """Read a table of one participant, in any encoding: what counts in it are ASCII letters and digits."""
     try:
-        return read_rows(path, required)
+        return read_rows(path, required, used=used)
     except NotUnicodeError as error:
-        if listed is not None:
-            words = f"read, but for what is not in UTF-8: {error.cause}"
-            listed.note(participant_id, kind, "file", path.name, Reading(outcome=words))
-        return read_rows(path, required, any_encoding=True)
+        words = f"read, but for what is not in UTF-8: {error.cause}"
+        listed.note(participant_id, kind, "file", path.name, Reading(outcome=words))
+        return read_rows(path, required, used=used, any_encoding=True)
 
 
-def read_time(text: str, participant_id: str, kind: str, listed: ListedValues | None) -> float | None:
-    """Read an acq_time, a date or date and time of ISO 8601, as seconds since the year 1."""
+def read_day(text: str, participant_id: str, kind: str, listed: ListedValues) -> int | None:
+    """Read the day of an acq_time, a date or date and time of ISO 8601; days are counted from the year 1.
+
+    The time of the day does not count: anonymised times may have kept it, with one date for all.
+    """
     if not text:
         return None
     try:
-        return (datetime.fromisoformat(text).replace(tzinfo=None) - datetime.min).total_seconds()
+        return datetime.fromisoformat(text).toordinal()
     except ValueError:
-        if listed is not None:
-            listed.note_problem(participant_id, kind, "acq_time", text, "not understood: no date of ISO 8601")
+        listed.note_problem(participant_id, kind, "acq_time", text, "not understood: no date of ISO 8601")
         return None
 
 
 def _read_visit(
-    row: dict[str, str], terms: ClinicalTerms, listed: ListedValues | None, participant_id: str, kind: str
-) -> Visit:
-    """Read the study's variables from a row, and list the cells that were not used as they stand."""
+    row: dict[str, str], terms: ClinicalTerms, listed: ListedValues, participant_id: str, kind: str
+) -> tuple[Visit, float | None]:
+    """Read the study's variables from a row, and the age if it is no bound; list what needs it."""
     visit, readings = terms.read_visit(row)
-    if listed is not None:
-        for variable, (cell, reading) in readings.items():
-            listed.note(participant_id, kind, variable, cell, reading)
-    return visit
+    for variable, (cell, reading) in readings.items():
+        listed.note(participant_id, kind, variable, cell, reading)
+    return visit, None if readings["age"][1].is_bound else visit.age
 
 
 def _decode(path: Path, *, any_encoding: bool) -> str:
     """Read a file as text: UTF-8, or UTF-16 where it has its mark."""
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StudyError("The table cannot be read.", where=path, cause=error.strerror) from error
     is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     encoding = "utf-16" if is_utf16 else "utf-8"
     try:
@@ -306,13 +339,16 @@ def _lines(path: Path, text: str) -> list[str]:
     return lines
 
 
-def _check_header(path: Path, columns: list[str], required: tuple[str, ...]) -> None:
-    """Refuse a header in which a column is missing or occurs twice."""
+def _check_header(
+    path: Path, columns: list[str], required: tuple[str, ...], used: Collection[str] | None
+) -> None:
+    """Refuse a header in which a column is missing, or one that counts occurs twice."""
     lower = [name.lower() for name in columns]
-    repeated = sorted({name for name in columns if lower.count(name.lower()) > 1})
+    repeated = {name for name in columns if lower.count(name.lower()) > 1}
+    repeated = {name for name in repeated if used is None or name.lower() in used}
     if repeated:
         raise StudyError(
-            f"Line 1 of the table has a column twice: {', '.join(map(visible, repeated))}.",
+            f"Line 1 of the table has a column twice: {', '.join(map(visible, sorted(repeated)))}.",
             where=path,
             cause="Which of them counts cannot be known; capital letters make no difference.",
             remedy="Remove or rename one of them.",
@@ -332,5 +368,5 @@ def _check_header(path: Path, columns: list[str], required: tuple[str, ...]) -> 
 
 def _clean(cell: str) -> str:
     """Strip a cell; a missing value becomes empty text."""
-    text = plain_cell(cell)
+    text = " ".join(cell.split())
     return "" if text.lower() in MISSING else text
