@@ -41,9 +41,9 @@ DEEP_SHARE = 0.01
 MINIMUM_LEVELS = 20
 SATURATED_SHARE = 0.3
 
-#: Most pairs of neighbours, per voxel, that may differ by more than this part of the range in an image that
-#: reaches the end of its bits. Ten real heads have at most 0.0001; with 0.5 to 24 % of the voxels wrapped
-#: round at least 0.003.
+#: Most pairs of neighbours, per voxel, that may differ by more than this part of the whole range in an image
+#: that reaches the end of its bits. Real heads have at most 0.000003, with 0.5 to 24 % of the voxels wrapped
+#: round at least 0.002.
 JUMP = 0.9
 JUMP_SHARE = 0.001
 

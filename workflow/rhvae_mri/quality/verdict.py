@@ -33,7 +33,7 @@ COLUMNS = (
 )
 
 #: Largest `intensity_peak` of an image that passes: beyond it the head lies in the darkest
-#: fifth of the tensor. Simulated heads have 1.1 to 1.5 (63), real ones at most 3 (10, uncorrected).
+#: fifth of the tensor. 63 simulated heads have 1.1 to 1.5, seven real ones 1.1 to 1.8 at 4 mm.
 MAXIMUM_PEAK = 5.0
 
 #: A `bias_range` that comes so near to 1 is that of no field at all.
@@ -84,10 +84,10 @@ def check_quality(
 
     Notes
     -----
-    The limits are between the good and the bad heads of one set of real, painted and simulated heads at 4 mm:
-    `pattern` was 0.43 or more in the good, 0.28 or less in those that were turned, reversed, not T1-weighted or
-    no head; `brain_shown` 0.92 or more, 0.48 or less in cut heads; `scalp` 0.73 or more, 0 after brain
-    extraction; `turn_margin` 0.25 or more. `benchmarks/README.md` has the errors on another set.
+    The limits lie between good and bad heads, real, painted and simulated, at 4 mm: `pattern` was 0.43 or
+    more in good ones and 0.28 or less in those that were turned, reversed, not T1-weighted or no head;
+    `brain_shown` 0.91 or more, 0.48 or less in cut heads; `scalp` 0.73 or more, 0 after brain extraction;
+    `turn_margin` 0.26 or more. `benchmarks/README.md` counts the errors on other heads.
 
     The default `outlier_z` of 6 was chosen on the 63 good images of one simulated study at 4 mm: it is the
     smallest whole number that flags less than 2 % of them when they are judged in random groups of 10 or
