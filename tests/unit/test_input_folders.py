@@ -144,6 +144,26 @@ def test_files_of_datalad_that_were_not_fetched_stop_the_study(tmp_path, name, l
     assert name in raised.value.cause
 
 
+def test_only_images_may_be_missing(tmp_path):
+    folder = plain_bids(tmp_path / "bids")
+    annexed(folder, IMAGE, locked=True)
+    check_fetched("X", folder, allow_missing=True)
+    annexed(folder, "participants.tsv", locked=True)
+    with pytest.raises(StudyError, match="1 files") as raised:
+        check_fetched("X", folder, allow_missing=True)
+    assert "allow_missing" not in raised.value.remedy
+
+
+def test_parts_that_are_not_installed_stop_the_study(tmp_path):
+    folder = plain_bids(tmp_path / "bids", **{".gitmodules": '[submodule "sub-04"]\n\tpath = sub-04\n'})
+    (folder / "sub-04").mkdir()
+    with pytest.raises(StudyError, match="the first is sub-04") as raised:
+        check_fetched("X", folder)
+    assert "git -C" in raised.value.remedy
+    write_bids(folder, {"sub-04/README": "here"})
+    check_fetched("X", folder)
+
+
 @pytest.mark.parametrize("locked", [True, False])
 def test_a_study_may_go_on_without_them(tmp_path, locked):
     folder = plain_bids(

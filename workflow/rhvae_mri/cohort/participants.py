@@ -25,6 +25,7 @@ from rhvae_mri.cohort.bids_tables import (
 from rhvae_mri.cohort.clinical_terms import ClinicalTerms, Visit
 from rhvae_mri.cohort.listed_values import ListedValues
 from rhvae_mri.errors import StudyError
+from rhvae_mri.texts import plain_cell
 
 NO_IMAGE = "no image in the download"
 
@@ -197,7 +198,8 @@ def _by_folder(rows: dict[str, SessionRow], folders: list[str]) -> dict[str, Ses
 def _order(person: Participant, rows: Mapping[str, SessionRow], listed: ListedValues) -> tuple[str, ...]:
     """Give the sessions in the order of time: by acq_time, age, labels that tell, or the rows of their table.
 
-    Rows that are in the order of the alphabet may have been sorted by it, so they count last.
+    Rows count where nothing better is known: before other labels than months, unless they are in the order of
+    the alphabet and may have been sorted by it.
 
     Raises
     ------
@@ -219,7 +221,12 @@ def _order(person: Participant, rows: Mapping[str, SessionRow], listed: ListedVa
     ages = {session: row.age for session, row in rows.items() if row.age is not None}
     table = {session: place for place, session in enumerate(rows)}
     sources: dict[str, Mapping[str, float]] = {"acq_time": days, "age": ages, "label": _label_order(sessions)}
-    if list(rows) != sorted(rows):
+    if (
+        not days
+        and not ages
+        and list(rows) != sorted(rows)
+        and not all(map(_MONTH.match, map(str.lower, rows)))
+    ):
         sources["the sessions table"] = table
     _check_agreement(sessions, sources)
     for known in (*sources.values(), table):
@@ -308,11 +315,11 @@ def _read_report(path: Path, cohort: str) -> dict[str, dict[str, str]]:
             continue
         if row["status"] not in _STATUS:
             raise StudyError(f"Unknown status of a conversion: {row['status'] or '(empty)'}.", where=path)
-        reason = _STATUS[row["status"]]
+        reason, words = _STATUS[row["status"]], plain_cell(row["reason"])
         if row["status"] in ("missing", "passed over"):
-            reason = row["reason"] or reason
-        elif row["status"] == "unreadable" and row["reason"]:
-            reason = f"{reason}: {row['reason']}"
+            reason = words or reason
+        elif row["status"] == "unreadable" and words:
+            reason = f"{reason}: {words}"
         sessions = report.setdefault(row["participant_id"], {})
         known = sessions.setdefault(row["session_id"], reason)
         if reason not in known:
