@@ -136,11 +136,19 @@ def _files(folder: Path, without: frozenset[str] = frozenset()) -> list[os.DirEn
             for entry in entries:
                 if entry.name.startswith(".") or (place == str(folder) and entry.name in without):
                     continue
-                if entry.is_dir():
+                if _is_folder(entry):
                     waiting.append(entry.path)
                 else:
                     found.append(entry)
     return sorted(found, key=lambda entry: entry.path)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Say whether an entry is a folder, or leads to one; a link to itself does not."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _digest(folder: Path, files: Iterable[os.DirEntry[str]], *, entry_time: bool) -> str:
