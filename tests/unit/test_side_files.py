@@ -26,8 +26,10 @@ KEPT = {
     "no field": ({SIDECAR: '{"MagneticFieldStrength": 0}'}, "field_strength", None),
     "a negative field": ({SIDECAR: '{"MagneticFieldStrength": -1}'}, "field_strength", None),
     "a list of one field": ({SIDECAR: '{"MagneticFieldStrength": [3]}'}, None, 3),
-    "a damaged sidecar": ({SIDECAR: "{"}, None, None),
-    "a sidecar that is a list": ({SIDECAR: "[1]"}, None, None),
+    "a damaged sidecar": ({SIDECAR: "{"}, "file", None),
+    "a sidecar that is a list": ({SIDECAR: "[1]"}, "file", None),
+    "a sidecar of brackets": ({SIDECAR: "[" * 100_000}, "file", None),
+    "a sidecar with a mark": ({SIDECAR: '\ufeff{"MagneticFieldStrength": 3}'}, None, 3),
     "a sidecar of all images": ({"T1w.json": '{"MagneticFieldStrength": 3}'}, None, 3),
     "a nearer sidecar counts": (
         {"T1w.json": '{"MagneticFieldStrength": 3}', SIDECAR: '{"MagneticFieldStrength": 1.5}'},

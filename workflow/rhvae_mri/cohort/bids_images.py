@@ -108,7 +108,8 @@ class T1wImage:
     @cached_property
     def sidecar(self) -> Mapping[str, Any]:
         """What the JSON files say of the image, by BIDS' rule of inheritance; damaged ones say nothing."""
-        return {key: value for path in _sidecars(self) for key, value in _read_object(path).items()}
+        objects = [_read_object(path) or {} for path in _sidecars(self)]
+        return {key: value for one in objects for key, value in one.items()}
 
     @property
     def part(self) -> str | None:
@@ -166,6 +167,10 @@ def find_images(bids: Path) -> list[T1wImage]:
 
 def read_field_strength(image: T1wImage, listed: ListedValues | None = None) -> float | None:
     """Read the field strength of an image, in tesla, from its JSON files or its row in ``*_scans.tsv``."""
+    for path in _sidecars(image):
+        if listed is not None and _read_object(path) is None:
+            problem = "not understood: no JSON object"
+            listed.note_problem(image.participant_id, "JSON", "file", path.name, problem)
     given = image.sidecar.get("MagneticFieldStrength", "")
     if isinstance(given, list) and len(given) == 1:
         given = given[0]
@@ -209,10 +214,10 @@ def _sidecars(image: T1wImage) -> Iterator[Path]:
         yield from sorted(found, key=lambda path: (len(path.stem.split("_")), path.name))
 
 
-def _read_object(path: Path) -> Mapping[str, Any]:
-    """Read a JSON object; anything else says nothing: the image is good without it."""
+def _read_object(path: Path) -> Mapping[str, Any] | None:
+    """Read a JSON object; None for anything else: the image is good without it."""
     try:
         content = read_json(path)
     except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        return None
+    return content if isinstance(content, dict) else None
