@@ -20,7 +20,8 @@ READ = {
     "a mark of UTF-8": "\ufeff" + HEADER + "sub-01\tx\t70\nsub-02\t\t\n",
     "spaces around cells": " participant_id \tcomment\tage \n sub-01\t x\t 70 \nsub-02\t \t n/a\n",
     "empty lines": HEADER + "\nsub-01\tx\t70\n\t\t\nsub-02\t\t\n\n\n",
-    "tabs at the end": HEADER.replace("\n", "\t\n") + "sub-01\tx\t70\t\t\nsub-02\t\t\t\n",
+    "tabs at the end": HEADER.replace("\n", "\t\n") + "sub-01\tx\t70\t\nsub-02\t\t\t\n",
+    "two tabs at the end of all rows": HEADER + "sub-01\tx\t70\t\t\nsub-02\t\t\t\t\n",
     "no end of the last line": HEADER + "sub-01\tx\t70\nsub-02\tn/a\tn/a",
 }
 
@@ -43,6 +44,11 @@ def test_a_quotation_mark_is_a_letter(tmp_path):
 REFUSED = {
     "a short row": (HEADER + "sub-01\tx\t70\nsub-02\t71\n", "Line 3 of the table has 2 cells"),
     "a long row": (HEADER + "sub-01\tx\ty\t70\n", "Line 2 of the table has 4 cells"),
+    "a tab twice": (HEADER + "sub-01\tx\t70\nsub-02\t\tx\t\n", "Line 3 of the table has 4 cells"),
+    "a tab that is lost": (
+        "participant_id\tage\t\nsub-01\t70\t\nsub-02\t\n",
+        "Line 3 of the table has 2 cells, the header has 3",
+    ),
     "a column twice": ("participant_id\tage\tAge\nsub-01\t70\t71\n", "Line 1 .* a column twice: Age, age"),
     "spaces in the place of tabs": (HEADER + "sub-01 x 70\n", "Line 2 of the table has 1 cells"),
     "commas": ("participant_id,comment,age\nsub-01,x,70\n", "no column participant_id"),

@@ -88,7 +88,8 @@ def read_rows(
 ) -> list[dict[str, str]]:
     r"""Read a tab-separated table of BIDS as one dictionary per row; missing values become empty text.
 
-    There is no quotation. Empty rows, and empty cells behind the last column, are passed over. Cells come as
+    There is no quotation. Empty rows are passed over, and empty cells behind the last column, if all rows or
+    the header have as many: in one row alone a tab too many may have shifted the cells. Cells come as
     `rhvae_mri.texts.plain_cell` writes them.
 
     Parameters
@@ -107,19 +108,20 @@ def read_rows(
     StudyError
         If a column is missing or occurs twice, or a row is shorter or longer than the header.
     """
-    lines = _lines(path, _decode(path, any_encoding=any_encoding))
-    columns = [cell.strip() for cell in lines[0].split("\t")] if lines else []
+    lines = [line.split("\t") for line in _lines(path, _decode(path, any_encoding=any_encoding))]
+    columns = [cell.strip() for cell in lines[0]] if lines else []
     while columns and not columns[-1]:
         columns.pop()
     _check_header(path, columns, required)
+    filled = [(number, row) for number, row in enumerate(lines[1:], start=2) if any(map(str.strip, row))]
+    lengths = {len(row) for _, row in filled}
+    alike = len(lengths) == 1 and (len(filled) > 1 or lengths == {len(columns)})
     rows = []
-    for number, line in enumerate(lines[1:], start=2):
-        cells = line.split("\t")
-        if not any(cell.strip() for cell in cells):
-            continue
-        if len(cells) < len(columns) or any(cell.strip() for cell in cells[len(columns) :]):
+    for number, cells in filled:
+        beyond = any(cell.strip() for cell in cells[len(columns) :])
+        if len(cells) < len(columns) or beyond or (not alike and len(cells) != len(lines[0])):
             raise StudyError(
-                f"Line {number} of the table has {len(cells)} cells, the header has {len(columns)}.",
+                f"Line {number} of the table has {len(cells)} cells, the header has {len(lines[0])}.",
                 where=path,
                 cause="A tab inside a cell, a cell that is missing, or spaces in the place of tabs.",
                 remedy="Mend the line; write n/a for a missing value.",
