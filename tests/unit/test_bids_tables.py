@@ -97,5 +97,11 @@ def test_a_table_that_is_none_has_a_clear_error(tmp_path, content):
 
 def test_a_repeated_row_of_a_participant_is_refused(tmp_path):
     text = people("sub-01", "sub-01")
-    with pytest.raises(StudyError, match="more than once: sub-01"):
+    with pytest.raises(StudyError, match=r"more than once: sub-01 \(lines 2, 3\)"):
+        listing(write_bids(tmp_path / "bids", {"participants.tsv": text}))
+
+
+def test_a_name_that_is_none_of_bids_is_refused_with_its_line(tmp_path):
+    text = people("sub-01", "participant_id")
+    with pytest.raises(StudyError, match=r"names are not those of BIDS: participant_id \(line 3\)"):
         listing(write_bids(tmp_path / "bids", {"participants.tsv": text}))

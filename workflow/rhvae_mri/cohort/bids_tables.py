@@ -108,26 +108,7 @@ def read_rows(
     StudyError
         If a column is missing or occurs twice, or a row is shorter or longer than the header.
     """
-    lines = [line.split("\t") for line in _lines(path, _decode(path, any_encoding=any_encoding))]
-    columns = [cell.strip() for cell in lines[0]] if lines else []
-    while columns and not columns[-1]:
-        columns.pop()
-    _check_header(path, columns, required)
-    filled = [(number, row) for number, row in enumerate(lines[1:], start=2) if any(map(str.strip, row))]
-    lengths = {len(row) for _, row in filled}
-    alike = len(lengths) == 1 and (len(filled) > 1 or lengths == {len(columns)})
-    rows = []
-    for number, cells in filled:
-        beyond = any(cell.strip() for cell in cells[len(columns) :])
-        if len(cells) < len(columns) or beyond or (not alike and len(cells) != len(lines[0])):
-            raise StudyError(
-                f"Line {number} of the table has {len(cells)} cells, the header has {len(lines[0])}.",
-                where=path,
-                cause="A tab inside a cell, a cell that is missing, or spaces in the place of tabs.",
-                remedy="Mend the line; write n/a for a missing value.",
-            )
-        rows.append({name: _clean(cell) for name, cell in zip(columns, cells, strict=False)})
-    return rows
+    return [row for _, row in _numbered_rows(path, required, any_encoding=any_encoding)]
 
 
 def read_dictionary(bids: Path, listed: ListedValues) -> Mapping[str, object]:
@@ -171,23 +152,22 @@ def read_participants(
             remedy="Give the folder that holds participants.tsv, with at least the column participant_id.",
         )
     participants: dict[str, Visit] = {}
-    repeated, misnamed = set(), set()
-    for row in read_rows(table, required=("participant_id",)):
+    lines: dict[str, list[int]] = {}
+    for number, row in _numbered_rows(table, ("participant_id",)):
         name = row["participant_id"]
-        if not is_participant(name):
-            misnamed.add(name or "(empty)")
-        if name in participants:
-            repeated.add(name)
+        lines.setdefault(name, []).append(number)
         participants[name] = _read_visit(row, terms, listed, name, "participants.tsv")
+    misnamed = [f"{name or '(empty)'} (line {lines[name][0]})" for name in lines if not is_participant(name)]
+    repeated = [f"{name} (lines {', '.join(map(str, found))})" for name, found in lines.items() if found[1:]]
     if misnamed:
         raise StudyError(
-            f"Participants whose names are not those of BIDS: {', '.join(sorted(misnamed))}.",
+            f"Participants whose names are not those of BIDS: {', '.join(misnamed)}.",
             where=table,
             remedy="Names are sub- and then letters and digits only, as those of the participants' folders.",
         )
     if repeated:
         raise StudyError(
-            f"Participants that occur more than once: {', '.join(sorted(repeated))}.",
+            f"Participants that occur more than once: {', '.join(repeated)}.",
             where=table,
             remedy="Keep one row for each participant.",
         )
@@ -266,6 +246,32 @@ def _read_visit(
     return visit
 
 
+def _numbered_rows(
+    path: Path, required: tuple[str, ...] = (), *, any_encoding: bool = False
+) -> list[tuple[int, dict[str, str]]]:
+    """Read a table as `read_rows` does, with the number of each row's line."""
+    lines = [line.split("\t") for line in _lines(path, _decode(path, any_encoding=any_encoding))]
+    columns = [cell.strip() for cell in lines[0]] if lines else []
+    while columns and not columns[-1]:
+        columns.pop()
+    _check_header(path, columns, required)
+    filled = [(number, row) for number, row in enumerate(lines[1:], start=2) if any(map(str.strip, row))]
+    lengths = {len(row) for _, row in filled}
+    alike = len(lengths) == 1 and (len(filled) > 1 or lengths == {len(columns)})
+    rows = []
+    for number, cells in filled:
+        beyond = any(cell.strip() for cell in cells[len(columns) :])
+        if len(cells) < len(columns) or beyond or (not alike and len(cells) != len(lines[0])):
+            raise StudyError(
+                f"Line {number} of the table has {len(cells)} cells, the header has {len(lines[0])}.",
+                where=path,
+                cause="A tab inside a cell, a cell that is missing, or spaces in the place of tabs.",
+                remedy="Mend the line; write n/a for a missing value.",
+            )
+        rows.append((number, {name: _clean(cell) for name, cell in zip(columns, cells, strict=False)}))
+    return rows
+
+
 def _decode(path: Path, *, any_encoding: bool) -> str:
     """Read a file as text: UTF-8, or UTF-16 where it has its mark."""
     content = path.read_bytes()
@@ -286,7 +292,8 @@ def _decode(path: Path, *, any_encoding: bool) -> str:
         raise NotUnicodeError(
             "The table cannot be read: it is not text in UTF-8.",
             where=path,
-            cause="It holds NUL characters, as UTF-16 without its mark and binary files do.",
+            cause=f"Line {text[: text.index(chr(0))].count(chr(10)) + 1} has NUL characters, as UTF-16 without its "
+            "mark and binary files have.",
             remedy="Save it as tab-separated text in UTF-8.",
         )
     return text.removeprefix("\ufeff")
