@@ -20,6 +20,11 @@ KEPT = {
     "sessions in Latin-1": ({SESSIONS: "session_id\tnote\nses-1\tZoë\n".encode("latin-1")}, "file", None),
     "a short row of scans": ({SCANS: f"filename\tmri_field\n{IN_SCANS}\n"}, "file", None),
     "scans without file names": ({SCANS: "mri_field\n1.5\n"}, "file", None),
+    "scans of other names": (
+        {SCANS: "filename\tmri_field\nanat/sub-02_run-1_T1w.nii.gz\t1.5\n"},
+        "file",
+        None,
+    ),
     "empty scans": ({SCANS: ""}, "file", None),
     "a field in gauss": ({SIDECAR: '{"MagneticFieldStrength": 15000}'}, "field_strength", 1.5),
     "a field with its unit": ({SIDECAR: '{"MagneticFieldStrength": "3T"}'}, "field_strength", 3),
@@ -81,3 +86,12 @@ def test_a_change_of_the_diagnosis_at_an_unnamed_session_is_noticed(tmp_path):
         tmp_path / "bids", **{SESSIONS: text, "participants.tsv": people("sub-01", "sub-02", "sub-03")}
     )
     assert listing(folder)[0].loc["sub-02", "reason"] == "diagnosis changes between visits (AD, CN)"
+
+
+def test_a_participant_without_a_row_is_listed(tmp_path):
+    text = table("session_id diagnosis sex age", "ses-1 AD F 70")
+    folder = plain_bids(tmp_path / "bids", **{SESSIONS: text, "participants.tsv": people("sub-01", "sub-03")})
+    images, values = listing(folder)
+    assert images["status"].tolist() == ["kept"] * 3
+    assert values["participants"].tolist() == ["sub-02"]
+    assert values["outcome"].tolist() == ["no row of the participant"]

@@ -189,7 +189,8 @@ def read_scan_time(image: T1wImage, listed: ListedValues | None = None) -> float
 
 
 def _scans_row(image: T1wImage, listed: ListedValues | None) -> dict[str, str]:
-    """Return the image's row in the ``*_scans.tsv`` of its session, or nothing; list unusable tables."""
+    """Return the image's row in the ``*_scans.tsv`` of its session, or nothing; list what is of no use."""
+    problem = ""
     for table in sorted(image.path.parent.parent.glob("*_scans.tsv")):
         try:
             rows = read_side_table(table, "scans.tsv", image.participant_id, listed, ("filename",))
@@ -197,9 +198,12 @@ def _scans_row(image: T1wImage, listed: ListedValues | None) -> dict[str, str]:
             if listed is not None:
                 listed.note_problem(image.participant_id, "scans.tsv", "file", table.name, error.what)
             continue
+        problem = f"no row of {image.path.name}"
         for row in rows:
             if Path(row["filename"]).name.strip() == image.path.name:
                 return row
+    if problem and listed is not None:
+        listed.note_problem(image.participant_id, "scans.tsv", "file", table.name, problem)
     return {}
 
 

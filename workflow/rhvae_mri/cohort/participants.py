@@ -141,6 +141,10 @@ def read_cohort(
     participants = []
     for name in sorted(table.keys() | images.keys() | report.keys()):
         own = images.get(name, ())
+        if own and name not in table:
+            listed.note_problem(
+                name, "participants.tsv", "file", "participants.tsv", "no row of the participant"
+            )
         imaged = {image.session_id for image in own}
         failures = {session: text for session, text in report.get(name, {}).items() if session not in imaged}
         if own or failures.keys() - {""}:
