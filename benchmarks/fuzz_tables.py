@@ -492,9 +492,7 @@ def truncate(files: Files, dice: random.Random) -> Change:
     elif partial:
         outcomes = (Outcome(refused=f"Line {len(lines)} of the table"),)
     else:
-        lost = merge([without_row(who) for who, *_ in PEOPLE if who not in there])
-        extra = frozenset((name, "") for name in ("age", "sex", "diagnosis"))
-        outcomes = (Outcome(lost.rows, lost.listed, extra),)
+        outcomes = (merge([without_row(who) for who, *_ in PEOPLE if who not in there]),)
     return Change(f"{TABLE}: cut after {len(text)} letters", files | {TABLE: text.encode()}, outcomes)
 
 
@@ -518,8 +516,9 @@ def _lost_column(variable: str) -> tuple[Outcome, ...]:
     if variable not in COLUMNS[1:6]:
         return (SAME,)
     parts = [_cell_outcome(who, variable, ("", None, STANDS)) for who, *_ in PEOPLE]
-    lost = merge(parts)
-    return (Outcome(lost.rows, frozenset({(variable, "")})),)
+    own = ("sub-01", "sub-02") if variable in ("age", "diagnosis", "mmse") else ()  # of the sessions' tables
+    listed = frozenset((variable, who) for who, *_ in PEOPLE if who not in own)
+    return (Outcome(merge(parts).rows, listed),)
 
 
 def rename_column(files: Files, dice: random.Random) -> Change:

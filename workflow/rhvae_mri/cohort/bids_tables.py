@@ -241,6 +241,7 @@ def _read_visit(
     """Read the study's variables from a row, and list the cells that were not used as they stand."""
     visit, readings = terms.read_visit(row)
     if listed is not None:
+        listed.note_columns(participant_id, terms.variables(row))
         for variable, (cell, reading) in readings.items():
             listed.note(participant_id, kind, variable, cell, reading)
     return visit

@@ -97,6 +97,11 @@ class ClinicalTerms:
         column, text = self._find(row, variable)
         return text, read_cell(variable, text, self._legend(variable, column))
 
+    def variables(self, columns: Iterable[str]) -> set[str]:
+        """Return the variables that have a column among these."""
+        lower = {name.lower() for name in columns}
+        return {name for name in Visit.__dataclass_fields__ if not lower.isdisjoint(self._names(name))}
+
     def absent_columns(self, present: Iterable[str]) -> list[str]:
         """Return the columns of this dataset's own that are not among those that are present."""
         lower = {name.lower() for name in present}

@@ -154,6 +154,7 @@ def read_cohort(
         person = Participant(name, table.get(name, Visit()), {}, own, failures)
         # any other name could lead out of the dataset
         participants.append(_add_visits(person, bids, terms, listed) if is_participant(name) else person)
+    listed.note_absent([person.name for person in participants if person.images and person.name in table])
     return participants
 
 
