@@ -31,7 +31,7 @@ def write_bids(folder, files):
     return folder
 
 
-def people(*names, columns="age sex diagnosis", cells="70 F AD"):
+def people(*names, columns="age sex diagnosis site mmse", cells="70 F AD Oslo 25"):
     """A table of participants that are all alike."""
     return table(f"participant_id {columns}", *(f"{name} {cells}" for name in names))
 

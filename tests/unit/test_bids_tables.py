@@ -20,7 +20,8 @@ READ = {
     "a mark of UTF-8": "\ufeff" + HEADER + "sub-01\tx\t70\nsub-02\t\t\n",
     "spaces around cells": " participant_id \tcomment\tage \n sub-01\t x\t 70 \nsub-02\t \t n/a\n",
     "empty lines": HEADER + "\nsub-01\tx\t70\n\t\t\nsub-02\t\t\n\n\n",
-    "tabs at the end": HEADER.replace("\n", "\t\n") + "sub-01\tx\t70\t\t\nsub-02\t\t\t\n",
+    "tabs at the end": HEADER.replace("\n", "\t\n") + "sub-01\tx\t70\t\nsub-02\t\t\t\n",
+    "two tabs at the end of all rows": HEADER + "sub-01\tx\t70\t\t\nsub-02\t\t\t\t\n",
     "no end of the last line": HEADER + "sub-01\tx\t70\nsub-02\tn/a\tn/a",
 }
 
@@ -43,6 +44,11 @@ def test_a_quotation_mark_is_a_letter(tmp_path):
 REFUSED = {
     "a short row": (HEADER + "sub-01\tx\t70\nsub-02\t71\n", "Line 3 of the table has 2 cells"),
     "a long row": (HEADER + "sub-01\tx\ty\t70\n", "Line 2 of the table has 4 cells"),
+    "a tab twice": (HEADER + "sub-01\tx\t70\nsub-02\t\tx\t\n", "Line 3 of the table has 4 cells"),
+    "a tab that is lost": (
+        "participant_id\tage\t\nsub-01\t70\t\nsub-02\t\n",
+        "Line 3 of the table has 2 cells, the header has 3",
+    ),
     "a column twice": ("participant_id\tage\tAge\nsub-01\t70\t71\n", "Line 1 .* a column twice: Age, age"),
     "spaces in the place of tabs": (HEADER + "sub-01 x 70\n", "Line 2 of the table has 1 cells"),
     "commas": ("participant_id,comment,age\nsub-01,x,70\n", "no column participant_id"),
@@ -70,7 +76,7 @@ def test_a_stray_quotation_mark_gives_nobody_the_diagnosis_of_another(tmp_path):
     images, values = listing(plain_bids(tmp_path / "bids", **{"participants.tsv": text}))
     assert images["diagnosis"].tolist() == ["AD", "AD", "CN"]
     assert images["age"].tolist() == [70, 71, 72]
-    assert values.empty
+    assert set(values["variable"]) == {"mmse", "site"}, "which have no column"
 
 
 def test_the_studys_own_tables_have_no_quotation_either(tmp_path):
@@ -91,5 +97,11 @@ def test_a_table_that_is_none_has_a_clear_error(tmp_path, content):
 
 def test_a_repeated_row_of_a_participant_is_refused(tmp_path):
     text = people("sub-01", "sub-01")
-    with pytest.raises(StudyError, match="more than once: sub-01"):
+    with pytest.raises(StudyError, match=r"more than once: sub-01 \(lines 2, 3\)"):
+        listing(write_bids(tmp_path / "bids", {"participants.tsv": text}))
+
+
+def test_a_name_that_is_none_of_bids_is_refused_with_its_line(tmp_path):
+    text = people("sub-01", "participant_id")
+    with pytest.raises(StudyError, match=r"names are not those of BIDS: participant_id \(line 3\)"):
         listing(write_bids(tmp_path / "bids", {"participants.tsv": text}))

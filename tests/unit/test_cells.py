@@ -100,10 +100,11 @@ def test_a_legend_says_what_codes_mean():
 
 def cohort(folder, ages, **files):
     names = [f"sub-{number:02d}" for number in range(len(ages))]
-    rows = [f"{name} {age} 1 AD" for name, age in zip(names, ages, strict=True)]
+    rows = [f"{name} {age} 1 AD Oslo 25" for name, age in zip(names, ages, strict=True)]
     images = {f"{name}/anat/{name}_T1w.nii.gz": number for number, name in enumerate(names)}
     return write_bids(
-        folder, {"participants.tsv": table("participant_id age sex diagnosis", *rows), **images, **files}
+        folder,
+        {"participants.tsv": table("participant_id age sex diagnosis site mmse", *rows), **images, **files},
     )
 
 
@@ -131,3 +132,11 @@ def test_a_cohort_that_writes_in_a_way_of_its_own_is_refused_until_it_says_how(t
     assert set(images["sex"]) == {"F"}
     three_of_many = cohort(tmp_path / "other", ["999"] * 3 + ["70"] * 3, **LEGEND)
     assert (listing(three_of_many)[0]["status"] == "kept").all()
+
+
+def test_a_variable_without_a_column_is_listed(tmp_path):
+    folder = cohort(tmp_path / "bids", ["70"] * 6, **LEGEND)
+    path = folder / "participants.tsv"
+    path.write_text(path.read_text().replace("age", "alter"))
+    (row,) = listing(folder)[1].query("outcome == 'no column of it'").to_dict("records")
+    assert (row["variable"], row["n_participants"]) == ("age", 0)

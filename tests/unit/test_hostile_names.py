@@ -122,7 +122,10 @@ def test_hostile_participants_of_a_table_are_named_in_an_error(tmp_path, empty_p
 def test_hostile_sessions_of_a_table_are_listed(tmp_path, empty_place, session):
     dataset = Dataset(tmp_path)
     dataset.add("sub-GOOD", ("ses-M000", "CN", True))
-    rows = [{"session_id": "ses-M000", "diagnosis": "CN"}, {"session_id": session, "diagnosis": "CN"}]
+    rows = [
+        {"session_id": "ses-M000", "diagnosis": "CN", "MMSE": 28},
+        {"session_id": session, "diagnosis": "CN"},
+    ]
     write_table(dataset.bids / "sub-GOOD" / "sub-GOOD_sessions.tsv", rows)
     assert dataset.fates(values=tmp_path / "values.tsv") == {"sub-GOOD_ses-M000": "kept"}
     (row,) = read_tsv(tmp_path / "values.tsv").to_dict("records")

@@ -181,3 +181,13 @@ def test_an_annexed_file_that_was_fetched_is_a_file(tmp_path):
     write_bids(folder, {str(path.readlink()).replace("../", ""): 8})
     check_fetched("X", folder)
     assert fates(folder)["sub-02_T1w.nii.gz"] == "kept"
+
+
+def test_a_link_to_itself_is_a_file_that_cannot_be_read(tmp_path):
+    folder = plain_bids(tmp_path / "bids")
+    (folder / IMAGE).unlink()
+    (folder / IMAGE).symlink_to("sub-02_T1w.nii.gz")
+    bids_digest(folder)
+    check_fetched("X", folder)
+    reason = "unreadable NIfTI: the file that it links to does not exist"
+    assert fates(folder)["sub-02_T1w.nii.gz"] == reason

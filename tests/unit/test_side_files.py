@@ -20,6 +20,11 @@ KEPT = {
     "sessions in Latin-1": ({SESSIONS: "session_id\tnote\nses-1\tZoë\n".encode("latin-1")}, "file", None),
     "a short row of scans": ({SCANS: f"filename\tmri_field\n{IN_SCANS}\n"}, "file", None),
     "scans without file names": ({SCANS: "mri_field\n1.5\n"}, "file", None),
+    "scans of other names": (
+        {SCANS: "filename\tmri_field\nanat/sub-02_run-1_T1w.nii.gz\t1.5\n"},
+        "file",
+        None,
+    ),
     "empty scans": ({SCANS: ""}, "file", None),
     "a field in gauss": ({SIDECAR: '{"MagneticFieldStrength": 15000}'}, "field_strength", 1.5),
     "a field with its unit": ({SIDECAR: '{"MagneticFieldStrength": "3T"}'}, "field_strength", 3),
@@ -108,9 +113,12 @@ def test_a_link_that_leads_nowhere_is_a_bad_side_file(tmp_path):
 def test_the_diagnosis_of_the_participant_counts_beside_those_of_the_visits(
     tmp_path, participant, session, reason
 ):
-    text = people("sub-01") + f"sub-02 70 F {participant}\nsub-03 70 F AD\n".replace(" ", "\t")
+    text = people("sub-01", "sub-02", "sub-03").split("\n")
+    text[2] = text[2].replace("AD", participant)
     sessions = table("session_id diagnosis group", f"ses-1 {session} placebo")
-    images, _ = listing(plain_bids(tmp_path / "bids", **{"participants.tsv": text, SESSIONS: sessions}))
+    images, _ = listing(
+        plain_bids(tmp_path / "bids", **{"participants.tsv": "\n".join(text), SESSIONS: sessions})
+    )
     assert images["reason"].fillna("kept")["sub-02"] == reason
 
 
@@ -121,4 +129,13 @@ def test_two_sexes_are_none(tmp_path):
     images, values = listing(plain_bids(tmp_path / "bids", **{"participants.tsv": text, SESSIONS: sessions}))
     assert images["status"].tolist() == ["kept", "excluded", "kept"]
     assert images["sex"].isna().tolist() == [False, False, True]
-    assert values["participants"].tolist() == ["sub-03"]
+    assert values["participants"].dropna().tolist() == ["sub-03"]
+
+
+def test_a_participant_without_a_row_is_listed(tmp_path):
+    text = table("session_id diagnosis sex age", "ses-1 AD F 70")
+    folder = plain_bids(tmp_path / "bids", **{SESSIONS: text, "participants.tsv": people("sub-01", "sub-03")})
+    images, values = listing(folder)
+    assert images["status"].tolist() == ["kept"] * 3
+    assert values["participants"].tolist() == ["sub-02"]
+    assert values["outcome"].tolist() == ["no row of the participant"]

@@ -269,7 +269,7 @@ def test_the_listing_is_the_same_under_any_hash_seed_order_of_files_and_locale(t
         who = f"sub-{number:02d}"
         files |= {f"{who}/anat/{who}_{name}.nii.gz": 100 * number + place for place, name in enumerate(names)}
     files["participants.tsv"] = people(
-        "sub-01", *(f"sub-{number:02d}" for number in range(2, 14)), cells="70 f AD"
+        "sub-01", *(f"sub-{number:02d}" for number in range(2, 14)), cells="70 f AD Oslo 25"
     )
     write_bids(tmp_path / "bids", files)
     found = set()

@@ -125,17 +125,17 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read a JSON file.
+    """Read a JSON file in UTF-8, or with a mark of UTF-8, UTF-16 or UTF-32.
 
     Raises
     ------
     ValueError
-        If it is none.
+        If it is no JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        return json.loads(Path(path).read_bytes())
     except RecursionError as error:
-        raise ValueError("The file is nested too deeply.") from error
+        raise ValueError("too many brackets") from error
 
 
 def read_yaml(path: str | os.PathLike[str]) -> Any:

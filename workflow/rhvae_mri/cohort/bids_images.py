@@ -112,7 +112,8 @@ class T1wImage:
     @cached_property
     def sidecar(self) -> Mapping[str, Any]:
         """What the JSON files say of the image, by BIDS' rule of inheritance; damaged ones say nothing."""
-        return {key: value for path in _sidecars(self) for key, value in (_read_object(path) or {}).items()}
+        objects = [_read_object(path) or {} for path in _sidecars(self)]
+        return {key: value for one in objects for key, value in one.items()}
 
     @property
     def part(self) -> str | None:
@@ -187,22 +188,28 @@ def read_field_strength(image: T1wImage, listed: ListedValues) -> float | None:
 
 def read_scan_day(image: T1wImage, listed: ListedValues) -> int | None:
     """Read the day of an image from its row in ``*_scans.tsv``, see `bids_tables.read_day`."""
-    time = _scans_row(image, listed).get("acq_time", "")
+    time = _scans_row(image, ListedValues()).get(
+        "acq_time", ""
+    )  # `read_field_strength` lists unusable tables
     return read_day(time, image.participant_id, "scans.tsv", listed)
 
 
 def _scans_row(image: T1wImage, listed: ListedValues) -> dict[str, str]:
-    """Return the image's row in the ``*_scans.tsv`` of its session, or nothing; list unusable tables."""
+    """Return the image's row in the ``*_scans.tsv`` of its session, or nothing; list what is of no use."""
     columns = {"filename", "acq_time", *USUAL_TERMS.column_names}
+    problem = ""
     for table in sorted(image.path.parent.parent.glob("*_scans.tsv")):
         try:
             rows = read_side_table(table, "scans.tsv", image.participant_id, listed, ("filename",), columns)
         except StudyError as error:
             listed.note_problem(image.participant_id, "scans.tsv", "file", table.name, error.what)
             continue
+        problem = f"no row of {image.path.name}"
         for row in rows:
             if Path(row["filename"]).name.strip() == image.path.name:
                 return row
+    if problem:
+        listed.note_problem(image.participant_id, "scans.tsv", "file", table.name, problem)
     return {}
 
 

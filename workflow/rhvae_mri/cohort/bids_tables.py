@@ -103,8 +103,9 @@ def read_rows(
 ) -> list[dict[str, str]]:
     r"""Read a tab-separated table of BIDS as one dictionary per row; missing values become empty text.
 
-    There is no quotation. Empty rows, and empty cells behind the last column, are passed over. Cells come as
-    they stand, without spaces at their ends.
+    There is no quotation. Empty rows are passed over, and empty cells behind the last column, if all rows or
+    the header have as many: in one row alone a tab too many may have shifted the cells. Cells come as they
+    stand, without spaces at their ends.
 
     Parameters
     ----------
@@ -125,28 +126,7 @@ def read_rows(
         If a column is missing or occurs twice, a row is shorter or longer than the header, or the file is a
         link that leads nowhere.
     """
-    lines = _lines(path, _decode(path, any_encoding=any_encoding))
-    columns = [cell.strip() for cell in lines[0].split("\t")] if lines else []
-    while columns and not columns[-1]:
-        columns.pop()
-    proper = {name.lower(): name for name in required}
-    columns = [proper.get(name.lower(), name) for name in columns]
-    _check_header(path, columns, required, used)
-    once = [name for name in columns if [one.lower() for one in columns].count(name.lower()) == 1]
-    rows = []
-    for number, line in enumerate(lines[1:], start=2):
-        cells = line.split("\t")
-        if not any(cell.strip() for cell in cells):
-            continue
-        if len(cells) < len(columns) or any(cell.strip() for cell in cells[len(columns) :]):
-            raise StudyError(
-                f"Line {number} of the table has {len(cells)} cells, the header has {len(columns)}.",
-                where=path,
-                cause="A tab inside a cell, a cell that is missing, or spaces in the place of tabs.",
-                remedy="Mend the line; write n/a for a missing value.",
-            )
-        rows.append({name: _clean(cell) for name, cell in zip(columns, cells, strict=False) if name in once})
-    return rows
+    return [row for _, row in _numbered_rows(path, required, used, any_encoding=any_encoding)]
 
 
 def read_dictionary(bids: Path, listed: ListedValues) -> Mapping[str, object]:
@@ -192,24 +172,23 @@ def read_participants(bids: Path, terms: ClinicalTerms, listed: ListedValues) ->
             remedy="Give the folder that holds participants.tsv, with at least the column participant_id.",
         )
     participants: dict[str, Visit] = {}
-    repeated, misnamed = set(), set()
+    lines: dict[str, list[int]] = {}
     columns = {"participant_id"} | terms.column_names
-    for row in read_rows(table, required=("participant_id",), used=columns):
+    for number, row in _numbered_rows(table, ("participant_id",), columns):
         name = row["participant_id"]
-        if not is_participant(name):
-            misnamed.add(name or "(empty)")
-        if name in participants:
-            repeated.add(name)
+        lines.setdefault(name, []).append(number)
         participants[name], _ = _read_visit(row, terms, listed, name, "participants.tsv")
+    misnamed = [f"{name or '(empty)'} (line {lines[name][0]})" for name in lines if not is_participant(name)]
+    repeated = [f"{name} (lines {', '.join(map(str, found))})" for name, found in lines.items() if found[1:]]
     if misnamed:
         raise StudyError(
-            f"Participants whose names are not those of BIDS: {', '.join(sorted(misnamed))}.",
+            f"Participants whose names are not those of BIDS: {', '.join(misnamed)}.",
             where=table,
             remedy="Names are sub- and then letters and digits only, as those of the participants' folders.",
         )
     if repeated:
         raise StudyError(
-            f"Participants that occur more than once: {', '.join(sorted(repeated))}.",
+            f"Participants that occur more than once: {', '.join(repeated)}.",
             where=table,
             remedy="Keep one row for each participant.",
         )
@@ -289,9 +268,41 @@ def _read_visit(
 ) -> tuple[Visit, float | None]:
     """Read the study's variables from a row, and the age if it is no bound; list what needs it."""
     visit, readings = terms.read_visit(row)
+    listed.note_columns(participant_id, terms.variables(row))
     for variable, (cell, reading) in readings.items():
         listed.note(participant_id, kind, variable, cell, reading)
     return visit, None if readings["age"][1].is_bound else visit.age
+
+
+def _numbered_rows(
+    path: Path, required: tuple[str, ...], used: Collection[str] | None, *, any_encoding: bool = False
+) -> list[tuple[int, dict[str, str]]]:
+    """Read a table as `read_rows` does, with the number of each row's line."""
+    lines = [line.split("\t") for line in _lines(path, _decode(path, any_encoding=any_encoding))]
+    columns = [cell.strip() for cell in lines[0]] if lines else []
+    while columns and not columns[-1]:
+        columns.pop()
+    proper = {name.lower(): name for name in required}
+    columns = [proper.get(name.lower(), name) for name in columns]
+    _check_header(path, columns, required, used)
+    lower = [name.lower() for name in columns]
+    once = [name for name in columns if lower.count(name.lower()) == 1]
+    filled = [(number, row) for number, row in enumerate(lines[1:], start=2) if any(map(str.strip, row))]
+    lengths = {len(row) for _, row in filled}
+    alike = len(lengths) == 1 and (len(filled) > 1 or lengths == {len(columns)})
+    rows = []
+    for number, cells in filled:
+        beyond = any(cell.strip() for cell in cells[len(columns) :])
+        if len(cells) < len(columns) or beyond or (not alike and len(cells) != len(lines[0])):
+            raise StudyError(
+                f"Line {number} of the table has {len(cells)} cells, the header has {len(lines[0])}.",
+                where=path,
+                cause="A tab inside a cell, a cell that is missing, or spaces in the place of tabs.",
+                remedy="Mend the line; write n/a for a missing value.",
+            )
+        named = zip(columns, cells, strict=False)
+        rows.append((number, {name: _clean(cell) for name, cell in named if name in once}))
+    return rows
 
 
 def _decode(path: Path, *, any_encoding: bool) -> str:
@@ -314,10 +325,11 @@ def _decode(path: Path, *, any_encoding: bool) -> str:
             "new.tsv in its place.",
         ) from error
     if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
         raise NotUnicodeError(
             "The table cannot be read: it is not text in UTF-8.",
             where=path,
-            cause="It holds NUL characters, as UTF-16 without its mark and binary files do.",
+            cause=f"Line {line} has NUL characters, as UTF-16 without its mark and binary files have.",
             remedy="Save it as tab-separated text in UTF-8.",
         )
     return text.removeprefix("\ufeff")

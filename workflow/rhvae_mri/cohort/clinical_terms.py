@@ -119,6 +119,11 @@ class ClinicalTerms:
         """The names of all columns that are read, in lower case."""
         return {name for variable in _COLUMNS for name in self._names(variable)}
 
+    def variables(self, columns: Iterable[str]) -> set[str]:
+        """Return the variables that have a column among these."""
+        lower = {name.lower() for name in columns}
+        return {name for name in Visit.__dataclass_fields__ if not lower.isdisjoint(self._names(name))}
+
     def absent_columns(self, present: Iterable[str]) -> list[str]:
         """Return the columns of this dataset's own that are not among those that are present."""
         lower = {name.lower() for name in present}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,12 +26,28 @@ DECLARABLE = ("age", "sex", "site", "diagnosis", "mmse", "cdr")
 MOST_PARTICIPANTS = 3
 LARGEST_PART = 0.05
 
+#: Variables that are listed as missing where no table has a column of them.
+EXPECTED = ("age", "sex", "site", "diagnosis", "mmse")
+
 
 @dataclass
 class ListedValues:
     """Distinct cells and files that were not used as they stand, with the participants that have them."""
 
     _found: dict[tuple[str, str, str, bool, str], list[str]] = field(default_factory=dict)
+
+    _columns: dict[str, set[str]] = field(default_factory=dict)
+
+    def note_columns(self, participant: str, variables: Collection[str]) -> None:
+        """Remember of which variables a table of a participant has a column."""
+        self._columns.setdefault(participant, set()).update(variables)
+
+    def note_absent(self, participants: Collection[str]) -> None:
+        """List the variables of which no table of these participants has a column."""
+        for variable in EXPECTED:
+            names = [name for name in participants if variable not in self._columns.get(name, ())]
+            for name in [""] if len(names) == len(participants) else names:
+                self.note(name, "participants.tsv", variable, "", Reading(outcome="no column of it"))
 
     def note(self, participant: str, table: str, variable: str, value: str, reading: Reading) -> None:
         """List a cell, if it was not used as it stands.

@@ -149,6 +149,10 @@ def read_cohort(
     participants = []
     for name in sorted(table.keys() | images.keys() | report.keys()):
         own = images.get(name, ())
+        if own and name not in table:
+            listed.note_problem(
+                name, "participants.tsv", "file", "participants.tsv", "no row of the participant"
+            )
         imaged = {image.session_id for image in own}
         failures = {session: text for session, text in report.get(name, {}).items() if session not in imaged}
         if own or failures.keys() - {""}:
@@ -158,6 +162,7 @@ def read_cohort(
         person = Participant(name, table.get(name, Visit()), {}, own, failures)
         # any other name could lead out of the dataset
         participants.append(_add_visits(person, bids, terms, listed) if is_participant(name) else person)
+    listed.note_absent([person.name for person in participants if person.images and person.name in table])
     return participants
 
 
