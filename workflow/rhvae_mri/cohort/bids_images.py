@@ -40,7 +40,7 @@ from rhvae_mri.input_folders import bids_files
 _IMAGE = re.compile(r"sub-[A-Za-z0-9]+(_[A-Za-z]+-[A-Za-z0-9+]+)*_T1w\.nii(\.gz)?")
 _NIFTI = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
 #: What names of T1-weighted images have, rightly or wrongly spelt: a part without a label, or their end.
-_LIKE_T1W = re.compile(r"(?:^|_)(?:t1|t1w|mprage|spgr)(?=_|$)|[-.](?:t1|t1w)$", re.IGNORECASE)
+_LIKE_T1W = re.compile(r"(?:^|_)(?:t1|t1w|mprage|spgr)(?![a-z0-9])|[-.](?:t1|t1w)$", re.IGNORECASE)
 
 _CONTRAST = re.compile(r"gad|gd$|(post|with)contrast|contrastenh|^(ce|post|pc)$", re.IGNORECASE)
 _PARTIAL = re.compile(

@@ -219,19 +219,20 @@ def _order(person: Participant, rows: Mapping[str, SessionRow], listed: ListedVa
     if len(sessions) < 2:
         return tuple(sessions)
     days = {session: row.day for session, row in rows.items() if row.day}
+    scanned: dict[str, float] = {}
     for image in images:
-        day = read_scan_day(image, listed)
-        if day and image.session_id:
-            days[image.session_id] = min(day, days.get(image.session_id, day))
+        if day := read_scan_day(image, listed):
+            scanned[image.session_id] = min(day, scanned.get(image.session_id, day))
     ages = {session: row.age for session, row in rows.items() if row.age is not None}
     table = {session: place for place, session in enumerate(rows)}
-    sources: dict[str, Mapping[str, float]] = {"acq_time": days, "age": ages, "label": _label_order(sessions)}
-    if (
-        not days
-        and not ages
-        and list(rows) != sorted(rows)
-        and not all(map(_MONTH.match, map(str.lower, rows)))
-    ):
+    sources: dict[str, Mapping[str, float]] = {
+        "acq_time": days,
+        "acq_time of the scans": scanned,
+        "age": ages,
+        "label": _label_order(sessions),
+    }
+    say_months = all(_MONTH.match(session.lower()) for session in rows)
+    if not (days or scanned or ages or say_months) and list(rows) != sorted(rows):
         sources["the sessions table"] = table
     _check_agreement(sessions, sources)
     for known in (*sources.values(), table):
