@@ -244,6 +244,7 @@ def session_cell(files: Files, dice: random.Random) -> Change:
         ages[place] = float(str(value))
         if ages != sorted(ages):
             rows = excluded(who, "puts ses-.* before")
+            rows[path] = {**rows[path], "age": value}
         elif len(set(ages)) < len(ages):
             rows = {path: {variable: value}}
     table = f"{who}/{who}_sessions.tsv"
@@ -288,9 +289,7 @@ def time_cell(files: Files, dice: random.Random) -> Change:
     if cell in ("x", "01/03/2010", "2010-13-01", "2010", "yesterday", "=1", f'"{good}"'):
         outcome = Outcome({}, frozenset({("acq_time", who)}))
     outcomes = (outcome,)
-    if (
-        table.endswith("_scans.tsv") and wrong and cell == later
-    ):  # the earlier of scan's and session's time counts
+    if who == "sub-01" and cell == later:  # of scan and session the earlier time counts
         outcomes = (outcome, SAME)
     return Change(f"{table}: acq_time {cell!r}", _put(files, table, line, column, cell), outcomes)
 
