@@ -1,9 +1,8 @@
 """One thing of a good BIDS dataset is changed: the right table, a listed exclusion or a clear refusal comes."""
 
 import pytest
-from fuzz_bids import KINDS, list_dataset, run_seed, write_files
-from fuzz_dataset import COLUMNS, SAME, good_dataset
-from fuzz_bids import differences
+from fuzz_bids import differences, list_dataset, run_seed, write_files
+from fuzz_dataset import SAME, good_dataset
 from fuzz_images import Laboratory
 
 #: Seeds of the tables and names, of all kinds in turn; and of the kinds whose images are preprocessed.
