@@ -20,7 +20,7 @@ from rhvae_mri.audit.attrition import judge_images
 from rhvae_mri.audit.cohort_pictures import CutMoments, draw_classes, intensity_curves
 from rhvae_mri.audit.page import draw_template, write_page
 from rhvae_mri.audit.pictures import PICTURES, ImageFiles, ImageRecord, draw_image
-from rhvae_mri.quality.definitions import METRICS
+from rhvae_mri.quality.definitions import LIMITS, METRICS
 
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
@@ -93,7 +93,7 @@ def build(folder: Path, count: int, scratch: Path) -> dict[str, Any]:
         voxel_size=1.0,
         simulated=True,
         files=provenance,
-        thresholds={"similarity": 0.4, "mask_overlap": 0.75, "pass_probability": 0.5},
+        thresholds={**LIMITS, "pass_probability": 0.5},
         outlier_z=6.0,
         decisions=None,
     )

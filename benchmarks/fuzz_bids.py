@@ -85,7 +85,7 @@ def write_files(folder: Path, files: Files) -> Path:
 
 
 def list_dataset(bids: Path) -> tuple[dict[str, Row], set[tuple[str, str]]]:
-    """Read a dataset as the workflow does; return the rows by path, and what is listed (variable, participant)."""
+    """Read a dataset as the workflow does; give the rows by path, and (variable, participant) as listed."""
     target, values = bids.parent / "images.tsv", bids.parent / "values.tsv"
     bids_digest(bids)
     check_fetched("X", bids)
@@ -122,8 +122,9 @@ def differences(rows: dict[str, Row], listed: set[tuple[str, str]], outcome: Out
             found.append(f"{path}: {got['status']} ({got['reason']}), not {want['status']}")
         elif want["reason"] is not None and not re.search(str(want["reason"]), str(got["reason"]), re.DOTALL):
             found.append(f"{path}: {got['reason']!r}, not {want['reason']!r}")
-    found += [f"not listed: {one}" for one in outcome.listed - listed]
-    return found + [f"listed: {one}" for one in listed - outcome.listed - outcome.maybe_listed]
+    found += [f"not listed: {one}" for one in outcome.listed - listed if (one[0], "") not in listed]
+    expected = outcome.listed | outcome.maybe_listed | {(variable, "") for variable, _ in outcome.listed}
+    return found + [f"listed: {one}" for one in listed - expected]
 
 
 def _equal(got: object, want: object) -> bool:
@@ -216,10 +217,8 @@ def main() -> int:
         for seed in range(arguments.first, arguments.first + arguments.seeds):
             results.append(run_seed(seed, files, Path(temporary), laboratory, tuple(arguments.kinds)))
             if results[-1].problem:
-                print(
-                    f"{seed} {results[-1].kind}: {results[-1].what[:200]!r}\n    {results[-1].problem[:1000]}",
-                    flush=True,
-                )
+                last = results[-1]
+                print(f"{seed} {last.kind}: {last.what[:200]!r}\n    {last.problem[:1000]}", flush=True)
     counts = Counter((result.kind, result.fate) for result in results)
     table = pandas.DataFrame(
         {fate: [counts[kind, fate] for kind in arguments.kinds] for fate in FATES}, arguments.kinds

@@ -1,4 +1,4 @@
-"""Changes of the orientation and the intensities of an image, and the preprocessing that has to notice them."""
+"""Changes of orientation and intensities of an image, and the preprocessing that has to notice them."""
 
 from __future__ import annotations
 
@@ -361,7 +361,7 @@ class Laboratory:
             row = self._check(images).iloc[0]
             verdict, problem = str(row["status"]), ""
             if verdict not in change.verdicts:
-                problem = f"{verdict} ({row['reason']}; similarity {row['similarity']:.3f}, overlap {row['mask_overlap']:.3f})"
+                problem = f"{verdict} ({row['reason']}; pattern {row['pattern']:.2f}, {row['flags']})"
             elif verdict == "failed":
                 problem = "" if isinstance(row["reason"], str) else "failed without a reason"
             elif change.twin:
@@ -401,8 +401,7 @@ class Laboratory:
         with log_job(self._folder / "log.txt"):
             metrics = measure_quality(pandas.DataFrame(images), self._template)
         deep = metrics[["image_id"]].assign(pass_probability=None, status="not run", reason=None)
-        bounds = {"minimum_similarity": 0.4, "minimum_overlap": 0.75, "outlier_z": 6.0}
-        return check_quality(metrics, deep, Decisions({}), **bounds)
+        return check_quality(metrics, deep, Decisions({}), limits=True, outlier_z=6.0)
 
     def _is_twin(self, images: list[dict[str, str]], twin: str) -> bool:
         """Say whether the first image is found to be another participant's too."""

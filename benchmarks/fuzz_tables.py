@@ -97,10 +97,11 @@ CELLS: dict[str, list[Cell]] = {
             ("ＡＤ", "AD", READ),
             ("NL", "CN", READ),
         ),
-        *(("MCI", "MCI", STANDS), ("FTD", "FTD", STANDS), ("no dementia", "no dementia", STANDS)),
-        *(('"AD"', '"AD"', STANDS), ("=AD", "'=AD", STANDS), ("AD?", "AD?", STANDS), ("F", "F", STANDS)),
-        *(("AD or CN", "AD or CN", STANDS), ("x" * 3000, "x" * 3000, STANDS), ("mci", "MCI", READ)),
-        *((cell, cell, LISTED) for cell in ("1", "0", "2.0", "-4", "999", "72.5", "?")),
+        *(("MCI", "MCI", STANDS), ("FTD", "FTD", READ), ("no dementia", "no dementia", READ)),
+        *(('"AD"', '"AD"', READ), ("=AD", "'=AD", READ), ("AD?", "AD?", READ), ("F", "F", READ)),
+        *(("AD or CN", "AD or CN", READ), ("x" * 3000, "x" * 3000, READ), ("mci", "MCI", READ)),
+        *((cell, cell, LISTED) for cell in ("1", "0", "2.0", "-4", "999", "72.5")),
+        ("?", None, READ),
     ],
     "site": [
         *(
@@ -140,7 +141,7 @@ def _draw_cell(variable: str, good: str, dice: random.Random) -> Cell:
 
 
 def _of_other_column(variable: str, cell: str) -> Cell:
-    """Say what a plain value of one column is in another: the same rules, in the few words that this needs."""
+    """Say what a plain value of one column is in another: the same rules, in fewer words."""
     number = float(cell) if cell.replace(".", "", 1).isdigit() else None
     if variable in ("age", "mmse"):
         fits = number is not None and (0 < number <= 120 if variable == "age" else number <= 30)
@@ -149,7 +150,7 @@ def _of_other_column(variable: str, cell: str) -> Cell:
         return (cell, cell, STANDS) if cell in ("M", "F") else (cell, None, LISTED)
     if variable == "diagnosis" and number is not None:
         return cell, cell, LISTED
-    return cell, cell, STANDS
+    return cell, cell, READ if variable == "diagnosis" and cell not in ("AD", "CN") else STANDS
 
 
 def _cell_outcome(who: str, variable: str, cell: Cell) -> Outcome:
@@ -157,8 +158,9 @@ def _cell_outcome(who: str, variable: str, cell: Cell) -> Outcome:
     _, value, fate = cell
     listed = frozenset() if fate == STANDS else frozenset({(variable, who)})
     if variable == "diagnosis":
-        if len(SESSIONS.get(who, [()])[0]) > 2:  # the sessions say otherwise, and they count
-            return Outcome({}, listed)
+        if len(SESSIONS.get(who, [()])[0]) > 2:  # the sessions have theirs
+            same = value in (None, SESSIONS[who][0][2])
+            return Outcome({} if same else excluded(who, "diagnosis changes between visits"), listed)
         if value not in ("AD", "CN"):
             reason = "no diagnosis" if value is None else r"diagnosis .* is not studied"
             return Outcome(excluded(who, reason), listed)
@@ -244,7 +246,7 @@ def session_cell(files: Files, dice: random.Random) -> Change:
         ages[place] = float(str(value))
         if ages != sorted(ages):
             rows = excluded(who, "puts ses-.* before")
-            rows[path] = {**rows[path], "age": value}
+            rows[path] |= {variable: value}
         elif len(set(ages)) < len(ages):
             rows = {path: {variable: value}}
     table = f"{who}/{who}_sessions.tsv"
@@ -288,10 +290,7 @@ def time_cell(files: Files, dice: random.Random) -> Change:
     outcome = Outcome(excluded(who, "puts ses-.* before") if wrong else {})
     if cell in ("x", "01/03/2010", "2010-13-01", "2010", "yesterday", "=1", f'"{good}"'):
         outcome = Outcome({}, frozenset({("acq_time", who)}))
-    outcomes = (outcome,)
-    if who == "sub-01" and cell == later:  # of scan and session the earlier time counts
-        outcomes = (outcome, SAME)
-    return Change(f"{table}: acq_time {cell!r}", _put(files, table, line, column, cell), outcomes)
+    return Change(f"{table}: acq_time {cell!r}", _put(files, table, line, column, cell), (outcome,))
 
 
 def field_cell(files: Files, dice: random.Random) -> Change:
@@ -330,7 +329,7 @@ def field_cell(files: Files, dice: random.Random) -> Change:
 
 
 def _line_outcome(table: str, refused: str) -> tuple[Outcome, ...]:
-    """Say what comes of a table that cannot be read: a refusal, or, of one participant, a listed exclusion."""
+    """Say what comes of a table that cannot be read: a refusal, or of one participant an exclusion."""
     who = table.split("/")[0]
     if table == TABLE:
         return (Outcome(refused=refused),)
@@ -447,7 +446,7 @@ def resize_row(files: Files, dice: random.Random) -> Change:
 
 
 def shift_row(files: Files, dice: random.Random) -> Change:
-    """A tab twice in a row whose last cell is empty: as many cells as the header has, but for an empty one."""
+    """A tab twice in a row whose last cell is empty: as many cells as the header has."""
     empty = [number for number, row in enumerate(PEOPLE, start=1) if not row[-1]]
     rows = read_table(files[TABLE])
     number = dice.choice(empty)
@@ -535,7 +534,8 @@ def rename_column(files: Files, dice: random.Random) -> Change:
     lost = ["alter", f'"{name}"', f"{name}_x", "", f"={name}", name[:-1], f"{name}\u200b", "\x07", "x" * 3000]
     rows[0][column] = dice.choice(same if dice.random() < 0.5 else lost)
     if column == 0:
-        outcomes = (SAME,) if rows[0][0].strip() == name else (Outcome(refused="no column participant_id"),)
+        is_name = rows[0][0].strip().lower() == name
+        outcomes = (SAME,) if is_name else (Outcome(refused="no column participant_id"),)
     elif rows[0][column] in same or rows[0][column].strip() == name:
         outcomes = (SAME,)
     elif not rows[0][column] and column == len(COLUMNS) - 1:
@@ -557,12 +557,15 @@ def double_column(files: Files, dice: random.Random) -> Change:
             row.insert(place, row[column])
     else:
         rows[0][column] = dice.choice([name for name in COLUMNS if name != COLUMNS[column]])
+    gone, twice = COLUMNS[column], {name for name in rows[0] if rows[0].count(name) > 1}
     if dice.random() < 0.3:
         rows[0] = [name.title() if place == column else name for place, name in enumerate(rows[0])]
     return Change(
         f"{TABLE}: columns {rows[0]}",
         files | {TABLE: write_table(rows)},
-        (Outcome(refused="column twice|no column participant_id"),),
+        _lost_column(gone)
+        if twice == {"comment"}
+        else (Outcome(refused="column twice|no column participant_id"),),
     )
 
 

@@ -143,7 +143,7 @@ def test_poor_images_fail_the_quality_check_with_a_measure_in_the_reason(demo):
     poor = rows[rows["fault"].isin(["wrong_field_of_view", "motion_noise"])]
     assert len(poor) == 2
     assert set(poor["status_quality"]) == {"failed"}
-    assert poor["reason_quality"].str.contains("similarity|overlap").all()
+    assert poor["reason_quality"].str.contains("pattern|brain_shown").all()
 
 
 def test_registration_recovers_the_true_affine(demo):

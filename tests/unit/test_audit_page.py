@@ -166,8 +166,7 @@ def test_the_script_reads_names_and_decisions_as_text(cohort, tmp_path):
     params = {
         "voxel_size": VOXEL_SIZE,
         "simulated": True,
-        "minimum_similarity": 0.4,
-        "minimum_overlap": 0.75,
+        "limits": True,
         "deep_threshold": 0.5,
         "outlier_z": 6.0,
     }

@@ -8,6 +8,7 @@ import gzip
 import json
 import os
 import random
+import struct
 
 import nibabel
 import numpy
@@ -58,6 +59,23 @@ def spoiled(value, dtype=numpy.float32):
     return encode_nifti(voxels)
 
 
+def extended(length, stated=None, code=4):
+    """A file with an extension of a length, which may state another one."""
+    content = encode_nifti(vox_offset=352 + length)
+    extension = struct.pack("<ii", length if stated is None else stated, code)
+    return content[:348] + b"\1\0\0\0" + extension.ljust(length, b"\xff") + content[352:]
+
+
+def rounded(square, **cells):
+    """An image turned by 180 degrees whose quaternion has another square than 1."""
+    half_turn = turned(180)
+    return encode_nifti(sform=half_turn, qform=half_turn, quatern_b=numpy.sqrt(square), **cells)
+
+
+def size_of(value):
+    return encode_nifti(change=lambda header: header["pixdim"].__setitem__(1, value))
+
+
 UNREADABLE_FILES = [
     ("empty", b"", "the file is empty"),
     ("text", b"<html>login</html>", "its content is not NIfTI"),
@@ -85,6 +103,7 @@ UNREADABLE_FILES = [
         encode_nifti(vox_offset=-5),
         "its header is damaged (vox offset -5 too low for single file nifti1)",
     ),
+    ("no offset", encode_nifti(vox_offset=0), "its voxels begin at byte 0, inside the header"),
     ("far offset", encode_nifti(vox_offset=1e30), "the file is shorter than its header says"),
 ]
 
@@ -120,6 +139,7 @@ WRONG_GEOMETRY = [
         encode_nifti(quatern_b=numpy.nan),
         "the qform of the header is no rotation",
     ),
+    ("quaternion of 1.2", rounded(1.44), "the qform of the header is no rotation"),
     ("zero size", sizes_without_sform(0), "voxels of 0 x 0 x 0 mm"),
     ("negative size", sizes_without_sform(-4), "voxels of -4 x -4 x -4 mm"),
     ("tiny voxels", encode_nifti(sform=AFFINE / 40, qform=AFFINE / 40), "voxels of 0.1 x 0.1 x 0.1 mm"),
@@ -212,6 +232,24 @@ ACCEPTED = [
     ("int8", encode_nifti(noise(0, 120, numpy.int8))),
     ("uint8", encode_nifti(noise(0, 255, numpy.uint8))),
     ("scaled int8", encode_nifti(noise(-120, 120, numpy.int8), scl_slope=2, scl_inter=100)),
+    ("quaternion off by 1e-6", rounded(1 + 1e-6)),
+    ("quaternion off by 1e-4", rounded(1 + 1e-4)),
+    ("quaternion off by 5e-3", rounded(1.005)),
+    ("quaternion off, without sform", rounded(1 + 1e-4, sform_code=0)),
+    ("size zero beside a good sform", size_of(0)),
+    ("negative size beside a good sform", size_of(-4)),
+    ("handedness 0", encode_nifti(change=lambda header: header["pixdim"].__setitem__(0, 0))),
+    ("extension of 1 MB", extended(1_000_000)),
+    ("extension of 1 MB.gz", gzip.compress(extended(1_000_000))),
+    ("extension of 20 MB.gz", gzip.compress(extended(20_000_000), 1)),
+    ("extension that states too much", extended(32, 3200)),
+    ("extension that states nothing", extended(32, 0)),
+    ("extension that states less than nothing", extended(32, -16)),
+    ("unknown extension", extended(64, code=99)),
+    ("extension that is no XML", extended(64, code=6)),
+    ("texts of any bytes", encode_nifti(descrip=b"\xff\x80" * 40, aux_file=b"\xff" * 24)),
+    ("unknown intent", encode_nifti(intent_code=9999, intent_p1=numpy.nan, cal_max=numpy.nan)),
+    ("unknown units", encode_nifti(xyzt_units=255)),
     ("int16 with negative noise", encode_nifti(noise(-50, 3000))),
 ]
 
@@ -255,6 +293,10 @@ def test_what_is_unusual_but_right_is_accepted(tmp_path, kind, content):
     assert describe_fault(path) is None
     voxels, affine = read_image(path)
     assert voxels.shape == SHAPE
+    if kind.startswith(("quaternion", "extension that states")):  # nibabel itself refuses them
+        numpy.testing.assert_array_equal(voxels, noise())
+        numpy.testing.assert_allclose(affine, turned(180) if "quaternion" in kind else AFFINE, atol=1e-6)
+        return
     stored = nibabel.load(path)
     numpy.testing.assert_array_equal(voxels, stored.get_fdata().reshape(SHAPE))
     numpy.testing.assert_array_equal(affine, stored.affine)

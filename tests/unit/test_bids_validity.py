@@ -7,7 +7,8 @@ from bids_checks import bids_errors
 from nifti_files import write_nifti
 
 from rhvae_mri.cohort.bids_images import find_images, read_field_strength
-from rhvae_mri.cohort.bids_tables import read_participants, read_rows, read_sessions
+from rhvae_mri.cohort.bids_tables import USUAL_TERMS, read_participants, read_rows, read_sessions
+from rhvae_mri.cohort.listed_values import ListedValues
 from rhvae_mri.convert.bids_validity import mend_dataset
 from rhvae_mri.files import read_json
 
@@ -59,11 +60,12 @@ def dataset(request, tmp_path):
 
 
 def what_the_readers_see(folder):
-    images = find_images(folder)
+    images, listed = find_images(folder), ListedValues()
+    people = {image.participant_id for image in images}
     return (
-        read_participants(folder),
-        {image.participant_id: read_sessions(folder, image.participant_id) for image in images},
-        {image: read_field_strength(image) for image in images},
+        read_participants(folder, USUAL_TERMS, listed),
+        {name: read_sessions(folder, name, USUAL_TERMS, listed) for name in people},
+        {image: read_field_strength(image, listed) for image in images},
     )
 
 

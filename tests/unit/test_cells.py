@@ -46,14 +46,20 @@ CELLS = [
     ("sex", "weiblich", "F", "read"),
     ("sex", "female participant", "F", "read"),
     ("sex", "other", None, "read"),
-    ("sex", "missing", None, "listed"),
+    ("sex", "missing", None, "read"),
+    ("sex", "not male", None, "listed"),
+    ("sex", "not known", None, "listed"),
     ("sex", "Mixed", None, "listed"),
     ("sex", "F/M", None, "listed"),
     ("sex", "1", None, "listed"),
     ("sex", "Maschine", None, "listed"),
     ("diagnosis", "CN", "CN", "stands"),
-    ("diagnosis", "FTD", "FTD", "stands"),
-    ("diagnosis", "no dementia", "no dementia", "stands"),
+    ("diagnosis", "FTD", "FTD", "read"),
+    ("diagnosis", "no dementia", "no dementia", "read"),
+    ("diagnosis", "healthy controls", "CN", "read"),
+    ("diagnosis", "unknown", None, "read"),
+    ("age", "--", None, "read"),
+    ("age", "=NA()", None, "listed"),
     ("diagnosis", "Alzheimer’s Disease", "AD", "read"),
     ("diagnosis", "healthy control", "CN", "read"),
     ("diagnosis", "2", "2", "listed"),
@@ -88,7 +94,8 @@ def test_a_legend_says_what_codes_mean():
     assert [read_cell("sex", cell, declared).value for cell in ("unknown", "0")] == [None, "F"]
     assert read_cell("age", "-4.0", declared).understood
     assert read_cell("age", "870", Legend({}, {}, "months")).value == pytest.approx(72.5)
-    assert not read_cell("age", "7", Legend({}, {}, "decades")).understood
+    assert read_cell("age", "71", Legend({}, {}, "yrs")).value == 71
+    assert read_cell("age", "‑4", Legend({"n/a": ["‑4"]}, {})).understood
 
 
 def cohort(folder, ages, **files):
@@ -132,4 +139,4 @@ def test_a_variable_without_a_column_is_listed(tmp_path):
     path = folder / "participants.tsv"
     path.write_text(path.read_text().replace("age", "alter"))
     (row,) = listing(folder)[1].query("outcome == 'no column of it'").to_dict("records")
-    assert (row["variable"], row["n_participants"]) == ("age", 6)
+    assert (row["variable"], row["n_participants"]) == ("age", 0)

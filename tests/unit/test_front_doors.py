@@ -40,6 +40,10 @@ def folder(tmp_path):
     labels.to_csv(tmp_path / "commas.tsv", index=False)
     labels.assign(image_id=[0, 1, 2, 3, 0, 5, 6, 7]).to_csv(tmp_path / "leak.tsv", sep="\t", index=False)
     labels.assign(diagnosis="MCI").to_csv(tmp_path / "other.tsv", sep="\t", index=False)
+    labels.assign(Participant_ID=list("pqrspqrs")).to_csv(tmp_path / "people.tsv", sep="\t", index=False)
+    names = [f"sub-{number % 4}_ses-M{12 * (number // 4):02d}" for number in range(8)]
+    labels.assign(image_id=names).to_csv(tmp_path / "visits.tsv", sep="\t", index=False)
+    write_image_stack(tmp_path / "named.safetensors", names, images, SHAPE)
     images[5] = images[0]
     numpy.save(tmp_path / "twins.npy", images)
     return tmp_path
@@ -68,6 +72,11 @@ COMMANDS = [
     ("train-cnn images.npy without.tsv networks.safetensors", "no column set"),
     ("train-cnn images.npy commas.tsv networks.safetensors", "no column image_id, diagnosis, set"),
     ("train-cnn images.npy leak.tsv networks.safetensors", "Data leak: image_id in more than one set: 0"),
+    (
+        "train-cnn named.safetensors visits.tsv networks.safetensors",
+        "participant_id in more than one set: sub-0",
+    ),
+    ("train-cnn images.npy people.tsv networks.safetensors", "participant_id in more than one set: p"),
     ("train-cnn twins.npy labels.tsv networks.safetensors", "the same voxels in more than one set: 0, 5"),
     ("train-cnn images.npy other.tsv networks.safetensors", "The set train cannot be built"),
     ("evaluate text.safetensors images.npy labels.tsv new.tsv --set train", "text.safetensors"),

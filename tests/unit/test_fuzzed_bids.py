@@ -1,4 +1,4 @@
-"""One thing of a good BIDS dataset is changed: the right table, a listed exclusion or a clear refusal comes."""
+"""One thing of a good BIDS dataset is changed: the right table, an exclusion or a clear refusal comes."""
 
 import pytest
 from fuzz_bids import differences, list_dataset, run_seed, write_files
@@ -7,7 +7,7 @@ from fuzz_images import Laboratory
 
 #: Seeds of the tables and names, of all kinds in turn; and of the kinds whose images are preprocessed.
 SEEDS = range(26)
-IMAGES = {0: "intensity", 1: "orientation"}
+IMAGES = [(0, "intensity"), (1, "intensity"), (0, "orientation"), (1, "orientation")]
 
 
 @pytest.fixture(scope="module")
@@ -30,3 +30,9 @@ def test_a_change_of_a_dataset_is_never_silent(seed, files, tmp_path):
 @pytest.fixture(scope="module")
 def laboratory(files, tmp_path_factory):
     return Laboratory(files, tmp_path_factory.mktemp("images") / "laboratory")
+
+
+@pytest.mark.parametrize(("seed", "kind"), IMAGES)
+def test_a_change_of_an_image_is_never_silent(seed, kind, files, laboratory, tmp_path):
+    result = run_seed(seed, files, tmp_path, laboratory, (kind,))
+    assert not result.problem, (result.kind, result.what)

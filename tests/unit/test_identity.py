@@ -184,7 +184,7 @@ def test_a_table_of_labels_with_a_leak_is_refused(labels, digests, words):
 
 
 def test_the_identity_of_an_image_outlives_its_participants_diagnosis(tmp_path):
-    text = people("sub-01", "sub-02").replace("\n", "\n", 1) + "sub-03\t70\tF\tMCI\tOslo\t25\n"
+    text = people("sub-01", "sub-02") + people("sub-03").split("\n")[1].replace("AD", "MCI") + "\n"
     folder = plain_bids(tmp_path / "bids", **{"participants.tsv": text, "sub-03/anat/sub-03_T1w.nii.gz": 0})
     images, _ = listing(folder)
     assert images.loc["sub-01", "reason"] == f"{TWINS}3"

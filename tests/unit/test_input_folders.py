@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import contextmanager
 
 import pytest
 from bids_folders import fates, plain_bids, table, write_bids
@@ -71,6 +72,19 @@ def test_changes_inside_a_dataset_are_noticed(tmp_path, change):
     assert bids_digest(folder) != before
 
 
+def test_the_order_in_which_a_file_system_lists_files_makes_no_difference(tmp_path, monkeypatch):
+    folder = plain_bids(tmp_path / "bids")
+    before, scandir = bids_digest(folder), os.scandir
+
+    @contextmanager
+    def backwards(place):
+        with scandir(place) as entries:
+            yield sorted(entries, key=lambda entry: entry.name, reverse=True)
+
+    monkeypatch.setattr(os, "scandir", backwards)
+    assert bids_digest(folder) == before
+
+
 @pytest.mark.parametrize(
     "name", ["derivatives/x/sub-01_T1w.nii.gz", ".git/HEAD", ".bidsignore", "code/run.sh"]
 )
@@ -128,6 +142,26 @@ def test_files_of_datalad_that_were_not_fetched_stop_the_study(tmp_path, name, l
     assert "git annex get" in raised.value.remedy
     assert "allow_missing: true" in raised.value.remedy
     assert name in raised.value.cause
+
+
+def test_only_images_may_be_missing(tmp_path):
+    folder = plain_bids(tmp_path / "bids")
+    annexed(folder, IMAGE, locked=True)
+    check_fetched("X", folder, allow_missing=True)
+    annexed(folder, "participants.tsv", locked=True)
+    with pytest.raises(StudyError, match="1 files") as raised:
+        check_fetched("X", folder, allow_missing=True)
+    assert "allow_missing" not in raised.value.remedy
+
+
+def test_parts_that_are_not_installed_stop_the_study(tmp_path):
+    folder = plain_bids(tmp_path / "bids", **{".gitmodules": '[submodule "sub-04"]\n\tpath = sub-04\n'})
+    (folder / "sub-04").mkdir()
+    with pytest.raises(StudyError, match="the first is sub-04") as raised:
+        check_fetched("X", folder)
+    assert "git -C" in raised.value.remedy
+    write_bids(folder, {"sub-04/README": "here"})
+    check_fetched("X", folder)
 
 
 @pytest.mark.parametrize("locked", [True, False])

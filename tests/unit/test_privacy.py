@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import struct
 
 import handmade_cohorts as handmade
 import nibabel
@@ -66,6 +67,33 @@ def test_what_is_no_compressed_image_is_left_as_it_is(tmp_path, content):
     path.write_bytes(content)
     clear_header(path)
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("stated", "cells"),
+    [
+        (64, {}),
+        (3200, {}),
+        (0, {}),
+        (-16, {}),
+        (20, {}),
+        (2**31 - 16, {}),
+        (64, {"quatern_b": 1.0001}),
+        (64, {"quatern_b": 1.0001, "sform_code": 0}),
+        (64, {"vox_offset": 1e9}),
+        (64, {"vox_offset": 0}),
+    ],
+)
+def test_unusual_headers_lose_their_texts_too_and_stop_nothing(tmp_path, stated, cells):
+    path, texts = tmp_path / "image.nii.gz", {name: text.encode() for name, text in TEXTS.items()}
+    content = encode_nifti(**{"vox_offset": 416, **texts, **cells})
+    has_extension = cells.get("vox_offset") != 0
+    extension = (
+        b"\1\0\0\0" + struct.pack("<ii", stated, 4) + MARK.encode().ljust(56) if has_extension else b""
+    )
+    path.write_bytes(gzip.compress(content[:348] + extension + content[352:]))
+    clear_header(path)
+    assert find_planted(tmp_path) == []
 
 
 @pytest.mark.parametrize("processes", [1, 2])

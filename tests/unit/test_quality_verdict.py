@@ -7,10 +7,10 @@ import pytest
 from rhvae_mri.cohort.exclusions import Decision, Decisions
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv, write_tsv
-from rhvae_mri.quality.definitions import METRIC_NAMES
+from rhvae_mri.quality.definitions import LIMITS, METRIC_NAMES
 from rhvae_mri.quality.verdict import COLUMNS, check_quality
 
-BOUNDS = {"minimum_similarity": 0.4, "minimum_overlap": 0.75, "outlier_z": 6}
+SETTINGS = {"limits": True, "outlier_z": 6}
 
 
 def metrics(n=3):
@@ -37,9 +37,9 @@ def decide(decision, participant="sub-0", session="ses-M000"):
     return Decisions({(participant, session): Decision(decision, "ghosts in the neck", "NV", "2026-03-31")})
 
 
-def judge(table, deep_quality=None, decisions=None, **bounds):
+def judge(table, deep_quality=None, decisions=None, **settings):
     deep_quality = deep(table) if deep_quality is None else deep_quality
-    return check_quality(table, deep_quality, decisions or Decisions({}), **{**BOUNDS, **bounds})
+    return check_quality(table, deep_quality, decisions or Decisions({}), **{**SETTINGS, **settings})
 
 
 def test_good_images_pass_and_a_check_that_was_not_run_counts_for_nothing():
@@ -53,26 +53,72 @@ def test_good_images_pass_and_a_check_that_was_not_run_counts_for_nothing():
 
 def test_a_metric_below_its_minimum_fails_and_is_named_with_value_and_bound():
     table = metrics()
-    table.loc[0, "similarity"] = 0.3999
-    table.loc[1, ["similarity", "mask_overlap"]] = 0.1
-    table.loc[2, ["similarity", "mask_overlap"]] = [0.4, 0.75]
+    table.loc[0, "pattern"] = 0.3499
+    table.loc[1, ["turn_margin", "scalp"]] = -0.1
+    table.loc[2, list(LIMITS)] = list(LIMITS.values())
     verdict = judge(table)
     assert verdict["status"].tolist() == ["failed", "failed", "passed"]
     assert verdict["reason"].tolist()[:2] == [
-        "similarity 0.400 is below 0.4",
-        "similarity 0.100 is below 0.4; mask_overlap 0.100 is below 0.75",
+        "pattern 0.350 is below 0.35",
+        "turn_margin -0.100 is below 0.1; scalp -0.100 is below 0.2",
     ]
+    assert set(judge(table, limits=False)["status"]) == {"passed"}
+
+
+@pytest.mark.parametrize(
+    ("peak", "reason"),
+    [
+        (1.0, None),
+        (1.2, None),
+        (2.9, None),
+        (5.0, None),
+        (5.1, "intensity_peak 5.1 is not at most 5"),
+        (24.9, "intensity_peak 24.9 is not at most 5"),
+        (953.94, "intensity_peak 954 is not at most 5"),
+        (numpy.inf, "intensity_peak inf is not at most 5"),
+        (numpy.nan, "intensity_peak nan is not at most 5"),
+    ],
+)
+def test_an_image_whose_brightest_voxel_darkens_the_head_fails(peak, reason):
+    """A marker 20 times as bright as the head leaves a tensor that is black."""
+    table = metrics()
+    table.loc[1, "intensity_peak"] = peak
+    verdict = judge(table)
+    assert verdict["status"].tolist() == ["passed", "failed" if reason else "passed", "passed"]
+    assert verdict["reason"].isna()[1] if reason is None else verdict["reason"][1] == reason
+    assert judge(table, decisions=decide("keep", "sub-1"))["status"][1] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("bias_range", "flag"),
+    [
+        (1.0, "the bias field is 1 everywhere"),
+        (1 + 9e-7, "the bias field is 1 everywhere"),
+        (1 + 2e-6, None),
+        (1.05, None),
+        (1.3, None),
+        (3.0, None),
+        (0.9, None),
+        (numpy.nan, None),
+    ],
+)
+def test_a_field_of_1_is_flagged(bias_range, flag):
+    table = metrics()
+    table.loc[1, "bias_range"] = bias_range
+    verdict = judge(table)
+    assert verdict["flags"].tolist() == [None, flag, None]
+    assert verdict["status"].tolist() == ["passed"] * 3
 
 
 def test_the_deep_check_fails_an_image_and_leaves_its_words():
     table = metrics()
-    table.loc[1, "similarity"] = 0.1
+    table.loc[1, "pattern"] = 0.1
     checked = deep(table, "failed", 0.3, "pass probability 0.300 is not above 0.5")
     checked.loc[2, ["status", "pass_probability", "reason"]] = ["passed", 0.8, None]
     verdict = judge(table, checked)
     words = "deep quality check: pass probability 0.300 is not above 0.5"
     assert verdict["status"].tolist() == ["failed", "failed", "passed"]
-    assert verdict["reason"].tolist()[:2] == [words, f"similarity 0.100 is below 0.4; {words}"]
+    assert verdict["reason"].tolist()[:2] == [words, f"pattern 0.100 is below 0.35; {words}"]
     assert verdict["pass_probability"].tolist() == [0.3, 0.3, 0.8]
     assert verdict["deep_quality"].tolist() == ["failed", "failed", "passed"]
 
@@ -112,11 +158,11 @@ def test_an_excluded_image_fails_and_names_who_and_when():
 
 def test_a_kept_image_passes_and_keeps_what_was_said_against_it():
     table = metrics()
-    table.loc[0, "similarity"] = 0.1
+    table.loc[0, "pattern"] = 0.1
     for participant, session in [("sub-0", "ses-M000"), ("sub-0", "")]:
         verdict = judge(table, decisions=decide("keep", participant, session))
         assert verdict.loc[0, "status"] == "passed"
-        assert verdict.loc[0, "reason"] == "kept by hand although similarity 0.100 is below 0.4"
+        assert verdict.loc[0, "reason"] == "kept by hand although pattern 0.100 is below 0.35"
         assert verdict.loc[0, ["decision", "decided_by"]].tolist() == ["keep", "NV"]
     verdict = judge(metrics(), decisions=decide("keep"))
     assert verdict.loc[0, ["status", "decision"]].tolist() == ["passed", "keep"]
@@ -160,7 +206,7 @@ def test_the_verdict_survives_writing_and_reading(tmp_path):
     write_tsv(tmp_path / "quality", verdict)
     assert read_tsv(tmp_path / "quality").columns.tolist() == list(COLUMNS)
     assert (tmp_path / "quality").read_text().splitlines()[1] == (
-        "sub-0_ses-M000\tsub-0\tses-M000\t0.9\t0.9\tn/a\tnot run\tn/a\tpassed" + 5 * "\tn/a"
+        "sub-0_ses-M000\tsub-0\tses-M000\t0.9\t0.9\t0.9\t0.9\tn/a\tnot run\tn/a\tpassed" + 5 * "\tn/a"
     )
 
 

@@ -33,8 +33,10 @@ KEPT = {
     "a list of one field": ({SIDECAR: '{"MagneticFieldStrength": [3]}'}, None, 3),
     "a damaged sidecar": ({SIDECAR: "{"}, "file", None),
     "a sidecar that is a list": ({SIDECAR: "[1]"}, "file", None),
-    "a sidecar of brackets": ({SIDECAR: "[" * 100_000}, "file", None),
     "a sidecar with a mark": ({SIDECAR: '\ufeff{"MagneticFieldStrength": 3}'}, None, 3),
+    "a sidecar that is too deep": ({SIDECAR: "[" * 100_000}, "file", None),
+    "a time without a date": ({SESSIONS: table("session_id acq_time", "ses-1 14:22:05")}, "acq_time", None),
+    "notes twice": ({SESSIONS: table("session_id notes Notes", "ses-1 a b")}, None, None),
     "a sidecar of all images": ({"T1w.json": '{"MagneticFieldStrength": 3}'}, None, 3),
     "a nearer sidecar counts": (
         {"T1w.json": '{"MagneticFieldStrength": 3}', SIDECAR: '{"MagneticFieldStrength": 1.5}'},
@@ -86,6 +88,48 @@ def test_a_change_of_the_diagnosis_at_an_unnamed_session_is_noticed(tmp_path):
         tmp_path / "bids", **{SESSIONS: text, "participants.tsv": people("sub-01", "sub-02", "sub-03")}
     )
     assert listing(folder)[0].loc["sub-02", "reason"] == "diagnosis changes between visits (AD, CN)"
+
+
+def test_a_link_that_leads_nowhere_is_a_bad_side_file(tmp_path):
+    folder = plain_bids(tmp_path / "bids")
+    for name in (SCANS, SESSIONS.replace("sub-02", "sub-03")):
+        (folder / name).symlink_to("nowhere")
+    (folder / "sub-01" / "loop").symlink_to("loop")
+    (folder / "sub-01" / "up").symlink_to("..")
+    images, values = listing(folder)
+    assert images["status"].tolist() == ["kept", "kept", "excluded"]
+    assert values["participants"].tolist() == ["sub-02", "sub-03"]
+
+
+@pytest.mark.parametrize(
+    ("participant", "session", "reason"),
+    [
+        ("CN", "n/a", "kept"),
+        ("CN", "AD", "diagnosis changes between visits (CN, AD)"),
+        ("n/a", "AD", "kept"),
+        ("AD", "unknown", "kept"),
+    ],
+)
+def test_the_diagnosis_of_the_participant_counts_beside_those_of_the_visits(
+    tmp_path, participant, session, reason
+):
+    text = people("sub-01", "sub-02", "sub-03").split("\n")
+    text[2] = text[2].replace("AD", participant)
+    sessions = table("session_id diagnosis group", f"ses-1 {session} placebo")
+    images, _ = listing(
+        plain_bids(tmp_path / "bids", **{"participants.tsv": "\n".join(text), SESSIONS: sessions})
+    )
+    assert images["reason"].fillna("kept")["sub-02"] == reason
+
+
+def test_two_sexes_are_none(tmp_path):
+    text = people("sub-01", "sub-02", columns="age sex gender diagnosis", cells="70 F female AD")
+    text += "sub-03\t70\tF\tmale\tAD\n"
+    sessions = table("session_id sex", "ses-1 M")
+    images, values = listing(plain_bids(tmp_path / "bids", **{"participants.tsv": text, SESSIONS: sessions}))
+    assert images["status"].tolist() == ["kept", "excluded", "kept"]
+    assert images["sex"].isna().tolist() == [False, False, True]
+    assert values["participants"].dropna().tolist() == ["sub-03"]
 
 
 def test_a_participant_without_a_row_is_listed(tmp_path):

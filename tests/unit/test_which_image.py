@@ -26,6 +26,10 @@ SESSIONS = [
     (["run-2_T1w", "run-10_T1w"], ()),
     (["T1w", "desc-brain_T1w"], ()),
     (["echo-1_T1w", "echo-2_T1w", "ce-gad_T1w"], ()),
+    (["acq-mp2rageuni_T1w", "acq-mp2rageinv1_T1w", "acq-mp2rageinv2_T1w"], ()),
+    (["acq-highcontrast_T1w", "ce-gad_T1w"], ()),
+    (["ce-none_T1w", "inv-1_T1w"], ()),
+    (["acq-spinecho_T1w", "acq-spine_T1w"], ()),
     (["acq-mprage_T1w", "acq-fast_T1w"], ("acq-mprage",)),
     (["acq-mprage_rec-rms_T1w", "acq-mprage_echo-1_T1w", "acq-fast_T1w"], ("acq-mprage",)),
     (["ce-gad_T1w", "acq-mprage_T1w"], ("ce-gad",)),
@@ -86,6 +90,33 @@ VISITS = {
     ),
     "age": (visits("ses-a", "ses-b", sessions=table("session_id age", "ses-a 72", "ses-b 71")), "ses-b"),
     "rows of the table": (visits("ses-a", "ses-b", sessions=table("session_id", "ses-b", "ses-a")), "ses-b"),
+    "acq_time with one date": (
+        visits("ses-1", "ses-2", **scans("ses-1", "1900-01-01T15:00"), **scans("ses-2", "1900-01-01T09:00")),
+        "ses-1",
+    ),
+    "acq_time against numbers": (
+        visits("ses-1", "ses-2", **scans("ses-1", "2012-01-01"), **scans("ses-2", "2011-01-01")),
+        None,
+    ),
+    "rows by the alphabet": (
+        visits("ses-post", "ses-pre", sessions=table("session_id", "ses-post", "ses-pre")),
+        "ses-pre",
+    ),
+    "rows by the alphabet, numbers": (
+        visits("ses-10", "ses-9", sessions=table("session_id", "ses-10", "ses-9")),
+        "ses-9",
+    ),
+    "rows against numbers": (visits("ses-1", "ses-2", sessions=table("session_id", "ses-2", "ses-1")), None),
+    "rows against months": (
+        visits("ses-M0", "ses-M6", sessions=table("session_id", "ses-M6", "ses-M0")),
+        "ses-M0",
+    ),
+    "an age that is a bound": (
+        visits("ses-1", "ses-2", sessions=table("session_id age", "ses-1 90", "ses-2 89+")),
+        "ses-1",
+    ),
+    "dates": (visits("ses-20190201", "ses-20180131"), "ses-20180131"),
+    "dates from the day on": (visits("ses-31012018", "ses-01022019"), None),
     "words": (visits("ses-post", "ses-pre"), "ses-pre"),
     "months": (visits("ses-M6", "ses-M012", "ses-M0"), "ses-M0"),
     "numbers": (visits("ses-2", "ses-10"), "ses-2"),
@@ -146,6 +177,59 @@ def test_misnamed_files_are_listed_with_the_participant_they_belong_to(tmp_path,
     (row,) = images[images["participant_id"] == "sub-01"].to_dict("records")
     assert row["reason"] == reason
     assert row["path"].endswith(name)
+
+
+#: Files that are no raw T1-weighted image of a participant; nothing is said of them.
+OTHERS = [
+    "freesurfer/sub-01/mri/T1.nii.gz",
+    "old/sub-01/anat/sub-01_T1w.nii.gz",
+    "T1_example.nii.gz",
+    "sub-01/func/sub-01_task-T1_bold.nii.gz",
+    "sub-01/anat/sub-01_space-T1w_dseg.nii.gz",
+    "sub-01/anat/sub-01_mod-T1w_defacemask.nii.gz",
+    "sub-01/anat/sub-01_T2w.nii.gz",
+    "sub-01/anat/sub-01_T1map.nii.gz",
+]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_files_make_no_difference(tmp_path, name):
+    files = {"participants.tsv": people("sub-01"), "sub-01/anat/sub-01_T1w.nii.gz": 1, name: 1}
+    assert fates(write_bids(tmp_path / "bids", files)) == {"sub-01_T1w.nii.gz": "kept"}
+
+
+def test_a_stray_file_beside_the_sessions_makes_no_difference_to_them(tmp_path):
+    folder = write_bids(tmp_path / "bids", visits("ses-1", "ses-2") | {"sub-01/mri/T1.nii.gz": 0})
+    found = fates(folder)
+    assert found.pop("T1.nii.gz").startswith("not in the folder anat")
+    assert found == {
+        "sub-01_ses-1_T1w.nii.gz": "kept",
+        "sub-01_ses-2_T1w.nii.gz": "not the first usable visit",
+    }
+
+
+def test_linked_folders_of_two_participants_are_one_image(tmp_path):
+    files = {"participants.tsv": people("sub-01", "sub-02", "sub-03")}
+    files |= {f"sub-0{number}/anat/sub-0{number}_T1w.nii.gz": number for number in (1, 3)}
+    folder = write_bids(tmp_path / "bids", files)
+    (folder / "sub-02" / "anat").mkdir(parents=True)
+    (folder / "sub-02/anat/sub-02_T1w.nii.gz").symlink_to(folder / "sub-01/anat/sub-01_T1w.nii.gz")
+    (folder / "sub-03" / "more").symlink_to(folder / "sub-01")
+    found = fates(folder)
+    assert found["sub-02_T1w.nii.gz"] == "the same image under another name: sub-01"
+    assert found["sub-03_T1w.nii.gz"] == "kept"
+
+
+def test_the_age_of_the_participant_is_that_of_the_baseline(tmp_path):
+    ages = {}
+    for first in ("ses-sc", "ses-bl"):
+        files = visits("ses-bl", "ses-m12") if first == "ses-sc" else visits("ses-m06", "ses-m12")
+        text = table("session_id", first, *sorted({name.split("/")[1] for name in files if "ses-" in name}))
+        images, _ = listing(
+            write_bids(tmp_path / first / "bids", files | {"sub-01/sub-01_sessions.tsv": text})
+        )
+        ages[first] = images["age"].fillna(0).tolist()
+    assert ages == {"ses-sc": [70, 0], "ses-bl": [0, 0]}
 
 
 @pytest.mark.parametrize("same", [True, False])

@@ -243,7 +243,7 @@ def _read_labels(options: argparse.Namespace) -> pandas.DataFrame:
     """Read the table of labels and check that nobody is in two sets."""
     from rhvae_mri.cohort.leakage import check_labels
 
-    table = read_tsv(options.labels, ("image_id", "participant_id", "diagnosis", "set"))
+    table = read_tsv(options.labels, ("image_id", "diagnosis", "set")).rename(columns=str.lower)
     absent = [name for name in ("image_id", "diagnosis", "set") if name not in table]
     if absent:
         raise StudyError(
@@ -259,6 +259,10 @@ def _read_labels(options: argparse.Namespace) -> pandas.DataFrame:
         for name, image in zip(names, images, strict=True)
         if name in used
     }
+    if "participant_id" not in table:  # BIDS' names of images begin with the participant's
+        table["participant_id"] = table["image_id"].str.extract("^(sub-[A-Za-z0-9]+)", expand=False)
+    if table["participant_id"].isna().any():
+        print("Some images have no participant_id: they are compared by their voxels only.", file=sys.stderr)
     check_labels(table, digests)
     return table
 

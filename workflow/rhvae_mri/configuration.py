@@ -120,8 +120,9 @@ def check_sources(config: Mapping[str, Any], cohorts: Sequence[str]) -> None:
         check_cohorts(Path(config["exclude"]), config["cohorts"])
     sources = [(name, config["cohorts"][name]) for name in cohorts]
     for name, cohort in sources:
-        if cohort["source"] == "bids" and not cohort.get("allow_missing", False):
-            check_fetched(name, Path(cohort["bids"]))
+        if cohort["source"] == "bids":
+            missing_allowed = cohort.get("allow_missing", False)
+            check_fetched(name, Path(cohort["bids"]), allow_missing=missing_allowed)
     downloads = [
         (name, Path(cohort["images"]), Path(cohort["tables"]))
         for name, cohort in sources
@@ -207,6 +208,10 @@ def _with_dot(number: str) -> str:
 def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     """Rules between keys."""
     for name, cohort in config["cohorts"].items():
+        for variable, meanings in (cohort.get("values") or {}).items():
+            cells = [str(cell) for spellings in meanings.values() for cell in spellings]
+            if twice := sorted({cell for cell in cells if cells.count(cell) > 1}):
+                yield f"`cohorts.{name}.values.{variable}` gives {', '.join(twice)} two meanings."
         for key in _SOURCE_KEYS[cohort["source"]]:
             if cohort.get(key) is None:
                 yield (

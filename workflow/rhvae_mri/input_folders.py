@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -101,50 +102,78 @@ def is_unfetched(path: Path) -> bool:
         return False
 
 
-def check_fetched(cohort: str, folder: Path) -> None:
+def check_fetched(cohort: str, folder: Path, *, allow_missing: bool = False) -> None:
     """Check that the images and tables of an annexed BIDS dataset are there.
+
+    Parameters
+    ----------
+    cohort : str
+        The cohort's name.
+    folder : pathlib.Path
+        The dataset.
+    allow_missing : bool
+        Images may be missing, tables may not.
 
     Raises
     ------
     StudyError
-        With the command that gets those that are not.
+        With the command that gets what is missing.
     """
-    needed = [
-        path for path in bids_files(folder) if path.name.endswith((".tsv", ".json")) or "T1w.nii" in path.name
-    ]
-    missing = [path.relative_to(folder) for path in needed if is_unfetched(path)]
+    modules = folder / ".gitmodules"
+    paths = re.findall(r"^\s*path\s*=\s*(.+?)\s*$", modules.read_text(), re.M) if modules.is_file() else []
+    empty = [path for path in paths if (folder / path).is_dir() and not any((folder / path).iterdir())]
+    if empty and not allow_missing:
+        raise StudyError(
+            f"{len(empty)} parts of the BIDS dataset of {cohort} are not installed; the first is {empty[0]}.",
+            where=folder,
+            cause="They are datasets of their own (git submodules, DataLad subdatasets).",
+            remedy=f"Install them: git -C '{folder}' submodule update --init --recursive. To go on without "
+            "them, set `allow_missing: true` for the cohort.",
+        )
+    ends = (".tsv", ".json") if allow_missing else (".tsv", ".json", "T1w.nii", "T1w.nii.gz")
+    missing = [path for path in bids_files(folder) if path.name.endswith(ends) and is_unfetched(path)]
     if missing:
+        patterns = " ".join(f"'*{end}'" for end in ends)
+        command = f"git ls-files {patterns} ':!derivatives' ':!sourcedata' | git annex get --batch"
+        if paths:
+            command = f'git submodule foreach --recursive "{command}" && {command}'
         raise StudyError(
             f"{len(missing)} files of the BIDS dataset of {cohort} are annexed and were not fetched.",
             where=folder,
-            cause=f"A DataLad or git-annex dataset was cloned without its content; first: {missing[0]}.",
-            remedy=f"Get them: (cd '{folder}' && git ls-files '*T1w.nii*' '*.tsv' '*.json' | git annex get "
-            "--batch). To go on without these images, set `allow_missing: true` for the cohort.",
+            cause="A DataLad or git-annex dataset was cloned without its content; first: "
+            f"{missing[0].relative_to(folder)}.",
+            remedy=f"Get them: (cd '{folder}' && {command})."
+            + (
+                "" if allow_missing else " To go on without images, set `allow_missing: true` for the cohort."
+            ),
         )
 
 
 def _files(folder: Path, without: frozenset[str] = frozenset()) -> list[os.DirEntry[str]]:
-    """List the files below a folder, without hidden ones, through links to folders too, each folder once."""
-    waiting, seen, found = [str(folder)], set(), []
+    """List the files below a folder, without hidden ones, through links to folders that do not hold it."""
+    waiting, found = [(str(folder), frozenset[tuple[int, int]]())], []
     while waiting:
-        place = waiting.pop()
-        status = Path(place).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        with os.scandir(place) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") or (place == str(folder) and entry.name in without):
-                    continue
-                if _is_folder(entry):
-                    waiting.append(entry.path)
-                else:
-                    found.append(entry)
+        place, above = waiting.pop()
+        try:
+            status = Path(place).stat()
+            if (status.st_dev, status.st_ino) in above:
+                continue
+            with os.scandir(place) as entries:
+                inside = [entry for entry in entries if not entry.name.startswith(".")]
+        except OSError as error:
+            raise StudyError("A folder cannot be read.", where=place, cause=str(error)) from error
+        for entry in inside:
+            if place == str(folder) and entry.name in without:
+                continue
+            if _is_folder(entry):
+                waiting.append((entry.path, above | {(status.st_dev, status.st_ino)}))
+            else:
+                found.append(entry)
     return sorted(found, key=lambda entry: entry.path)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Say whether an entry is a folder, or leads to one; a link to itself does not."""
+    """Say whether an entry is a folder; a link that leads to itself is none."""
     try:
         return entry.is_dir()
     except OSError:

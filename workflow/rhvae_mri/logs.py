@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from pathlib import Path
 from rhvae_mri.errors import StudyError
 from rhvae_mri.locks import only_process
 from rhvae_mri.texts import visible
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -75,3 +78,25 @@ def _say(terminal: int, error: BaseException, log: Path) -> None:
     else:
         text = "\n".join(map(visible, f"{type(error).__name__}: {error}".split("\n")))
     os.write(terminal, f"{text}\n  full log:     {log}\n".encode())
+
+
+@contextmanager
+def keep_beside_log(log: str | os.PathLike[str], *tables: str | os.PathLike[str]) -> Iterator[None]:
+    """Keep a copy of tables beside the log when the block fails: Snakemake removes the outputs of such a job.
+
+    Parameters
+    ----------
+    log : path
+        The job's log: beside ``cohort-A.log`` a copy of ``values.tsv`` is ``cohort-A.values.tsv``.
+    *tables : path
+        The tables, as far as they were written.
+    """
+    try:
+        yield
+    except StudyError:
+        for table in map(Path, tables):
+            if table.is_file():
+                copy = Path(log).with_suffix(f".{table.name}")
+                shutil.copyfile(table, copy)
+                logger.info("What was found so far: %s", copy)
+        raise

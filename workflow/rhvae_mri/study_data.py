@@ -201,6 +201,6 @@ def _real_part(stack: str | os.PathLike[str], image_ids: pandas.Series) -> Image
                 f"The tensor file lacks the images {', '.join(missing[:20])}.",
                 where=stack,
                 cause="The tensors were packed before the image table or the quality table changed.",
-                remedy="Let the workflow pack them again.",
+                remedy="Pack them again: snakemake --forcerun pack_tensors.",
             )
         return ImagePart(images.as_array(), [position[key] for key in image_ids], str(stack))

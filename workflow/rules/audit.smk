@@ -118,8 +118,7 @@ rule draw_audit:
     params:
         simulated=SIMULATED,
         voxel_size=lookup("template/voxel_size", within=config),
-        minimum_similarity=lookup("quality/minimum_similarity", within=config),
-        minimum_overlap=lookup("quality/minimum_overlap", within=config),
+        limits=lookup("quality/limits", within=config),
         outlier_z=lookup("quality/outlier_z", within=config),
         deep_threshold=lookup("quality/deep/threshold", within=config),
         code=script_digest("draw_audit"),

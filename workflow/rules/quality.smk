@@ -104,8 +104,7 @@ rule check_quality:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        minimum_similarity=lookup("quality/minimum_similarity", within=config),
-        minimum_overlap=lookup("quality/minimum_overlap", within=config),
+        limits=lookup("quality/limits", within=config),
         outlier_z=lookup("quality/outlier_z", within=config),
         code=script_digest("check_quality"),
     script:

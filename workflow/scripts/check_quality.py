@@ -14,8 +14,7 @@ with log_job(snakemake.log[0]):
         read_tsv(snakemake.input.metrics, (*NAMES, "fault")),
         read_tsv(snakemake.input.deep_quality, (*NAMES, "reason")),
         read_decisions(exclude, snakemake.wildcards.cohort),
-        minimum_similarity=snakemake.params.minimum_similarity,
-        minimum_overlap=snakemake.params.minimum_overlap,
+        limits=snakemake.params.limits,
         outlier_z=snakemake.params.outlier_z,
     )
     write_tsv(snakemake.output.table, quality)

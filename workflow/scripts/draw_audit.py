@@ -7,6 +7,7 @@ from rhvae_mri.cohort.images import read_images
 from rhvae_mri.cohort.listed_values import TEXT_COLUMNS as LISTED_TEXTS
 from rhvae_mri.files import read_tsv
 from rhvae_mri.logs import log_job
+from rhvae_mri.quality.definitions import LIMITS
 
 NAMES = ("image_id", "participant_id", "session_id")
 SIGNED = ("decision_reason", "decided_by", "decided_on")
@@ -25,8 +26,7 @@ with log_job(snakemake.log[0]):
         simulated=snakemake.params.simulated,
         files=read_tsv(snakemake.input.files),
         thresholds={
-            "similarity": snakemake.params.minimum_similarity,
-            "mask_overlap": snakemake.params.minimum_overlap,
+            **(LIMITS if snakemake.params.limits else {}),
             "pass_probability": snakemake.params.deep_threshold,
         },
         outlier_z=snakemake.params.outlier_z,

@@ -3,22 +3,23 @@ from pathlib import Path
 
 from rhvae_mri.cohort.clinical_terms import terms_of_cohort
 from rhvae_mri.cohort.images import list_images
-from rhvae_mri.logs import log_job
+from rhvae_mri.logs import keep_beside_log, log_job
 
 logger = logging.getLogger("list_images")
 
-with log_job(snakemake.log[0]):
+log, output = snakemake.log[0], snakemake.output
+with log_job(log), keep_beside_log(log, output["values"], output.table):
     logger.info("Digest of the dataset: %s", snakemake.params.folders)
     list_images(
         snakemake.wildcards.cohort,
         Path(snakemake.input.bids),
         Path(snakemake.input.report) if snakemake.input.report else None,
         Path(snakemake.input.exclude) if snakemake.input.exclude else None,
-        Path(snakemake.output.table),
+        Path(output.table),
         require_diagnosis=snakemake.params.require_diagnosis,
         terms=terms_of_cohort(snakemake.params.source, snakemake.params.columns, snakemake.params["values"]),
         prefer=snakemake.params.prefer or (),
-        values=Path(snakemake.output["values"]),
-        contents=Path(snakemake.output.contents),
+        values=Path(output["values"]),
+        contents=Path(output.contents),
         threads=snakemake.threads,
     )

@@ -184,8 +184,8 @@ def reason_group(reason: str | None) -> str:
     --------
     >>> reason_group("DICOM series unreadable: file 7: truncated")
     'DICOM series unreadable'
-    >>> reason_group("similarity 0.312 is below 0.4; mask_overlap 0.5 is below 0.75")
-    'similarity is below 0.4; mask_overlap is below 0.75'
+    >>> reason_group("pattern 0.112 is below 0.35; scalp 0.015 is below 0.2")
+    'pattern is below 0.35; scalp is below 0.2'
     >>> reason_group("The image has 3 voxels that are NaN or infinite (0.1 %).")
     'The image has … voxels that are NaN or infinite (… %).'
     """

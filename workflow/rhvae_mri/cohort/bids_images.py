@@ -28,8 +28,8 @@ from rhvae_mri.cohort.bids_tables import (
     is_participant,
     is_session,
     natural_order,
+    read_day,
     read_side_table,
-    read_time,
 )
 from rhvae_mri.cohort.cells import read_cell
 from rhvae_mri.cohort.listed_values import ListedValues
@@ -39,14 +39,18 @@ from rhvae_mri.input_folders import bids_files
 
 _IMAGE = re.compile(r"sub-[A-Za-z0-9]+(_[A-Za-z]+-[A-Za-z0-9+]+)*_T1w\.nii(\.gz)?")
 _NIFTI = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
-#: What names of T1-weighted images have, rightly or wrongly spelt.
-_LOOKS_LIKE_T1W = re.compile(r"(?<![A-Za-z0-9])(t1|t1w|t1-w|mprage|mp-rage|spgr)(?![a-z])", re.IGNORECASE)
+#: What names of T1-weighted images have, rightly or wrongly spelt: a part without a label, or their end.
+_LIKE_T1W = re.compile(r"(?:^|_)(?:t1|t1w|mprage|spgr)(?![a-z0-9])|[-.](?:t1|t1w)$", re.IGNORECASE)
 
-_CONTRAST = re.compile(r"gad|^gd$|contrast|^ce$|^post$|^pc$", re.IGNORECASE)
+_CONTRAST = re.compile(r"gad|gd$|(post|with)contrast|contrastenh|^(ce|post|pc)$", re.IGNORECASE)
 _PARTIAL = re.compile(
-    r"hippo|partial|slab|pons|stem|amygdala|cerebell|spin(e|al)|cord|cervic|orbit|pituit|^iac$|neck|scout|locali",
+    r"hippo|partial|slab|pons|stem|amygdala|cerebell|spine(?!cho)|spinal|cord|cervic|orbit|pituit|^iac$|neck|scout"
+    r"|locali",
     re.IGNORECASE,
 )
+_INVERSION = re.compile(r"inv-?[0-9]", re.IGNORECASE)
+#: What a sidecar has in place of a contrast agent.
+_NO_AGENT = re.compile(r"|n/?a|no|none|unknown|no contrast", re.IGNORECASE)
 PLAIN, ECHO, INVERSION, CONTRAST, PARTIAL, PROCESSED = range(6)
 _GROUPS = {
     ECHO: "a single echo",
@@ -120,15 +124,16 @@ class T1wImage:
     def group(self, prefer: Sequence[str] = ()) -> int:
         """Return the image's group in the order of preference: `PLAIN` … `PROCESSED`."""
         own = {key: label for key, label in self.entities.items() if f"{key}-{label}" not in prefer}
-        agent = str(self.sidecar.get("ContrastBolusIngredient") or "none").strip().lower()
+        acquisition = own.get("acq", "")
+        agent = str(self.sidecar.get("ContrastBolusIngredient") or "").strip()
         if "desc" in own or "space" in own:
             return PROCESSED
-        if _PARTIAL.search(own.get("acq", "")):
+        if _PARTIAL.search(acquisition):
             return PARTIAL
-        named = "ce" in own or _CONTRAST.search(own.get("acq", ""))
-        if named or (agent not in {"none", "n/a", "no"} and len(own) == len(self.entities)):
+        named = own.get("ce", "none").lower() != "none" or _CONTRAST.search(acquisition)
+        if named or (not _NO_AGENT.fullmatch(agent) and len(own) == len(self.entities)):
             return CONTRAST
-        if "inv" in own:
+        if "inv" in own or _INVERSION.search(acquisition):
             return INVERSION
         return ECHO if "echo" in own else PLAIN
 
@@ -147,16 +152,16 @@ def describe_group(group: int) -> str:
 def find_images(bids: Path) -> list[T1wImage]:
     """Find the files that are or seem to be T1-weighted images, ordered by participant, session and name.
 
-    Files that are misnamed or in a wrong place belong to the participant of their folder, or, outside of such
-    folders, to the one of their name.
+    Files that are misnamed or in a wrong place belong to the participant of their folder, or, beside these
+    folders, to the one of their name. Other folders of the dataset hold no raw images.
     """
     images = []
     for path in bids_files(bids):
         parts = path.relative_to(bids).parts
-        proper = path.name.endswith(("_T1w.nii", "_T1w.nii.gz"))
-        if not _NIFTI.search(path.name) or not (proper or _LOOKS_LIKE_T1W.search(path.name)):
-            continue
         participant = parts[0] if len(parts) > 1 else path.name.split("_")[0]
+        is_image = _NIFTI.search(path.name) and _LIKE_T1W.search(_NIFTI.sub("", path.name))
+        if not is_image or not participant.lower().startswith("sub"):
+            continue
         session = parts[1] if len(parts) > 2 and parts[1].startswith("ses-") else ""
         images.append(T1wImage(participant, session, path))
     return sorted(
@@ -165,44 +170,45 @@ def find_images(bids: Path) -> list[T1wImage]:
     )
 
 
-def read_field_strength(image: T1wImage, listed: ListedValues | None = None) -> float | None:
+def read_field_strength(image: T1wImage, listed: ListedValues) -> float | None:
     """Read the field strength of an image, in tesla, from its JSON files or its row in ``*_scans.tsv``."""
-    for path in _sidecars(image):
-        if listed is not None and _read_object(path) is None:
-            problem = "not understood: no JSON object"
-            listed.note_problem(image.participant_id, "JSON", "file", path.name, problem)
     given = image.sidecar.get("MagneticFieldStrength", "")
     if isinstance(given, list) and len(given) == 1:
         given = given[0]
     readings = [("JSON", str(given), read_cell("field_strength", str(given)))]
-    row = _scans_row(image, listed)
-    readings.append(("scans.tsv", *USUAL_TERMS.read(row, "field_strength")))
+    readings.append(("scans.tsv", *USUAL_TERMS.read(_scans_row(image, listed), "field_strength")))
     for table, cell, reading in readings:
-        if listed is not None:
-            listed.note(image.participant_id, table, "field_strength", cell, reading)
+        listed.note(image.participant_id, table, "field_strength", cell, reading)
+    for path in _sidecars(image):
+        if _read_object(path) is None:
+            problem = "not understood: no JSON object"
+            listed.note_problem(image.participant_id, "JSON", "file", path.name, problem)
     return next((reading.value for *_, reading in readings if isinstance(reading.value, float)), None)
 
 
-def read_scan_time(image: T1wImage, listed: ListedValues | None = None) -> float | None:
-    """Read the acq_time of an image, see `bids_tables.read_time`, from its row in ``*_scans.tsv``."""
-    return read_time(_scans_row(image, None).get("acq_time", ""), image.participant_id, "scans.tsv", listed)
+def read_scan_day(image: T1wImage, listed: ListedValues) -> int | None:
+    """Read the day of an image from its row in ``*_scans.tsv``, see `bids_tables.read_day`."""
+    time = _scans_row(image, ListedValues()).get(
+        "acq_time", ""
+    )  # `read_field_strength` lists unusable tables
+    return read_day(time, image.participant_id, "scans.tsv", listed)
 
 
-def _scans_row(image: T1wImage, listed: ListedValues | None) -> dict[str, str]:
+def _scans_row(image: T1wImage, listed: ListedValues) -> dict[str, str]:
     """Return the image's row in the ``*_scans.tsv`` of its session, or nothing; list what is of no use."""
+    columns = {"filename", "acq_time", *USUAL_TERMS.column_names}
     problem = ""
     for table in sorted(image.path.parent.parent.glob("*_scans.tsv")):
         try:
-            rows = read_side_table(table, "scans.tsv", image.participant_id, listed, ("filename",))
+            rows = read_side_table(table, "scans.tsv", image.participant_id, listed, ("filename",), columns)
         except StudyError as error:
-            if listed is not None:
-                listed.note_problem(image.participant_id, "scans.tsv", "file", table.name, error.what)
+            listed.note_problem(image.participant_id, "scans.tsv", "file", table.name, error.what)
             continue
         problem = f"no row of {image.path.name}"
         for row in rows:
             if Path(row["filename"]).name.strip() == image.path.name:
                 return row
-    if problem and listed is not None:
+    if problem:
         listed.note_problem(image.participant_id, "scans.tsv", "file", table.name, problem)
     return {}
 
@@ -219,7 +225,7 @@ def _sidecars(image: T1wImage) -> Iterator[Path]:
 
 
 def _read_object(path: Path) -> Mapping[str, Any] | None:
-    """Read a JSON object; None for anything else: the image is good without it."""
+    """Read a JSON object; None if it is none: the image is good without it."""
     try:
         content = read_json(path)
     except (OSError, ValueError):

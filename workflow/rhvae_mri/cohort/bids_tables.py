@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from rhvae_mri.cohort.clinical_terms import ClinicalTerms, Visit
 from rhvae_mri.cohort.listed_values import ListedValues
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
-from rhvae_mri.texts import plain_cell, visible
+from rhvae_mri.texts import visible
 
 #: Names that BIDS allows. All others are refused or left out: they end in paths and in tables.
 _PARTICIPANT = re.compile(r"sub-[A-Za-z0-9]+")
@@ -44,10 +44,21 @@ class NotUnicodeError(StudyError):
 
 @dataclass(frozen=True)
 class SessionRow:
-    """What ``sub-*_sessions.tsv`` says of a session; ``time`` is its acq_time (`read_time`)."""
+    """What ``sub-*_sessions.tsv`` says of a session.
+
+    Attributes
+    ----------
+    visit : Visit
+        The values.
+    day : int or None
+        Its acq_time, see `read_day`.
+    age : float or None
+        The age in years, unless only its lower bound is known.
+    """
 
     visit: Visit
-    time: float | None
+    day: int | None
+    age: float | None
 
 
 def is_participant(name: str) -> bool:
@@ -84,20 +95,26 @@ def plain_session(name: str) -> str:
 
 
 def read_rows(
-    path: Path, required: tuple[str, ...] = (), *, any_encoding: bool = False
+    path: Path,
+    required: tuple[str, ...] = (),
+    *,
+    used: Collection[str] | None = None,
+    any_encoding: bool = False,
 ) -> list[dict[str, str]]:
     r"""Read a tab-separated table of BIDS as one dictionary per row; missing values become empty text.
 
     There is no quotation. Empty rows are passed over, and empty cells behind the last column, if all rows or
-    the header have as many: in one row alone a tab too many may have shifted the cells. Cells come as
-    `rhvae_mri.texts.plain_cell` writes them.
+    the header have as many: in one row alone a tab too many may have shifted the cells. Cells come as they
+    stand, without spaces at their ends.
 
     Parameters
     ----------
     path : pathlib.Path
         The table.
     required : tuple of str
-        Columns that must be there.
+        Columns that must be there, in any case.
+    used : collection of str, optional
+        The columns that count, in lower case; others may occur twice, and are left out then. None: all count.
     any_encoding : bool
         Take a table that is not in UTF-8, with ``\x…`` for each byte that is none.
 
@@ -106,19 +123,20 @@ def read_rows(
     NotUnicodeError
         If the file is not text in UTF-8, or in UTF-16 with its mark.
     StudyError
-        If a column is missing or occurs twice, or a row is shorter or longer than the header.
+        If a column is missing or occurs twice, a row is shorter or longer than the header, or the file is a
+        link that leads nowhere.
     """
-    return [row for _, row in _numbered_rows(path, required, any_encoding=any_encoding)]
+    return [row for _, row in _numbered_rows(path, required, used, any_encoding=any_encoding)]
 
 
 def read_dictionary(bids: Path, listed: ListedValues) -> Mapping[str, object]:
     """Read ``participants.json``; one that is damaged is listed and counts as empty."""
     path = bids / "participants.json"
-    if not path.is_file():
+    if not path.exists() and not path.is_symlink():
         return {}
     try:
         content = read_json(path)
-    except ValueError:
+    except (OSError, ValueError):
         content = None
     if isinstance(content, dict):
         return content
@@ -126,9 +144,7 @@ def read_dictionary(bids: Path, listed: ListedValues) -> Mapping[str, object]:
     return {}
 
 
-def read_participants(
-    bids: Path, terms: ClinicalTerms = USUAL_TERMS, listed: ListedValues | None = None
-) -> dict[str, Visit]:
+def read_participants(bids: Path, terms: ClinicalTerms, listed: ListedValues) -> dict[str, Visit]:
     """Read ``participants.tsv``, in the dataset's own terms.
 
     Returns
@@ -140,6 +156,10 @@ def read_participants(
     ------
     StudyError
         If the dataset or its table is missing, a name is not one of BIDS (`is_participant`) or occurs twice.
+
+    Notes
+    -----
+    Cells that were not used as they stand are noted in ``listed``, here and in `read_sessions`.
     """
     if not bids.is_dir():
         raise StudyError("The BIDS dataset does not exist.", where=bids, remedy="Check the path.")
@@ -153,10 +173,11 @@ def read_participants(
         )
     participants: dict[str, Visit] = {}
     lines: dict[str, list[int]] = {}
-    for number, row in _numbered_rows(table, ("participant_id",)):
+    columns = {"participant_id"} | terms.column_names
+    for number, row in _numbered_rows(table, ("participant_id",), columns):
         name = row["participant_id"]
         lines.setdefault(name, []).append(number)
-        participants[name] = _read_visit(row, terms, listed, name, "participants.tsv")
+        participants[name], _ = _read_visit(row, terms, listed, name, "participants.tsv")
     misnamed = [f"{name or '(empty)'} (line {lines[name][0]})" for name in lines if not is_participant(name)]
     repeated = [f"{name} (lines {', '.join(map(str, found))})" for name, found in lines.items() if found[1:]]
     if misnamed:
@@ -175,7 +196,7 @@ def read_participants(
 
 
 def read_sessions(
-    bids: Path, participant_id: str, terms: ClinicalTerms = USUAL_TERMS, listed: ListedValues | None = None
+    bids: Path, participant_id: str, terms: ClinicalTerms, listed: ListedValues
 ) -> dict[str, SessionRow]:
     """Read a participant's ``sub-*_sessions.tsv``, in the dataset's own terms.
 
@@ -190,20 +211,21 @@ def read_sessions(
         If the table cannot be read, or two rows of one session contradict each other.
     """
     table = bids / participant_id / f"{participant_id}_sessions.tsv"
-    if not table.is_file():
+    if not table.exists() and not table.is_symlink():
         return {}
     kind = "sessions.tsv"
+    # `group` is a participant's
+    columns = terms.column_names - {"group"} | {"session_id", "acq_time"}
     sessions: dict[str, SessionRow] = {}
-    for row in read_side_table(table, kind, participant_id, listed, required=("session_id",)):
+    for row in read_side_table(table, kind, participant_id, listed, ("session_id",), columns):
         session = row["session_id"]
         session = session if session.startswith("ses-") else f"ses-{session}"
-        if not is_session(session) and listed is not None:
+        if not is_session(session):
             problem = "not understood: no session's name in BIDS, so no image has it"
             listed.note_problem(participant_id, kind, "session_id", session, problem)
-        read = SessionRow(
-            _read_visit(row, terms, listed, participant_id, kind),
-            read_time(row.get("acq_time", ""), participant_id, kind, listed),
-        )
+        cells = {name: cell for name, cell in row.items() if name.lower() in columns}
+        visit, age = _read_visit(cells, terms, listed, participant_id, kind)
+        read = SessionRow(visit, read_day(row.get("acq_time", ""), participant_id, kind, listed), age)
         known = next((name for name in sessions if plain_session(name) == plain_session(session)), session)
         if sessions.setdefault(known, read) != read:
             raise StudyError(f"Session {session} occurs more than once, with different values.", where=table)
@@ -211,51 +233,60 @@ def read_sessions(
 
 
 def read_side_table(
-    path: Path, kind: str, participant_id: str, listed: ListedValues | None, required: tuple[str, ...] = ()
+    path: Path,
+    kind: str,
+    participant_id: str,
+    listed: ListedValues,
+    required: tuple[str, ...],
+    used: Collection[str],
 ) -> list[dict[str, str]]:
     """Read a table of one participant, in any encoding: what counts in it are ASCII letters and digits."""
     try:
-        return read_rows(path, required)
+        return read_rows(path, required, used=used)
     except NotUnicodeError as error:
-        if listed is not None:
-            words = f"read, but for what is not in UTF-8: {error.cause}"
-            listed.note(participant_id, kind, "file", path.name, Reading(outcome=words))
-        return read_rows(path, required, any_encoding=True)
+        words = f"read, but for what is not in UTF-8: {error.cause}"
+        listed.note(participant_id, kind, "file", path.name, Reading(outcome=words))
+        return read_rows(path, required, used=used, any_encoding=True)
 
 
-def read_time(text: str, participant_id: str, kind: str, listed: ListedValues | None) -> float | None:
-    """Read an acq_time, a date or date and time of ISO 8601, as seconds since the year 1."""
+def read_day(text: str, participant_id: str, kind: str, listed: ListedValues) -> int | None:
+    """Read the day of an acq_time, a date or date and time of ISO 8601; days are counted from the year 1.
+
+    The time of the day does not count: anonymised times may have kept it, with one date for all.
+    """
     if not text:
         return None
     try:
-        return (datetime.fromisoformat(text).replace(tzinfo=None) - datetime.min).total_seconds()
+        return datetime.fromisoformat(text).toordinal()
     except ValueError:
-        if listed is not None:
-            listed.note_problem(participant_id, kind, "acq_time", text, "not understood: no date of ISO 8601")
+        listed.note_problem(participant_id, kind, "acq_time", text, "not understood: no date of ISO 8601")
         return None
 
 
 def _read_visit(
-    row: dict[str, str], terms: ClinicalTerms, listed: ListedValues | None, participant_id: str, kind: str
-) -> Visit:
-    """Read the study's variables from a row, and list the cells that were not used as they stand."""
+    row: dict[str, str], terms: ClinicalTerms, listed: ListedValues, participant_id: str, kind: str
+) -> tuple[Visit, float | None]:
+    """Read the study's variables from a row, and the age if it is no bound; list what needs it."""
     visit, readings = terms.read_visit(row)
-    if listed is not None:
-        listed.note_columns(participant_id, terms.variables(row))
-        for variable, (cell, reading) in readings.items():
-            listed.note(participant_id, kind, variable, cell, reading)
-    return visit
+    listed.note_columns(participant_id, terms.variables(row))
+    for variable, (cell, reading) in readings.items():
+        listed.note(participant_id, kind, variable, cell, reading)
+    return visit, None if readings["age"][1].is_bound else visit.age
 
 
 def _numbered_rows(
-    path: Path, required: tuple[str, ...] = (), *, any_encoding: bool = False
+    path: Path, required: tuple[str, ...], used: Collection[str] | None, *, any_encoding: bool = False
 ) -> list[tuple[int, dict[str, str]]]:
     """Read a table as `read_rows` does, with the number of each row's line."""
     lines = [line.split("\t") for line in _lines(path, _decode(path, any_encoding=any_encoding))]
     columns = [cell.strip() for cell in lines[0]] if lines else []
     while columns and not columns[-1]:
         columns.pop()
-    _check_header(path, columns, required)
+    proper = {name.lower(): name for name in required}
+    columns = [proper.get(name.lower(), name) for name in columns]
+    _check_header(path, columns, required, used)
+    lower = [name.lower() for name in columns]
+    once = [name for name in columns if lower.count(name.lower()) == 1]
     filled = [(number, row) for number, row in enumerate(lines[1:], start=2) if any(map(str.strip, row))]
     lengths = {len(row) for _, row in filled}
     alike = len(lengths) == 1 and (len(filled) > 1 or lengths == {len(columns)})
@@ -269,13 +300,17 @@ def _numbered_rows(
                 cause="A tab inside a cell, a cell that is missing, or spaces in the place of tabs.",
                 remedy="Mend the line; write n/a for a missing value.",
             )
-        rows.append((number, {name: _clean(cell) for name, cell in zip(columns, cells, strict=False)}))
+        named = zip(columns, cells, strict=False)
+        rows.append((number, {name: _clean(cell) for name, cell in named if name in once}))
     return rows
 
 
 def _decode(path: Path, *, any_encoding: bool) -> str:
     """Read a file as text: UTF-8, or UTF-16 where it has its mark."""
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StudyError("The table cannot be read.", where=path, cause=error.strerror) from error
     is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     encoding = "utf-16" if is_utf16 else "utf-8"
     try:
@@ -290,11 +325,11 @@ def _decode(path: Path, *, any_encoding: bool) -> str:
             "new.tsv in its place.",
         ) from error
     if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
         raise NotUnicodeError(
             "The table cannot be read: it is not text in UTF-8.",
             where=path,
-            cause=f"Line {text[: text.index(chr(0))].count(chr(10)) + 1} has NUL characters, as UTF-16 without its "
-            "mark and binary files have.",
+            cause=f"Line {line} has NUL characters, as UTF-16 without its mark and binary files have.",
             remedy="Save it as tab-separated text in UTF-8.",
         )
     return text.removeprefix("\ufeff")
@@ -316,13 +351,16 @@ def _lines(path: Path, text: str) -> list[str]:
     return lines
 
 
-def _check_header(path: Path, columns: list[str], required: tuple[str, ...]) -> None:
-    """Refuse a header in which a column is missing or occurs twice."""
+def _check_header(
+    path: Path, columns: list[str], required: tuple[str, ...], used: Collection[str] | None
+) -> None:
+    """Refuse a header in which a column is missing, or one that counts occurs twice."""
     lower = [name.lower() for name in columns]
-    repeated = sorted({name for name in columns if lower.count(name.lower()) > 1})
+    repeated = {name for name in columns if lower.count(name.lower()) > 1}
+    repeated = {name for name in repeated if used is None or name.lower() in used}
     if repeated:
         raise StudyError(
-            f"Line 1 of the table has a column twice: {', '.join(map(visible, repeated))}.",
+            f"Line 1 of the table has a column twice: {', '.join(map(visible, sorted(repeated)))}.",
             where=path,
             cause="Which of them counts cannot be known; capital letters make no difference.",
             remedy="Remove or rename one of them.",
@@ -342,5 +380,5 @@ def _check_header(path: Path, columns: list[str], required: tuple[str, ...]) -> 
 
 def _clean(cell: str) -> str:
     """Strip a cell; a missing value becomes empty text."""
-    text = plain_cell(cell)
+    text = " ".join(cell.split())
     return "" if text.lower() in MISSING else text

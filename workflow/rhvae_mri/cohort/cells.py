@@ -11,10 +11,14 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rhvae_mri.texts import plain_cell
+
 #: How tables write a missing value, in lower case: BIDS n/a, R, numpy and Python the others.
 MISSING = frozenset({"", "n/a", "na", "nan", "none"})
 #: Other ways, which are listed.
-_ALSO_MISSING = frozenset({"null", "<na>", "nil"})
+_ALSO_MISSING = frozenset(
+    ["null", "<na>", "nil", "#n/a", "n.a.", "unknown", "missing", "not done", "-", "--", ".", "?"]
+)
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 #: Three digits after a comma could be thousands.
@@ -50,17 +54,13 @@ _OTHER_SEX = frozenset({"o", "other"})
 
 _DIAGNOSES = {
     "AD": (
-        "ad",
-        "dementia",
-        "alzheimer",
-        "alzheimer's",
-        "alzheimers",
-        "alzheimer's disease",
-        "alzheimer disease",
+        *("ad", "dementia", "ad dementia", "alzheimer", "alzheimer's", "alzheimers", "alzheimer disease"),
+        *("alzheimer's disease", "alzheimers disease", "alzheimer's dementia"),
     ),
     "CN": (
-        *("cn", "nc", "hc", "nl", "ctrl", "control", "controls", "healthy", "normal"),
-        *("healthy control", "normal control", "cognitively normal"),
+        *("cn", "nc", "hc", "nl", "cu", "ctl", "ctrl", "control", "controls", "healthy", "normal"),
+        *("healthy control", "healthy controls", "normal control", "normal controls", "nondemented"),
+        *("healthy volunteer", "healthy volunteers", "cognitively normal", "cognitively unimpaired"),
     ),
     "MCI": ("mci", "mild cognitive impairment"),
 }
@@ -88,11 +88,14 @@ class Reading:
         What became of it; empty where the cell was used as it stands, or is BIDS' missing value.
     understood : bool
         False where the cell is neither a value nor declared missing.
+    is_bound : bool
+        Whether the value is a lower bound only.
     """
 
     value: float | str | None = None
     outcome: str = ""
     understood: bool = True
+    is_bound: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class Legend:
     levels : mapping of str to str
         From ``participants.json``: a code to the word that it stands for.
     unit : str
-        From ``participants.json``: the unit of ages.
+        From ``participants.json``: the unit of ages; years, unless it names months, weeks or days.
     """
 
     spellings: Mapping[str, Sequence[str | float]]
@@ -143,7 +146,7 @@ def read_cell(variable: str, text: str, legend: Legend = NO_LEGEND) -> Reading:
     if declared == "n/a" or (declared is None and plain.lower() in _ALSO_MISSING):
         return Reading(None, "read as missing")
     if variable == "site":
-        return Reading(text)
+        return Reading(plain_cell(text))
     if variable in _WORDS:
         level = next((word for code, word in legend.levels.items() if _plain(code) == _plain(plain)), None)
         word = declared or (level if level and _find_word(variable, level) else plain)
@@ -154,8 +157,9 @@ def read_cell(variable: str, text: str, legend: Legend = NO_LEGEND) -> Reading:
     except _NotUnderstoodError as error:
         return Reading(None, f"not understood: {error}", understood=False)
     stands = to_number(text) == value
-    bound = ", a lower bound" if _LOWER_BOUND.fullmatch(plain) else ""
-    return Reading(value, "" if stands else f"read as {value:g}{bound}")
+    is_bound = variable == "age" and _LOWER_BOUND.fullmatch(plain) is not None
+    words = f"read as {value:g}{', a lower bound' if is_bound else ''}"
+    return Reading(value, "" if stands else words, is_bound=is_bound)
 
 
 def to_number(text: str) -> float | None:
@@ -176,8 +180,9 @@ def _find_word(variable: str, text: str) -> str | None:
     spelt = " ".join(text.lower().replace("’", "'").split())
     if spelt in words or variable != "sex":
         return words.get(spelt)
-    among = {words[part] for part in re.findall(r"[^\W\d_]{3,}", spelt) if part in words}
-    return among.pop() if len(among) == 1 else None
+    parts = re.findall(r"[^\W\d_]{2,}", spelt)
+    among = {words[part] for part in parts if part in words}
+    return among.pop() if len(among) == 1 and not {"not", "no", "non"} & set(parts) else None
 
 
 def _read_word(variable: str, text: str, word: str) -> Reading:
@@ -191,14 +196,12 @@ def _read_word(variable: str, text: str, word: str) -> Reading:
         return Reading(None, "not understood: no word for a sex", understood=False)
     if not any(letter.isalpha() for letter in word):
         return Reading(word, "not understood: a code without a meaning", understood=False)
-    return Reading(word, "" if text == word else f"read as {word}")
+    return Reading(plain_cell(word), "none of AD, CN and MCI")
 
 
 def _read_age(text: str, _variable: str, legend: Legend) -> float:
     """Read an age in years."""
-    scale = next((years for unit, years in _YEARS_IN.items() if unit in legend.unit.lower()), None)
-    if scale is None:
-        raise _NotUnderstoodError(f"participants.json gives ages in {legend.unit}")
+    scale = next((years for unit, years in _YEARS_IN.items() if unit in legend.unit.lower()), 1.0)
     text = _DECIMAL_COMMA.sub(r"\1.\2", text)
     bound = _LOWER_BOUND.fullmatch(text)
     if bound:
@@ -250,5 +253,6 @@ def _is_among(text: str, spellings: Sequence[str | float]) -> bool:
 
 def _plain(text: str) -> str:
     """Write a value so that equal ones are equal texts."""
+    text = unicodedata.normalize("NFKC", text)
     number = to_number(text.strip())
     return text.strip().lower() if number is None else f"{number:g}"

@@ -12,6 +12,12 @@ from typing import Any
 
 from rhvae_mri.cohort.cells import Legend, Reading, read_cell
 
+#: Of these values a participant has one only.
+_EXCLUSIVE: Mapping[str, frozenset[Any]] = {
+    "sex": frozenset({"M", "F"}),
+    "diagnosis": frozenset({"AD", "CN", "MCI"}),
+}
+
 #: Names (in lower case) under which a value is found, first match first.
 _COLUMNS = {
     "age": ("age", "age_bl"),
@@ -93,9 +99,25 @@ class ClinicalTerms:
         return Visit(**values), readings
 
     def read(self, row: Mapping[str, str], variable: str) -> tuple[str, Reading]:
-        """Read one variable from a row of a table; return the cell and what became of it."""
-        column, text = self._find(row, variable)
-        return text, read_cell(variable, text, self._legend(variable, column))
+        """Read one variable from a row of a table; return the cell and what became of it.
+
+        The first of the variable's columns with a cell counts. Others may not contradict a sex or diagnosis.
+        """
+        lower = {name.lower(): value for name, value in row.items()}
+        cells = [(name, lower[name]) for name in self._names(variable) if lower.get(name)]
+        if not cells:
+            return "", Reading()
+        readings = [read_cell(variable, text, self._legend(variable, name)) for name, text in cells]
+        known = {reading.value for reading in readings} & _EXCLUSIVE.get(variable, frozenset())
+        if len(known) > 1:
+            words = " and ".join(f"{name} {text}" for name, text in cells)
+            return cells[0][1], Reading(None, f"not understood: {words} contradict", understood=False)
+        return cells[0][1], readings[0]
+
+    @property
+    def column_names(self) -> set[str]:
+        """The names of all columns that are read, in lower case."""
+        return {name for variable in _COLUMNS for name in self._names(variable)}
 
     def variables(self, columns: Iterable[str]) -> set[str]:
         """Return the variables that have a column among these."""
@@ -110,11 +132,6 @@ class ClinicalTerms:
     def _names(self, variable: str) -> tuple[str, ...]:
         own = self.columns.get(variable)
         return (own.lower(),) if own else _COLUMNS[variable]
-
-    def _find(self, row: Mapping[str, str], variable: str) -> tuple[str, str]:
-        """Return the first column of the variable that has a value in a row, and the value."""
-        lower = {name.lower(): value for name, value in row.items()}
-        return next(((name, lower[name]) for name in self._names(variable) if lower.get(name)), ("", ""))
 
     def _legend(self, variable: str, column: str) -> Legend:
         """Gather what configuration and data dictionary say of the cells of a column."""

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from rhvae_mri.cohort.bids_tables import read_rows
 from rhvae_mri.errors import StudyError
+from rhvae_mri.texts import plain_cell
 
 COLUMNS = ("cohort", "participant_id", "session_id", "decision", "reason", "who", "date")
 DECISIONS = ("keep", "exclude", "replace")
@@ -156,7 +157,7 @@ def _check_row(path: Path, line: int, row: dict[str, str]) -> Decision:
             where=path,
             remedy="Each row needs a decision, a reason, who decided, and the date.",
         )
-    return Decision(row["decision"], row["reason"], row["who"], row["date"])
+    return Decision(row["decision"], plain_cell(row["reason"]), plain_cell(row["who"]), row["date"])
 
 
 def _problems(row: dict[str, str]) -> Iterator[str]:

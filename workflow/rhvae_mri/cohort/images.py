@@ -166,7 +166,10 @@ def list_images(
     participants = read_cohort(bids, cohort, report, terms, listed)
     sessions = {(person.name, session) for person in participants for session in ("", *person.sessions)}
     decisions = read_decisions(Path(exclude) if exclude else None, cohort, sessions)
-    images = [image for person in participants for image in person.images]
+    if values is not None:
+        write_tsv(values, listed.table())
+    listed.check(len(participants), bids)  # before the voxels are read, which takes longer
+    images = [image for person in participants for image in person.images if not image.misnamed]
     digests = digest_images([image.path for image in images], contents, threads=threads)
     twins = _find_twins(images, digests)
     rows: list[dict[str, str]] = []
@@ -176,7 +179,6 @@ def list_images(
     write_tsv(target, pandas.DataFrame(rows, columns=list(COLUMNS)).replace("", None))
     if values is not None:
         write_tsv(values, listed.table())
-    listed.check(len(participants), bids)
     _report_attrition(cohort, bids, rows)
 
 
@@ -206,7 +208,7 @@ def select_usable(images: pandas.DataFrame, quality: pandas.DataFrame) -> pandas
         raise StudyError(
             f"Images without a quality check: {', '.join(unchecked)}.",
             cause="The table of images is newer than that of the quality check.",
-            remedy="Let the workflow run the quality check again.",
+            remedy="Run the quality check again: snakemake --forcerun measure_quality.",
         )
     repeated = sorted(set(quality["image_id"][quality["image_id"].duplicated()]))
     if repeated:
@@ -341,9 +343,16 @@ def _rows(
 def _report_attrition(cohort: str, bids: Path, rows: list[dict[str, str]]) -> None:
     """Log how many images are left out for which reason; raise StudyError if none is left."""
     reasons = Counter(row["reason"].partition(":")[0] for row in rows if row["reason"])
-    summary = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
+    examples = {row["reason"].partition(":")[0]: row["reason"] for row in reversed(rows)}
+    summary = "; ".join(
+        f"{reason}: {count}" + (f" (such as {examples[reason]})" if examples[reason] != reason else "")
+        for reason, count in reasons.most_common()
+    )
     n_kept = sum(row["status"] == "kept" for row in rows)
     logger.info("%s: %d images kept. Left out: %s", cohort, n_kept, summary or "none")
+    classes = {row["diagnosis"] for row in rows if row["status"] == "kept"} & set(STUDIED)
+    if len(classes) == 1:
+        logger.warning("%s: all kept images are of %s. Is the other one written otherwise?", cohort, *classes)
     if n_kept == 0:
         raise StudyError(
             f"No image of {cohort} can be used.",

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 TEXT_COLUMNS = ("value", "outcome", "participants")
 COLUMNS = ("table", "variable", "value", "status", "outcome", "n_cells", "n_participants", "participants")
 
+#: Variables whose cells the configuration can explain (`values`).
+DECLARABLE = ("age", "sex", "site", "diagnosis", "mmse", "cdr")
+
 #: Where more participants than this, and a larger part of the cohort than this, have a cell of one variable
 #: that was not understood, it is the cohort's way of writing and not a slip of the pen.
 MOST_PARTICIPANTS = 3
@@ -42,9 +45,9 @@ class ListedValues:
     def note_absent(self, participants: Collection[str]) -> None:
         """List the variables of which no table of these participants has a column."""
         for variable in EXPECTED:
-            for name in participants:
-                if variable not in self._columns.get(name, ()):
-                    self.note(name, "participants.tsv", variable, "", Reading(outcome="no column of it"))
+            names = [name for name in participants if variable not in self._columns.get(name, ())]
+            for name in [""] if len(names) == len(participants) else names:
+                self.note(name, "participants.tsv", variable, "", Reading(outcome="no column of it"))
 
     def note(self, participant: str, table: str, variable: str, value: str, reading: Reading) -> None:
         """List a cell, if it was not used as it stands.
@@ -95,12 +98,12 @@ class ListedValues:
         for (_, variable, value, understood, _), participants in self._found.items():
             if not understood:
                 concerned.setdefault(variable, set()).update(participants)
-                texts.setdefault(variable, set()).add(value)
+                texts.setdefault(variable, set()).add(repr(value))
         bound = max(MOST_PARTICIPANTS, LARGEST_PART * n_participants)
         lines = [
             f"{variable}: {len(names)} of {n_participants} participants ({_some(texts[variable])})"
             for variable, names in sorted(concerned.items())
-            if len(names) > bound and variable != "file"
+            if len(names) > bound and variable in DECLARABLE
         ]
         if lines:
             raise StudyError(
@@ -115,4 +118,4 @@ class ListedValues:
 
 def _some(texts: set[str]) -> str:
     shown = sorted(texts)[:8]
-    return ", ".join(repr(text) for text in shown) + (" …" if len(texts) > len(shown) else "")
+    return ", ".join(shown) + (" …" if len(texts) > len(shown) else "")

@@ -6,13 +6,13 @@ import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from datetime import datetime
+from itertools import combinations, groupby, pairwise
 from operator import attrgetter
 from pathlib import Path
 
-from rhvae_mri.cohort.bids_images import T1wImage, find_images, read_scan_time
+from rhvae_mri.cohort.bids_images import T1wImage, find_images, read_scan_day
 from rhvae_mri.cohort.bids_tables import (
-    USUAL_TERMS,
     SessionRow,
     is_participant,
     natural_order,
@@ -25,6 +25,7 @@ from rhvae_mri.cohort.bids_tables import (
 from rhvae_mri.cohort.clinical_terms import ClinicalTerms, Visit
 from rhvae_mri.cohort.listed_values import ListedValues
 from rhvae_mri.errors import StudyError
+from rhvae_mri.texts import plain_cell
 
 NO_IMAGE = "no image in the download"
 
@@ -37,9 +38,11 @@ _STATUS = {
 }
 
 
-#: Labels of sessions that say when they were, in lower case; all others say nothing.
+#: Labels of sessions that say when they were, in lower case: a month, or that they come before all others. A
+#: screening has no values of the baseline.
 _MONTH = re.compile(r"ses-m([0-9]+)")
-_FIRST_LABELS = frozenset({"ses-bl", "ses-baseline", "ses-pre", "ses-sc", "ses-screening"})
+_SCREENING = frozenset({"ses-sc", "ses-screening"})
+_FIRST_LABELS = frozenset({"ses-bl", "ses-baseline", "ses-pre"}) | _SCREENING
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Participant:
     failures : dict
         Session to the reason why it has no image; an empty session stands for the participant as a whole.
     order : tuple of str
-        The sessions in the order of time, as far as it is known; empty where it is not.
+        The sessions in the order of time, or only those with images; empty where it is not known.
     fault : str
         Why nothing of the participant can be used: tables that cannot be read, or contradict themselves.
     """
@@ -80,11 +83,17 @@ class Participant:
 
     @property
     def diagnoses(self) -> list[str]:
-        """The participant's different diagnoses, in the order of the visits."""
+        """The participant's different diagnoses: that of ``participants.tsv``, then those of the visits."""
         order = [*self.order, *(session for session in self.sessions if session not in self.order)]
         visits = [self.visits[session] for session in order if session in self.visits]
-        made = [visit.diagnosis for visit in visits if visit.diagnosis]
-        return list(dict.fromkeys(made or filter(None, [self.general.diagnosis])))
+        return list(dict.fromkeys(filter(None, (visit.diagnosis for visit in (self.general, *visits)))))
+
+    @property
+    def baseline(self) -> str:
+        """The session whose age and scores ``participants.tsv`` has: the first; empty if unknown."""
+        if set(self.order) != set(self.sessions):
+            return ""
+        return next((session for session in self.order if session.lower() not in _SCREENING), "")
 
     def at(self, session: str) -> Visit:
         """Return what is known of the participant at a session, or, if it is empty, in general.
@@ -94,7 +103,7 @@ class Participant:
         diagnosis of its own, a session has the one of the others, if they agree.
         """
         general = self.general
-        if session and session != next(iter(self.order), None):
+        if session and session != self.baseline:
             general = replace(general, age=None, mmse=None, cdr=None)
         if len(self.diagnoses) == 1:
             general = replace(general, diagnosis=self.diagnoses[0])
@@ -106,8 +115,8 @@ def read_cohort(
     bids: Path,
     cohort: str,
     conversion_report: Path | None,
-    terms: ClinicalTerms = USUAL_TERMS,
-    listed: ListedValues | None = None,
+    terms: ClinicalTerms,
+    listed: ListedValues,
 ) -> list[Participant]:
     """Gather the participants that the dataset or the report of its conversion knows, ordered by name.
 
@@ -122,7 +131,7 @@ def read_cohort(
         participant as a whole), status (converted, missing, unreadable or passed over), source and reason.
     terms : ClinicalTerms
         What the dataset's tables call the study's variables.
-    listed : ListedValues, optional
+    listed : ListedValues
         Takes the cells that are not used as they stand.
 
     Raises
@@ -131,7 +140,6 @@ def read_cohort(
         If a table of the cohort is missing or cannot be understood, or none has a column that the terms name.
         A fault in the tables of one participant is that participant's `fault`.
     """
-    listed = ListedValues() if listed is None else listed
     if bids.is_dir():
         terms = terms.with_dictionary(read_dictionary(bids, listed))
     table = read_participants(bids, terms, listed)
@@ -168,6 +176,9 @@ def _add_visits(person: Participant, bids: Path, terms: ClinicalTerms, listed: L
         listed.note_problem(person.name, "sessions.tsv", "file", f"{person.name}_sessions.tsv", error.what)
         return replace(person, fault=fault)
     person = replace(person, visits={session: row.visit for session, row in rows.items()})
+    sexes = {visit.sex for visit in (person.general, *person.visits.values()) if visit.sex}
+    if len(sexes) > 1:
+        return replace(person, fault="the tables give two sexes")
     try:
         return replace(person, order=_order(person, rows, listed))
     except StudyError as error:
@@ -190,9 +201,10 @@ def _by_folder(rows: dict[str, SessionRow], folders: list[str]) -> dict[str, Ses
 
 
 def _order(person: Participant, rows: Mapping[str, SessionRow], listed: ListedValues) -> tuple[str, ...]:
-    """Give the sessions in the order of time: by acq_time, age, months in the labels, or the sessions table.
+    """Give the sessions in the order of time: by acq_time, age, labels that tell, or the rows of their table.
 
-    Other labels count last: those that differ in one number only, or one of which says that it is the first.
+    Rows count where nothing better is known: before other labels than months, unless they are in the order of
+    the alphabet and may have been sorted by it.
 
     Raises
     ------
@@ -200,57 +212,79 @@ def _order(person: Participant, rows: Mapping[str, SessionRow], listed: ListedVa
         If sources contradict each other, or nothing tells in which order the imaged sessions were.
     """
     sessions = person.sessions
-    folders = {image.session_id for image in person.images}
-    imaged = _ordered(folders - {""})
-    if "" in folders and imaged:
+    images = [image for image in person.images if not image.misnamed]
+    imaged = _ordered({image.session_id for image in images} - {""})
+    if imaged and any(not image.session_id for image in images):
         raise StudyError("there are images with and without a session: which visit is the first?")
     if len(sessions) < 2:
         return tuple(sessions)
-    times = {session: row.time for session, row in rows.items() if row.time}
-    for image in person.images:
-        time = read_scan_time(image, listed)
-        if time and image.session_id:
-            times[image.session_id] = min(time, times.get(image.session_id, time))
-    ages = {session: row.visit.age for session, row in rows.items() if row.visit.age is not None}
-    months = {session: int(month[1]) for session in sessions if (month := _MONTH.fullmatch(session.lower()))}
-    sources: dict[str, Mapping[str, float]] = {"acq_time": times, "age": ages, "label": months}
-    _check_agreement(sessions, sources)
+    days = {session: row.day for session, row in rows.items() if row.day}
+    scanned: dict[str, float] = {}
+    for image in images:
+        if day := read_scan_day(image, listed):
+            scanned[image.session_id] = min(day, scanned.get(image.session_id, day))
+    ages = {session: row.age for session, row in rows.items() if row.age is not None}
     table = {session: place for place, session in enumerate(rows)}
-    for known in (*sources.values(), table, _label_order(sessions)):
+    sources: dict[str, Mapping[str, float]] = {
+        "acq_time": days,
+        "acq_time of the scans": scanned,
+        "age": ages,
+        "label": _label_order(sessions),
+    }
+    say_months = all(_MONTH.match(session.lower()) for session in rows)
+    if not (days or scanned or ages or say_months) and list(rows) != sorted(rows):
+        sources["the sessions table"] = table
+    _check_agreement(sessions, sources)
+    for known in (*sources.values(), table):
         for among in (sessions, imaged):
             if among and set(among) <= known.keys() and len({known[one] for one in among}) == len(among):
                 return tuple(sorted(among, key=lambda session: known[session]))
     if len(imaged) > 1:
-        raise StudyError(f"nothing tells in which order the sessions were: {', '.join(imaged)}")
+        raise StudyError(
+            f"nothing tells in which order the sessions were: {', '.join(imaged)}; give their acq_time"
+        )
     return ()
 
 
 def _check_agreement(sessions: Collection[str], sources: Mapping[str, Mapping[str, float]]) -> None:
     """Refuse sessions of which one source says that they were in one order, and another in the other."""
-    names = list(sources)
-    for place, first in enumerate(names):
-        for second in names[place + 1 :]:
-            both = [
-                session for session in sessions if session in sources[first] and session in sources[second]
-            ]
-            both.sort(key=lambda session: (sources[first][session], sources[second][session]))
-            for earlier, later in pairwise(both):
-                if sources[second][later] < sources[second][earlier]:
-                    raise StudyError(
-                        f"{first} puts {earlier} before {later}, {second} after it: which visit is the first?"
-                    )
+    for (first, ones), (second, others) in combinations(sources.items(), 2):
+        both = [session for session in sessions if session in ones and session in others]
+        both.sort(key=lambda session: (ones[session], others[session]))
+        for earlier, later in pairwise(both):
+            if others[later] < others[earlier]:
+                raise StudyError(
+                    f"{first} puts {earlier} before {later}, {second} after it: which visit is the first?"
+                )
 
 
 def _label_order(sessions: Collection[str]) -> dict[str, float]:
-    """Give the order that labels tell: they differ in one number, beside one that is called the first."""
+    """Give the order that labels tell: by months, or by one number of equal form, after one called the first.
+
+    Long numbers may be anything, unless they are dates (``20190312``).
+    """
+    found = {session: _MONTH.fullmatch(session.lower()) for session in sessions}
+    months = {session: float(month[1]) for session, month in found.items() if month}
     rest = [session for session in sessions if session.lower() not in _FIRST_LABELS]
-    shapes = {re.sub(r"[0-9]+", "#", session.lower()) for session in rest}
     first = [session for session in sessions if session not in rest]
-    if len(first) > 1 or len(shapes) > 1 or (not first and not all("#" in shape for shape in shapes)):
-        return {}
-    if len(rest) > 1 and not all(shape.count("#") == 1 for shape in shapes):
-        return {}
-    return {session: place for place, session in enumerate([*first, *_ordered(rest)])}
+    if len(first) > 1:
+        return months
+    numbers = [re.findall(r"[0-9]+", session) for session in rest]
+    shapes = {re.sub(r"[0-9]+", "#", session.lower()) for session in rest}
+    one_each = len(shapes) == 1 and all(len(each) == 1 for each in numbers)
+    if (one_each and all(_tells_order(each[0]) for each in numbers)) or (first and len(rest) == 1):
+        return {session: float(place) for place, session in enumerate([*first, *_ordered(rest)])}
+    return months
+
+
+def _tells_order(number: str) -> bool:
+    """Say whether numbers like this one count visits or days, or are dates."""
+    if len(number) != 8:
+        return len(number) <= 4
+    try:
+        return 1900 <= datetime.strptime(number, "%Y%m%d").year <= 2100
+    except ValueError:
+        return False
 
 
 def _ordered(sessions: Collection[str]) -> list[str]:
@@ -266,7 +300,7 @@ def _check_columns(bids: Path, terms: ClinicalTerms) -> None:
         if not absent:
             return
         with suppress(StudyError):  # of one participant; it is reported where the table is read
-            present.update(*(row.keys() for row in read_rows(table, any_encoding=True)[:1]))
+            present.update(*(row.keys() for row in read_rows(table, used=(), any_encoding=True)[:1]))
     absent = terms.absent_columns(present)
     if absent:
         raise StudyError(
@@ -287,11 +321,11 @@ def _read_report(path: Path, cohort: str) -> dict[str, dict[str, str]]:
             continue
         if row["status"] not in _STATUS:
             raise StudyError(f"Unknown status of a conversion: {row['status'] or '(empty)'}.", where=path)
-        reason = _STATUS[row["status"]]
+        reason, words = _STATUS[row["status"]], plain_cell(row["reason"])
         if row["status"] in ("missing", "passed over"):
-            reason = row["reason"] or reason
-        elif row["status"] == "unreadable" and row["reason"]:
-            reason = f"{reason}: {row['reason']}"
+            reason = words or reason
+        elif row["status"] == "unreadable" and words:
+            reason = f"{reason}: {words}"
         sessions = report.setdefault(row["participant_id"], {})
         known = sessions.setdefault(row["session_id"], reason)
         if reason not in known:

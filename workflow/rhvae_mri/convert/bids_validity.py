@@ -14,6 +14,7 @@ from pathlib import Path
 
 import rhvae_mri
 from rhvae_mri.cohort.bids_images import find_images, read_field_strength
+from rhvae_mri.cohort.listed_values import ListedValues
 from rhvae_mri.files import read_json, write_json, write_text
 
 #: Files and folders that are no part of BIDS. The validator takes `conversion_info/`, as Clinica writes it,
@@ -48,7 +49,7 @@ def mend_dataset(bids: Path) -> None:
             _mend_table(path, first)
     for image in find_images(bids):
         sidecar = image.path.with_name(f"{image.name}.json")
-        strength = read_field_strength(image)
+        strength = read_field_strength(image, ListedValues())
         if strength is not None and not sidecar.exists():
             write_json(sidecar, {"MagneticFieldStrength": strength})
     _describe_origin(bids / "dataset_description.json")

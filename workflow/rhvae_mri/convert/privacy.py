@@ -13,6 +13,7 @@ gives out, they say which visit an image is of, and without them no image could 
 from __future__ import annotations
 
 import gzip
+import zlib
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -71,13 +72,12 @@ def clear_header(path: Path) -> None:
         A ``.nii.gz`` file of NIfTI-1 or NIfTI-2. Anything else is left as it is: it is no image for any
         later step either.
     """
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
+    from rhvae_mri.imaging.nifti import NiftiError, open_nifti
 
     try:
         content = bytearray(gzip.decompress(path.read_bytes()))
-        image = nibabel.load(path)
-    except (OSError, EOFError, ImageFileError):
+        image = open_nifti(path)
+    except (OSError, EOFError, zlib.error, NiftiError):
         return
     layout = image.header.template_dtype
     for name in _HEADER_TEXTS:
@@ -85,7 +85,7 @@ def clear_header(path: Path) -> None:
             kind, start = layout.fields[name][:2]
             content[start : start + kind.itemsize] = bytes(kind.itemsize)
     # four bytes say whether there are extensions, which reach to the first voxel
-    beginning, end = layout.itemsize, image.dataobj.offset
+    beginning, end = layout.itemsize, min(image.dataobj.offset, len(content))
     content[beginning:end] = bytes(max(end - beginning, 0))
     with atomic_path(path) as temporary:
         temporary.write_bytes(gzip.compress(content, compresslevel=4, mtime=0))

@@ -13,6 +13,7 @@ from rhvae_mri.errors import StudyError
 from rhvae_mri.files import save_image
 from rhvae_mri.imaging.ants_library import ants_folder, run_ants, write_for_ants
 from rhvae_mri.imaging.images import read_image
+from rhvae_mri.imaging.intensities import into_domain
 from rhvae_mri.imaging.n4_grid import coarse_grid, refine_field, sample, write_coarse
 from rhvae_mri.imaging.sidecars import write_sidecar
 
@@ -107,7 +108,9 @@ def correct_bias(
     """Divide an image by its bias field, estimated with N4.
 
     The method is that of Tustison et al. 2010 (doi:10.1109/TMI.2010.2046908); it draws no random numbers. The
-    result keeps the grid of the image; it is float32 and has a JSON sidecar.
+    result keeps the grid of the image; it is float32 and has a JSON sidecar. Its intensities are those of the
+    image over the field. Where N4 cannot take the image as it is, they are those of `into_domain`, and the
+    sidecar's `Intensities` says what was subtracted, set to 0 and multiplied.
 
     Parameters
     ----------
@@ -127,7 +130,8 @@ def correct_bias(
     Raises
     ------
     ImageError
-        If the image is missing, unreadable or unfit (see `images.read_image`), or N4 fails on it.
+        If the image is missing, unreadable or unfit (see `images.read_image`, `intensities.into_domain`), or
+        N4 fails on it.
     StudyError
         If ANTs is not installed.
     """
@@ -136,6 +140,7 @@ def correct_bias(
     if padding not in ("ants", "coarse"):
         raise StudyError(f"The padding of N4 is {padding!r}; it must be ants or coarse.")
     voxels, affine = read_image(source)
+    voxels, changes = into_domain(voxels)
     settings: dict[str, Any] = {"iterations": iterations, "convergence_threshold": convergence_threshold}
     with ants_folder() as folder:
         write_for_ants(folder / "image.nii", voxels, affine)
@@ -186,6 +191,7 @@ def correct_bias(
             "Arguments": arguments,
             **details,
         },
+        **({"Intensities": changes} if changes else {}),
         Threads=threads,
     )
 

@@ -193,8 +193,8 @@ def _check_range(path: str | os.PathLike[str], voxels: numpy.ndarray, image: nib
     """Refuse intensities that were cut down to too few bits.
 
     A magnitude has no sign, so a negative number in an unscaled signed byte is one above 127. Wider numbers
-    have room for offsets; they have overflown where both ends of their range are in use. In unsigned bytes
-    an overflow leaves no trace.
+    have room for offsets; they have overflown where both ends of their range are in use. Of unsigned
+    numbers `rhvae_mri.imaging.intensities` asks the same.
     """
     stored = image.get_data_dtype()
     unscaled = image.dataobj.slope == 1 and image.dataobj.inter == 0

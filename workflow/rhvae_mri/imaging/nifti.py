@@ -16,6 +16,7 @@ import math
 import os
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,9 @@ DATA_TYPE = "wrong data type"
 MINIMUM_VOXELS = 8
 MAXIMUM_VOXELS = 2**29
 
-#: Bytes of a file beside its voxels, which headers, extensions and padding never come near.
+#: Bytes of a file behind its voxels, and before them, which padding and extensions never come near.
 _MAXIMUM_SURPLUS = 2**24
+_MAXIMUM_OFFSET = 2**28
 
 #: Plausible voxel sizes, in mm: from high-resolution research scans to coarse localizers.
 VOXEL_SIZE = (0.2, 10.0)
@@ -48,6 +50,9 @@ SHEAR_TOLERANCE = 1e-3
 #: grows so much on its way to a template. The affine registration makes up for anything within them.
 FORM_ANGLE = 45.0
 FORM_SCALE = 1.5
+
+#: How far the square of a quaternion's vector part may step over 1: three decimal places do as much.
+QUATERNION_TOLERANCE = 0.01
 
 _CONVERT_AGAIN = "Convert the image again from DICOM with dcm2niix."
 
@@ -114,7 +119,8 @@ def open_nifti(path: Path) -> nibabel.Nifti1Pair:
     if path.suffix == ".gz" and not _starts_as_gzip(path):
         raise NiftiError(UNREADABLE, "it is not compressed with gzip, as its name says")
     try:
-        image = nibabel.load(path)
+        kinds = filter(lambda kind: kind.path_maybe_image(path)[0], _lenient_images())
+        image = next(kinds, nibabel).load(path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise NiftiError(UNREADABLE, gzip_fault(error)) from error
     except ImageFileError as error:
@@ -126,6 +132,24 @@ def open_nifti(path: Path) -> nibabel.Nifti1Pair:
     if not isinstance(image, nibabel.Nifti1Pair):
         raise NiftiError(UNREADABLE, f"it is in the format {type(image).__name__}")
     return image
+
+
+@cache
+def _lenient_images() -> list[type[nibabel.Nifti1Pair]]:
+    """Make nibabel's classes leave extensions unread and accept rounded quaternions.
+
+    Extensions hold nothing that the study needs, and where the voxels begin does not depend on their content.
+    """
+    import nibabel
+    from nibabel.nifti1 import Nifti1Extensions
+
+    unread = type("Unread", (Nifti1Extensions,), {"from_fileobj": classmethod(lambda kind, *_: kind())})
+    kinds = []
+    for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
+        members = {"exts_klass": unread, "quaternion_threshold": -QUATERNION_TOLERANCE}
+        header = type("Header", (kind.header_class,), members)
+        kinds.append(type(kind.__name__, (kind,), {"header_class": header}))
+    return kinds
 
 
 def check_header(path: Path, image: nibabel.Nifti1Pair) -> None:
@@ -141,13 +165,15 @@ def check_header(path: Path, image: nibabel.Nifti1Pair) -> None:
     Raises
     ------
     NiftiError
-        `GEOMETRY` or `DATA_TYPE`.
+        `UNREADABLE`, `GEOMETRY` or `DATA_TYPE`.
     """
+    if image.dataobj.offset < type(image.header).sizeof_hdr:
+        raise NiftiError(UNREADABLE, f"its voxels begin at byte {image.dataobj.offset}, inside the header")
     _check_shape(volume_shape(image))
     _check_data_type(image.get_data_dtype())
     _check_orientation(image)
     _check_voxel_size(path, image)
-    _check_forms_agree(image)
+    _check_forms_agree(path, image)
 
 
 def volume_shape(image: nibabel.Nifti1Pair) -> tuple[int, ...]:
@@ -219,7 +245,8 @@ def uncompressed(path: Path, image: nibabel.Nifti1Pair) -> Iterator[bytes]:
     EOFError, zlib.error, gzip.BadGzipFile
         If it is damaged.
     """
-    left = needed_length(image) - image.dataobj.offset + _MAXIMUM_SURPLUS
+    offset = image.dataobj.offset
+    left = needed_length(image) - offset + min(offset, _MAXIMUM_OFFSET) + _MAXIMUM_SURPLUS
     with gzip.open(path, "rb") as file:
         while block := file.read(1 << 20):
             left -= len(block)
@@ -342,7 +369,7 @@ def _stored_sizes(path: Path, image: nibabel.Nifti1Pair) -> numpy.ndarray:
     return numpy.array(header["pixdim"][1:4], dtype=float)
 
 
-def _check_forms_agree(image: nibabel.Nifti1Pair) -> None:
+def _check_forms_agree(path: Path, image: nibabel.Nifti1Pair) -> None:
     """Refuse an sform and a qform of which one must be wrong."""
     if not (image.header["sform_code"] and image.header["qform_code"]):
         return
@@ -370,6 +397,8 @@ def _check_forms_agree(image: nibabel.Nifti1Pair) -> None:
             cause="The axes were swapped or turned in one of the two only.",
             remedy=remedy,
         )
+    if not (_stored_sizes(path, image) > 0).all():
+        return  # the qform has no sizes, and nibabel takes 1 mm for them
     ratio = s_sizes / q_sizes
     if (ratio > FORM_SCALE).any() or (ratio < 1 / FORM_SCALE).any():
         raise NiftiError(

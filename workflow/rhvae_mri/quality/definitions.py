@@ -27,6 +27,8 @@ class Metric:
     logarithmic : bool
         The score is that of the logarithm, because the metric is positive and spreads by factors;
         ``smallest_spread`` is then relative.
+    least : float or None
+        An image with less is no whole, aligned, T1-weighted head and is left out.
     """
 
     name: str
@@ -35,10 +37,44 @@ class Metric:
     bad: Literal["low", "high", "both"] | None
     smallest_spread: float
     logarithmic: bool = False
+    least: float | None = None
 
 
 #: All metrics, in the order of the table.
 METRICS = (
+    Metric(
+        "pattern",
+        "1",
+        "Correlation with the average white matter in the lower brain, fluid left out: are the tissues where "
+        "they should be, and white matter the brightest?",
+        "low",
+        0.03,
+        least=0.35,
+    ),
+    Metric(
+        "turn_margin",
+        "1",
+        "The pattern, less the best one of the head turned by quarter and half turns and fitted from there.",
+        "low",
+        0.05,
+        least=0.1,
+    ),
+    Metric(
+        "brain_shown",
+        "1",
+        "Share of the brain's top, bottom, front, back, left or right tenth, the worst of them, in the scan.",
+        "low",
+        0.02,
+        least=0.7,
+    ),
+    Metric(
+        "scalp",
+        "1",
+        "Signal in the template's scalp over that in the brain: near 0 where the brain was extracted.",
+        "low",
+        0.1,
+        least=0.2,
+    ),
     Metric(
         "similarity",
         "1",
@@ -125,7 +161,7 @@ METRICS = (
     Metric(
         "intensity_peak",
         "1",
-        "Maximum over 98th percentile: how far rescaling to [0, 1] darkens the brain.",
+        "Maximum in the crop over 98th percentile: how far rescaling to [0, 1] darkens the brain.",
         "high",
         0.05,
         logarithmic=True,
@@ -139,6 +175,9 @@ METRICS = (
         0.005,
     ),
 )
+
+#: The least value of each metric that decides on an image, by name.
+LIMITS = {metric.name: metric.least for metric in METRICS if metric.least is not None}
 
 #: Names of all metrics, in the order of the table.
 METRIC_NAMES = tuple(metric.name for metric in METRICS)

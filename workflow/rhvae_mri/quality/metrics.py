@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy
 
 from rhvae_mri.errors import StudyError
-from rhvae_mri.imaging.grid import TEMPLATE_ORIGIN, study_grid
+from rhvae_mri.imaging.grid import TEMPLATE_ORIGIN, crop_box, study_grid
 from rhvae_mri.imaging.images import ImageError, read_image, recorded_fault
+from rhvae_mri.imaging.intensities import into_domain
 from rhvae_mri.imaging.mni_tissue import read_average
 from rhvae_mri.imaging.nifti import NiftiError, check_header, open_nifti, read_voxels
 from rhvae_mri.imaging.registration import read_itk_affine
-from rhvae_mri.imaging.template import block_shares
 from rhvae_mri.quality.affine import describe_affine
+from rhvae_mri.quality.anatomy import Anatomy
 from rhvae_mri.quality.definitions import METRIC_NAMES
 from rhvae_mri.quality.masks import (
     COMPARISON_SIZE,
@@ -34,6 +35,7 @@ from rhvae_mri.quality.masks import (
 )
 from rhvae_mri.quality.signal_noise import AIR_DISTANCE, Regions, measure_signal
 from rhvae_mri.quality.similarity import correlation, normalized_mutual_information
+from rhvae_mri.quality.turned import FIT_SIZE, TurnedFit
 
 if TYPE_CHECKING:
     import pandas
@@ -133,6 +135,7 @@ class Reference:
             ) from error
         voxel_size = float(numpy.linalg.norm(affine[:3, 0]))
         self.shape, self.affine = study_grid(voxel_size)
+        self.crop = crop_box(voxel_size)
         if not self.is_own_grid(voxels, affine):
             raise StudyError(
                 "The template is not on the study's grid.",
@@ -144,7 +147,10 @@ class Reference:
         self.voxels = block_means(voxels, self.factor)
         self.head = head_mask(self.voxels, self.coarse_size)
         self.surroundings = dilate(self.head, MARGIN, self.coarse_size)
-        self.brain = block_shares(read_average("t1") > 0, self.voxels.shape, self.coarse_size) > 0.5
+        self.anatomy = Anatomy(self.head, self.coarse_size)
+        # the coarser grid of the fits
+        self.fit_factor = max(1, round(FIT_SIZE / self.coarse_size))
+        self.turned_fit = TurnedFit(*map(self.for_fit, (self.voxels, self.surroundings, self.head)))
         self.regions = Regions(
             head=self.head,
             not_air=dilate(self.head, AIR_DISTANCE, self.coarse_size),
@@ -152,6 +158,11 @@ class Reference:
             white_matter=_points(ndimage.binary_erosion(_tissue("wm"), iterations=WHITE_MATTER_DEPTH)),
             grey_matter=_points(_tissue("gm")),
         )
+
+    def for_fit(self, voxels: numpy.ndarray) -> numpy.ndarray:
+        """Bring an image or a mask to the grid of the fits of turned images."""
+        means = block_means(voxels, self.fit_factor)
+        return means > 0.5 if voxels.dtype == bool else means
 
     def is_own_grid(self, voxels: numpy.ndarray, affine: numpy.ndarray) -> bool:
         """Say whether an image is on the template's grid."""
@@ -180,6 +191,7 @@ def measure_image(reference: Reference, files: dict[str, str]) -> dict[str, Any]
         (raw, scan_affine), (corrected, _) = read_image(files["raw"]), read_image(files["corrected"])
         if raw.shape != corrected.shape:
             raise ImageError("The corrected image has not the raw image's grid.", where=files["corrected"])
+        raw, _ = into_domain(raw)  # as it was when it was corrected
     except ImageError as error:
         return {"nan_fraction": _nan_fraction(files["raw"]), "fault": error.in_one_line()}
     return {
@@ -194,13 +206,31 @@ def measure_image(reference: Reference, files: dict[str, str]) -> dict[str, Any]
 def _compare(registered: numpy.ndarray, reference: Reference) -> dict[str, float]:
     """Compare a registered image with the template."""
     coarse = block_means(registered, reference.factor)
+    brain, pattern = reference.anatomy.brain, reference.anatomy.pattern(coarse)
     pair = (coarse, reference.voxels, reference.surroundings)
     return {
         "similarity": correlation(*pair),
         "mutual_information": normalized_mutual_information(*pair),
+        "pattern": pattern,
+        "turn_margin": pattern - _turned_pattern(coarse, reference),
+        "brain_shown": reference.anatomy.brain_shown(coarse),
+        "scalp": reference.anatomy.scalp_signal(coarse),
         "mask_overlap": dice(head_mask(coarse, reference.coarse_size), reference.head),
-        "brain_overlap": dice(brain_mask(coarse, reference.brain, reference.coarse_size), reference.brain),
+        "brain_overlap": dice(brain_mask(coarse, brain, reference.coarse_size), brain),
     }
+
+
+def _turned_pattern(coarse: numpy.ndarray, reference: Reference) -> float:
+    """Give the best pattern of the image turned by quarter and half turns and fitted from there."""
+    from scipy import ndimage
+
+    centres = block_centres((reference.fit_factor,) * 3)
+    patterns = [-1.0]
+    for found in reference.turned_fit.fit(reference.for_fit(coarse)):
+        matrix = centres @ found @ numpy.linalg.inv(centres)
+        turned = ndimage.affine_transform(coarse, matrix[:3, :3], matrix[:3, 3], order=1)
+        patterns.append(reference.anatomy.pattern(turned))
+    return max(patterns)
 
 
 def _intensities(registered: numpy.ndarray, reference: Reference) -> dict[str, float | None]:
@@ -213,7 +243,7 @@ def _intensities(registered: numpy.ndarray, reference: Reference) -> dict[str, f
     return {
         "intensity_low": low,
         "intensity_high": high,
-        "intensity_peak": float(registered.max()) / high if high > 0 else None,
+        "intensity_peak": float(registered[reference.crop].max()) / high if high > 0 else None,
         "zero_fraction": float(zeros[reference.head].mean()),
     }
 

@@ -7,6 +7,9 @@ import numpy
 #: Intensity levels of the joint histogram.
 BINS = 32
 
+#: Standard deviation in mm of the Gaussian over which `local_correlation` takes the surroundings of a voxel.
+SURROUNDINGS = 16.0
+
 
 def correlation(image: numpy.ndarray, template: numpy.ndarray, mask: numpy.ndarray) -> float:
     """Give Pearson's correlation of two images over a mask; 0 where one of them is constant.
@@ -20,6 +23,29 @@ def correlation(image: numpy.ndarray, template: numpy.ndarray, mask: numpy.ndarr
         pair.append(clipped - clipped.mean())
     scale = numpy.linalg.norm(pair[0]) * numpy.linalg.norm(pair[1])
     return float(pair[0] @ pair[1] / scale) if scale > 0 else 0.0
+
+
+def local_correlation(
+    image: numpy.ndarray, template: numpy.ndarray, mask: numpy.ndarray, voxel_size: float
+) -> float:
+    """Give the correlation over a mask of how voxels differ from their surroundings in the mask.
+
+    Inside the brain that is where white matter, grey matter and fluid lie, whatever the head's outline and
+    the coil's shading. It is negative where dark and bright tissues are exchanged.
+
+    Parameters
+    ----------
+    image, template : numpy.ndarray of shape (x, y, z)
+        The images.
+    mask : numpy.ndarray of bool, same shape
+        Where to compare.
+    voxel_size : float
+        In mm.
+    """
+    width = SURROUNDINGS / voxel_size
+    return correlation(
+        _without_surroundings(image, mask, width), _without_surroundings(template, mask, width), mask
+    )
 
 
 def normalized_mutual_information(
@@ -36,6 +62,15 @@ def normalized_mutual_information(
     together = _entropy(joint)
     apart = _entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1))
     return float(apart / together) if together > 0 else 1.0
+
+
+def _without_surroundings(voxels: numpy.ndarray, mask: numpy.ndarray, width: float) -> numpy.ndarray:
+    """Subtract the weighted mean of the surroundings in the mask; ``width`` is in voxels."""
+    from scipy import ndimage
+
+    weight = ndimage.gaussian_filter(mask.astype(numpy.float32), width)
+    mean = ndimage.gaussian_filter(voxels * mask, width) / numpy.maximum(weight, 1e-6)
+    return voxels - mean
 
 
 def _winsorize(voxels: numpy.ndarray) -> numpy.ndarray:

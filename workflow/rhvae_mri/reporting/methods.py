@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rhvae_mri.configuration import is_simulated
 from rhvae_mri.evaluation.conditions import ordered
 from rhvae_mri.provenance.tables import DownloadFacts
+from rhvae_mri.quality.definitions import LIMITS
+from rhvae_mri.quality.verdict import MAXIMUM_PEAK
 from rhvae_mri.reporting.references import cite, number_citations
 
 if TYPE_CHECKING:
@@ -176,14 +178,19 @@ def _quality(config: Mapping[str, Any]) -> tuple[str, ...]:
         "image; "
         f"images with a probability of passing of {deep['threshold']:g} or less were left out."
     )
+    limits = (
+        "Images were left out in which white matter was not where the average brain has it or not brighter "
+        f"than grey matter (correlation below {LIMITS['pattern']:g}), which fitted about as well when turned "
+        f"by quarter or half turns (difference below {LIMITS['turn_margin']:g}), or which showed less than "
+        f"{100 * LIMITS['brain_shown']:g} % of an end of the brain, or no scalp. "
+        if quality["limits"]
+        else ""
+    )
     return (
-        f"{check} Images whose similarity with the template was below {quality['minimum_similarity']:g}, or "
-        "whose "
-        f"head mask overlapped the template's by less than {quality['minimum_overlap']:g}, were left out. "
-        f"Images with a measure more than {quality['outlier_z']:g} robust standard deviations from the "
-        "cohort's "
-        "median were flagged for a human eye and kept."
-        + (" Decisions of an auditor overrode these." if config["exclude"] else ""),
+        f"{check} {limits}Images whose brightest voxel exceeded {MAXIMUM_PEAK:g} times the head's 98th "
+        "percentile were left out. Images with a measure more than "
+        f"{quality['outlier_z']:g} robust standard deviations from the cohort's median were flagged for a "
+        "human eye and kept." + (" Decisions of an auditor overrode these." if config["exclude"] else ""),
     )
 
 
