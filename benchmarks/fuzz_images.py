@@ -406,18 +406,19 @@ class Laboratory:
     def _is_twin(self, images: list[dict[str, str]], twin: str) -> bool:
         """Say whether the first image is found to be another participant's too."""
         folder = Path(images[0]["registered"]).parent
-        rows = []
-        for image in images:
-            target = folder / f"{image['image_id']}_crop.nii.gz"
-            crop_to_template(image["registered"], target, VOXEL_SIZE)
-            rows.append({**image, "path": str(target)})
-        table = pandas.DataFrame(rows)
-        pack_tensors(table, folder / "stack", folder / "index.tsv")
-        table[["image_id", "participant_id", "path"]].to_csv(folder / "images.tsv", sep="\t", index=False)
-        (folder / "contents.tsv").write_text("path\tsize\tmodified\tchanged\tvoxels\tcontent\n")
-        found = find_duplicates(
-            {"X": folder / "images.tsv"}, {"X": folder / "contents.tsv"}, {"X": folder / "stack"}
-        )
+        with log_job(self._folder / "log.txt"):
+            rows = []
+            for image in images:
+                target = folder / f"{image['image_id']}_crop.nii.gz"
+                crop_to_template(image["registered"], target, VOXEL_SIZE)
+                rows.append({**image, "path": str(target)})
+            table = pandas.DataFrame(rows)
+            pack_tensors(table, folder / "stack", folder / "index.tsv")
+            table[["image_id", "participant_id", "path"]].to_csv(folder / "images.tsv", sep="\t", index=False)
+            (folder / "contents.tsv").write_text("path\tsize\tmodified\tchanged\tvoxels\tcontent\n")
+            found = find_duplicates(
+                {"X": folder / "images.tsv"}, {"X": folder / "contents.tsv"}, {"X": folder / "stack"}
+            )
         pairs = set(zip(found["participant_id"], found["other_participant_id"], strict=True))
         one = images[0]["participant_id"]
         return pairs == {(one, twin), (twin, one)}

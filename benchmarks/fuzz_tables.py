@@ -290,12 +290,7 @@ def time_cell(files: Files, dice: random.Random) -> Change:
     outcome = Outcome(excluded(who, "puts ses-.* before") if wrong else {})
     if cell in ("x", "01/03/2010", "2010-13-01", "2010", "yesterday", "=1", f'"{good}"'):
         outcome = Outcome({}, frozenset({("acq_time", who)}))
-    outcomes = (outcome,)
-    if (
-        table.endswith("_scans.tsv") and wrong and cell == later
-    ):  # the earlier of scan's and session's time counts
-        outcomes = (outcome, SAME)
-    return Change(f"{table}: acq_time {cell!r}", _put(files, table, line, column, cell), outcomes)
+    return Change(f"{table}: acq_time {cell!r}", _put(files, table, line, column, cell), (outcome,))
 
 
 def field_cell(files: Files, dice: random.Random) -> Change:
