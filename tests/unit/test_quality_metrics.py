@@ -175,7 +175,7 @@ def test_the_table_has_the_documented_columns(study):
     study.add("good", study.voxels)
     table = measure_quality(pandas.DataFrame(study.rows), study.template)
     assert table.columns.tolist() == list(COLUMNS)
-    assert table.columns[3:-1].tolist() == [metric.name for metric in METRICS]
+    assert table.columns[4:-1].tolist() == [metric.name for metric in METRICS]
 
 
 def test_a_bad_template_or_table_stops_the_measurement(study, tmp_path):

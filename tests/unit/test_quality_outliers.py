@@ -90,3 +90,13 @@ def test_good_images_are_hardly_ever_flagged():
         table = pandas.DataFrame({m.name: numpy.exp(random.normal(0, 0.3, 50)) for m in METRICS})
         flagged.append(flag_outliers(table, 6).notna().mean())
     assert numpy.mean(flagged) < 0.02
+
+
+def test_noise_is_compared_among_images_of_one_field_strength():
+    snr = numpy.r_[numpy.linspace(19, 22, 12), numpy.linspace(40, 44, 28), 8.0, 21.0]
+    table = cohort(42, snr=snr)
+    assert flag_outliers(table, 6).notna().sum() > 10
+    table["field_strength"] = [1.494] * 12 + [3.0] * 28 + [1.5, 3.0]
+    assert flag_outliers(table, 6).dropna().index.tolist() == table.index[[40, 41]].tolist()
+    table["field_strength"] = [7.0] * 2 + [3.0] * 38 + [7.0, None]  # too few of 7 T
+    assert flag_outliers(table, 6).notna().sum() > 2

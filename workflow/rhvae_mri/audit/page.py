@@ -181,7 +181,7 @@ def write_page(
     """
     flow = attrition_flow(judged)
     values = collect_values(judged, metrics)
-    positions = robust_positions(values)
+    positions = robust_positions(values, judged.get("field_strength"))
     described = describe_metrics(values, positions, thresholds, outlier_z)
     write_tsv(folder / "attrition.tsv", attrition_table(flow, judged))
     if curves is not None:

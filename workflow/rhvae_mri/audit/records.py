@@ -25,7 +25,7 @@ FLAG_SEPARATOR = ";"
 FALLBACK_SCORE = "similarity"
 DEEP_SCORE = "pass_probability"
 
-_NOT_METRICS = ("image_id", "participant_id", "session_id", "fault")
+_NOT_METRICS = ("image_id", "participant_id", "session_id", "field_strength", "fault")
 
 #: The steps of the preprocessing whose parameters the page shows, with their names.
 _STEPS = {
@@ -72,20 +72,27 @@ def collect_values(judged: pandas.DataFrame, metrics: pandas.DataFrame) -> panda
     return values.where(numpy.isfinite(values))
 
 
-def robust_positions(values: pandas.DataFrame) -> pandas.DataFrame:
+def robust_positions(
+    values: pandas.DataFrame, field_strengths: Sequence[float] | None = None
+) -> pandas.DataFrame:
     """Give the robust z-score of each known metric of each image, as the flags have it.
 
     Parameters
     ----------
     values : pandas.DataFrame
         From `collect_values`.
+    field_strengths : sequence of float, optional
+        Of the same images, in tesla.
 
     Returns
     -------
     pandas.DataFrame
         The columns of ``values`` for which there are scores.
     """
-    scores = robust_scores(values.reindex(columns=list(METRIC_NAMES)))
+    metrics = values.reindex(columns=list(METRIC_NAMES))
+    if field_strengths is not None:
+        metrics = metrics.assign(field_strength=numpy.asarray(field_strengths, dtype=float))
+    scores = robust_scores(metrics)
     return scores[[name for name in scores if name in values and scores[name].notna().any()]]
 
 
@@ -262,8 +269,11 @@ def _fences(
 ) -> list[float | None]:
     """Give the lower and the upper value from which an image is flagged.
 
-    Scores are linear in the value, or in its logarithm, so two images tell the value of any score.
+    Scores are linear in the value, or in its logarithm, so two images tell the value of any score. Where they
+    depend on the field strength there is no such value.
     """
+    if metric.by_field_strength:
+        return [None, None]
     known = positions.notna() & (values > 0) if metric.logarithmic else positions.notna()
     scaled = numpy.log(values[known]) if metric.logarithmic else values[known]
     first, last = scaled.idxmin(), scaled.idxmax()

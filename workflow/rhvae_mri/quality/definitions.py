@@ -27,6 +27,8 @@ class Metric:
     logarithmic : bool
         The score is that of the logarithm, because the metric is positive and spreads by factors;
         ``smallest_spread`` is then relative.
+    by_field_strength : bool
+        An image is compared with those of the same field strength, where there are enough.
     least : float or None
         An image with less is no whole, aligned, T1-weighted head and is left out.
     """
@@ -37,6 +39,7 @@ class Metric:
     bad: Literal["low", "high", "both"] | None
     smallest_spread: float
     logarithmic: bool = False
+    by_field_strength: bool = False
     least: float | None = None
 
 
@@ -110,6 +113,7 @@ METRICS = (
         "low",
         0.05,
         logarithmic=True,
+        by_field_strength=True,
     ),
     Metric(
         "cnr",
@@ -117,6 +121,7 @@ METRICS = (
         "Contrast-to-noise ratio: white minus grey matter, over the noise of the air.",
         "low",
         0.1,
+        by_field_strength=True,
     ),
     Metric(
         "bias_range",

@@ -55,7 +55,7 @@ TISSUE_POINTS = 10_000
 IDENTIFIERS = ("image_id", "participant_id", "session_id")
 
 #: Columns of the table of metrics.
-COLUMNS = (*IDENTIFIERS, *METRIC_NAMES, "fault")
+COLUMNS = (*IDENTIFIERS, "field_strength", *METRIC_NAMES, "fault")
 
 _FILES = ("raw", "corrected", "registered", "affine")
 
@@ -71,8 +71,9 @@ def measure_quality(
     Parameters
     ----------
     images : pandas.DataFrame
-        Columns `image_id`, `participant_id`, `session_id`, and the paths `raw` (the scan), `corrected` (after
-        N4), `registered` (on the template's grid, not cropped) and `affine` (ITK's ``.mat`` file).
+        Columns `image_id`, `participant_id`, `session_id`, perhaps `field_strength` in tesla, and the paths
+        `raw` (the scan), `corrected` (after N4), `registered` (on the template's grid, not cropped) and
+        `affine` (ITK's ``.mat`` file).
     template : path
         The whole-head template, on the study's grid.
     processes : int
@@ -104,10 +105,12 @@ def measure_quality(
     else:
         with ProcessPoolExecutor(processes) as pool:
             found = list(tqdm(pool.map(measure, files, chunksize=_IMAGES_AT_ONCE), **bar))
-    names = images[list(IDENTIFIERS)].to_dict("records")
-    rows = [{**name, **values} for name, values in zip(names, found, strict=True)]
+    names = images[[name for name in COLUMNS[:4] if name in images]].to_dict("records")
+    rows = [{"field_strength": None, **name, **values} for name, values in zip(names, found, strict=True)]
     # a metric that no image has would be a column of objects
-    return pandas.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(METRIC_NAMES, float))
+    return pandas.DataFrame(rows, columns=list(COLUMNS)).astype(
+        dict.fromkeys(("field_strength", *METRIC_NAMES), float)
+    )
 
 
 class Reference:

@@ -3,8 +3,8 @@
 The measure is the robust z-score (Iglewicz and Hoaglin 1993): the distance from the cohort's median, over
 1.4826 times the median absolute deviation, which is the standard deviation of normally distributed values. A
 few bad images do not change it. It asks whether an image is unusual, not whether it is unusable: a flag sends
-an auditor there, and alone leaves no image out. In a cohort of scanners of several field strengths the noise
-spreads over all of them, so a noisy scan at 3 T stands out less than it would among its own.
+an auditor there, and alone leaves no image out. What depends on the noise is compared among the images of one
+field strength: at 3 T the signal is twice as far above it as at 1.5 T.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def robust_scores(metrics: pandas.DataFrame) -> pandas.DataFrame:
     Parameters
     ----------
     metrics : pandas.DataFrame
-        The table of `metrics.measure_quality`, of one cohort.
+        The table of `metrics.measure_quality`, of one cohort; `field_strength`, in tesla, may be missing.
 
     Returns
     -------
@@ -41,7 +41,14 @@ def robust_scores(metrics: pandas.DataFrame) -> pandas.DataFrame:
     """
     import pandas
 
-    scores = {metric.name: _scores(metric, metrics[metric.name]) for metric in METRICS if metric.bad}
+    groups = _field_strengths(metrics)
+    scores = {}
+    for metric in METRICS:
+        if metric.bad:
+            scores[metric.name] = _scores(metric, metrics[metric.name])
+            for rows in groups if metric.by_field_strength else ():
+                own = _scores(metric, metrics[metric.name][rows])
+                scores[metric.name][rows] = numpy.where(numpy.isnan(own), scores[metric.name][rows], own)
     return pandas.DataFrame(scores, index=metrics.index)
 
 
@@ -76,6 +83,14 @@ def flag_outliers(metrics: pandas.DataFrame, outlier_z: float) -> pandas.Series:
         for row in numpy.flatnonzero(_badness(metric, column) >= outlier_z):
             flags[row].append(f"{metric.name} {values[row]:.3g} (robust z {column[row]:+.1f})")
     return pandas.Series(["; ".join(texts) or None for texts in flags], index=metrics.index, dtype=object)
+
+
+def _field_strengths(metrics: pandas.DataFrame) -> list[numpy.ndarray]:
+    """Give the rows of each field strength, to half a tesla, as masks."""
+    if "field_strength" not in metrics:
+        return []
+    steps = numpy.round(2 * metrics["field_strength"].to_numpy(dtype=float))
+    return [steps == step for step in numpy.unique(steps[~numpy.isnan(steps)])]
 
 
 def _scores(metric: Metric, column: pandas.Series) -> numpy.ndarray:
