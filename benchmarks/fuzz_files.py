@@ -397,7 +397,8 @@ def copy_image(files: Files, dice: random.Random) -> Change:
     if one == other == "sub-05":
         outcomes = (SAME,)
     elif one == other:
-        outcomes = (Outcome(excluded(one, "the same image at two visits")),)
+        reason = "the same image as that of an earlier visit"
+        outcomes = (Outcome({images_of(one)[1]: {"status": "excluded", "reason": reason}}),)
     else:
         rows = {}
         for path, twin in ((source, other), (target, one)):

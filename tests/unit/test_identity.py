@@ -59,13 +59,12 @@ def test_another_image_is_another_person(tmp_path):
     ) == {"kept"}
 
 
-def test_one_image_at_two_visits_tells_no_age(tmp_path):
+def test_one_image_at_two_visits_is_that_of_the_first(tmp_path):
     names = [f"sub-01/ses-M{month}/anat/sub-01_ses-M{month}_T1w.nii.gz" for month in ("00", "12", "24")]
     files = {"participants.tsv": people("sub-01"), names[0]: 0, names[1]: 0, names[2]: 1}
     found = fates(write_bids(tmp_path / "bids", files))
-    assert [reason.partition(":")[0] for reason in found.values()] == ["the same image at two visits"] * 2 + [
-        "kept"
-    ]
+    same = "the same image as that of an earlier visit: sub-01_ses-M00_T1w.nii.gz"
+    assert list(found.values()) == ["kept", same, "not the first usable visit"]
 
 
 def test_only_changed_files_are_read_again(tmp_path):

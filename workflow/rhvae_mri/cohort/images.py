@@ -43,7 +43,7 @@ grossly wrong geometry: …                       see `rhvae_mri.cohort.headers`
 wrong data type: …, wrong modality: …           see `rhvae_mri.cohort.headers`
 the same image under another name: …            another participant's image has the same voxels:
                                                 neither of the two is taken
-the same image at two visits: …                 of one participant: none of these visits is taken
+the same image as that of an earlier visit: …   of the same participant
 part-phase is no image of the magnitude         nor are part-real and part-imag
 two files of one name with different images: …  ``.nii`` beside ``.nii.gz``; of equal ones ``.nii`` counts
 a second image of the same session (run-2)      a usable image of the same session is preferred, see
@@ -253,7 +253,7 @@ def _judge(
             reason = f"a second image of the same session ({_difference(image, first, prefer)})"
         elif not reason:
             chosen[image.session_id] = image
-            reason = _identity(image, same)
+            reason = _identity(image, same, list(chosen.values()))
         if not reason and kept is not None:
             reason = "not the first usable visit"
         elif not reason:
@@ -280,13 +280,13 @@ def _other_file(image: T1wImage, twins: Sequence[T1wImage]) -> str:
     return f"two files of one name with different images: {image.path.name}, {other.name}"
 
 
-def _identity(image: T1wImage, twins: Sequence[T1wImage]) -> str:
-    """Say that an image has other names too, so that nobody knows whose it is; empty if it has none."""
+def _identity(image: T1wImage, twins: Sequence[T1wImage], chosen: Sequence[T1wImage]) -> str:
+    """Say that an image is another participant's too, or that of an earlier visit; empty if it is not."""
     others = sorted({twin.participant_id for twin in twins} - {image.participant_id})
     if others:
         return f"the same image under another name: {', '.join(others[:5])}{' …' if others[5:] else ''}"
-    files = [twin.path.name for twin in twins if twin.session_id != image.session_id]
-    return f"the same image at two visits: {', '.join(files)}" if files else ""
+    earlier = [twin.path.name for twin in twins if twin in chosen and twin != image]
+    return f"the same image as that of an earlier visit: {earlier[0]}" if earlier else ""
 
 
 def _difference(image: T1wImage, kept: T1wImage, prefer: Sequence[str]) -> str:
