@@ -417,7 +417,7 @@ class Laboratory:
             table[["image_id", "participant_id", "path"]].to_csv(folder / "images.tsv", sep="\t", index=False)
             (folder / "contents.tsv").write_text("path\tsize\tmodified\tchanged\tvoxels\tcontent\n")
             found = find_duplicates(
-                {"X": folder / "images.tsv"}, {"X": folder / "contents.tsv"}, {"X": folder / "stack"}
+                "X", {"X": folder / "images.tsv"}, {"X": folder / "contents.tsv"}, {"X": folder / "stack"}
             )
         pairs = set(zip(found["participant_id"], found["other_participant_id"], strict=True))
         one = images[0]["participant_id"]

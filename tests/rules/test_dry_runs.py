@@ -151,6 +151,12 @@ def image_table(cohort, counts):
     return "\n".join(lines) + "\n"
 
 
+def image_files(table):
+    """The table of digests that belongs to an image table."""
+    paths = [line.split("\t")[11] for line in table.splitlines()[1:]]
+    return "path\tcontent\n" + "".join(f"{path}\tx\n" for path in paths)
+
+
 @pytest.fixture(scope="module")
 def converted_paper_study(tmp_path_factory, load_config):
     """The published study as it stands after conversion: image tables of the published size."""
@@ -168,7 +174,10 @@ def converted_paper_study(tmp_path_factory, load_config):
         for part, name, content in (
             ("conversion", "conversion.tsv", ""),
             ("conversion", "tables.tsv", ""),
+            ("conversion", "folders.json", "{}"),
             ("cohorts", "images.tsv", table),
+            ("cohorts", "values.tsv", ""),
+            ("cohorts", "image_files.tsv", image_files(table)),
         ):
             file = folder / "results-paper" / part / f"cohort-{cohort}" / name
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -197,13 +206,14 @@ def pretend_to_have_trained(folder, config, n_seeds, per_job):
         for cohort in ("ADNI", "AIBL")
         for name in ("metrics", "deep_quality", "quality")
     ]
-    files += [f"split/{name}" for name in ("split.tsv", "balance.tsv", "independent.tsv", "demographics.tsv")]
-    files.append("split/leakage.json")
     files += [
         f"tensors/cohort-{cohort}/resolution-{resolution}/images.safetensors"
         for cohort in ("ADNI", "AIBL")
         for resolution in ("full", "downsampled")
     ]
+    files += [f"split/duplicates_cohort-{cohort}.tsv" for cohort in ("ADNI", "AIBL")]
+    files += [f"split/{name}" for name in ("split.tsv", "balance.tsv", "independent.tsv", "demographics.tsv")]
+    files.append("split/leakage.json")
     files += [
         f"{part}/training_set-{training_set}/diagnosis-{diagnosis}/{name}"
         for part, name in (
@@ -261,6 +271,8 @@ def test_a_cohort_that_is_added_later_trains_nothing_again(dry_run, converted_pa
     table = folder / "results-paper/cohorts/cohort-Third/images.tsv"
     table.parent.mkdir()
     table.write_text(image_table("Third", {"AD": 3, "CN": 4}))
+    table.with_name("values.tsv").touch()
+    table.with_name("image_files.tsv").write_text(image_files(table.read_text()))
     for line in table.read_text().splitlines()[1:]:
         place = folder / line.split("\t")[11]
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import pytest
 from bids_folders import fates, image_bytes, listing, people, plain_bids, write_bids
 from nifti_files import AFFINE, SHAPE, encode_nifti
 
-from rhvae_mri.cohort.duplicates import find_duplicates, leave_out
+from rhvae_mri.cohort.duplicates import COLUMNS, find_duplicates, leave_out
 from rhvae_mri.cohort.image_content import digest_images
 from rhvae_mri.cohort.leakage import check_labels, check_leakage
 from rhvae_mri.errors import StudyError
@@ -111,22 +111,14 @@ def write_cohorts(folder, cohorts):
 def test_images_that_are_alike_are_found_between_and_within_cohorts(tmp_path):
     adni = {f"sub-{number:02d}": number + 1 for number in range(12)} | {"sub-90": 1}
     aibl = {f"sub-{number:02d}": number + 50 for number in range(8)} | {"sub-91": 5}
-    duplicates = find_duplicates(*write_cohorts(tmp_path, {"ADNI": adni, "AIBL": aibl}))
-    pairs = {
-        (row.cohort, row.image_id, row.other_cohort, row.other_image_id) for row in duplicates.itertuples()
-    }
-    assert pairs == {
-        ("ADNI", "sub-00", "ADNI", "sub-90"),
-        ("ADNI", "sub-90", "ADNI", "sub-00"),
-        ("ADNI", "sub-04", "AIBL", "sub-91"),
-        ("AIBL", "sub-91", "ADNI", "sub-04"),
-    }
+    written = write_cohorts(tmp_path, {"ADNI": adni, "AIBL": aibl})
+    within = find_duplicates("ADNI", *({"ADNI": paths["ADNI"]} for paths in written))
+    pairs = {(row.image_id, row.other_image_id) for row in within.itertuples()}
+    assert pairs == {("sub-00", "sub-90"), ("sub-90", "sub-00")}
     usable = pandas.DataFrame({"participant_id": list(adni)})
-    assert set(adni) - set(leave_out(usable, duplicates, "ADNI")["participant_id"]) == {
-        "sub-00",
-        "sub-04",
-        "sub-90",
-    }
+    assert set(adni) - set(leave_out(usable, within, "ADNI")["participant_id"]) == {"sub-00", "sub-90"}
+    (row,) = find_duplicates("AIBL", *written).to_dict("records")
+    assert [row[name] for name in COLUMNS[:6]] == ["AIBL", "sub-91", "sub-91", "ADNI", "sub-04", "sub-04"]
 
 
 def test_equal_voxels_are_found_between_cohorts(tmp_path):
@@ -135,9 +127,8 @@ def test_equal_voxels_are_found_between_cohorts(tmp_path):
     table = pandas.read_csv(contents["AIBL"], sep="\t")
     table["voxels"] = ["vAIBLsub-01", "vADNIsub-01"]
     table.to_csv(contents["AIBL"], sep="\t", index=False)
-    duplicates = find_duplicates(images, contents, stacks)
+    duplicates = find_duplicates("AIBL", images, contents, stacks)
     assert duplicates[["cohort", "image_id", "other_image_id", "evidence"]].to_numpy().tolist() == [
-        ["ADNI", "sub-01", "sub-02", "equal voxels"],
         ["AIBL", "sub-02", "sub-01", "equal voxels"],
     ]
 

@@ -93,9 +93,10 @@ def cohort_digest(cohort):
 def is_converted(cohort):
     """Whether a cohort's BIDS dataset stands in the results, and its download has not changed since."""
     record = Path(RESULTS, f"conversion/cohort-{cohort}/folders.json")
-    if not record.is_file() or not Path(RESULTS, f"bids/cohort-{cohort}").exists():
+    if not Path(RESULTS, f"bids/cohort-{cohort}").exists():
         return False
-    return read_json(record)["digest"] == cohort_digest(cohort)
+    known = read_json(record).get("digest") if record.is_file() else None
+    return known is None or known == cohort_digest(cohort)
 
 
 try:
@@ -243,6 +244,16 @@ def cropped_images(wildcards):
     return _derivatives(
         wildcards.cohort, f"space-MNI152NLin2009cSym_res-{RES}_desc-Crop_T1w.nii.gz"
     )
+
+
+def of_cohort_and_adni(path):
+    """A file of ADNI, and of another cohort that the wildcard names; ``path`` has braces for the cohort."""
+
+    def files(wildcards):
+        cohorts = dict.fromkeys(["ADNI", wildcards.cohort])
+        return [f"<results>/{path.format(cohort)}" for cohort in cohorts]
+
+    return files
 
 
 def synthetic_sets(wildcards):

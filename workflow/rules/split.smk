@@ -2,27 +2,23 @@
 
 
 rule find_duplicates:
-    """Find the images that more than one participant has, in one cohort or in two: none of them is used."""
+    """Find the images of a cohort that another participant has too, in the cohort or in ADNI."""
     input:
-        images=collect("<results>/cohorts/cohort-{cohort}/images.tsv", cohort=COHORTS),
-        contents=collect(
-            "<results>/cohorts/cohort-{cohort}/image_files.tsv", cohort=COHORTS
-        ),
-        stacks=collect(
-            "<results>/tensors/cohort-{cohort}/resolution-downsampled/images.safetensors",
-            cohort=COHORTS,
+        images=of_cohort_and_adni("cohorts/cohort-{}/images.tsv"),
+        contents=of_cohort_and_adni("cohorts/cohort-{}/image_files.tsv"),
+        stacks=of_cohort_and_adni(
+            "tensors/cohort-{}/resolution-downsampled/images.safetensors"
         ),
     output:
-        table="<results>/split/duplicates.tsv",
+        table="<results>/split/duplicates_cohort-{cohort}.tsv",
     log:
-        "<logs>/find_duplicates.log",
+        "<logs>/find_duplicates/cohort-{cohort}.log",
     conda:
         "../../envs/learn.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        cohorts=COHORTS,
         code=script_digest("find_duplicates"),
     script:
         "../scripts/find_duplicates.py"
@@ -33,7 +29,7 @@ rule split_cohort:
     input:
         images="<results>/cohorts/cohort-ADNI/images.tsv",
         quality="<results>/quality/cohort-ADNI/quality.tsv",
-        duplicates="<results>/split/duplicates.tsv",
+        duplicates="<results>/split/duplicates_cohort-ADNI.tsv",
     output:
         split="<results>/split/split.tsv",
         balance="<results>/split/balance.tsv",
@@ -64,7 +60,9 @@ rule select_test_cohorts:
         split="<results>/split/split.tsv",
         images=collect("<results>/cohorts/cohort-{cohort}/images.tsv", cohort=COHORTS),
         quality=collect("<results>/quality/cohort-{cohort}/quality.tsv", cohort=COHORTS),
-        duplicates="<results>/split/duplicates.tsv",
+        duplicates=collect(
+            "<results>/split/duplicates_cohort-{cohort}.tsv", cohort=COHORTS
+        ),
     output:
         independent="<results>/split/independent.tsv",
         demographics="<results>/split/demographics.tsv",

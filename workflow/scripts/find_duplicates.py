@@ -3,8 +3,10 @@ from rhvae_mri.files import write_tsv
 from rhvae_mri.logs import log_job
 
 with log_job(snakemake.log[0]):
-    given, cohorts = snakemake.input, snakemake.params.cohorts
+    given, cohort = snakemake.input, snakemake.wildcards.cohort
+    cohorts = list(dict.fromkeys(["ADNI", cohort]))
     duplicates = find_duplicates(
+        cohort,
         dict(zip(cohorts, given.images, strict=True)),
         dict(zip(cohorts, given.contents, strict=True)),
         dict(zip(cohorts, given.stacks, strict=True)),

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pandas
+
 from rhvae_mri.cohort.demographics import describe_sets
 from rhvae_mri.cohort.differences import read_described_sets
 from rhvae_mri.cohort.duplicates import leave_out
@@ -12,7 +14,7 @@ from rhvae_mri.seeds import derive_seed
 
 with log_job(snakemake.log[0]):
     given, params = snakemake.input, snakemake.params
-    duplicates = read_tsv(given.duplicates)
+    duplicates = pandas.concat(map(read_tsv, given.duplicates), ignore_index=True)
     usable = {
         cohort: leave_out(select_usable(read_images(Path(images)), read_tsv(quality)), duplicates, cohort)
         for cohort, images, quality in zip(params.cohorts, given.images, given.quality, strict=True)

@@ -134,10 +134,10 @@ def read_cell(variable: str, text: str, legend: Legend = NO_LEGEND) -> Reading:
 
     Examples
     --------
-    >>> read_cell("age", "072Y"), read_cell("age", "999").understood
-    (Reading(value=72.0, outcome='read as 72', understood=True), False)
-    >>> read_cell("sex", "missing")
-    Reading(value=None, outcome='not understood: no word for a sex', understood=False)
+    >>> read_cell("age", "072Y").value, read_cell("age", "999").outcome
+    (72.0, 'not understood: 999 years is not between 0 and 120')
+    >>> read_cell("sex", "Femme").value, read_cell("sex", "Mixed").value
+    ('F', None)
     """
     plain = unicodedata.normalize("NFKC", text).strip()
     if plain.lower() in MISSING:

@@ -1,4 +1,7 @@
-"""Images that more than one participant has: nobody knows whose they are, so none of them is used.
+"""Images that more than one participant has: nobody knows whose they are.
+
+Within a cohort none of them is used. Of an image that ADNI has too, the other cohort's is not tested: the
+split of ADNI does not depend on other cohorts, so that one that is added later trains nothing again.
 
 Equal voxels are found by their digests (`rhvae_mri.cohort.image_content`): within a cohort when its images
 are listed, between cohorts here. An image that was exported again, rescaled or shifted has other voxels. It
@@ -44,22 +47,25 @@ Name = tuple[str, str]
 
 
 def find_duplicates(
+    cohort: str,
     images: Mapping[str, str | os.PathLike[str]],
     contents: Mapping[str, str | os.PathLike[str]],
     stacks: Mapping[str, str | os.PathLike[str]],
 ) -> pandas.DataFrame:
-    """Find the images that more than one participant has.
+    """Find the images of a cohort that another participant has too.
 
     Parameters
     ----------
+    cohort : str
+        The cohort, one of those below.
     images, contents, stacks : mapping of str to path
         By cohort: the table of images, the table of their digests, and the packed tensors.
 
     Returns
     -------
     pandas.DataFrame
-        The columns of `COLUMNS`, each pair in both directions; `evidence` is ``equal voxels`` or ``likeness``
-        and its value.
+        The columns of `COLUMNS`, pairs within the cohort in both directions; `evidence` is ``equal voxels``
+        or ``likeness`` and its value.
     """
     tables = {cohort: read_images(Path(path)) for cohort, path in images.items()}
     owner = {
@@ -70,10 +76,10 @@ def find_duplicates(
     pairs = dict(_near_pairs(stacks)) | dict(_equal_pairs(tables, contents))
     rows = []
     for (one, other), evidence in pairs.items():
-        for (cohort, image), (second_cohort, second) in ((one, other), (other, one)):
-            names = (second_cohort, owner[second_cohort, second], second)
-            rows.append((cohort, owner[cohort, image], image, *names, evidence))
-            logger.warning("%s of %s is %s of %s too: %s", image, cohort, second, second_cohort, evidence)
+        for first, second in ((one, other), (other, one)):
+            if first[0] == cohort:
+                rows.append((cohort, owner[first], first[1], second[0], owner[second], second[1], evidence))
+                logger.warning("%s is %s of %s too: %s", first[1], second[1], second[0], evidence)
     return pandas.DataFrame(sorted(rows), columns=list(COLUMNS))
 
 

@@ -90,7 +90,7 @@ def check_leakage(
         raise StudyError(
             "Data leak: " + "; ".join(f"{kind}: {_listed(names)}" for kind, names in found.items()) + ".",
             cause="A table was edited by hand, or comes from another run.",
-            remedy="Make the tables again: snakemake --forcerun find_duplicates split_cohort.",
+            remedy="Make the tables again: snakemake --forcerun split_cohort.",
         )
     participants = {name: int((split["set"] == name).sum()) for name in ("train", "validation", "test")}
     participants |= {name: int((split[name] == 1).sum()) for name in subsets}
