@@ -6,7 +6,7 @@ import pytest
 
 from rhvae_mri.convert.adni_merge import read_visits
 from rhvae_mri.convert.adni_values import read_diagnoses
-from rhvae_mri.convert.csv_tables import Ledger
+from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.convert.study_tables import TablesFolder
 
 PERSON = "002_S_0001"

@@ -8,7 +8,7 @@ import pytest
 from rhvae_mri.convert.adni_merge import Visits
 from rhvae_mri.convert.adni_scans import SCAN_COLUMNS, complete_scans
 from rhvae_mri.convert.archive import list_series
-from rhvae_mri.convert.csv_tables import Ledger
+from rhvae_mri.convert.ledger import Ledger
 
 PERSON = "002_S_0001"
 

@@ -9,12 +9,16 @@ import pandas
 import pytest
 
 from rhvae_mri.convert.csv_tables import (
-    Ledger,
-    read_dates,
     read_header,
+    read_table,
+)
+from rhvae_mri.convert.csv_values import (
+    read_dates,
     read_integers,
     read_numbers,
-    read_table,
+)
+from rhvae_mri.convert.ledger import (
+    Ledger,
     understood,
 )
 from rhvae_mri.files import read_tsv, write_tsv

@@ -17,7 +17,7 @@ from rhvae_mri.convert.adni_tables import read_adni_tables
 from rhvae_mri.convert.aibl_tables import read_aibl_tables
 from rhvae_mri.convert.aibl_visits import read_scan_dates
 from rhvae_mri.convert.archive import list_series
-from rhvae_mri.convert.csv_tables import Ledger
+from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.convert.preflight import check_downloads
 from rhvae_mri.cost.workload import expected_sizes, list_jobs
 from rhvae_mri.errors import StudyError

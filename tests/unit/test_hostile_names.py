@@ -22,7 +22,7 @@ from rhvae_mri.cohort.headers import describe_fault
 from rhvae_mri.cohort.images import list_images
 from rhvae_mri.convert.adni_tables import read_adni_tables
 from rhvae_mri.convert.conversion import convert_to_bids
-from rhvae_mri.convert.csv_tables import Ledger
+from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.descriptors import obtain_file
 from rhvae_mri.errors import StudyError
 from rhvae_mri.evaluation.published import read_published

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rhvae_mri.convert.csv_tables import Ledger
+from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.convert.study_tables import ADNI_TABLES, AIBL_TABLES, TablesFolder
 
 DXSUM = ADNI_TABLES["DXSUM"]

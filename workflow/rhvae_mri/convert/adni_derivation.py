@@ -24,15 +24,17 @@ from rhvae_mri.convert.adni_values import (
     roster_number,
     roster_numbers,
 )
-from rhvae_mri.convert.csv_tables import (
+from rhvae_mri.convert.csv_values import (
     CERTAIN_DATES,
-    Ledger,
     read_dates,
     read_integers,
     read_numbers,
-    understood,
     visit_code,
     visit_month,
+)
+from rhvae_mri.convert.ledger import (
+    Ledger,
+    understood,
 )
 from rhvae_mri.convert.study_tables import ADNI_TABLES, FoundTable, TablesFolder
 

@@ -27,14 +27,18 @@ from rhvae_mri.convert.adni_values import (
 )
 from rhvae_mri.convert.archive import Series, read_series_header
 from rhvae_mri.convert.csv_tables import (
-    CERTAIN_DATES,
-    Ledger,
     column_key,
-    read_dates,
     read_header,
+    read_table,
+)
+from rhvae_mri.convert.csv_values import (
+    CERTAIN_DATES,
+    read_dates,
     read_integers,
     read_participants,
-    read_table,
+)
+from rhvae_mri.convert.ledger import (
+    Ledger,
     understood,
 )
 from rhvae_mri.convert.study_tables import TablesFolder, table_name

@@ -17,13 +17,15 @@ from rhvae_mri.convert.adni_values import (
     read_diagnoses,
     roster_numbers,
 )
-from rhvae_mri.convert.csv_tables import (
-    Ledger,
+from rhvae_mri.convert.csv_values import (
     read_integers,
     read_numbers,
-    understood,
     visit_code,
     visit_month,
+)
+from rhvae_mri.convert.ledger import (
+    Ledger,
+    understood,
 )
 from rhvae_mri.convert.study_tables import ADNI_TABLES, FoundTable, TablesFolder
 

@@ -6,12 +6,14 @@ import re
 
 import pandas
 
-from rhvae_mri.convert.csv_tables import (
-    Ledger,
+from rhvae_mri.convert.csv_values import (
     month_number,
     read_dates,
     read_integers,
     read_numbers,
+)
+from rhvae_mri.convert.ledger import (
+    Ledger,
     understood,
 )
 

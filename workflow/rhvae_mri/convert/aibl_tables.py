@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pandas
 
-from rhvae_mri.convert.csv_tables import (
+from rhvae_mri.convert.csv_values import (
     CERTAIN_DATES,
-    Ledger,
     read_dates,
     read_integers,
     read_numbers,
-    understood,
     visit_code,
     visit_month,
+)
+from rhvae_mri.convert.ledger import (
+    Ledger,
+    understood,
 )
 from rhvae_mri.convert.study_tables import AIBL_TABLES, TablesFolder
 

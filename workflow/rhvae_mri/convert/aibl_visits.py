@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping
 import pandas
 
 from rhvae_mri.convert.archive import Series
-from rhvae_mri.convert.csv_tables import read_dates, visit_month
+from rhvae_mri.convert.csv_values import (
+    read_dates,
+    visit_month,
+)
 
 #: Folders that Clinica's AIBL converter takes for T1-weighted series: with a date in the study tables …
 AIBL_DATED_FOLDERS = (

@@ -34,7 +34,7 @@ from rhvae_mri.convert.conversion_report import (
     report_aibl,
     report_table,
 )
-from rhvae_mri.convert.csv_tables import Ledger
+from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.convert.preflight import check_downloads
 from rhvae_mri.convert.privacy import remove_personal_data
 from rhvae_mri.convert.series import find_broken_series
@@ -86,7 +86,7 @@ def convert_to_bids(
         reason.
     table_report : path
         Table to write: of what each table was made that the converter read, with the number of rows, and
-        every value that was changed or left out (see `rhvae_mri.convert.csv_tables.Ledger`).
+        every value that was changed or left out (see `rhvae_mri.convert.ledger.Ledger`).
     processes : int
         How many processes to use; never more than the machine has CPUs are used.
     log_folder : path, optional

@@ -21,7 +21,7 @@ import pandas
 from rhvae_mri.convert.bids_validity import mend_dataset
 from rhvae_mri.convert.clinica import run_clinica
 from rhvae_mri.convert.conversion_report import Row, report_table
-from rhvae_mri.convert.csv_tables import Ledger
+from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.convert.privacy import remove_personal_data
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import write_tsv

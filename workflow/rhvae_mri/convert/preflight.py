@@ -9,7 +9,7 @@ from pathlib import Path
 from rhvae_mri.convert.adni_tables import AdniTables, read_adni_tables
 from rhvae_mri.convert.aibl_tables import read_aibl_tables
 from rhvae_mri.convert.archive import SUBJECTS, is_image_name, packed_archives, participant_folders
-from rhvae_mri.convert.csv_tables import Ledger
+from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.convert.study_tables import is_study_table
 from rhvae_mri.errors import StudyError
 

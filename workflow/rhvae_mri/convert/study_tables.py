@@ -15,7 +15,13 @@ from pathlib import Path
 
 import pandas
 
-from rhvae_mri.convert.csv_tables import Ledger, column_key, read_header, read_participants, read_table
+from rhvae_mri.convert.csv_tables import (
+    column_key,
+    read_header,
+    read_table,
+)
+from rhvae_mri.convert.csv_values import read_participants
+from rhvae_mri.convert.ledger import Ledger
 
 _DATED = re.compile(r"[_-](\d{1,2})-?([A-Za-z]{3})-?(\d{4})$|[_-](\d{4})-?(\d\d)-?(\d\d)$")
 _COPY = re.compile(r" ?\(\d+\)$")

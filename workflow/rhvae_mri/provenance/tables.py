@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rhvae_mri.files import read_tsv
 
-# Words of the record, see `rhvae_mri.convert.csv_tables.Ledger`.
+# Words of the record, see `rhvae_mri.convert.ledger.Ledger`.
 _NOT_THERE, _DERIVED, _DIAGNOSES = "(not there)", "derived:", "its diagnoses come from DXSUM"
 _PROCESSED = "chosen scans that ADNI pre-processed"
 
