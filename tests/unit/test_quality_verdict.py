@@ -65,6 +65,19 @@ def test_a_metric_below_its_minimum_fails_and_is_named_with_value_and_bound():
     assert set(judge(table, limits=False)["status"]) == {"passed"}
 
 
+def test_an_image_far_below_its_cohort_fails_although_it_is_above_the_limit():
+    table = pandas.concat([metrics()] * 5, ignore_index=True)
+    table["image_id"] = [f"sub-{number:02d}" for number in range(len(table))]
+    table["pattern"] = numpy.linspace(0.64, 0.72, len(table))
+    table.loc[3, "pattern"] = 0.40
+    verdict = judge(table)
+    assert verdict["status"].tolist().count("failed") == 1
+    assert verdict.loc[3, "reason"].startswith("pattern 0.400 is far below its cohort's (robust z -")
+    assert set(judge(table, limits=False)["status"]) == {"passed"}
+    table["pattern"] = numpy.linspace(0.36, 0.74, len(table))
+    assert set(judge(table)["status"]) == {"passed"}
+
+
 @pytest.mark.parametrize(
     ("peak", "reason"),
     [
