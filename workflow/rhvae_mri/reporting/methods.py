@@ -182,8 +182,8 @@ def _quality(config: Mapping[str, Any]) -> tuple[str, ...]:
         "Images were left out in which white matter was not where the average brain has it or not brighter "
         f"than grey matter (correlation below {LIMITS['pattern']:g}), which fitted about as well when turned "
         f"by quarter or half turns (difference below {LIMITS['turn_margin']:g}), or which showed less than "
-        f"{100 * LIMITS['brain_shown']:g} % of an end of the brain, or no scalp, or in which that correlation "
-        f"was more than {quality['outlier_z']:g} robust standard deviations below the cohort's median. "
+        f"{100 * LIMITS['brain_shown']:g} % of an end of the brain, or no scalp, or whose correlation was "
+        f"more than {quality['outlier_z']:g} robust standard deviations below the cohort's median. "
         if quality["limits"]
         else ""
     )
