@@ -25,10 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas
+from fuzz_cells import CELL
 from fuzz_dataset import Change, Files, Outcome, Row, good_dataset, good_rows
 from fuzz_files import DUPLICATE, NAME
 from fuzz_images import INTENSITY, ORIENTATION, Laboratory
-from fuzz_tables import CELL, ENCODING, HEADER, ROW
+from fuzz_tables import ENCODING, HEADER, ROW
 from reporting import Bar, describe_machine, finish, run_benchmark
 
 from rhvae_mri.cohort.images import list_images, read_images
@@ -164,7 +165,7 @@ def judge(change: Change, folder: Path, laboratory: Laboratory | None = None) ->
     except StudyError as error:
         faults = [refusal_fault(error, outcome) for outcome in change.outcomes]
         return ("refused", "") if "" in faults else ("silent", faults[0])
-    except Exception:
+    except Exception:  # what a user would see as a traceback is what is looked for
         return "traceback", traceback.format_exc(limit=-3)
     found = [differences(rows, listed, one) for one in change.outcomes if not one.refused]
     if [] not in found:
