@@ -188,9 +188,8 @@ def read_field_strength(image: T1wImage, listed: ListedValues) -> float | None:
 
 def read_scan_day(image: T1wImage, listed: ListedValues) -> int | None:
     """Read the day of an image from its row in ``*_scans.tsv``, see `bids_tables.read_day`."""
-    time = _scans_row(image, ListedValues()).get(
-        "acq_time", ""
-    )  # `read_field_strength` lists unusable tables
+    # unusable tables are listed where the field strength is read
+    time = _scans_row(image, ListedValues()).get("acq_time", "")
     return read_day(time, image.participant_id, "scans.tsv", listed)
 
 
