@@ -31,10 +31,11 @@ COLUMNS = (
     *("other_cohort", "other_participant_id", "other_image_id", "evidence"),
 )
 
-#: Likeness from which two images count as the same person's. Measured on blocks of 8 mm: 0.77 to 1 for a scan
-#: that was shifted, rescaled, given another gamma or noise (4 simulated, 4 real ones), 0.80 to 0.97 for seven of
-#: eight pairs of real scans that are, or look like, one person at different times (0.42 for the eighth); for two
-#: persons at most 0.35 among 63 simulated heads and 0.43 among 39 real ones of several scanners.
+#: Likeness from which two images count as the same person's. Measured on blocks of 8 mm: 0.77 to 1 for a
+#: scan that was shifted, rescaled, given another gamma or noise (4 simulated, 4 real ones), 0.80 to 0.97 for
+#: seven of eight pairs of real scans that are, or look like, one person at different times (0.42 for the
+#: eighth); for two persons at most 0.35 among 63 simulated heads and 0.43 among 39 real ones of several
+#: scanners.
 LIKENESS = 0.65
 
 #: Number of blocks along the first axis on which images are compared: of 8 mm on the study's grid.
