@@ -1,18 +1,20 @@
-"""Validation of the study's configuration: every problem at once, each with what to do about it."""
+"""Checks of the study's configuration: every problem at once, each with what to do about it."""
 
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
 from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_json
 from rhvae_mri.input_folders import check_fetched
-from rhvae_mri.study_grid import idle_exclusions, list_conditions
+from rhvae_mri.study.configuration import Configuration, build_schema
+from rhvae_mri.study_grid import idle_exclusions, is_simulated, list_conditions
 
 #: Numbers such as 1e-5, which YAML 1.1 reads as text because they have no dot.
 _NUMBER_WITHOUT_DOT = re.compile(r"^[-+]?\d+[eE][-+]?\d+$")
@@ -26,6 +28,9 @@ _SOURCE_KEYS = {
     "bids": ("bids",),
 }
 
+#: The cohorts of the study, and the sources that only they, and that only others may have.
+_STUDY_COHORTS, _OF_STUDY, _OF_OTHERS = ("ADNI", "AIBL"), ("simulated", "download"), ("oasis1",)
+
 #: The keys of the search space that are ranges.
 _RANGES = (
     "n_blocks",
@@ -37,49 +42,44 @@ _RANGES = (
 )
 
 
-def check_configuration(config: Mapping[str, Any], schema_file: str | os.PathLike[str]) -> None:
-    """Hold a configuration against its JSON schema and against the rules that a schema cannot express.
+def complete(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in the defaults of all keys that a configuration does not have; nothing is checked."""
+    return _over(Configuration().model_dump(), config)
+
+
+def check_configuration(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Check a configuration against the bounds of its keys and the rules between them, and complete it.
 
     Parameters
     ----------
     config : mapping
-        The configuration, as Snakemake has merged it.
-    schema_file : path
-        The JSON schema.
+        The configuration, as Snakemake has merged it; defaults are filled in for what it does not have.
+
+    Returns
+    -------
+    dict
+        The configuration with all keys; the values that were given are as they were.
 
     Raises
     ------
     StudyError
         Naming every wrong, missing or unknown key, with its value and the remedy.
     """
-    import jsonschema
-
-    schema = read_json(schema_file)
-    validator = jsonschema.Draft202012Validator(schema)
-    problems = list(_keys_without_text(config))  # with such a key the schema cannot be held against the rest
+    problems = list(_keys_without_text(config))  # with such a key the rest cannot be checked
     if not problems:
-        errors = sorted(validator.iter_errors(config), key=_position)
-        problems = [line for error in errors for line in _explain(error)]
-    if not problems:
-        problems = list(_contradictions(config))
+        config = complete(config)
+        try:
+            config = _over(Configuration.model_validate(config).model_dump(), config)
+            problems = list(_contradictions(config))
+        except ValidationError as error:
+            problems = list(_explain(error.errors(include_url=False), config))
     if problems:
         raise StudyError(
             "The configuration is not valid:\n" + "\n".join(f"  - {line}" for line in problems),
             where="the file given with --configfile (by default config/config.yaml)",
             remedy="Correct the keys above; config/README.md explains each key.",
         )
-
-
-def _keys_without_text(section: Any, path: str = "") -> Iterator[str]:
-    """Name the keys that YAML reads as something else than text, such as a number or a date."""
-    if isinstance(section, Mapping):
-        for key, value in section.items():
-            if not isinstance(key, str):
-                yield f"{path}{key}: a key has to be text; write it in quotation marks.{_yes_or_no(key)}"
-            yield from _keys_without_text(value, f"{path}{key}: ")
-    elif isinstance(section, list | tuple):
-        for value in section:
-            yield from _keys_without_text(value, path)
+    return dict(config)
 
 
 def check_sources(config: Mapping[str, Any], cohorts: Sequence[str]) -> None:
@@ -121,8 +121,7 @@ def check_sources(config: Mapping[str, Any], cohorts: Sequence[str]) -> None:
     sources = [(name, config["cohorts"][name]) for name in cohorts]
     for name, cohort in sources:
         if cohort["source"] == "bids":
-            missing_allowed = cohort.get("allow_missing", False)
-            check_fetched(name, Path(cohort["bids"]), allow_missing=missing_allowed)
+            check_fetched(name, Path(cohort["bids"]), allow_missing=cohort["allow_missing"])
     downloads = [
         (name, Path(cohort["images"]), Path(cohort["tables"]))
         for name, cohort in sources
@@ -139,9 +138,31 @@ def check_sources(config: Mapping[str, Any], cohorts: Sequence[str]) -> None:
             check_oasis(Path(cohort["images"]), Path(cohort["tables"]))
 
 
-def is_simulated(config: Mapping[str, Any]) -> bool:
-    """Whether any cohort of the study is simulated."""
-    return any(cohort["source"] == "simulated" for cohort in config["cohorts"].values())
+def result_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out of a complete configuration what alters no result, such as places and threads."""
+
+    def select(node: Mapping[str, Any], value: Any) -> Any:
+        if "properties" in node:
+            children = node["properties"]
+            return {name: select(child, value[name]) for name, child in children.items() if _counts(child)}
+        children = [child for child in node.get("patternProperties", {}).values() if "properties" in child]
+        return {name: select(children[0], each) for name, each in value.items()} if children else value
+
+    selected: dict[str, Any] = select(build_schema(), config)
+    return selected
+
+
+def _counts(node: Mapping[str, Any]) -> bool:
+    return bool(node.get("alters_results", True))
+
+
+def _over(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Put given values in the place of defaults, section by section."""
+    merged = dict(defaults)
+    for key, value in given.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _over(merged[key], value) if both else value
+    return merged
 
 
 def _own_files(config: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -154,41 +175,80 @@ def _paths(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield every path of the configuration that is set, with its key."""
     places = {f"pathvars.{name}": path for name, path in config["pathvars"].items()}
     for name, cohort in config["cohorts"].items():
-        places |= {f"cohorts.{name}.{key}": cohort.get(key) for key in ("images", "tables", "bids")}
+        places |= {f"cohorts.{name}.{key}": cohort[key] for key in ("images", "tables", "bids")}
     places |= {"exclude": config["exclude"], "template.file": config["template"]["file"]}
     places["quality.deep.file"] = config["quality"]["deep"]["file"]
     yield from ((key, path) for key, path in places.items() if path is not None)
 
 
-def _position(error: Any) -> str:
-    """Where in the configuration an error is, as a dotted key."""
-    return ".".join(str(part) for part in error.absolute_path)
+def _keys_without_text(section: Any, path: str = "") -> Iterator[str]:
+    """Name the keys that YAML reads as something else than text, such as a number or a date."""
+    if isinstance(section, Mapping):
+        for key, value in section.items():
+            if not isinstance(key, str):
+                yield f"{path}{key}: a key has to be text; write it in quotation marks.{_yes_or_no(key)}"
+            yield from _keys_without_text(value, f"{path}{key}: ")
+    elif isinstance(section, list | tuple):
+        for value in section:
+            yield from _keys_without_text(value, path)
 
 
-def _explain(error: Any) -> Iterator[str]:
-    """Say in plain words what a validation error means."""
-    key = _position(error) or "the top level"
-    if error.validator == "additionalProperties":
-        known = list(error.schema.get("properties", {}))
-        patterns = "|".join(error.schema.get("patternProperties", ["(?!)"]))
-        unknown = [
-            name for name in error.instance if name not in known and not re.search(patterns, str(name))
-        ]
-        for name in sorted(unknown, key=str):
-            nearest = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-            hint = f"did you mean `{nearest[0]}`?" if nearest else f"known keys: {', '.join(known)}."
-            yield f"unknown key `{name}` in {key}: {hint}"
-    elif error.validator == "required":
-        for name in error.validator_value:
-            if name not in error.instance:
-                yield f"missing key `{name}` in {key}."
-    elif error.validator == "type" and _NUMBER_WITHOUT_DOT.match(str(error.instance)):
-        yield (
-            f"`{key}` is the text '{error.instance}', not a number: YAML needs a dot in front of the "
-            f"exponent. Write {_with_dot(str(error.instance))}."
-        )
-    else:
-        yield f"`{key}` is {error.instance!r}: {error.message}.{_yes_or_no(error.instance)}"
+def _explain(errors: Sequence[ErrorDetails], config: Mapping[str, Any]) -> Iterator[str]:
+    """Say in plain words what the errors of a validation mean, those of one value in one line."""
+    rules: dict[str, tuple[Any, list[str]]] = {}
+    for error in errors:
+        *parents, last = [str(part) for part in error["loc"]]
+        place = ".".join(parents) or "the top level"
+        if error["type"] == "extra_forbidden":
+            yield f"unknown key `{last}` in {place}: {_nearest(last, _known_keys(parents))}"
+        elif error["type"] == "missing":
+            yield f"missing key `{last}` in {place}."
+        elif last == "[key]":
+            known = re.findall("'([^']+)'", str(error.get("ctx", {}).get("expected", "")))
+            hint = _nearest(parents[-1], known) if known else "a name is of letters and digits."
+            yield f"unknown key `{parents[-1]}` in {'.'.join(parents[:-1])}: {hint}"
+        else:
+            key, value = _find(config, error["loc"])
+            is_section = error["type"] in ("model_type", "dict_type")
+            rule = "it should have keys of its own" if is_section else error["msg"]
+            rules.setdefault(key, (value, []))[1].append(re.sub("^(Input|String|List)", "it", rule))
+    for key, (value, texts) in rules.items():
+        if isinstance(value, str) and _NUMBER_WITHOUT_DOT.match(value):
+            yield (
+                f"`{key}` is the text '{value}', not a number: YAML needs a dot in front of the exponent. "
+                f"Write {_with_dot(value)}."
+            )
+        else:
+            yield f"`{key}` is {value!r}: {', or '.join(dict.fromkeys(texts))}.{_yes_or_no(value)}"
+
+
+def _find(config: Any, location: Sequence[str | int]) -> tuple[str, Any]:
+    """The dotted key and the value of a location, which may go on with the kinds that a value could have."""
+    parts = []
+    for part in location:
+        try:
+            config = config[part]
+        except (KeyError, TypeError, IndexError):
+            break
+        parts.append(str(part))
+    return ".".join(parts), config
+
+
+def _known_keys(location: Sequence[str]) -> list[str]:
+    """The keys that a section of the configuration may have."""
+    node = build_schema()
+    for part in location:
+        children = node.get("properties") or {
+            part: next(iter(node.get("patternProperties", {}).values()), {})
+        }
+        node = node["items"] if "items" in node else children[part]
+    return list(node["properties"])
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """Say which key may have been meant."""
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean `{nearest[0]}`?" if nearest else f"known keys: {', '.join(known)}."
 
 
 def _yes_or_no(value: Any) -> str:
@@ -208,12 +268,17 @@ def _with_dot(number: str) -> str:
 def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     """Rules between keys."""
     for name, cohort in config["cohorts"].items():
-        for variable, meanings in (cohort.get("values") or {}).items():
+        if cohort["source"] in (_OF_OTHERS if name in _STUDY_COHORTS else _OF_STUDY):
+            yield (
+                f"`cohorts.{name}.source` is {cohort['source']!r}: only {' and '.join(_STUDY_COHORTS)} are "
+                f"{' or '.join(_OF_STUDY)}, and only further cohorts {' or '.join(_OF_OTHERS)}."
+            )
+        for variable, meanings in (cohort["values"] or {}).items():
             cells = [str(cell) for spellings in meanings.values() for cell in spellings]
             if twice := sorted({cell for cell in cells if cells.count(cell) > 1}):
                 yield f"`cohorts.{name}.values.{variable}` gives {', '.join(twice)} two meanings."
         for key in _SOURCE_KEYS[cohort["source"]]:
-            if cohort.get(key) is None:
+            if cohort[key] is None:
                 yield (
                     f"`cohorts.{name}.{key}` is not set, but `cohorts.{name}.source` is "
                     f"'{cohort['source']}': give the folder's path."
@@ -224,9 +289,8 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                 f"`{key}` is {path!r}: Snakemake takes braces and angle brackets in a path for wildcards, "
                 "and characters that cannot be printed break tables and logs. Give another name."
             )
-    sources = {cohort["source"] for cohort in config["cohorts"].values()}
     template = config["template"]["source"]
-    if ("simulated" in sources) != (template == "simulated"):
+    if is_simulated(config) != (template == "simulated"):
         yield (
             "`template.source` must be 'simulated' when a cohort is, and must not be when all are real: "
             "simulated heads have their own skull and scalp."
@@ -248,8 +312,9 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"`grid.exclude` leaves out {{{names}}}, but the grid has no such condition."
     if not list_conditions(config["grid"], config["synthetic"]["sizes"]):
         yield "`grid.exclude` leaves out every condition of the grid: nothing remains to be trained."
-    for name, value in config["search"]["space"].items():
-        if name in _RANGES and value[0] > value[1]:
+    for name in _RANGES:
+        value = config["search"]["space"][name]
+        if value[0] > value[1]:
             yield f"`search.space.{name}` is {value}: give the lower end of the range first."
     if config["synthetic"]["count"] == "total":
         for size in config["synthetic"]["sizes"]:
