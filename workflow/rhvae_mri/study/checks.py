@@ -31,16 +31,6 @@ _SOURCE_KEYS = {
 #: The cohorts of the study, and the sources that only they, and that only others may have.
 _STUDY_COHORTS, _OF_STUDY, _OF_OTHERS = ("ADNI", "AIBL"), ("simulated", "download"), ("oasis1",)
 
-#: The keys of the search space that are ranges.
-_RANGES = (
-    "n_blocks",
-    "convolutions_per_block",
-    "n_fully_connected",
-    "dropout",
-    "learning_rate",
-    "weight_decay",
-)
-
 
 def complete(config: Mapping[str, Any]) -> dict[str, Any]:
     """Fill in the defaults of all keys that a configuration does not have; nothing is checked."""
@@ -270,7 +260,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     for name, cohort in config["cohorts"].items():
         if cohort["source"] in (_OF_OTHERS if name in _STUDY_COHORTS else _OF_STUDY):
             yield (
-                f"`cohorts.{name}.source` is {cohort['source']!r}: only {' and '.join(_STUDY_COHORTS)} are "
+                f"`cohorts.{name}.source` is {cohort['source']!r}: only {' and '.join(_STUDY_COHORTS)} can be "
                 f"{' or '.join(_OF_STUDY)}, and only further cohorts {' or '.join(_OF_OTHERS)}."
             )
         for variable, meanings in (cohort["values"] or {}).items():
@@ -312,10 +302,6 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"`grid.exclude` leaves out {{{names}}}, but the grid has no such condition."
     if not list_conditions(config["grid"], config["synthetic"]["sizes"]):
         yield "`grid.exclude` leaves out every condition of the grid: nothing remains to be trained."
-    for name in _RANGES:
-        value = config["search"]["space"][name]
-        if value[0] > value[1]:
-            yield f"`search.space.{name}` is {value}: give the lower end of the range first."
     if config["synthetic"]["count"] == "total":
         for size in config["synthetic"]["sizes"]:
             if size % 2:

@@ -47,6 +47,12 @@ def _differ(values: list[Any]) -> list[Any]:
     return values
 
 
+def _ascend(ends: list[Any]) -> list[Any]:
+    if ends[0] > ends[1]:
+        raise PydanticCustomError("upside_down", "give the lower end of the range first")
+    return ends
+
+
 T = TypeVar("T", bound=Hashable)
 Count = Annotated[int, Field(ge=1)]
 Threads = Annotated[int, Field(ge=1, le=64)]
@@ -55,7 +61,7 @@ Positive = Annotated[float, Field(gt=0)]
 Some = Annotated[list[T], Field(min_length=1)]
 Distinct = Annotated[list[T], AfterValidator(_differ), Field(json_schema_extra={"uniqueItems": True})]
 SomeDistinct = Annotated[Distinct[T], Field(min_length=1)]
-Pair = Annotated[list[T], Field(min_length=2, max_length=2)]
+Pair = Annotated[list[T], Field(min_length=2, max_length=2), AfterValidator(_ascend)]
 TrainingSet = Annotated[str, Field(pattern=r"^train-(full|[0-9]+)$")]
 Architecture = Literal["baseline", "optimized"]
 TrainingData = Literal["real", "classic", "synthetic", "augmented"]
