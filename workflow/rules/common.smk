@@ -106,7 +106,9 @@ def is_converted(cohort):
 
 try:
     # in place: Snakemake gives this very mapping to the scripts
-    config.update(check_configuration(config))
+    complete_config = check_configuration(config)
+    config.clear()
+    config.update(complete_config)
     COHORTS = [
         name for name, cohort in config["cohorts"].items() if cohort["source"] != "none"
     ]

@@ -260,8 +260,8 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     for name, cohort in config["cohorts"].items():
         if cohort["source"] in (_OF_OTHERS if name in _STUDY_COHORTS else _OF_STUDY):
             yield (
-                f"`cohorts.{name}.source` is {cohort['source']!r}: only {' and '.join(_STUDY_COHORTS)} can be "
-                f"{' or '.join(_OF_STUDY)}, and only further cohorts {' or '.join(_OF_OTHERS)}."
+                f"`cohorts.{name}.source` is {cohort['source']!r}: only {' and '.join(_STUDY_COHORTS)} can "
+                f"be {' or '.join(_OF_STUDY)}, and only further cohorts {' or '.join(_OF_OTHERS)}."
             )
         for variable, meanings in (cohort["values"] or {}).items():
             cells = [str(cell) for spellings in meanings.values() for cell in spellings]
