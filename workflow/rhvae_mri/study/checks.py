@@ -40,20 +40,7 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
 def check_configuration(config: Mapping[str, Any]) -> dict[str, Any]:
     """Check a configuration against the bounds of its keys and the rules between them, and complete it.
 
-    Parameters
-    ----------
-    config : mapping
-        The configuration, as Snakemake has merged it; defaults are filled in for what it does not have.
-
-    Returns
-    -------
-    dict
-        The configuration with all keys; the values that were given are as they were.
-
-    Raises
-    ------
-    StudyError
-        Naming every wrong, missing or unknown key, with its value and the remedy.
+    Values that were given stay as they are; the error names every wrong, missing or unknown key at once.
     """
     problems = list(_keys_without_text(config))  # with such a key the rest cannot be checked
     if not problems:
@@ -73,20 +60,10 @@ def check_configuration(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_sources(config: Mapping[str, Any], cohorts: Sequence[str]) -> None:
-    """Check that the folders and files that the configuration points to are there and complete.
+    """Check that the folders and files of a valid configuration are there and complete.
 
-    Parameters
-    ----------
-    config : mapping
-        A valid configuration.
-    cohorts : sequence of str
-        The cohorts whose download is still needed.
-
-    Raises
-    ------
-    StudyError
-        Naming each missing folder with its key, and everything that is missing inside a download, or is
-        annexed and was not fetched.
+    ``cohorts`` are those whose download is still needed. The error names each missing folder with its key and
+    everything that is missing inside a download, or is annexed and was not fetched.
     """
     missing = []
     for name in cohorts:
