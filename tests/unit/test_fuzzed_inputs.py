@@ -11,7 +11,6 @@ from clinica_dataset import Dataset, write_table
 
 from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
 from rhvae_mri.cohort.images import list_images, read_images
-from rhvae_mri.configuration import check_configuration, check_sources
 from rhvae_mri.convert.adni_scans import complete_scans, replace_screenings, to_mpragemeta
 from rhvae_mri.convert.adni_tables import read_adni_tables
 from rhvae_mri.convert.aibl_tables import read_aibl_tables
@@ -22,9 +21,8 @@ from rhvae_mri.convert.preflight import check_downloads
 from rhvae_mri.cost.workload import expected_sizes, list_jobs
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import write_tsv
+from rhvae_mri.study.checks import check_configuration, check_sources
 from rhvae_mri.study_grid import list_conditions
-
-SCHEMA = Path(__file__).parents[2] / "workflow/schemas/config.schema.json"
 
 VALUES = [
     *(None, True, False, 0, -1, 1, 2, 3, 7, 10**30, -0.0, 1e308, float("nan"), float("inf"), 0.5, 1e-300),
@@ -94,7 +92,7 @@ def test_a_nonsensical_configuration_is_a_clear_error_or_can_be_planned(seed, lo
             continue
         changed.append((path, value))
     try:
-        check_configuration(config, SCHEMA)
+        config = check_configuration(config)
         check_sources(config, [name for name, one in config["cohorts"].items() if one["source"] != "none"])
     except StudyError as error:
         assert error.remedy, changed

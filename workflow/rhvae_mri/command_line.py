@@ -199,10 +199,9 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _check_configuration(options: argparse.Namespace) -> None:
-    from rhvae_mri.configuration import check_configuration
+    from rhvae_mri.study.checks import check_configuration
 
-    content = read_yaml(options.configuration)
-    check_configuration(content, Path(__file__).parents[1] / "schemas" / "config.schema.json")
+    check_configuration(read_yaml(options.configuration))
     print(f"{options.configuration} is valid.")
 
 

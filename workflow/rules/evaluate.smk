@@ -31,10 +31,8 @@ rule evaluate:
         gpu=GPUS,
     params:
         cohorts=COHORTS,
-        batch_size=lookup("evaluation/batch_size", within=config),
+        batch_size=16,
         precision=lookup("cnn/precision", within=config),
-        resident_gb=lookup("cnn/resident_gb", within=config),
-        device=lookup("study/device", within=config),
         code=script_digest("evaluate"),
     script:
         "../scripts/evaluate.py"

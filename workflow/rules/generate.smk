@@ -21,24 +21,7 @@ rule train_rhvae:
         runtime=training_runtime,
         gpu=GPUS,
     params:
-        latent_dimension=lookup("rhvae/latent_dimension", within=config),
-        networks=lookup("rhvae/networks", within=config),
-        encoder_layers=lookup("rhvae/encoder_layers", within=config),
-        decoder_layers=lookup("rhvae/decoder_layers", within=config),
-        metric_layers=lookup("rhvae/metric_layers", within=config),
-        channels=lookup("rhvae/channels", within=config),
-        leapfrog_steps=lookup("rhvae/leapfrog_steps", within=config),
-        leapfrog_step_size=lookup("rhvae/leapfrog_step_size", within=config),
-        sqrt_beta_zero=lookup("rhvae/sqrt_beta_zero", within=config),
-        temperature=lookup("rhvae/temperature", within=config),
-        regularization=lookup("rhvae/regularization", within=config),
-        integrator=lookup("rhvae/integrator", within=config),
-        reconstruction=lookup("rhvae/reconstruction", within=config),
-        learning_rate=lookup("rhvae/learning_rate", within=config),
-        batch_size=lookup("rhvae/batch_size", within=config),
-        max_epochs=lookup("rhvae/max_epochs", within=config),
-        patience=lookup("rhvae/patience", within=config),
-        device=lookup("study/device", within=config),
+        rhvae=settings("rhvae"),
         seed=SEED,
         code=script_digest("train_rhvae"),
     script:
@@ -68,11 +51,8 @@ rule generate_synthetic:
     params:
         n_images=N_SYNTHETIC,
         n_stored=N_SYNTHETIC if STORES_IMAGES else min(16, N_SYNTHETIC),
-        steps=lookup("synthetic/steps", within=config),
-        leapfrog_steps=lookup("synthetic/leapfrog_steps", within=config),
-        leapfrog_step_size=lookup("synthetic/leapfrog_step_size", within=config),
+        sampler=settings("synthetic", "steps", "leapfrog_steps", "leapfrog_step_size"),
         dtype=lookup("synthetic/dtype", within=config),
-        device=lookup("study/device", within=config),
         seed=SEED,
         code=script_digest("generate_synthetic"),
     script:
@@ -105,9 +85,6 @@ rule measure_generation:
         runtime=growing(240),
         gpu=GPUS,
     params:
-        importance_samples=lookup("evidence/importance_samples", within=config),
-        n_synthetic=lookup("evidence/n_synthetic", within=config),
-        device=lookup("study/device", within=config),
         seed=SEED,
         code=script_digest("measure_generation"),
     script:

@@ -47,8 +47,7 @@ rule prepare_deep_quality:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        source=lookup("quality/deep/source", within=config),
-        network=lookup("quality/deep/network", within=config),
+        deep=settings("quality/deep", "source", "network"),
         code=script_digest("prepare_deep_quality"),
     script:
         "../scripts/prepare_deep_quality.py"
@@ -71,16 +70,13 @@ rule check_deep_quality:
         "<benchmarks>/check_deep_quality/cohort-{cohort}.tsv"
     conda:
         "../../envs/learn.yaml"
-    threads: lookup("quality/deep/threads", within=config)
+    threads: lookup("quality/threads", within=config)
     resources:
         mem_mb=growing(4000),
         runtime=growing(240),
         gpu=0 if config["quality"]["deep"]["source"] == "none" else GPUS,
     params:
-        network=lookup("quality/deep/network", within=config),
-        threshold=lookup("quality/deep/threshold", within=config),
-        batch_size=lookup("quality/deep/batch_size", within=config),
-        device=lookup("study/device", within=config),
+        deep=settings("quality/deep", "network", "threshold"),
         code=script_digest("check_deep_quality"),
     script:
         "../scripts/check_deep_quality.py"
@@ -104,8 +100,7 @@ rule check_quality:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        limits=lookup("quality/limits", within=config),
-        outlier_z=lookup("quality/outlier_z", within=config),
+        quality=settings("quality", "limits", "outlier_z"),
         code=script_digest("check_quality"),
     script:
         "../scripts/check_quality.py"

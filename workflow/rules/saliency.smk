@@ -27,11 +27,10 @@ rule measure_saliency:
         runtime=training_runtime,
         gpu=GPUS,
     params:
-        method=lookup("saliency/method", within=config),
+        method="integrated_gradients",
         steps=lookup("saliency/steps", within=config),
         batch_size=lookup("cnn/batch_size", within=config),
         align_corners=lookup("tensors/align_corners", within=config),
-        device=lookup("study/device", within=config),
         code=script_digest("measure_saliency"),
     script:
         "../scripts/measure_saliency.py"

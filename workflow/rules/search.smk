@@ -40,8 +40,7 @@ rule sample_architectures:
         runtime=growing(10),
     params:
         n_candidates=lookup("search/candidates", within=config),
-        # as a whole: a candidate depends on every range
-        space=lookup("search/space", within=config),
+        space=settings("search/space"),
         seed=SEED,
         code=script_digest("sample_architectures"),
     script:
@@ -72,12 +71,8 @@ rule train_candidates:
         runtime=training_runtime,
         gpu=GPUS,
     params:
-        space=lookup("search/space", within=config),
-        epochs=lookup("search/epochs", within=config),
-        batch_size=lookup("cnn/batch_size", within=config),
-        precision=lookup("cnn/precision", within=config),
-        stop_below_percent=lookup("search/stop_below_percent", within=config),
-        device=lookup("study/device", within=config),
+        search=settings("search", "space", "epochs"),
+        cnn=settings("cnn", "batch_size", "precision"),
         seed=SEED,
         code=script_digest("train_candidates"),
     script:

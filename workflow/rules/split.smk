@@ -41,13 +41,15 @@ rule split_cohort:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        n_test_per_class=lookup("split/n_test_per_class", within=config),
-        validation_fraction=lookup("split/validation_fraction", within=config),
-        train_subsets=lookup("split/train_subsets", within=config),
-        p_threshold=lookup("split/p_threshold", within=config),
-        site_threshold=lookup("split/site_threshold", within=config),
-        max_tries=lookup("split/max_tries", within=config),
-        require_balance=lookup("split/require_balance", within=config),
+        split=settings(
+            "split",
+            "n_test_per_class",
+            "validation_fraction",
+            "train_subsets",
+            "p_threshold",
+            "site_threshold",
+            "require_balance",
+        ),
         seed=SEED,
         code=script_digest("split_cohort"),
     script:

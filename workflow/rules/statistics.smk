@@ -65,7 +65,7 @@ rule measure_calibration:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        bins=lookup("statistics/calibration_bins", within=config),
+        bins=10,
         resamples=lookup("statistics/resamples", within=config),
         confidence=lookup("statistics/confidence", within=config),
         seed=SEED,

@@ -19,8 +19,7 @@ rule pack_tensors:
         mem_mb=growing(3000),
         runtime=growing(120),
     params:
-        dtype=lookup("tensors/dtype", within=config),
-        align_corners=lookup("tensors/align_corners", within=config),
+        tensors=settings("tensors"),
         code=script_digest("pack_tensors"),
     script:
         "../scripts/pack_tensors.py"
