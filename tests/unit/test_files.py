@@ -5,7 +5,7 @@ import numpy
 import pytest
 from safetensors.numpy import save_file
 
-from rhvae_mri.files import atomic_path, bring_back_times, write_text
+from rhvae_mri.files import atomic_path, reset_future_times, write_text
 
 
 def test_a_file_is_there_when_it_is_complete_and_not_before(tmp_path):
@@ -50,11 +50,11 @@ def test_files_of_the_future_get_the_present_time_and_others_keep_theirs(tmp_pat
     for name, one in times.items():
         write_text(tmp_path / "folder" / name, "")
         os.utime(tmp_path / "folder" / name, (one, one))
-    assert bring_back_times(tmp_path) == 1
+    assert reset_future_times(tmp_path) == 1
     found = {name: (tmp_path / "folder" / name).stat().st_mtime for name in times}
     assert found.pop("of tomorrow") == pytest.approx(present, abs=30)
     assert found == pytest.approx({name: times[name] for name in found}, abs=1e-3)
 
 
 def test_a_folder_that_is_not_there_has_no_files_of_the_future(tmp_path):
-    assert bring_back_times(tmp_path / "missing") == 0
+    assert reset_future_times(tmp_path / "missing") == 0

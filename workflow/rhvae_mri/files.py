@@ -80,7 +80,7 @@ def _usual_mode() -> int:
     return 0o666 & ~mask
 
 
-def bring_back_times(folder: str | os.PathLike[str]) -> int:
+def reset_future_times(folder: str | os.PathLike[str]) -> int:
     """Give the present time to files whose time is in the future, as after a clock was set back.
 
     Snakemake refuses an output that is older than its input, so nothing could be made of such files until

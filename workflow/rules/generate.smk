@@ -63,7 +63,7 @@ rule generate_synthetic:
     threads: lookup("rhvae/threads", within=config)
     resources:
         mem_mb=rhvae_memory,
-        runtime=growing(240),
+        runtime=grows_with_attempt(240),
         gpu=GPUS,
     params:
         n_images=N_SYNTHETIC,
@@ -102,7 +102,7 @@ rule measure_generation:
     threads: lookup("rhvae/threads", within=config)
     resources:
         mem_mb=rhvae_memory,
-        runtime=growing(240),
+        runtime=grows_with_attempt(240),
         gpu=GPUS,
     params:
         importance_samples=lookup("evidence/importance_samples", within=config),
@@ -122,7 +122,7 @@ rule tabulate_generation:
             training_set=SYNTHETIC_TRAINING_SETS,
             diagnosis=["AD", "CN"],
         ),
-        style=own_file("../style/page.css"),
+        style=workflow_file("../style/page.css"),
     output:
         table="<results>/tables/generation.tsv",
         html=report(
@@ -136,8 +136,8 @@ rule tabulate_generation:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(30),
     params:
         title=lookup("study/name", within=config),
         simulated=SIMULATED,
