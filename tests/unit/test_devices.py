@@ -11,25 +11,26 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from rhvae_mri import locks
 from rhvae_mri.errors import StudyError
-from rhvae_mri.learning import device_locks
-from rhvae_mri.learning.device_locks import acquire_device, lock_folder
 from rhvae_mri.learning.devices import choose_device, visible_gpus
+from rhvae_mri.locks import acquire_device, lock_folder
 
 #: Takes one of the devices that it is given, says which, and keeps it until it is ended or told to go.
 HOLDER = (
     "import logging, sys\n"
-    "from rhvae_mri.learning.device_locks import acquire_device\n"
+    "from rhvae_mri import locks\n"
+    "locks._PAUSE = 0.02\n"
     "logging.basicConfig(level=logging.INFO, stream=sys.stdout, format='%(message)s')\n"
     "names = sys.argv[1:]\n"
-    "print('holds', names[acquire_device(names, pause=0.02)], flush=True)\n"
+    "print('holds', names[locks.acquire_device(names)], flush=True)\n"
     "sys.stdin.readline()\n"
 )
 
 #: Takes a device and starts a child that outlives it, as a data loader's can; says the child's number.
 FORKING = (
     "import os, sys, time\n"
-    "from rhvae_mri.learning.device_locks import acquire_device\n"
+    "from rhvae_mri.locks import acquire_device\n"
     "acquire_device(sys.argv[1:])\n"
     "child = os.fork()\n"
     "print(child, flush=True) if child else None\n"
@@ -38,17 +39,17 @@ FORKING = (
 
 
 def job_environment(runtime_folder):
-    library = str(Path(device_locks.__file__).parents[2])
+    library = str(Path(locks.__file__).parents[1])
     return os.environ | {"XDG_RUNTIME_DIR": str(runtime_folder), "PYTHONPATH": library}
 
 
 @pytest.fixture(autouse=True)
 def runtime_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr(device_locks, "_held", {})
+    monkeypatch.setattr(locks, "_held", {})
     yield tmp_path
-    for file in device_locks._held.values():
-        file.close()
+    for lock in locks._held.values():
+        lock.release()
 
 
 @pytest.fixture

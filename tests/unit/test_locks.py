@@ -1,3 +1,4 @@
+import fcntl
 import os
 import signal
 import subprocess
@@ -64,25 +65,25 @@ def test_a_killed_job_leaves_no_lock(holder):
 
 def test_a_lock_on_a_file_that_was_removed_meanwhile_does_not_count(tmp_path, monkeypatch):
     """Between the opening of the file and its locking, its former holder removes it."""
-    path = tmp_path / ".job.lock"
-    locked = []
+    path, lock, removed = tmp_path / ".job.lock", fcntl.flock, []
 
-    def lock(file, flags):
-        if not locked:
+    def remove_and_lock(file, flags):
+        if not removed:
             path.unlink()
-        locked.append(os.fstat(file.fileno()).st_ino)
+            removed.append(path)
+        lock(file, flags)
 
-    monkeypatch.setattr("rhvae_mri.locks.fcntl.lockf", lock)
+    monkeypatch.setattr(fcntl, "flock", remove_and_lock)
     with only_process(path, lambda: None):
-        assert len(locked) == 2
-        assert path.stat().st_ino == locked[-1]
+        assert removed == [path]
+        assert path.exists()
 
 
 def test_without_locks_of_the_file_system_the_job_runs(tmp_path, monkeypatch):
     def refuse(file, flags):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr("rhvae_mri.locks.fcntl.lockf", refuse)
+    monkeypatch.setattr(fcntl, "flock", refuse)
     with only_process(tmp_path / ".job.lock", lambda: pytest.fail("it waits for nobody")):
         pass
 

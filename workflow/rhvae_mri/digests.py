@@ -22,8 +22,7 @@ _RUNTIME = {
     for file in (
         "__init__",  # what the version is called: results keep that of the code that made them
         "logs",  # where messages go
-        "locks",  # which job waits for which
-        "learning/device_locks",  # which of the GPUs a job gets; it depends on the other jobs, too
+        "locks",  # which job waits for which, and which GPU a job gets, which depends on the other jobs, too
         "learning/interrupts",  # when a training stops, to go on from its checkpoint later
     )
 }
