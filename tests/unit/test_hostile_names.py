@@ -23,7 +23,7 @@ from rhvae_mri.cohort.images import list_images
 from rhvae_mri.convert.adni_tables import read_adni_tables
 from rhvae_mri.convert.conversion import convert_to_bids
 from rhvae_mri.convert.ledger import Ledger
-from rhvae_mri.descriptors import obtain_file
+from rhvae_mri.downloads import obtain_file
 from rhvae_mri.errors import StudyError
 from rhvae_mri.evaluation.published import read_published
 from rhvae_mri.evaluation.rendering import render_classification

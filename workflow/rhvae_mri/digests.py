@@ -32,21 +32,6 @@ def script_digest(name: str) -> str:
     """Digest the syntax trees of a script of the workflow and of all library modules that it imports.
 
     Imports inside functions count, and so do imports of imports; modules that alter no result do not.
-
-    Parameters
-    ----------
-    name : str
-        Name of the script, without its ending.
-
-    Returns
-    -------
-    str
-        16 hexadecimal digits.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such script.
     """
     found: set[str] = set()
     waiting = [f"scripts/{name}.py"]
