@@ -39,28 +39,9 @@ _ORIGIN = {"name": "Origin", "url": "URL", "license": "License", "reference": "R
 def obtain_file(
     source: str | os.PathLike[str], downloads: str | os.PathLike[str], entry: str | None = None
 ) -> tuple[Path, dict[str, str]]:
-    """Give the file that a descriptor names, downloaded if need be, or the user's own.
+    """Give the file that a descriptor (.json, .yaml, .yml) or an entry of it pins, or the user's own.
 
-    Parameters
-    ----------
-    source : path
-        A descriptor (``.json``, ``.yaml``, ``.yml``), or the file itself.
-    downloads : path
-        Folder for the download.
-    entry : str, optional
-        The name of the descriptor, in a file of several.
-
-    Returns
-    -------
-    file : pathlib.Path
-        The file.
-    origin : dict of str to str
-        What a sidecar says of it: Origin, for a download URL and what else the descriptor knows, SHA256.
-
-    Raises
-    ------
-    StudyError
-        If the source cannot be read or downloaded, or is not the pinned file.
+    Beside it is what a sidecar says of its origin: Origin, SHA256, and URL and more of a download.
     """
     if not os.fspath(source).lower().endswith((".json", ".yaml", ".yml")):
         file = check_file(source)

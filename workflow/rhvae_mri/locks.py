@@ -123,7 +123,7 @@ def acquire_device(names: Sequence[str]) -> int:
         if name in _held:
             return place
     folder = lock_folder()
-    started, reminded = time.monotonic(), None
+    started = reminded = time.monotonic()
     while True:
         for place, name in enumerate(names):
             lock = _try_lock(folder / f"{re.sub('[^A-Za-z0-9-]', '_', name)}.lock")
@@ -131,13 +131,11 @@ def acquire_device(names: Sequence[str]) -> int:
                 _held[name] = lock
                 return place
         now = time.monotonic()
-        if reminded is None or now - reminded >= _REMINDER:
+        if reminded == started or now - reminded >= _REMINDER:
             logger.info(
                 "All %d GPU(s) are taken by other jobs of this user; waiting for %.0f s so far. Fewer jobs "
                 "at a time (`--resources gpu=%d`) would wait in the queue instead.",
-                len(names),
-                now - started,
-                len(names),
+                *(len(names), now - started, len(names)),
             )
             reminded = now
         time.sleep(_PAUSE)
