@@ -195,6 +195,15 @@ def test_children_of_a_killed_job_keep_no_lock(start):
         os.kill(child, signal.SIGKILL)
 
 
+def test_children_that_end_take_no_lock_of_their_parent_along(tmp_path):
+    with only_process(tmp_path / ".job.lock", lambda: None):
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert locks._try_lock(tmp_path / ".job.lock") is None
+
+
 def test_a_process_keeps_the_device_that_it_has():
     assert acquire_device(["a", "b"]) == 0
     assert acquire_device(["a", "b"]) == 0
