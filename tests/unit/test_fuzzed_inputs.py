@@ -32,35 +32,26 @@ VALUES = [
 ]
 
 CELLS = [
-    "",
-    "n/a",
-    "nan",
-    "sub-1",
-    "ses-M000",
-    "CN",
-    "ad",
-    "-4",
-    "1e999",
-    "x" * 3000,
-    "=1",
-    '"',
-    "\t",
-    "\n",
-    "\r",
+    *("", "n/a", "nan", "sub-1", "ses-M000", "CN", "ad", "-4", "1e999", "x" * 3000, "=1", '"', "\t", "\n"),
+    *("\r", "\x00", "\x1b", "\ufeff", "\u202e", "../..", "sub-A", "sub-A/..", "ses-", "M", "2026-13-01"),
+    *("keep", "None"),
 ]
-CELLS += [
-    "\x00",
-    "\x1b",
-    "\ufeff",
-    "\u202e",
-    "../..",
-    "sub-A",
-    "sub-A/..",
-    "ses-",
-    "M",
-    "2026-13-01",
-    "keep",
-    "None",
+#: What the tables of a download may have as well.
+STUDY_CELLS = [
+    *(
+        "2006-13-45",
+        "0000-00-00",
+        "31Feb2006",
+        "1677-01-01",
+        "12/2006",
+        "sc",
+        "nv",
+        "m99999",
+        "m٣",
+        "inf",
+        ";",
+    ),
+    *("002_S_1", "002_S_12345678", "I٣", "²", "1" * 400, "x" * 200_000),
 ]
 
 
@@ -103,17 +94,11 @@ def test_a_nonsensical_configuration_is_a_clear_error_or_can_be_planned(seed, lo
     assert list_jobs(config, expected_sizes(config, 1.0)), changed
 
 
-#: What the tables of a download may have as well.
-STUDY_CELLS = ["2006-13-45", "0000-00-00", "31Feb2006", "1677-01-01", "12/2006", "sc", "nv", "m99999", "m٣"]
-STUDY_CELLS += ["002_S_1", "002_S_12345678", "I٣", "²", "inf", "1" * 400, ";", "x" * 200_000]
-
-
 def spoil(path, chance, separator="\t", cells=CELLS):
     """Damage a table: a cell, a row, a column, the bytes, or all of it."""
     content = path.read_bytes()
-    kind = chance.choice(
-        ["cell", "cell", "cell", "row", "column", "bytes", "cut", "empty", "header", "encoding"]
-    )
+    kinds = ["cell", "cell", "cell", "row", "column", "bytes", "cut", "empty", "header", "encoding"]
+    kind = chance.choice(kinds)
     lines = [line.split(separator) for line in content.decode(errors="surrogateescape").split("\n")]
     row = chance.randrange(len(lines))
     if kind == "cell":
@@ -121,8 +106,7 @@ def spoil(path, chance, separator="\t", cells=CELLS):
     elif kind == "row":
         lines.insert(row, chance.choice([lines[row], lines[row][:1], lines[row] * 3, []]))
     elif kind == "column":
-        for line in lines:
-            del line[:1]
+        lines = [line[1:] for line in lines]
     elif kind == "header":
         lines[0] = [chance.choice([name, name.upper(), "", name * 2]) for name in lines[0]]
     text = "\n".join(separator.join(line) for line in lines)

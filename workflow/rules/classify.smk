@@ -8,7 +8,7 @@ rule train_cnn:
         split="<results>/split/split.tsv",
         synthetic=synthetic_sets,
         models=synthetic_models,
-        architectures=own_file("../../resources/architectures.json"),
+        architectures=workflow_file("../../resources/architectures.json"),
         search=searched_architecture,
     output:
         networks="<results>/cnn/<condition>/seeds-{seeds}/networks.safetensors",

@@ -44,7 +44,7 @@ if LIBRARY not in sys.path:
 from rhvae_mri.announcements import announce_end, announce_start
 from rhvae_mri.digests import script_digest
 from rhvae_mri.errors import StudyError
-from rhvae_mri.files import bring_back_times, read_json, read_tsv
+from rhvae_mri.files import read_json, read_tsv, reset_future_times
 from rhvae_mri.input_folders import digest_of_cohort
 from rhvae_mri.jobs import count_gpus, export_library, ignore_time_warnings
 from rhvae_mri.locks import claim
@@ -69,7 +69,7 @@ if not workflow.is_main_process:
     ignore_time_warnings()
 
 
-def own_file(path):
+def workflow_file(path):
     """A file that comes with the workflow, by its path relative to the rules.
 
     Snakemake remembers the paths of inputs. Below the working directory this one is relative, so that a
@@ -318,12 +318,12 @@ def raw_dataset(wildcards):
 
 
 def begin_run():
-    """Let no other run work on the same results until this one ends, and mend what a step of the clock left."""
+    """Let no other run work on the same results until this one ends, and reset times that lie in the future."""
     try:
         claim(f"{RESULTS}/logs/.run.lock")
     except StudyError as error:
         raise WorkflowError(f"{error}") from None
-    ahead = bring_back_times(RESULTS)
+    ahead = reset_future_times(RESULTS)
     if ahead:
         print(
             f"{ahead} files of the results had a time in the future, and have the present one now.",
@@ -331,7 +331,7 @@ def begin_run():
         )
 
 
-def refuse_rest():
+def fail_if_jobs_remain():
     """Fail where Snakemake ends without an error although jobs are left."""
     rest = [
         job for job in workflow.dag.needrun_jobs() if not workflow.dag.finished(job)
@@ -347,7 +347,7 @@ def refuse_rest():
         raise WorkflowError(f"{error}")
 
 
-def growing(amount):
+def grows_with_attempt(amount):
     """Memory in MB or time in minutes that is enough for a job; a further attempt gets more of it."""
 
     def resource(wildcards, attempt):

@@ -33,8 +33,8 @@ rule convert_to_bids:
         "../../envs/convert.yaml"
     threads: 2
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(720),
+        mem_mb=grows_with_attempt(4000),
+        runtime=grows_with_attempt(720),
     params:
         source=lookup("cohorts/{cohort}/source", within=config),
         folders=folders_digest,
@@ -67,8 +67,8 @@ checkpoint list_images:
         "../../envs/preprocess.yaml"
     threads: 2
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(240),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(240),
     params:
         folders=dataset_digest,
         cohort=settings("cohorts/{cohort}"),

@@ -46,7 +46,7 @@ rule generate_synthetic:
     threads: lookup("rhvae/threads", within=config)
     resources:
         mem_mb=rhvae_memory,
-        runtime=growing(240),
+        runtime=grows_with_attempt(240),
         gpu=GPUS,
     params:
         n_images=N_SYNTHETIC,
@@ -82,7 +82,7 @@ rule measure_generation:
     threads: lookup("rhvae/threads", within=config)
     resources:
         mem_mb=rhvae_memory,
-        runtime=growing(240),
+        runtime=grows_with_attempt(240),
         gpu=GPUS,
     params:
         seed=SEED,
@@ -99,7 +99,7 @@ rule tabulate_generation:
             training_set=SYNTHETIC_TRAINING_SETS,
             diagnosis=["AD", "CN"],
         ),
-        style=own_file("../style/page.css"),
+        style=workflow_file("../style/page.css"),
     output:
         table="<results>/tables/generation.tsv",
         html=report(
@@ -113,8 +113,8 @@ rule tabulate_generation:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(30),
     params:
         title=lookup("study/name", within=config),
         simulated=SIMULATED,

@@ -9,7 +9,7 @@ rule prepare_template:
             cases={"file": lookup("template/file", within=config)},
             otherwise=[],
         ),
-        descriptor=own_file("../../resources/template.json"),
+        descriptor=workflow_file("../../resources/template.json"),
     output:
         image="<results>/template/template.nii.gz",
         sidecar="<results>/template/template.json",
@@ -18,8 +18,8 @@ rule prepare_template:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(60),
     params:
         template=settings("template"),
         code=script_digest("prepare_template"),
@@ -39,8 +39,8 @@ rule outline_regions:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(30),
     params:
         code=script_digest("outline_regions"),
     script:
@@ -63,7 +63,7 @@ rule correct_bias:
         "../../envs/preprocess.yaml"
     resources:
         mem_mb=n4_memory,
-        runtime=growing(20),
+        runtime=grows_with_attempt(20),
     params:
         image=image_content,
         n4=settings("bias_correction"),
@@ -102,8 +102,8 @@ rule register_to_mni:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(15),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(15),
     params:
         levels=settings("registration"),
         seed=SEED,
@@ -137,8 +137,8 @@ rule crop_to_template:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=growing(500),
-        runtime=growing(5),
+        mem_mb=grows_with_attempt(500),
+        runtime=grows_with_attempt(5),
     params:
         voxel_size=lookup("template/voxel_size", within=config),
         code=script_digest("crop_to_template"),

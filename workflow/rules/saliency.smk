@@ -49,7 +49,7 @@ rule draw_saliency:
             "training_data-{item[training_data]}/n_synthetic-{item[n_synthetic]}/resolution-{item[resolution]}/saliency.tsv",
             item=SALIENCY_CONDITIONS,
         ),
-        style=own_file("../style/study.mplstyle"),
+        style=workflow_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/saliency.svg",
@@ -64,8 +64,8 @@ rule draw_saliency:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(30),
     params:
         simulated=SIMULATED,
         code=script_digest("draw_saliency"),

@@ -14,8 +14,8 @@ rule simulate_adni:
     conda:
         "../../envs/convert.yaml"
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(60),
+        mem_mb=grows_with_attempt(3000),
+        runtime=grows_with_attempt(60),
     params:
         cohort="ADNI",
         generation=lookup("simulation/tables", within=config),

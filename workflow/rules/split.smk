@@ -16,8 +16,8 @@ rule find_duplicates:
     conda:
         "../../envs/learn.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(60),
     params:
         code=script_digest("find_duplicates"),
     script:
@@ -38,8 +38,8 @@ rule split_cohort:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(30),
     params:
         split=settings(
             "split",
@@ -74,8 +74,8 @@ rule select_test_cohorts:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(30),
     params:
         cohorts=COHORTS,
         aibl_per_class=lookup("split/aibl_per_class", within=config),
@@ -93,7 +93,7 @@ rule tabulate_demographics:
         demographics="<results>/split/demographics.tsv",
         leakage="<results>/split/leakage.json",
         images=collect("<results>/cohorts/cohort-{cohort}/images.tsv", cohort=COHORTS),
-        style=own_file("../style/page.css"),
+        style=workflow_file("../style/page.css"),
     output:
         differences="<results>/split/differences.tsv",
         html=report(
@@ -109,8 +109,8 @@ rule tabulate_demographics:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(1000),
+        runtime=grows_with_attempt(10),
     params:
         title=lookup("study/name", within=config),
         simulated=SIMULATED,

@@ -16,8 +16,8 @@ rule pack_tensors:
     conda:
         "../../envs/learn.yaml"
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(120),
+        mem_mb=grows_with_attempt(3000),
+        runtime=grows_with_attempt(120),
     params:
         tensors=settings("tensors"),
         code=script_digest("pack_tensors"),
