@@ -36,24 +36,7 @@ def tabulate_networks(
     shapes: Mapping[str, Sequence[int]],
     settings: RHVAESettings | None,
 ) -> pandas.DataFrame:
-    """List the layers of the classifiers and of the RHVAE's networks.
-
-    Parameters
-    ----------
-    architectures : mapping of (name, resolution) to Architecture
-        The classifiers of the study.
-    shapes : mapping of str to sequence of int
-        The shape of an image of each resolution, in voxels.
-    settings : RHVAESettings or None
-        The study's RHVAE, which has down-sampled images; None where there is none.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per layer, in the order in which an image passes them, with the columns of
-        `NETWORK_COLUMNS`: ``model`` is ``CNN`` or ``RHVAE``, ``network`` the architecture's name or
-        encoder, metric, decoder. Shapes are sizes joined by `` x ``, without the axis of the batch.
-    """
+    """List the layers of the classifiers and of the RHVAE's networks."""
     rows: list[dict[str, Any]] = []
     with shapes_only():
         for (name, resolution), architecture in architectures.items():
@@ -78,22 +61,7 @@ def choose_classifiers(
     architectures: str | os.PathLike[str],
     searches: Mapping[str, str | os.PathLike[str]],
 ) -> dict[tuple[str, str], Architecture]:
-    """Choose the architectures that the conditions of a study train.
-
-    Parameters
-    ----------
-    conditions : iterable of mapping
-        From `rhvae_mri.study_grid.list_conditions`.
-    architectures : path
-        The architectures of the study.
-    searches : mapping of resolution to path
-        ``leaderboard.json`` of each search; where it is empty, the optimized network is the published one.
-
-    Returns
-    -------
-    dict of (name, resolution) to Architecture
-        Each architecture once, in the order of the conditions.
-    """
+    """Choose the architectures that the conditions of a study train."""
     chosen = {}
     for one in conditions:
         name, resolution = one["architecture"], one["resolution"]

@@ -17,26 +17,7 @@ SIMULATED_NOTICE = (
 
 
 def html_page(title: str, body: str, *, simulated: bool, style: str = "", policy: str | None = None) -> str:
-    """Put the body of a page into a complete HTML document.
-
-    Parameters
-    ----------
-    title : str
-        The page's title, as plain text.
-    body : str
-        HTML; whoever writes it escapes the texts in it.
-    simulated : bool
-        Whether to say under the title that the study's data are simulated.
-    style : str
-        A further style sheet, for this page only.
-    policy : str, optional
-        The page's Content-Security-Policy: what the browser may load and run.
-
-    Returns
-    -------
-    str
-        The document, with its style sheet inside.
-    """
+    """Put the body of a page into a complete HTML document."""
     notice = f'<p class="notice"><strong>{SIMULATED_MARK}:</strong> {escape(SIMULATED_NOTICE)}</p>\n'
     rules = f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n' if policy else ""
     return (

@@ -31,22 +31,7 @@ DIAGNOSES = ("AD", "CN")
 
 
 def list_class_images(split: str | os.PathLike[str], images: str, diagnosis: str) -> list[str]:
-    """List the images of one class of a training set or of a set of the split.
-
-    Parameters
-    ----------
-    split : path
-        The table of the split.
-    images : str
-        A training set (``train-full``, ``train-50``, …), or ``validation`` or ``test``.
-    diagnosis : str
-        ``AD`` or ``CN``.
-
-    Returns
-    -------
-    list of str
-        Image identifiers, in the order of the split.
-    """
+    """List the images of one class of a training set or of a set of the split."""
     rows = read_tsv(split)
     chosen = rows[images] == 1 if images in rows else rows["set"] == images
     return rows["image_id"][chosen & (rows["diagnosis"] == diagnosis)].tolist()
@@ -57,21 +42,7 @@ def read_class_images(
 ) -> numpy.ndarray:
     """Read the images of one class of a training set: what an RHVAE trains on.
 
-    Parameters
-    ----------
-    stack : path
-        The packed images of ADNI.
-    split : path
-        The table of the split.
-    training_set : str
-        ``train-full``, ``train-50``, …
-    diagnosis : str
-        ``AD`` or ``CN``.
-
-    Returns
-    -------
-    numpy.ndarray of float32, shape (n, *image_shape)
-        The images, in the order of the split.
+    Gives (n, *image_shape).
     """
     with ImageStack(stack) as images:
         return images.read_many(list_class_images(split, training_set, diagnosis))
@@ -82,17 +53,7 @@ def open_synthetic(
     models: Sequence[str | os.PathLike[str]] | None,
     device: torch.device | str,
 ) -> dict[str, str | os.PathLike[str] | DecodedImages]:
-    """Give the synthetic images of both classes as `build_training_sets` takes them.
-
-    Parameters
-    ----------
-    files : sequence of path
-        The packed images of AD and of CN, or the latent codes; empty for real images alone.
-    models : sequence of path, optional
-        The models that decode the latent codes, where ``files`` are such.
-    device : torch.device or str
-        Where to decode.
-    """
+    """Give the synthetic images of both classes as `build_training_sets` takes them."""
     if not models:
         return dict(zip(DIAGNOSES if files else (), files, strict=True))
     from rhvae_mri.rhvae.synthetic import load_decoded
@@ -109,28 +70,7 @@ def build_training_sets(
     synthetic: Mapping[str, str | os.PathLike[str] | numpy.ndarray],
     n_synthetic_per_class: int,
 ) -> tuple[ImageSet, ImageSet]:
-    """Build the training and the validation set of one condition.
-
-    Parameters
-    ----------
-    stack, split : path
-        The packed images of ADNI and the table of the split.
-    training_set : str
-        ``train-full``, ``train-50``, …
-    training_data : {"real", "classic", "synthetic", "augmented"}
-        Real images, real ones that the training transforms, synthetic ones, or real and synthetic ones.
-    synthetic : mapping of str to path or array
-        By diagnosis, the synthetic images of the RHVAE of this training set: packed in a file, or an array
-        (`rhvae_mri.rhvae.synthetic.DecodedImages` decodes them on the fly); empty where the
-        data are real.
-    n_synthetic_per_class : int
-        How many of them, from the first on.
-
-    Returns
-    -------
-    train, validation : ImageSet
-        With labels. Validation images are always real.
-    """
+    """Build the training and the validation set of one condition."""
     rows = read_tsv(split)
     parts: list[ImagePart] = []
     labels: list[int] = []
@@ -151,13 +91,7 @@ def build_training_sets(
 
 
 def build_image_set(stack: str | os.PathLike[str], rows: pandas.DataFrame) -> ImageSet:
-    """Build the image set of some rows of a table with the columns image_id and diagnosis.
-
-    Raises
-    ------
-    StudyError
-        If the stack lacks an image.
-    """
+    """Build the image set of some rows of a table with the columns image_id and diagnosis."""
     return ImageSet([_real_part(stack, rows["image_id"])], rows["diagnosis"].map(LABELS).tolist())
 
 
@@ -166,22 +100,7 @@ def list_evaluated_sets(
     independent: str | os.PathLike[str],
     stacks: Mapping[str, str | os.PathLike[str]],
 ) -> list[tuple[str, str, ImageSet, list[str]]]:
-    """List the sets on which networks are evaluated: validation and test of ADNI, and independent cohorts.
-
-    Parameters
-    ----------
-    split : path
-        The table of the split of ADNI.
-    independent : path
-        The table of the participants of other cohorts that are tested; it may have no rows.
-    stacks : mapping of str to path
-        By cohort, its packed images.
-
-    Returns
-    -------
-    list of (cohort, set, images, image_ids)
-        ``set`` is ``validation`` or ``test``; the images have labels.
-    """
+    """List the sets on which networks are evaluated: validation and test of ADNI, and independent cohorts."""
     adni = read_tsv(split)
     adni = adni[adni["set"] != "train"].assign(cohort="ADNI")
     others = read_tsv(independent).assign(set="test")

@@ -14,20 +14,6 @@ _SYNTHETIC_DATA = ("synthetic", "augmented")
 def list_conditions(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> list[dict[str, Any]]:
     """List the conditions that the configuration asks for.
 
-    Parameters
-    ----------
-    grid : mapping
-        The configuration's section ``grid``: ``architectures``, ``training_sets``, ``training_data``,
-        ``full_resolution``, ``exclude``.
-    synthetic_sizes : sequence of int
-        Sizes of the synthetic sets.
-
-    Returns
-    -------
-    list of dict
-        One per condition: ``architecture``, ``training_set``, ``training_data``, ``n_synthetic`` (0 for
-        data without synthetic images) and ``resolution``.
-
     Examples
     --------
     >>> grid = {"architectures": ["baseline"], "training_sets": ["train-50"], "full_resolution": True,
@@ -112,15 +98,6 @@ def batch_seeds(n_seeds: int, per_job: int) -> list[str]:
 def seeds_of_batch(batch: str, study_seed: int, condition: Sequence[str]) -> dict[int, int]:
     """Give the random seed of each run of a batch, by the run's number.
 
-    Parameters
-    ----------
-    batch : str
-        One of `batch_seeds`.
-    study_seed : int
-        The study's seed.
-    condition : sequence of str
-        The values that name the condition.
-
     Examples
     --------
     >>> list(seeds_of_batch("3-5", 1, ["baseline", "train-50"]))
@@ -134,18 +111,6 @@ def seeds_of_batch(batch: str, study_seed: int, condition: Sequence[str]) -> dic
 
 def synthetic_per_class(sizes: Sequence[int], count: str) -> dict[str, int]:
     """How many images of each class the synthetic set of each size has.
-
-    Parameters
-    ----------
-    sizes : sequence of int
-        Sizes of the synthetic sets.
-    count : {"total", "per_class"}
-        Whether a size counts both classes together or each.
-
-    Returns
-    -------
-    dict of str to int
-        By size, as text, because the sizes are parts of paths; ``"0"`` (no synthetic images) included.
 
     Examples
     --------

@@ -26,17 +26,6 @@ def visible(text: str) -> str:
 def plain_cell(text: str) -> str:
     r"""Write a cell on one line, and so that no spreadsheet takes it for a formula.
 
-    Parameters
-    ----------
-    text : str
-        A cell of a table that somebody else wrote.
-
-    Returns
-    -------
-    str
-        Without spaces at its ends. A text that begins as formulas do has an apostrophe in front, which
-        spreadsheets do not show; numbers stay as they are.
-
     Examples
     --------
     >>> plain_cell("=cmd|' /C calc'!A0"), plain_cell("-1.5"), plain_cell(" Oslo\n2 ")

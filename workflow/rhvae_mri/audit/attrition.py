@@ -74,24 +74,7 @@ class Event:
 def judge_images(
     images: pandas.DataFrame, quality: pandas.DataFrame, metrics: pandas.DataFrame
 ) -> pandas.DataFrame:
-    """Say of each image what became of it, and why.
-
-    Parameters
-    ----------
-    images : pandas.DataFrame
-        The table of `cohort.images.list_images`.
-    quality : pandas.DataFrame
-        The table of the quality control: `image_id`, `status`, `reason`, and, where there are decisions,
-        `decision`, `decision_reason`, `decided_by`, `decided_on`; further columns are passed on.
-    metrics : pandas.DataFrame
-        The table of the metrics: `image_id` and, where an image could not be processed, `fault`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The rows of ``images`` with `fate` (not converted, left out, fault, failed or passed) and `why`, and
-        the quality control's other columns. A kept image without a verdict counts as failed.
-    """
+    """Say of each image what became of it, and why."""
     import pandas
 
     own = ["status", "reason", "participant_id", "session_id"]
@@ -112,19 +95,7 @@ def judge_images(
 
 
 def attrition_flow(judged: pandas.DataFrame) -> list[Event]:
-    """Follow the images through the steps.
-
-    Parameters
-    ----------
-    judged : pandas.DataFrame
-        From `judge_images`.
-
-    Returns
-    -------
-    list of Event
-        For each step its losses, the most frequent reason first, then the images that are left. The losses
-        between two counts are their difference.
-    """
+    """Follow the images through the steps."""
     events: list[Event] = []
     remaining = list(range(len(judged)))
     rows = judged.to_dict("records")
@@ -144,14 +115,7 @@ def attrition_flow(judged: pandas.DataFrame) -> list[Event]:
 
 
 def attrition_table(flow: list[Event], judged: pandas.DataFrame) -> pandas.DataFrame:
-    """Write the flow as a table.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns step, event, reason, decided_by, decided_on, n_images, n_participants, one per diagnosis
-        (``n_AD`` …), and image_ids, separated by spaces (of losses and decisions only).
-    """
+    """Write the flow as a table."""
     import pandas
 
     ids = judged["image_id"].tolist()

@@ -25,29 +25,7 @@ def histogram(
     fences: Mapping[str, float] | None = None,
     bounds: tuple[float, float] | None = None,
 ) -> str:
-    """Draw a histogram with vertical lines at thresholds.
-
-    Parameters
-    ----------
-    values : sequence of float
-        Finite numbers.
-    label : str
-        Name of the horizontal axis.
-    thresholds, fences : mapping of str to float, optional
-        Where an image fails, and where it counts as an outlier: name and place.
-    bounds : (float, float), optional
-        Ends of the horizontal axis; by default those of the values and marks.
-
-    Returns
-    -------
-    str
-        An SVG element, with what it shows in words for screen readers.
-
-    Raises
-    ------
-    StudyError
-        If there is no value.
-    """
+    """Draw a histogram with vertical lines at thresholds."""
     if len(values) == 0:
         raise StudyError(f"There is no value of {label} to draw.")
     marks = {**(thresholds or {}), **(fences or {})}
@@ -85,15 +63,7 @@ def histogram(
 def curve_band(
     x: Sequence[float], mean: Sequence[float], low: Sequence[float], high: Sequence[float], label: str
 ) -> str:
-    """Draw a mean curve with a band, on a logarithmic vertical axis.
-
-    Parameters
-    ----------
-    x, mean, low, high : sequence of float
-        The curve and the edges of its band; what is not positive is drawn at the bottom.
-    label : str
-        Name of the horizontal axis.
-    """
+    """Draw a mean curve with a band, on a logarithmic vertical axis."""
     positive = [value for value in [*mean, *low, *high] if value > 0]
     if not positive:
         raise StudyError(f"There is no value of {label} to draw.")

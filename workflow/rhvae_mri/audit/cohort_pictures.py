@@ -58,21 +58,7 @@ class CutMoments:
 
 
 def draw_classes(classes: Mapping[str, CutMoments], folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Draw the mean and the standard deviation of each class, on one scale each.
-
-    Parameters
-    ----------
-    classes : mapping of str to CutMoments
-        The rescaled, cropped images of each class.
-    folder : path
-        The folder of the pictures.
-
-    Returns
-    -------
-    list of dict
-        For each class its `name`, `count`, the pictures `mean` and `sd` (name, width, height; `sd` is None
-        for a single image), and the scale's end `sd_limit`.
-    """
+    """Draw the mean and the standard deviation of each class, on one scale each."""
     spreads = [cut for moments in classes.values() for cut in moments.standard_deviation]
     limit = max((float(numpy.percentile(cut, 99.5)) for cut in spreads), default=0.0) or 1.0
     white = max(
@@ -111,18 +97,7 @@ def intensity_curves(
     The rescaling is linear, so one histogram of each image, from its smallest to its largest intensity, is
     both.
 
-    Parameters
-    ----------
-    ranges : sequence of (float, float)
-        Smallest and largest intensity of each image before the rescaling.
-    histograms : sequence of numpy.ndarray of shape (bins,)
-        Share of the image's voxels in equal bins between the two.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns rescaled (``before``, ``after``), intensity (middle of a bin), mean, low and high: the share
-        of voxels in the bin, its mean over the images and the percentiles of `BAND`.
+    `histograms` (bins,).
     """
     shares = numpy.stack(histograms)
     n_bins = shares.shape[1]

@@ -74,18 +74,7 @@ def cut_sizes(shape: Sequence[int]) -> list[tuple[int, int]]:
 def take_cuts(volume: numpy.ndarray, position: Sequence[int] | None = None) -> list[numpy.ndarray]:
     """Cut a volume in the three planes.
 
-    Parameters
-    ----------
-    volume : numpy.ndarray of shape (x, y, z)
-        Voxels whose axes run to the right, to the front and upwards (RAS+).
-    position : sequence of int, optional
-        The voxel in which the cuts meet; by default the middle one.
-
-    Returns
-    -------
-    list of numpy.ndarray
-        The cuts as they are seen: rows from above to below (axial: from front to back), columns from left to
-        right (sagittal: from back to front).
+    `volume` (x, y, z).
     """
     place = [count // 2 for count in volume.shape] if position is None else position
     # an index, unlike numpy.take, copies nothing, whatever the order of the voxels in memory
@@ -110,17 +99,7 @@ def grey(cut: numpy.ndarray, window: tuple[float, float]) -> numpy.ndarray:
 def save_cuts(path: str | os.PathLike[str], cuts: Sequence[numpy.ndarray]) -> tuple[int, int]:
     """Write cuts beside each other as one WebP file.
 
-    Parameters
-    ----------
-    path : path
-        The file.
-    cuts : sequence of numpy.ndarray of shape (height, width) or (height, width, 3), uint8
-        Grey or coloured cuts.
-
-    Returns
-    -------
-    width, height : int
-        Size of the picture in pixels.
+    `cuts` (height, width).
     """
     from PIL import Image
 

@@ -161,23 +161,7 @@ def write_page(
     decisions: Sequence[Mapping[str, str]] | None,
     listed: pandas.DataFrame | None,
 ) -> None:
-    """Write the page and its tables, once the pictures are there.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        The audit's folder.
-    judged : pandas.DataFrame
-        From `attrition.judge_images`.
-    records : mapping of str to ImageRecord
-        What was drawn, by image.
-    curves, classes
-        From `cohort_pictures.intensity_curves` and `cohort_pictures.draw_classes`.
-    layout : Layout
-        Of the pictures of registered images.
-    cohort, metrics, voxel_size, simulated, files, thresholds, outlier_z, decisions, listed
-        See `draw_audit`.
-    """
+    """Write the page and its tables, once the pictures are there."""
     flow = attrition_flow(judged)
     values = collect_values(judged, metrics)
     positions = robust_positions(values, judged.get("field_strength"))

@@ -29,21 +29,7 @@ _ELEMENT = re.compile(r"^(.+)\[\d+\]$")
 
 
 def step_parameters(path: str | os.PathLike[str], *, is_raw: bool = False) -> dict[str, str]:
-    """Read the sidecar of an image as plain names and values.
-
-    Parameters
-    ----------
-    path : path
-        The image.
-    is_raw : bool
-        Whether it is a raw image, of which only scanner and converter are given.
-
-    Returns
-    -------
-    dict of str to str
-        Nested entries have dotted names, elements of lists a number in brackets. Sources are left out: the
-        page names the files themselves; so are faults. Empty without a readable sidecar.
-    """
+    """Read the sidecar of an image as plain names and values."""
     try:
         content = read_json(sidecar_path(path))
     except (OSError, json.JSONDecodeError, UnicodeDecodeError):
@@ -58,19 +44,6 @@ def share_parameters(
     images: Iterable[Mapping[str, str]],
 ) -> tuple[dict[str, str], list[dict[str, str | None]]]:
     """Part the parameters of one step into those that most images share and those that differ.
-
-    Parameters
-    ----------
-    images : iterable of mapping
-        The parameters of each image, empty for an image that has none.
-
-    Returns
-    -------
-    common : dict of str to str
-        Values that more than half of the images with parameters have. A list is one text, with ``…`` for
-        elements that differ.
-    different : list of dict
-        For each image its other values; None where it lacks a common one.
 
     Examples
     --------

@@ -113,18 +113,6 @@ def draw_image(files: ImageFiles, folder: str | os.PathLike[str]) -> ImageRecord
     """Draw the pictures of one image and read what the page says about it.
 
     A file that cannot be read leaves out its pictures; the reason is in the record.
-
-    Parameters
-    ----------
-    files : ImageFiles
-        The image's files.
-    folder : path
-        The folder of the pictures.
-
-    Returns
-    -------
-    ImageRecord
-        The pictures' names are relative to the folder.
     """
     record = ImageRecord(files.image_id)
     stem = re.sub(r"[^A-Za-z0-9_-]", "-", files.image_id)
@@ -164,18 +152,7 @@ def native_cuts(
 ) -> dict[str, list[numpy.ndarray]]:
     """Cut a scan before and after the bias correction, and the bias field, in the scan's own space.
 
-    Parameters
-    ----------
-    raw, corrected : (numpy.ndarray of shape (x, y, z), numpy.ndarray of shape (4, 4)) or None
-        Voxels and affine; None if there is no such image.
-
-    Returns
-    -------
-    dict of str to list of numpy.ndarray, uint8
-        ``before`` and ``after`` in grey, each from its own darkest to its own brightest percentile, and
-        ``field`` in colours: the ratio of the two relative to its median in the head, on the same scale for
-        all images. The pixels are square whatever the voxels are, and at least 1 mm. Without an image its
-        cuts are missing.
+    `raw`, `corrected` (x, y, z).
     """
     volumes = {
         kind: _to_canonical(*image)
@@ -203,12 +180,7 @@ def native_cuts(
 def contour_svg(template: numpy.ndarray, voxel_size: float) -> str:
     """Draw the template's contours for the cuts of the registered images, as a transparent SVG picture.
 
-    Parameters
-    ----------
-    template : numpy.ndarray of shape (x, y, z)
-        The template.
-    voxel_size : float
-        In mm.
+    `template` (x, y, z).
     """
     from contourpy import contour_generator
     from scipy import ndimage
@@ -241,15 +213,7 @@ def contour_svg(template: numpy.ndarray, voxel_size: float) -> str:
 
 
 def crop_svg(shape: tuple[int, int, int], voxel_size: float) -> str:
-    """Draw the crop box for the cuts of the registered images, as an SVG picture that dims what is cut off.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Shape of the template's grid.
-    voxel_size : float
-        In mm.
-    """
+    """Draw the crop box for the cuts of the registered images, as an SVG that dims what is cut off."""
     layout = lay_out(cut_sizes(shape))
     x, y, z = crop_box(voxel_size)
     paths = []

@@ -47,21 +47,7 @@ _LISTED = ("table", "variable", "value", "outcome")
 
 
 def collect_values(judged: pandas.DataFrame, metrics: pandas.DataFrame) -> pandas.DataFrame:
-    """Give the metrics and the deep quality control's probability of each image.
-
-    Parameters
-    ----------
-    judged : pandas.DataFrame
-        From `attrition.judge_images`.
-    metrics : pandas.DataFrame
-        The table of metrics: `image_id` and any columns of numbers.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each judged image; columns are the metrics, in the order of the table, then
-        `pass_probability`.
-    """
+    """Give the metrics and the deep quality control's probability of each image."""
     names = [
         name
         for name in metrics.columns
@@ -75,20 +61,7 @@ def collect_values(judged: pandas.DataFrame, metrics: pandas.DataFrame) -> panda
 def robust_positions(
     values: pandas.DataFrame, field_strengths: Sequence[float] | None = None
 ) -> pandas.DataFrame:
-    """Give the robust z-score of each known metric of each image, as the flags have it.
-
-    Parameters
-    ----------
-    values : pandas.DataFrame
-        From `collect_values`.
-    field_strengths : sequence of float, optional
-        Of the same images, in tesla.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The columns of ``values`` for which there are scores.
-    """
+    """Give the robust z-score of each known metric of each image, as the flags have it."""
     metrics = values.reindex(columns=list(METRIC_NAMES))
     if field_strengths is not None:
         metrics = metrics.assign(field_strength=numpy.asarray(field_strengths, dtype=float))
@@ -102,24 +75,7 @@ def describe_metrics(
     thresholds: Mapping[str, float],
     outlier_z: float | None,
 ) -> list[dict[str, Any]]:
-    """Say of each metric what it is, where its images lie, and which bounds apply.
-
-    Parameters
-    ----------
-    values, positions : pandas.DataFrame
-        From `collect_values` and `robust_positions`.
-    thresholds : mapping of str to float
-        Lowest accepted value of a metric, by name.
-    outlier_z : float or None
-        The robust z-score from which a value counts as an outlier.
-
-    Returns
-    -------
-    list of dict
-        `name`, `meaning`, `unit`, `threshold`, `median`, `fences` (the lower and the upper value from which
-        an image is flagged, None where it is not), `low` and `high` (smallest and largest value). A metric
-        without any value has only its name, meaning and unit.
-    """
+    """Say of each metric what it is, where its images lie, and which bounds apply."""
     known = {metric.name: metric for metric in METRICS}
     described = []
     for name in values.columns:
@@ -150,11 +106,6 @@ def worst_first(judged: pandas.DataFrame, values: pandas.DataFrame) -> list[int]
     """Order the images: faults and failures, then by the number of flags, then by score, the lowest first.
 
     The score is the deep quality control's probability where it was run, else the similarity.
-
-    Returns
-    -------
-    list of int
-        Rows of the table, the worst first.
     """
     scores = score(values)
     fates = {FAULT: 0, FAILED: 0, PASSED: 1}
@@ -197,32 +148,7 @@ def page_data(
     layout: tuple[int, int],
     cells: pandas.DataFrame | None = None,
 ) -> dict[str, Any]:
-    """Gather what the page's script needs.
-
-    Parameters
-    ----------
-    cohort : str
-        The cohort's name.
-    judged, values, positions, described
-        From `attrition.judge_images`, `collect_values`, `robust_positions` and `describe_metrics`.
-    records : mapping of str to ImageRecord
-        What was drawn, by image.
-    flow : sequence of Event
-        From `attrition.attrition_flow`.
-    files : pandas.DataFrame or None
-        Columns `image_id`, `step`, `path` and `sha256`.
-    decisions : sequence of mapping, or None
-        The rows of the list of decisions that the study was run with; by default those in ``judged``.
-    layout : (int, int)
-        Width and height of the pictures of registered images.
-    cells : pandas.DataFrame, optional
-        The table of the cells that were not used as they stand (`cohort.listed_values`).
-
-    Returns
-    -------
-    dict
-        Tables are stored by column. Missing values are None.
-    """
+    """Gather what the page's script needs."""
     ids = judged["image_id"].tolist()
     listed = _decisions(cohort, judged, decisions)
     own = [records.get(image_id, ImageRecord(image_id)) for image_id in ids]

@@ -143,16 +143,7 @@ def cohort_section(
     curves: pandas.DataFrame | None,
     classes: Sequence[Mapping[str, Any]],
 ) -> str:
-    """Show the cohort as a whole: distributions of the metrics, intensities, and the classes' means.
-
-    Parameters
-    ----------
-    values, described
-        From `records.collect_values` and `records.describe_metrics`.
-    curves, classes
-        From `cohort_pictures.intensity_curves` and `cohort_pictures.draw_classes`; None and empty if no image
-        passed.
-    """
+    """Show the cohort as a whole: distributions of the metrics, intensities, and the classes' means."""
     parts = [
         '<section id="cohort" aria-labelledby="cohort-title">\n<h2 id="cohort-title">Cohort</h2>\n',
         "<h3>Deep quality control</h3>\n",

@@ -74,13 +74,7 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, description: Mapping[str, Any]) -> Architecture:
-        """Make an architecture from its description as JSON values.
-
-        Raises
-        ------
-        StudyError
-            If an entry is missing, unknown or out of range.
-        """
+        """Make an architecture from its description as JSON values."""
         known = {field.name for field in fields(cls)}
         if description.keys() != known:
             raise StudyError(
@@ -252,11 +246,6 @@ def place_network(
     multiples of 8 and the others slower; on a GPU it is the one that tensor cores take in bfloat16. The
     results differ by rounding. Those of bfloat16 differ by 1 % (evaluation) to 3 % (training) in the outputs,
     and by more in the gradients of the first filters.
-
-    Raises
-    ------
-    StudyError
-        If the precision is not one of `PRECISIONS`.
     """
     if precision not in PRECISIONS:
         raise StudyError(
@@ -283,12 +272,6 @@ def flattened_size(architecture: Architecture, input_shape: tuple[int, ...]) -> 
 
 
 def count_parameters(network: ConvolutionalNetwork) -> dict[str, int]:
-    """Count the trained parameters of the two parts of a network.
-
-    Returns
-    -------
-    dict of str to int
-        ``convolutions`` (with their batch normalisation) and ``fully_connected``.
-    """
+    """Count the trained parameters of the two parts of a network."""
     parts = {"convolutions": network.convolutions, "fully_connected": network.classifier}
     return {name: sum(weights.numel() for weights in part.parameters()) for name, part in parts.items()}

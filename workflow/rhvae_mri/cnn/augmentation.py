@@ -105,15 +105,7 @@ class ClassicAugmentation:
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Transform the images of a batch, each in its own way.
 
-        Parameters
-        ----------
-        images : torch.Tensor of float32, shape (k, 1, *shape)
-            Intensities between 0 and 1. They are left as they are.
-
-        Returns
-        -------
-        torch.Tensor of float32, shape (k, 1, *shape)
-            Transformed images, with intensities between 0 and 1; what was outside of an image is 0.
+        `images` (k, 1, *shape); gives (k, 1, *shape).
         """
         settings = self._settings
         draws = torch.rand(len(images), _N_DRAWS, generator=self.generator, dtype=torch.float64)
@@ -140,19 +132,7 @@ class ClassicAugmentation:
 def voxel_matrices(flip: torch.Tensor, angles: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """Give the matrices that rotate, scale and flip images about their centres.
 
-    Parameters
-    ----------
-    flip : torch.Tensor of bool, shape (k,)
-        Whether left and right, the first axis, are exchanged, before everything else.
-    angles : torch.Tensor of float64, shape (k, 3)
-        The rotations about the first, second and third axis, in this order, in radians.
-    scale : torch.Tensor of float64, shape (k,)
-        The factor of the size.
-
-    Returns
-    -------
-    torch.Tensor of float64, shape (k, 3, 3)
-        They take the place of a point, in voxels from the centre, to its place in the transformed image.
+    `flip` (k,); `angles` (k, 3) in radians; `scale` (k,); gives (k, 3, 3).
     """
     matrices = torch.eye(3, dtype=torch.float64).repeat(len(flip), 1, 1)
     matrices[flip, 0, 0] = -1
@@ -169,19 +149,7 @@ def voxel_matrices(flip: torch.Tensor, angles: torch.Tensor, scale: torch.Tensor
 def resample(images: torch.Tensor, matrices: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
     """Transform images by one affine map each, with trilinear interpolation and zeros around them.
 
-    Parameters
-    ----------
-    images : torch.Tensor of shape (k, 1, *shape)
-        The images.
-    matrices : torch.Tensor of float64, shape (k, 3, 3)
-        From `voxel_matrices`.
-    shifts : torch.Tensor of float64, shape (k, 3)
-        The translations that follow, in voxels along each axis.
-
-    Returns
-    -------
-    torch.Tensor of shape (k, 1, *shape)
-        New images.
+    `images` (k, 1, *shape); `matrices` (k, 3, 3); `shifts` (k, 3); gives (k, 1, *shape).
     """
     # torch asks, for each place in the result, where in the image to look: in units of half the image's
     # size from its centre, the last axis first. Its own `affine_grid` takes as long as the interpolation.

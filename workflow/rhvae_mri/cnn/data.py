@@ -98,20 +98,7 @@ class ImageSet:
     def batch(self, indices: ArrayLike) -> numpy.ndarray:
         """Read images.
 
-        Parameters
-        ----------
-        indices : array_like of int, shape (k,)
-            Positions in the set.
-
-        Returns
-        -------
-        numpy.ndarray of float32, shape (k, *shape)
-            The images.
-
-        Raises
-        ------
-        StudyError
-            If an intensity is NaN or outside [0, 1].
+        `indices` (k,); gives (k, *shape).
         """
         indices = numpy.asarray(indices)
         images = numpy.empty((len(indices), *self.shape), dtype=numpy.float32)
@@ -125,50 +112,20 @@ class ImageSet:
         return images
 
     def on(self, device: torch.device, resident_bytes: int = RESIDENT_BYTES) -> DeviceImages:
-        """Make the images available on a device; a second call for the same device copies nothing.
-
-        Parameters
-        ----------
-        device : torch.device
-            Where to compute.
-        resident_bytes : int
-            The largest size of a set that is copied to the device as a whole.
-        """
+        """Make the images available on a device; a second call for the same device copies nothing."""
         key = (device, resident_bytes)
         if self._placed is None or self._placed[0] != key:
             self._placed = (key, DeviceImages(self, device, resident_bytes))
         return self._placed[1]
 
     def known_labels(self, name: str) -> numpy.ndarray:
-        """Return the labels.
-
-        Parameters
-        ----------
-        name : str
-            What the error calls the set.
-
-        Raises
-        ------
-        StudyError
-            If there are none.
-        """
+        """Return the labels."""
         if self.labels is None:
             raise StudyError(f"The images of the {name} set have no labels.")
         return self.labels
 
     def check_classes(self, name: str) -> None:
-        """Check that the set can train or select a network: labels, and images of both classes.
-
-        Parameters
-        ----------
-        name : str
-            What the error calls the set.
-
-        Raises
-        ------
-        StudyError
-            If there are no labels or a class has no image.
-        """
+        """Check that the set can train or select a network: labels, and images of both classes."""
         labels = self.known_labels(name)
         for label, diagnosis in enumerate(("CN", "AD")):
             if not (labels == label).any():
@@ -226,10 +183,7 @@ class DeviceImages:
     def batch(self, indices: torch.Tensor) -> torch.Tensor:
         """Return images as float32 of shape (k, 1, *shape), on the device.
 
-        Parameters
-        ----------
-        indices : torch.Tensor of int64, shape (k,)
-            Positions in the set, on the CPU.
+        `indices` (k,).
         """
         if self._resident is None:
             images = torch.from_numpy(self._images.batch(indices.numpy())).to(self._device)

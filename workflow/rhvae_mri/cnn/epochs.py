@@ -17,19 +17,7 @@ from rhvae_mri.evaluation.metrics import balanced_accuracy, confusion_counts
 def split_batches(order: torch.Tensor, batch_size: int) -> list[torch.Tensor]:
     """Cut the order of an epoch into batches.
 
-    Parameters
-    ----------
-    order : torch.Tensor of int64, shape (n,)
-        The images, in the order of the epoch.
-    batch_size : int
-        The size of a batch, 2 or more.
-
-    Returns
-    -------
-    list of torch.Tensor
-        The batches. The last one may be smaller. A single image that would be left over joins the batch
-        before it, because batch normalisation has no variance over one value where the maps have shrunk to
-        one voxel.
+    `order` (n,).
     """
     batches = list(order.split(batch_size))
     if len(batches) > 1 and len(batches[-1]) == 1:
@@ -47,25 +35,7 @@ def train_epoch(
 ) -> dict[str, float]:
     """Take one optimization step for each batch of an epoch.
 
-    Parameters
-    ----------
-    network, optimizer
-        What is trained; both change.
-    images : DeviceImages
-        The training set, with labels.
-    order : torch.Tensor of int64, shape (n,)
-        The order of the images, on the CPU.
-    batch_size : int
-        Images per step.
-    augment : callable, optional
-        Transforms the images of each batch, on their device, before the network sees them.
-
-    Returns
-    -------
-    dict of str to float
-        ``train_loss``, the mean over the images, and ``train_balanced_accuracy``, a fraction. Both are
-        of the outputs on which the steps were taken, so the weights change within the epoch. They are
-        not finite where the training diverged.
+    `order` (n,).
     """
     network.train()
     labels = images.labels[order.to(images.labels.device)]
@@ -84,14 +54,7 @@ def train_epoch(
 
 
 def validate(network: ConvolutionalNetwork, images: DeviceImages, batch_size: int) -> dict[str, float]:
-    """Evaluate a network on the validation set.
-
-    Returns
-    -------
-    dict of str to float
-        ``validation_loss``, the mean over the images, and ``validation_balanced_accuracy``, a fraction;
-        not finite where the training diverged.
-    """
+    """Evaluate a network on the validation set."""
     return _measure(compute_logits(network, images, batch_size), images.labels, "validation")
 
 

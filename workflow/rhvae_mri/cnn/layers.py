@@ -42,12 +42,7 @@ class PaddedMaxPool3d(nn.Module):
 def raise_padded(pooled: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     """Raise to zero the windows that hold padding.
 
-    Parameters
-    ----------
-    pooled : torch.Tensor of shape (n, channels, ceil(d / 2), ceil(h / 2), ceil(w / 2))
-        The maxima of the windows without their padding.
-    shape : tuple of int
-        The size (d, h, w) of the maps before the pooling.
+    `pooled` (n, channels, ceil(d / 2), ceil(h / 2), ceil(w / 2)).
     """
     odd = [size % 2 for size in shape]
     if not any(odd):

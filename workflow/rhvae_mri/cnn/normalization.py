@@ -29,20 +29,7 @@ def convolve_and_normalize(
 ) -> torch.Tensor:
     """Apply a convolution, its batch normalisation with the statistics of the batch, and the pooling.
 
-    Parameters
-    ----------
-    maps : torch.Tensor of shape (n, channels, d, h, w)
-        The input of the convolution.
-    convolution, norm
-        The layers; the running statistics of ``norm`` are updated.
-    pool : bool
-        Whether the pooling of `PaddedMaxPool3d` follows. The caller applies the activation, which has to be
-        increasing and zero at zero.
-
-    Returns
-    -------
-    torch.Tensor of float32, shape (n, width, d, h, w), or pooled
-        The normalised maps.
+    `maps` (n, channels, d, h, w); gives (n, width, d, h, w).
 
     Notes
     -----

@@ -16,25 +16,7 @@ def training_metrics(
 ) -> dict[str, Any]:
     """Collect what the runs of a job cost.
 
-    Parameters
-    ----------
-    trained : mapping of int to TrainedNetwork
-        The networks by the number of their seed.
-    n_train : int
-        The number of training images.
-    precision : str
-        In which type the networks multiplied.
-    device : torch.device
-        Where they were trained.
-
-    Returns
-    -------
-    dict
-        JSON values: ``device``, its name, ``threads`` of the CPU, ``precision``, ``peak_memory_mb`` (in MB of
-        1,000,000 bytes: of a GPU what torch held there, otherwise the largest resident memory of this
-        process), and for each seed ``images_per_second`` (training images, validation included),
-        ``seconds_per_epoch``, ``epochs``, ``selected_epoch``. A run that was interrupted counts the time of
-        all its parts; the memory is that of the last.
+    The result is in MB.
     """
     is_gpu = device.type == "cuda"
     return {

@@ -60,19 +60,7 @@ def predict(
 def compute_logits(network: ConvolutionalNetwork, images: DeviceImages, batch_size: int) -> torch.Tensor:
     """Compute a network's outputs in evaluation mode; its own mode is the same before and after.
 
-    Parameters
-    ----------
-    network : ConvolutionalNetwork
-        The network, on the device of the images.
-    images : DeviceImages
-        The images.
-    batch_size : int
-        How many images go through the network at a time.
-
-    Returns
-    -------
-    torch.Tensor of shape (n, 2)
-        The logits of CN and AD, on the device.
+    Gives (n, 2).
     """
     was_training = network.training
     network.eval()
@@ -90,13 +78,7 @@ def probability_of_ad(logits: torch.Tensor) -> numpy.ndarray:
 
 
 def check_shape(network: ConvolutionalNetwork, images: ImageSet) -> None:
-    """Check that the images have the shape of the network's input.
-
-    Raises
-    ------
-    StudyError
-        If they have another one.
-    """
+    """Check that the images have the shape of the network's input."""
     if images.shape != network.input_shape:
         raise StudyError(
             f"The network takes images of {network.input_shape} voxels, but these have {images.shape}.",

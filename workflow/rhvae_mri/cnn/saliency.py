@@ -52,21 +52,6 @@ def best_on_validation(networks: Iterable[tuple[int, TrainedNetwork]]) -> tuple[
     """Choose the seed whose selected epoch has the highest validation balanced accuracy.
 
     Of equal ones it is the one with the lowest validation loss, then the first. Test data play no part.
-
-    Parameters
-    ----------
-    networks : iterable of (int, TrainedNetwork)
-        The seeds' numbers and networks; may be a generator, of which one network at a time is kept.
-
-    Returns
-    -------
-    int, TrainedNetwork
-        The seed's number and its network.
-
-    Raises
-    ------
-    StudyError
-        If there is no network.
     """
 
     def merit(candidate: tuple[int, TrainedNetwork]) -> tuple[float, float, int]:

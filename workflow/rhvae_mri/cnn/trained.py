@@ -42,13 +42,7 @@ class TrainedNetwork:
     images_per_second: float
 
     def network(self) -> ConvolutionalNetwork:
-        """Build the network with the selected weights, on the CPU and in evaluation mode.
-
-        Raises
-        ------
-        StudyError
-            If the weights are not those of the architecture.
-        """
+        """Build the network with the selected weights, on the CPU and in evaluation mode."""
         network = build_network(self.architecture, self.input_shape)
         try:
             network.load_state_dict(self.weights)

@@ -144,51 +144,7 @@ def train_network(
     checkpoint_seconds: float = 60.0,
     resident_bytes: int = RESIDENT_BYTES,
 ) -> TrainedNetwork:
-    """Train a network and keep the weights of the best epoch.
-
-    Parameters
-    ----------
-    architecture : Architecture
-        What the network is made of.
-    train : ImageSet
-        The training images, with labels.
-    validation : ImageSet
-        The validation images, with labels: they choose the epoch and are never trained on.
-    settings : TrainingSettings
-        Epochs, batch size, learning rate, weight decay.
-    seed : int
-        The seed of the initial weights, of the order of the images, of dropout and of the augmentation.
-    device : torch.device
-        Where to compute.
-    checkpoint : path, optional
-        The file of the run's checkpoint. With one, a stop signal ends the run after the epoch under way,
-        and the same call goes on from there; on a CPU, and on a GPU that `choose_device` has set up, the
-        result is that of an uninterrupted run, bit for bit. After the last epoch the file holds the result.
-        The caller deletes it.
-    digest : str
-        Identifies images and code. A checkpoint of another digest is not used, nor is one of another
-        architecture, seed or other settings.
-    name : str
-        What the log calls the run.
-    checkpoint_seconds : float
-        The least time between two checkpoints, in seconds; with 0 each epoch ends with one.
-    resident_bytes : int
-        Image sets of at most this size are copied to the device as a whole.
-
-    Returns
-    -------
-    TrainedNetwork
-        The selected weights and the history.
-
-    Raises
-    ------
-    StudyError
-        If a set lacks a class, shapes differ or intensities are not in [0, 1].
-    TrainingDiverged
-        If a loss is not finite.
-    TrainingInterrupted
-        If a stop signal has come; the state is saved.
-    """
+    """Train a network and keep the weights of the best epoch."""
     train.check_classes("training")
     validation.check_classes("validation")
     identity = {

@@ -22,17 +22,7 @@ class Outcomes(NamedTuple):
 def compare_means(values: numpy.ndarray, first: numpy.ndarray, second: numpy.ndarray) -> Outcomes:
     """Compare means by Student's t-test for independent samples of equal variance.
 
-    Parameters
-    ----------
-    values : numpy.ndarray
-        Shape (n,); NaN values are left out.
-    first, second : numpy.ndarray
-        Shape (n_draws, n), boolean: who is in which set.
-
-    Returns
-    -------
-    Outcomes
-        NaN where a set has no known value or both together have fewer than three.
+    `values` (n,); `first`, `second` (n_draws, n).
     """
     known = numpy.isfinite(values)
     x = numpy.where(known, values, 0.0)
@@ -61,17 +51,7 @@ def compare_frequencies(codes: numpy.ndarray, first: numpy.ndarray, second: nump
 
     With two categories Yates' correction for continuity applies, as it is usual.
 
-    Parameters
-    ----------
-    codes : numpy.ndarray
-        Shape (n,), integers from 0: each participant's category; a negative one is unknown and left out.
-    first, second : numpy.ndarray
-        Shape (n_draws, n), boolean: who is in which set.
-
-    Returns
-    -------
-    Outcomes
-        Statistic 0 and p-value 1 where there is one category only; NaN where a set has no known category.
+    `codes` (n,); `first`, `second` (n_draws, n).
     """
     indicator = (codes[:, None] == numpy.arange(codes.max(initial=0) + 1)).astype(float)
     counts = numpy.stack([first @ indicator, second @ indicator], axis=1)
@@ -90,21 +70,7 @@ def compare_frequencies_by_permutation(
     the sites of a large study have. The statistic is the same; its distribution under the hypothesis of
     no difference comes from dealing the same participants into sets of the same sizes at random.
 
-    Parameters
-    ----------
-    codes : numpy.ndarray
-        Shape (n,), integers from 0; a negative one is unknown and left out.
-    first, second : numpy.ndarray
-        Shape (n,), boolean.
-    n_permutations : int
-        How often the participants are dealt; the p-value is at least 1 / (n_permutations + 1).
-    seed : int
-        Seed of the permutations.
-
-    Returns
-    -------
-    tuple of float
-        The statistic and the p-value; NaN where a set has no known category.
+    `codes` (n,); `first`, `second` (n,).
     """
     length = codes.max(initial=0) + 1
     known = codes >= 0

@@ -106,25 +106,6 @@ def read_rows(
     There is no quotation. Empty rows are passed over, and empty cells behind the last column, if all rows or
     the header have as many: in one row alone a tab too many may have shifted the cells. Cells come as they
     stand, without spaces at their ends.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The table.
-    required : tuple of str
-        Columns that must be there, in any case.
-    used : collection of str, optional
-        The columns that count, in lower case; others may occur twice, and are left out then. None: all count.
-    any_encoding : bool
-        Take a table that is not in UTF-8, with ``\x…`` for each byte that is none.
-
-    Raises
-    ------
-    NotUnicodeError
-        If the file is not text in UTF-8, or in UTF-16 with its mark.
-    StudyError
-        If a column is missing or occurs twice, a row is shorter or longer than the header, or the file is a
-        link that leads nowhere.
     """
     return [row for _, row in _numbered_rows(path, required, used, any_encoding=any_encoding)]
 
@@ -146,16 +127,6 @@ def read_dictionary(bids: Path, listed: ListedValues) -> Mapping[str, object]:
 
 def read_participants(bids: Path, terms: ClinicalTerms, listed: ListedValues) -> dict[str, Visit]:
     """Read ``participants.tsv``, in the dataset's own terms.
-
-    Returns
-    -------
-    dict of str to Visit
-        By participant; age, MMSE and CDR are those of the participant's first visit.
-
-    Raises
-    ------
-    StudyError
-        If the dataset or its table is missing, a name is not one of BIDS (`is_participant`) or occurs twice.
 
     Notes
     -----
@@ -198,18 +169,7 @@ def read_participants(bids: Path, terms: ClinicalTerms, listed: ListedValues) ->
 def read_sessions(
     bids: Path, participant_id: str, terms: ClinicalTerms, listed: ListedValues
 ) -> dict[str, SessionRow]:
-    """Read a participant's ``sub-*_sessions.tsv``, in the dataset's own terms.
-
-    Returns
-    -------
-    dict of str to SessionRow
-        By session, in the order of the rows; empty where there is no such table.
-
-    Raises
-    ------
-    StudyError
-        If the table cannot be read, or two rows of one session contradict each other.
-    """
+    """Read a participant's ``sub-*_sessions.tsv``, in the dataset's own terms."""
     table = bids / participant_id / f"{participant_id}_sessions.tsv"
     if not table.exists() and not table.is_symlink():
         return {}

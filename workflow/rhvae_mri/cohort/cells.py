@@ -123,15 +123,6 @@ NO_LEGEND = Legend({}, {})
 def read_cell(variable: str, text: str, legend: Legend = NO_LEGEND) -> Reading:
     """Read one cell of a table.
 
-    Parameters
-    ----------
-    variable : str
-        age, sex, site, diagnosis, mmse, cdr or field_strength.
-    text : str
-        The cell.
-    legend : Legend
-        What the dataset says of such cells.
-
     Examples
     --------
     >>> read_cell("age", "072Y").value, read_cell("age", "999").outcome

@@ -80,13 +80,6 @@ class ClinicalTerms:
     def read_visit(self, row: Mapping[str, str]) -> tuple[Visit, dict[str, tuple[str, Reading]]]:
         """Read the study's variables from one row of a table.
 
-        Returns
-        -------
-        visit : Visit
-            The values.
-        readings : dict
-            By variable, the cell and what became of it.
-
         Examples
         --------
         >>> terms = ClinicalTerms({"diagnosis": "Status"}, {"diagnosis": {"AD": [2]}, "sex": {"F": [0]}})
@@ -150,15 +143,6 @@ def terms_of_cohort(
     columns: Mapping[str, str] | None,
     values: Mapping[str, Mapping[str, Sequence[str | float]]] | None,
 ) -> ClinicalTerms:
-    """Return the terms of a cohort of the configuration.
-
-    Parameters
-    ----------
-    source : str
-        The cohort's key ``source``. Clinica has the diagnosis of OASIS-1 in a column of its own (see
-        `rhvae_mri.convert.oasis`).
-    columns, values : mapping, optional
-        Its keys ``columns`` and ``values``.
-    """
+    """Return the terms of a cohort of the configuration."""
     known = {"diagnosis": "diagnosis_bl"} if source == "oasis1" else {}
     return ClinicalTerms(known | dict(columns or {}), values or {})

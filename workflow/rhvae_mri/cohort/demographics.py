@@ -32,21 +32,7 @@ COLUMNS = (
 
 
 def describe_sets(sets: Mapping[str, pandas.DataFrame]) -> pandas.DataFrame:
-    """Describe the participants of each set, by diagnosis.
-
-    Parameters
-    ----------
-    sets : mapping of str to pandas.DataFrame
-        Name of the set to its images, one for each participant, with the columns diagnosis, age, sex, site,
-        mmse and cdr.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each set and diagnosis, in the order of the sets. Standard deviations are those of a
-        sample (n - 1). Participants without a value are left out of its mean; a value that nobody has is
-        missing.
-    """
+    """Describe the participants of each set, by diagnosis."""
     rows = []
     for name, images in sets.items():
         for diagnosis, group in images.groupby("diagnosis"):

@@ -53,22 +53,7 @@ def read_described_sets(
     independent: str | os.PathLike[str],
     images: Iterable[str | os.PathLike[str]],
 ) -> tuple[dict[str, pandas.DataFrame], dict[str, pandas.DataFrame]]:
-    """Read the participants of each set, with their scores.
-
-    Parameters
-    ----------
-    split, independent : path
-        The tables of the split and of the independent cohorts' tested participants.
-    images : iterable of path
-        The table of images of each cohort, which has the scores.
-
-    Returns
-    -------
-    sets : dict of str to pandas.DataFrame
-        Training sets, validation and test.
-    test_cohorts : dict of str to pandas.DataFrame
-        Independent cohorts.
-    """
+    """Read the participants of each set, with their scores."""
     known = pandas.concat([read_images(Path(table)) for table in images])
     scores = known[known["status"] == "kept"].set_index("image_id")[["mmse", "cdr"]]
     text = ("image_id", "participant_id", "sex", "site", "diagnosis")
@@ -80,21 +65,7 @@ def read_described_sets(
 def list_comparisons(
     sets: Mapping[str, pandas.DataFrame], test_cohorts: Mapping[str, pandas.DataFrame]
 ) -> dict[str, tuple[pandas.DataFrame, pandas.DataFrame]]:
-    """Pair the sets that are compared.
-
-    Parameters
-    ----------
-    sets : mapping of str to pandas.DataFrame
-        From `rhvae_mri.cohort.split.name_sets`: training sets, validation and test.
-    test_cohorts : mapping of str to pandas.DataFrame
-        Independent cohorts.
-
-    Returns
-    -------
-    dict of str to pair of pandas.DataFrame
-        train-full, validation and test with each other; each smaller training set with the rest of
-        train-full, of which it is a part; the test set with each independent cohort.
-    """
+    """Pair the sets that are compared."""
     full = sets["train-full"]
     pairs = {
         f"{first} vs {second}": (sets[first], sets[second])
@@ -147,18 +118,6 @@ def compare_sets(
 
 def standardized_difference(variable: str, first: pandas.Series, second: pandas.Series) -> float:
     """Return the difference of two sets in standard deviations, the root of their mean variance.
-
-    Parameters
-    ----------
-    variable : str
-        One of `TESTS`; of the sex the share of women is compared, sites have none.
-    first, second : pandas.Series
-        Known values.
-
-    Returns
-    -------
-    float
-        NaN where it is not defined.
 
     References
     ----------

@@ -100,16 +100,7 @@ def leave_out(images: pandas.DataFrame, duplicates: pandas.DataFrame, cohort: st
 def likenesses(images: numpy.ndarray) -> numpy.ndarray:
     """Give the likeness of each image to each other.
 
-    Parameters
-    ----------
-    images : numpy.ndarray of shape (n, x, y, z)
-        Images in one space, on blocks of about 8 mm.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n, n)
-        Correlation of what the images have beyond their median. Of each only the order of its intensities
-        counts, without what is coarse, in the brain. Images of different persons are about 0.
+    `images` (n, x, y, z); gives (n, n).
     """
     details = numpy.stack([_detail(image) for image in images])
     values = _standardized(details, axis=1)

@@ -71,26 +71,7 @@ class Decisions:
 def read_decisions(
     path: Path | None, cohort: str, sessions: Collection[tuple[str, str]] | None = None
 ) -> Decisions:
-    """Read ``exclude.tsv``.
-
-    Parameters
-    ----------
-    path : pathlib.Path or None
-        The table, with the columns of `COLUMNS`; a session ``n/a`` stands for all of the participant's. None
-        is an empty table.
-    cohort : str
-        The rows of other cohorts are checked in form and then passed over.
-    sessions : collection of (str, str), optional
-        The cohort's participants and sessions, and (participant, "") for each participant. Without it the
-        names are not checked.
-
-    Raises
-    ------
-    StudyError
-        If a row names a participant or session that does not exist (a slip of the pen would
-        otherwise let in the very image that was to be left out), or its decision is unknown, unsigned,
-        undated or without a reason, or two rows contradict each other.
-    """
+    """Read ``exclude.tsv``."""
     if path is None:
         return Decisions({})
     if not path.is_file():
@@ -117,13 +98,7 @@ def read_decisions(
 
 
 def check_cohorts(path: Path, cohorts: Collection[str]) -> None:
-    """Check that every decision is on one of the study's cohorts.
-
-    Raises
-    ------
-    StudyError
-        If a row names another, or the table cannot be read.
-    """
+    """Check that every decision is on one of the study's cohorts."""
     foreign = sorted({row["cohort"] for row in _read_table(path)} - set(cohorts))
     if foreign:
         raise StudyError(

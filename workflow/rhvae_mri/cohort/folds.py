@@ -32,29 +32,7 @@ _TEST_COLUMNS = ["comparison", "variable", "test", "statistic", "p_value"]
 
 
 def split_folds(split: pandas.DataFrame, n_folds: int, seed: int) -> pandas.DataFrame:
-    """Deal the participants of train-full to folds of equal size, stratified by diagnosis, sex and age.
-
-    Parameters
-    ----------
-    split : pandas.DataFrame
-        The table of the split; see `rhvae_mri.cohort.split.SplitResult`.
-    n_folds : int
-        The number of folds, 2 or more.
-    seed : int
-        Seed of the deal.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each participant of train-full, ordered by name: image_id, participant_id, session_id,
-        diagnosis, age, sex, site, fold (from 0). Per diagnosis, and per diagnosis and sex, two folds differ
-        by one participant at most. Who has no age comes last in order, and an unknown sex is a stratum.
-
-    Raises
-    ------
-    StudyError
-        If a diagnosis has fewer participants than there are folds.
-    """
+    """Deal the participants of train-full to folds of equal size, stratified by diagnosis, sex and age."""
     if n_folds < 2:
         raise StudyError(f"A cross-validation needs two folds or more, not {n_folds}.", where="search: folds")
     people = split.loc[split[TRAIN_FULL] == 1, _COLUMNS].sort_values("participant_id", ignore_index=True)
@@ -77,20 +55,7 @@ def split_folds(split: pandas.DataFrame, n_folds: int, seed: int) -> pandas.Data
 
 
 def compare_folds(folds: pandas.DataFrame, seed: int) -> pandas.DataFrame:
-    """Test whether a fold differs from the others in age, sex or site, within each diagnosis.
-
-    Parameters
-    ----------
-    folds : pandas.DataFrame
-        From `split_folds`.
-    seed : int
-        Seed of the permutation test of the sites.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each test: comparison, variable, test, statistic, p_value.
-    """
+    """Test whether a fold differs from the others in age, sex or site, within each diagnosis."""
     tables = []
     for diagnosis in STUDIED:
         group = folds[folds["diagnosis"] == diagnosis]
@@ -104,25 +69,7 @@ def compare_folds(folds: pandas.DataFrame, seed: int) -> pandas.DataFrame:
 
 
 def check_folds(folds: pandas.DataFrame, split: pandas.DataFrame) -> dict[str, Any]:
-    """Hold every fold against the participants that train beside it, and all against validation and test.
-
-    Parameters
-    ----------
-    folds : pandas.DataFrame
-        From `split_folds`.
-    split : pandas.DataFrame
-        The table of the split.
-
-    Returns
-    -------
-    dict
-        By fold, what `rhvae_mri.cohort.leakage.check_leakage` compared; all passed.
-
-    Raises
-    ------
-    StudyError
-        If a participant is in two folds, is held out and trained on, or validates or is tested in the study.
-    """
+    """Hold every fold against the participants that train beside it, and all against validation and test."""
     kept_apart = {f"the study's {name} set": split[split["set"] == name] for name in ("validation", "test")}
     found = {}
     for fold, train, held_out in iterate_folds(folds):

@@ -30,17 +30,6 @@ def describe_fault(path: Path) -> str | None:
 
     The voxels are read in the next step only (`rhvae_mri.imaging.images.read_image`), which finds what is
     wrong with them: a checksum, NaN, an overflow.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A ``.nii`` or ``.nii.gz`` file.
-
-    Returns
-    -------
-    str or None
-        ``unreadable NIfTI: …``, ``grossly wrong geometry: …``, ``wrong data type: …``,
-        ``wrong modality: …``, or None for a plausible image.
     """
     from rhvae_mri.imaging.nifti import NiftiError, check_header, open_nifti
 
@@ -57,11 +46,6 @@ def describe_fault(path: Path) -> str | None:
 
 def wrong_modality(code: object) -> str | None:
     """Say what an image is if it is no magnetic resonance image.
-
-    Parameters
-    ----------
-    code : object
-        DICOM's code (``MR``, ``PT`` …); empty or None where nothing is said, which is no fault.
 
     Examples
     --------

@@ -188,20 +188,7 @@ def read_images(path: Path) -> pandas.DataFrame:
 
 
 def select_usable(images: pandas.DataFrame, quality: pandas.DataFrame) -> pandas.DataFrame:
-    """Return the rows of the images that were kept and passed the quality check, ordered by image.
-
-    Parameters
-    ----------
-    images : pandas.DataFrame
-        The table of `list_images`.
-    quality : pandas.DataFrame
-        The table of the quality check, with the columns image_id and status.
-
-    Raises
-    ------
-    StudyError
-        If a kept image was not checked, or one was checked twice.
-    """
+    """Return the rows of the images that were kept and passed the quality check, ordered by image."""
     kept = images[images["status"] == "kept"]
     unchecked = sorted(set(kept["image_id"]) - set(quality["image_id"]))
     if unchecked:

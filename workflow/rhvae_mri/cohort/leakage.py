@@ -104,20 +104,7 @@ def check_leakage(
 
 
 def check_labels(labels: pandas.DataFrame, digests: Mapping[str, str]) -> None:
-    """Check a table of labels that was not made by the study: nobody is in two sets.
-
-    Parameters
-    ----------
-    labels : pandas.DataFrame
-        Columns image_id and set, and participant_id where it is known.
-    digests : mapping of str to str
-        Image to a digest of its voxels.
-
-    Raises
-    ------
-    StudyError
-        If an image, a participant or the same voxels are in two sets, or an image occurs twice.
-    """
+    """Check a table of labels that was not made by the study: nobody is in two sets."""
     columns = [name for name in ("image_id", "participant_id") if name in labels]
     leaks = {
         f"{name} in more than one set": _repeated_across(labels.dropna(subset=[name]), "set", name)

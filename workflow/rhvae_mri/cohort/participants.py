@@ -118,28 +118,7 @@ def read_cohort(
     terms: ClinicalTerms,
     listed: ListedValues,
 ) -> list[Participant]:
-    """Gather the participants that the dataset or the report of its conversion knows, ordered by name.
-
-    Parameters
-    ----------
-    bids : pathlib.Path
-        The BIDS dataset.
-    cohort : str
-        The cohort's name; the report's rows of other cohorts are passed over.
-    conversion_report : pathlib.Path or None
-        The table of the conversion, with the columns cohort, participant_id, session_id (``n/a``: the
-        participant as a whole), status (converted, missing, unreadable or passed over), source and reason.
-    terms : ClinicalTerms
-        What the dataset's tables call the study's variables.
-    listed : ListedValues
-        Takes the cells that are not used as they stand.
-
-    Raises
-    ------
-    StudyError
-        If a table of the cohort is missing or cannot be understood, or none has a column that the terms name.
-        A fault in the tables of one participant is that participant's `fault`.
-    """
+    """Gather the participants that the dataset or the report of its conversion knows, ordered by name."""
     if bids.is_dir():
         terms = terms.with_dictionary(read_dictionary(bids, listed))
     table = read_participants(bids, terms, listed)
@@ -186,13 +165,7 @@ def _add_visits(person: Participant, bids: Path, terms: ClinicalTerms, listed: L
 
 
 def _by_folder(rows: dict[str, SessionRow], folders: list[str]) -> dict[str, SessionRow]:
-    """Give rows the labels of the sessions' folders, which may differ in leading zeros and capital letters.
-
-    Raises
-    ------
-    StudyError
-        If two folders differ in these only.
-    """
+    """Give rows the labels of the sessions' folders; leading zeros and capitals may differ."""
     label = {plain_session(folder): folder for folder in folders}
     for first, second in pairwise(sorted(folders, key=plain_session)):
         if plain_session(first) == plain_session(second):
@@ -205,11 +178,6 @@ def _order(person: Participant, rows: Mapping[str, SessionRow], listed: ListedVa
 
     Rows count where nothing better is known: before other labels than months, unless they are in the order of
     the alphabet and may have been sorted by it.
-
-    Raises
-    ------
-    StudyError
-        If sources contradict each other, or nothing tells in which order the imaged sessions were.
     """
     sessions = person.sessions
     images = [image for image in person.images if not image.misnamed]

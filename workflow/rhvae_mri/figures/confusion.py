@@ -35,29 +35,7 @@ def draw_confusion(
     tsv: str | os.PathLike[str],
     simulated: bool,
 ) -> Figure:
-    """Draw the confusion matrix of every condition: mean and standard deviation over the runs.
-
-    Parameters
-    ----------
-    counts : pandas.DataFrame
-        From `rhvae_mri.evaluation.estimates.count_confusions`.
-    architecture, test_cohort : str
-        Whose conditions to draw, and on which participants.
-    svg, pdf, tsv : path
-        The figure in two formats and its source table, written atomically.
-    simulated : bool
-        Whether the figure says that its data are simulated.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure, as saved.
-
-    Raises
-    ------
-    StudyError
-        If there is no such condition.
-    """
+    """Draw the confusion matrix of every condition: mean and standard deviation over the runs."""
     names = [f"{name}_mean" for row in _COUNTS for name in row]
     check_columns(counts, [*CONDITION, "test_cohort", *names])
     source = counts[(counts["architecture"] == architecture) & (counts["test_cohort"] == test_cohort)]

@@ -38,32 +38,7 @@ def draw_roc(
     tsv: str | os.PathLike[str],
     simulated: bool,
 ) -> Figure:
-    """Draw the mean ROC curve over the runs of every condition, with its band.
-
-    Parameters
-    ----------
-    curves : pandas.DataFrame
-        One row per condition, test cohort and false_positive_rate, with sensitivity, low and high (all
-        fractions), from `rhvae_mri.evaluation.estimates.estimate_performance`.
-    estimates : pandas.DataFrame
-        Its table, from which the area under each curve is shown.
-    architecture : str
-        Whose conditions to draw.
-    svg, pdf, tsv : path
-        The figure in two formats and its source table, written atomically.
-    simulated : bool
-        Whether the figure says that its data are simulated.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure, as saved.
-
-    Raises
-    ------
-    StudyError
-        If there is no such curve.
-    """
+    """Draw the mean ROC curve over the runs of every condition, with its band."""
     areas = estimates.loc[estimates["metric"] == "auc", [*_CELL, "mean_percent"]]
     areas = areas.rename(columns={"mean_percent": "auc_percent"})
     source = _choose(curves, ("false_positive_rate", "sensitivity"), architecture)
@@ -87,26 +62,7 @@ def draw_reliability(
     tsv: str | os.PathLike[str],
     simulated: bool,
 ) -> Figure:
-    """Draw the share of AD among the images of a predicted probability, for every condition.
-
-    Parameters
-    ----------
-    curves : pandas.DataFrame
-        One row per condition, test cohort and bin, with mean_probability, observed_fraction, low and high,
-        from `rhvae_mri.evaluation.calibration.measure_calibration`. A bin without images has none of them.
-    architecture, svg, pdf, tsv, simulated
-        As for `draw_roc`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure, as saved.
-
-    Raises
-    ------
-    StudyError
-        If there is no such curve.
-    """
+    """Draw the share of AD among the images of a predicted probability, for every condition."""
     source = _choose(curves, (), architecture)
     write_tsv(tsv, source)
     title = f"Calibration of the {architecture} network: predicted and observed AD"

@@ -77,27 +77,7 @@ def draw_traversal(
     tsv: str | os.PathLike[str],
     simulated: bool,
 ) -> Figure:
-    """Draw images decoded along the principal axes of the latent means.
-
-    Parameters
-    ----------
-    pictures : mapping of diagnosis to Pictures
-        The images of each RHVAE; all of one shape.
-    svg, pdf, tsv : path
-        The figure in two formats and the list of its slices, written atomically.
-    simulated : bool
-        Whether the figure says that its data are simulated.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure, as saved.
-
-    Raises
-    ------
-    StudyError
-        If there is no image to show, or shapes differ.
-    """
+    """Draw images decoded along the principal axes of the latent means."""
     layout = _Layout(
         picture="traversal",
         title="Images decoded along the principal axes of the latent space",

@@ -30,21 +30,7 @@ def mix_images(
     synthetic: Mapping[str, Mapping[str, numpy.ndarray]],
     seed: int,
 ) -> pandas.DataFrame:
-    """Put the images of each diagnosis into an order drawn at random, and number them.
-
-    Parameters
-    ----------
-    real, synthetic : mapping of diagnosis to mapping of image name to numpy.ndarray
-        The images of `draw_intruders`.
-    seed : int
-        The seed of the order; that of the mappings plays no part.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The answers: ``number`` (from 1, on through all diagnoses), ``diagnosis``, ``kind`` (real or
-        synthetic) and ``image_id``.
-    """
+    """Put the images of each diagnosis into an order drawn at random, and number them."""
     random = numpy.random.default_rng(seed)
     rows = []
     for diagnosis in real:
@@ -71,28 +57,7 @@ def draw_intruders(
 ) -> Figure:
     """Draw one numbered slice of each image, without saying which images are real.
 
-    Parameters
-    ----------
-    real, synthetic : mapping of diagnosis to mapping of image name to numpy.ndarray of shape (x, y, z)
-        The images, all of one shape, axes RAS+. Both have the same diagnoses.
-    seed : int
-        The seed of the order.
-    svg, pdf, tsv : path
-        The figure in two formats and the list of its slices, which gives nothing away; written atomically.
-    answers : path
-        The table of `mix_images`, written atomically.
-    simulated : bool
-        Whether the figure says that its data are simulated.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure, as saved.
-
-    Raises
-    ------
-    StudyError
-        If the diagnoses differ, there is no image, or the images' shapes differ or have NaN voxels.
+    `real`, `synthetic` (x, y, z).
     """
     common_shape(real, synthetic)
     mixed = mix_images(real, synthetic, seed)

@@ -30,25 +30,7 @@ _PANEL_HEIGHT = 1.35  # inches
 
 
 def loss_source(histories: Mapping[tuple[str, str], pandas.DataFrame]) -> pandas.DataFrame:
-    """Put the histories of the RHVAEs together and mark the epochs that a reader asks about.
-
-    Parameters
-    ----------
-    histories : mapping of (training set, diagnosis) to pandas.DataFrame
-        The history of each model, as `train_rhvae` writes it: a row per epoch.
-
-    Returns
-    -------
-    pandas.DataFrame
-        All rows, with training_set and diagnosis, and of each epoch ``selected`` (1 in the epoch of the
-        lowest loss, whose weights are kept) and ``recovered`` (1 in the first epoch after training has gone
-        back to good weights, with a smaller learning rate or leapfrog step).
-
-    Raises
-    ------
-    StudyError
-        If there is no history, or one has no epoch or lacks a column.
-    """
+    """Put the histories of the RHVAEs together and mark the epochs that a reader asks about."""
     tables = []
     for (training_set, diagnosis), history in histories.items():
         name = f"the RHVAE of {diagnosis} on {training_set}"
@@ -82,27 +64,7 @@ def draw_losses(
     tsv: str | os.PathLike[str],
     simulated: bool,
 ) -> Figure:
-    """Draw the loss of every RHVAE and its terms by epoch.
-
-    Parameters
-    ----------
-    histories
-        As for `loss_source`.
-    svg, pdf, tsv : path
-        The figure in two formats and its source table, written atomically.
-    simulated : bool
-        Whether the figure says that its data are simulated.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure, as saved.
-
-    Raises
-    ------
-    StudyError
-        If there is no history, or one has no epoch or lacks a column.
-    """
+    """Draw the loss of every RHVAE and its terms by epoch."""
     source = loss_source(histories)
     write_tsv(tsv, source)
     with study_style():

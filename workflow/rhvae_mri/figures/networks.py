@@ -84,29 +84,7 @@ def draw_networks(
     tsv: str | os.PathLike[str],
     simulated: bool,
 ) -> Figure:
-    """Draw all networks of one model: one row each, maps as blocks and features as bars.
-
-    Parameters
-    ----------
-    layers : pandas.DataFrame
-        From `rhvae_mri.network_table.tabulate_networks`.
-    model : {"CNN", "RHVAE"}
-        Which networks.
-    svg, pdf, tsv : path
-        The figure in two formats and its source table, written atomically.
-    simulated : bool
-        Whether the figure says that the study's data are simulated.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure, as saved.
-
-    Raises
-    ------
-    StudyError
-        If the table has no such network.
-    """
+    """Draw all networks of one model: one row each, maps as blocks and features as bars."""
     source = layers[layers["model"] == model].dropna(axis="columns", how="all").reset_index(drop=True)
     if source.empty:
         raise StudyError(f"The table of layers has no network of the {model}.")

@@ -37,26 +37,7 @@ class Panel(NamedTuple):
 def lay_out_panels(
     source: pandas.DataFrame, *, height: float | None = None, bottom: float, axis_names: float = 0.3
 ) -> tuple[Figure, Iterator[Panel]]:
-    """Lay out a panel for each condition of a table.
-
-    Parameters
-    ----------
-    source : pandas.DataFrame
-        Rows of one architecture, with the columns training_set, training_data, n_synthetic, resolution.
-    height : float, optional
-        Height of a panel in inches; as wide as high without it.
-    bottom : float
-        Inches below the panels, for the legend.
-    axis_names : float
-        Inches below a block of panels, for the names of the horizontal axes.
-
-    Returns
-    -------
-    figure : matplotlib.figure.Figure
-        The figure, a page wide, with the names of the training sets and of the data.
-    panels : iterator of Panel
-        The panels, to be drawn one after the other.
-    """
+    """Lay out a panel for each condition of a table."""
     blocks = {
         name: _arrange(source[source["training_set"] == name])
         for name in ordered("training_set", source["training_set"])

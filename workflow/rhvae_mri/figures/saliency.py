@@ -90,13 +90,7 @@ class SaliencyMaps(NamedTuple):
 
 
 def read_saliency(stack: str | os.PathLike[str], table: str | os.PathLike[str]) -> SaliencyMaps:
-    """Read the maps and the table of one network.
-
-    Raises
-    ------
-    StudyError
-        If the table lacks a column.
-    """
+    """Read the maps and the table of one network."""
     rows = read_tsv(table, text_columns=("image_id",))
     check_columns(rows, _COLUMNS, where=table)
     with ImageStack(stack) as images:
@@ -106,19 +100,7 @@ def read_saliency(stack: str | os.PathLike[str], table: str | os.PathLike[str]) 
 def summarise_saliency(networks: Sequence[SaliencyMaps]) -> pandas.DataFrame:
     """Say where the attributions of each network and class lie.
 
-    Parameters
-    ----------
-    networks : sequence of SaliencyMaps
-        The networks.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per network, class and region: number of images, mean and standard deviation over them of
-        the region's share of the absolute attributions, mean share of the intensities, and the sum rule's
-        error: the mean absolute difference between the sum of an image's attributions and the change of
-        its log odds from the empty image, in percent of the mean absolute change. NaN for gradient times
-        input, which has no such rule.
+    The result is in percent.
     """
     rows = []
     for number, (table, _) in enumerate(networks):
@@ -153,27 +135,7 @@ def draw_saliency(
     tsv: str | os.PathLike[str],
     simulated: bool,
 ) -> Figure:
-    """Draw the mean attributions of each network: a panel for each, with a row for each class.
-
-    Parameters
-    ----------
-    networks : sequence of SaliencyMaps
-        The networks, with maps of one shape.
-    svg, pdf, tsv : path
-        The figure in two formats and the table of `summarise_saliency`, written atomically.
-    simulated : bool
-        Whether the figure says that its data are simulated.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure, as saved.
-
-    Raises
-    ------
-    StudyError
-        If there is no network, or maps have different shapes.
-    """
+    """Draw the mean attributions of each network: a panel for each, with a row for each class."""
     shapes = {volume.shape for network in networks for volume in network.volumes.values()}
     if len(shapes) != 1:
         raise StudyError(
@@ -193,21 +155,7 @@ def blend(
 ) -> numpy.ndarray:
     """Lay attributions over an image: the stronger, the less of the image is seen.
 
-    Parameters
-    ----------
-    image, attribution : numpy.ndarray of shape (rows, columns)
-        A slice of both.
-    white : float
-        The intensity that is drawn in the lightest grey, `_BRIGHTEST`.
-    limit : float
-        The absolute attribution from which on the colour is full.
-    shades : mapping of str to str
-        The colours of ``AD`` (positive) and ``CN`` (negative).
-
-    Returns
-    -------
-    numpy.ndarray of shape (rows, columns, 3)
-        Red, green and blue, from 0 to 1.
+    `image`, `attribution` (rows, columns); gives (rows, columns, 3).
     """
     grey = _BRIGHTEST * numpy.clip(image / white, 0, 1)[..., None]
     share = numpy.clip(numpy.abs(attribution) / limit, 0, 1)[..., None]

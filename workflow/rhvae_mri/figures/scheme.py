@@ -41,29 +41,7 @@ def scheme_source(
     conditions: Sequence[Mapping[str, Any]],
     generated_per_class: int,
 ) -> pandas.DataFrame:
-    """Count what the scheme shows.
-
-    Parameters
-    ----------
-    split : pandas.DataFrame
-        The table of the split.
-    conditions : sequence of mapping
-        The conditions of the study, from `rhvae_mri.study_grid.list_conditions`.
-    generated_per_class : int
-        How many images each RHVAE makes.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per training set and kind of training data: ``training_set``, ``n_AD``, ``n_CN`` (real
-        images), ``generated_AD``, ``generated_CN``, ``training_data`` and ``variants`` (the sizes of the
-        synthetic sets or the resolutions, separated by commas).
-
-    Raises
-    ------
-    StudyError
-        If there is no condition.
-    """
+    """Count what the scheme shows."""
     if not conditions:
         raise StudyError("There is no condition to draw.")
     grid = pandas.DataFrame(list(conditions))
@@ -97,31 +75,7 @@ def draw_scheme(
     tsv: str | os.PathLike[str],
     simulated: bool,
 ) -> Figure:
-    """Draw the scheme of the augmentation with the study's numbers.
-
-    Parameters
-    ----------
-    split, conditions, generated_per_class
-        As for `scheme_source`.
-    independent : pandas.DataFrame
-        The tested participants of the other cohorts.
-    n_seeds : int
-        Runs of each condition.
-    svg, pdf, tsv : path
-        The figure in two formats and its source table, written atomically.
-    simulated : bool
-        Whether the figure says that its data are simulated.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure, as saved.
-
-    Raises
-    ------
-    StudyError
-        If there is no condition.
-    """
+    """Draw the scheme of the augmentation with the study's numbers."""
     source = scheme_source(split, conditions, generated_per_class)
     write_tsv(tsv, source)
     architectures = ordered("architecture", [one["architecture"] for one in conditions])

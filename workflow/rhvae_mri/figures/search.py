@@ -55,27 +55,7 @@ def draw_search(
     pdf: str | os.PathLike[str],
     tsv: str | os.PathLike[str],
 ) -> Figure:
-    """Draw a random search.
-
-    Parameters
-    ----------
-    leaderboard : pandas.DataFrame
-        From `rhvae_mri.search.leaderboard.rank_candidates`.
-    summary : mapping
-        From `rhvae_mri.search.leaderboard.summarise_search`.
-    svg, pdf, tsv : path
-        The figure in two formats and its source table, written atomically.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure, as saved.
-
-    Raises
-    ------
-    StudyError
-        If the leaderboard lacks a column or has no ranked candidate.
-    """
+    """Draw a random search."""
     check_columns(leaderboard, ["candidate", "status", *_PANELS])
     folds = leaderboard.filter(regex=r"^fold_\d+_percent$").columns
     source = leaderboard[[*_STATISTICS, *folds, *_PANELS]]

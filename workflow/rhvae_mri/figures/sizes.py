@@ -36,30 +36,7 @@ _APART = 0.03  # how far the two kinds of data are moved apart, in decades of th
 def size_source(
     runs: pandas.DataFrame, estimates: pandas.DataFrame, published: pandas.DataFrame
 ) -> pandas.DataFrame:
-    """Collect what the figure shows: one row per run, with the estimates of its condition.
-
-    Parameters
-    ----------
-    runs : pandas.DataFrame
-        Every run, from `rhvae_mri.evaluation.runs.summarise_runs`.
-    estimates : pandas.DataFrame
-        Mean, standard deviation and interval of each condition, from
-        `rhvae_mri.evaluation.estimates.estimate_performance`.
-    published : pandas.DataFrame
-        From `rhvae_mri.evaluation.published.read_published`; joined where it has the same condition.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The runs' balanced accuracy on the test sets, of the down-sampled images, in the order of the study's
-        tables; ``mean_percent``, ``low_percent``, ``high_percent``, ``published_mean_percent`` and
-        ``published_sd_percent`` are those of the condition.
-
-    Raises
-    ------
-    StudyError
-        If there is no such run, or a run's condition has no estimate.
-    """
+    """Collect what the figure shows: one row per run, with the estimates of its condition."""
     check_columns(runs, [*_CELL, "seed", "set", "metric"])
     is_shown = (runs["set"] == "test") & (runs["metric"] == _METRIC)
     is_shown &= runs["resolution"] == PUBLISHED_RESOLUTION
@@ -91,27 +68,7 @@ def draw_sizes(
     tsv: str | os.PathLike[str],
     simulated: bool,
 ) -> Figure:
-    """Draw balanced accuracy by synthetic-set size: a panel per architecture, training set and test cohort.
-
-    Parameters
-    ----------
-    runs, estimates, published
-        As for `size_source`.
-    svg, pdf, tsv : path
-        The figure in two formats and its source table, written atomically.
-    simulated : bool
-        Whether the figure says that its data are simulated.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure, as saved.
-
-    Raises
-    ------
-    StudyError
-        If there is no run to draw, or a run's condition has no estimate.
-    """
+    """Draw balanced accuracy by number of synthetic images: per architecture, training set and test cohort."""
     source = size_source(runs, estimates, published)
     write_tsv(tsv, source)
     with study_style():
@@ -121,15 +78,7 @@ def draw_sizes(
 
 
 def sizes_figure(source: pandas.DataFrame, *, simulated: bool) -> Figure:
-    """Draw the figure of `draw_sizes` without writing it; call it within `study_style`.
-
-    Parameters
-    ----------
-    source : pandas.DataFrame
-        From `size_source`.
-    simulated : bool
-        Whether the figure says that its data are simulated.
-    """
+    """Draw the figure of `draw_sizes` without writing it; call it within `study_style`."""
     architectures = ordered("architecture", source["architecture"])
     columns = [
         (training_set, cohort)

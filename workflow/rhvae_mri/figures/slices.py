@@ -39,22 +39,7 @@ class _Slice(NamedTuple):
 
 
 def choose_examples(names: Sequence[str], count: int, seed: int) -> list[str]:
-    """Choose images to show, at random rather than by eye.
-
-    Parameters
-    ----------
-    names : sequence of str
-        The images' names; their order plays no part.
-    count : int
-        How many to choose; all of them if there are not more.
-    seed : int
-        The seed of the draw.
-
-    Returns
-    -------
-    list of str
-        The chosen names, sorted.
-    """
+    """Choose images to show, at random rather than by eye."""
     candidates = sorted(set(names))
     if len(candidates) <= count:
         return candidates
@@ -74,27 +59,7 @@ def read_examples(
 ) -> tuple[dict[str, dict[str, numpy.ndarray]], dict[str, dict[str, numpy.ndarray]]]:
     """Read a few real images of a training set and a few of the synthetic images made from it.
 
-    Parameters
-    ----------
-    stack : path
-        The stack of the real images.
-    split : pandas.DataFrame
-        The table of the split.
-    synthetic : mapping of diagnosis to path
-        The stacks of the synthetic images.
-    training_set : str
-        The training set of the RHVAEs.
-    count : int
-        Images of each kind and diagnosis; all of them if there are not more.
-    seed : int
-        The study's seed.
-    figure : str
-        The name of the figure: each has draws of its own.
-
-    Returns
-    -------
-    real, synthetic : dict of diagnosis to dict of image name to numpy.ndarray of shape (x, y, z)
-        The images.
+    Gives (x, y, z).
     """
     read: dict[str, dict[str, dict[str, numpy.ndarray]]] = {"real": {}, "synthetic": {}}
     for diagnosis, made in synthetic.items():
@@ -110,20 +75,7 @@ def read_examples(
 def middle_slice(volume: numpy.ndarray, plane: str) -> tuple[int, numpy.ndarray]:
     """Take the middle slice of a volume, turned for display.
 
-    Parameters
-    ----------
-    volume : numpy.ndarray of shape (x, y, z)
-        Voxels whose axes run to the right, to the front and upwards (RAS+), as in the study's template.
-    plane : {"axial", "coronal", "sagittal"}
-        The plane.
-
-    Returns
-    -------
-    index : int
-        The slice's place along its axis.
-    pixels : numpy.ndarray
-        Rows from below to above (axial: from back to front), columns from left to right (sagittal: from
-        back to front), to be drawn with the first row at the bottom.
+    `volume` (x, y, z).
     """
     axis = PLANES[plane]
     index = volume.shape[axis] // 2
@@ -141,27 +93,7 @@ def draw_slices(
 ) -> Figure:
     """Draw the middle slices of real images beside those of synthetic ones, by diagnosis.
 
-    Parameters
-    ----------
-    real, synthetic : mapping of diagnosis to mapping of image name to numpy.ndarray of shape (x, y, z)
-        The images, all of one shape, axes RAS+, in the order in which they are to appear. Both have the
-        same diagnoses.
-    svg, pdf, tsv : path
-        The figure in two formats and the list of its slices (image, plane, slice index, intensities),
-        written atomically.
-    simulated : bool
-        Whether the figure says that its data are simulated. The "real" images are then simulated too, and
-        are named so.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure, as saved.
-
-    Raises
-    ------
-    StudyError
-        If the diagnoses differ, there is no image, or the images' shapes differ or have NaN voxels.
+    `real`, `synthetic` (x, y, z).
     """
     shape = common_shape(real, synthetic)
     slices = [
@@ -208,13 +140,7 @@ def draw_slices(
 def common_shape(
     real: Mapping[str, Mapping[str, numpy.ndarray]], synthetic: Mapping[str, Mapping[str, numpy.ndarray]]
 ) -> tuple[int, int, int]:
-    """Return the shape that all images have.
-
-    Raises
-    ------
-    StudyError
-        If the diagnoses differ, there is no image, or the images' shapes differ or have NaN voxels.
-    """
+    """Return the shape that all images have."""
     if list(real) != list(synthetic):
         raise StudyError(
             f"There are real images of {', '.join(real) or 'no class'} but synthetic images of "

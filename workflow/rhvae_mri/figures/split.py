@@ -36,29 +36,7 @@ def split_source(
     split: pandas.DataFrame,
     independent: pandas.DataFrame,
 ) -> pandas.DataFrame:
-    """Count the images at every step and the participants of every set.
-
-    Parameters
-    ----------
-    cohorts : mapping of str to (images, quality, metrics)
-        The tables of each cohort, as for `rhvae_mri.audit.attrition.judge_images`. The first cohort is the
-        one that is split.
-    split : pandas.DataFrame
-        The table of the split.
-    independent : pandas.DataFrame
-        The tested participants of the other cohorts.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``cohort``, ``event`` (count or loss of images; set), ``name`` (of the step or the set), ``inside``
-        (the set that holds a set), ``reason``, ``n``, ``n_AD`` and ``n_CN``.
-
-    Raises
-    ------
-    StudyError
-        If there is no cohort.
-    """
+    """Count the images at every step and the participants of every set."""
     if not cohorts:
         raise StudyError("There is no cohort to draw.")
     rows = []
@@ -90,27 +68,7 @@ def draw_split(
     tsv: str | os.PathLike[str],
     simulated: bool,
 ) -> Figure:
-    """Draw the way from all images of each cohort to the sets.
-
-    Parameters
-    ----------
-    cohorts, split, independent
-        As for `split_source`.
-    svg, pdf, tsv : path
-        The figure in two formats and its source table, written atomically.
-    simulated : bool
-        Whether the figure says that its data are simulated.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure, as saved.
-
-    Raises
-    ------
-    StudyError
-        If there is no cohort.
-    """
+    """Draw the way from all images of each cohort to the sets."""
     source = split_source(cohorts, split, independent)
     write_tsv(tsv, source)
     with study_style():

@@ -61,25 +61,7 @@ class _Condition(NamedTuple):
 
 
 def strip_source(runs: pandas.DataFrame, table: pandas.DataFrame) -> pandas.DataFrame:
-    """Collect what the figure shows: one row per run, with the mean, SD and published mean of its condition.
-
-    Parameters
-    ----------
-    runs : pandas.DataFrame
-        Every run, from `rhvae_mri.evaluation.runs.summarise_runs`.
-    table : pandas.DataFrame
-        From `rhvae_mri.evaluation.tables.classification_table`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The runs' balanced accuracy on the test sets, in the order of the study's tables.
-
-    Raises
-    ------
-    StudyError
-        If there is no such run, or a run's condition is not in the table.
-    """
+    """Collect one row per run, with the mean, SD and published mean of its condition."""
     check_columns(runs, [*_CELL, "seed", "set", "metric"])
     shown = runs[(runs["set"] == "test") & (runs["metric"] == _METRIC)].drop(columns=["set", "metric"])
     if shown.empty:
@@ -105,22 +87,7 @@ def draw_strips(
     tsv: str | os.PathLike[str],
     simulated: bool,
 ) -> Figure:
-    """Draw every run's balanced accuracy: a panel for each architecture and test cohort.
-
-    Parameters
-    ----------
-    runs, table : pandas.DataFrame
-        As for `strip_source`.
-    svg, pdf, tsv : path
-        The figure in two formats and its source table, written atomically.
-    simulated : bool
-        Whether the figure says that its data are simulated.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure, as saved.
-    """
+    """Draw every run's balanced accuracy: a panel for each architecture and test cohort."""
     source = strip_source(runs, table)
     write_tsv(tsv, source)
     with study_style():
@@ -130,20 +97,7 @@ def draw_strips(
 
 
 def strips_figure(source: pandas.DataFrame, *, simulated: bool) -> Figure:
-    """Draw the figure of `draw_strips` without writing it; call it within `study_style`.
-
-    Parameters
-    ----------
-    source : pandas.DataFrame
-        From `strip_source`.
-    simulated : bool
-        Whether the figure says that its data are simulated.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure.
-    """
+    """Draw the figure of `draw_strips` without writing it; call it within `study_style`."""
     distinct = sort_rows(source[_DATA].drop_duplicates())
     conditions = [_Condition(*row) for row in distinct.itertuples(index=False)]
     architectures = ordered("architecture", source["architecture"])

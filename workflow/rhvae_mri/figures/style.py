@@ -35,13 +35,7 @@ def study_style() -> Iterator[None]:
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
-    """Give each name a colour of the style, in order; call it within `study_style`.
-
-    Raises
-    ------
-    StudyError
-        If there are more names than colours.
-    """
+    """Give each name a colour of the style, in order; call it within `study_style`."""
     palette = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
     if len(names) > len(palette):
         raise StudyError(
@@ -53,19 +47,7 @@ def colours(names: Sequence[str]) -> dict[str, str]:
 
 
 def set_heading(figure: Figure, text: str, *, simulated: bool, y: float | None = None) -> None:
-    """Write the figure's heading, which says so where the data are simulated.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        The figure.
-    text : str
-        The heading.
-    simulated : bool
-        Whether the data are simulated.
-    y : float, optional
-        The heading's upper edge as a part of the figure's height, for a figure without automatic layout.
-    """
+    """Write the figure's heading, which says so where the data are simulated."""
     place = {"x": 0.01, "horizontalalignment": "left"} | ({} if y is None else {"y": y})
     figure.suptitle(f"{SIMULATED_MARK}: {text}" if simulated else text, weight="bold", **place)
 
@@ -73,17 +55,7 @@ def set_heading(figure: Figure, text: str, *, simulated: bool, y: float | None =
 def save_figure(
     figure: Figure, svg: str | os.PathLike[str], pdf: str | os.PathLike[str], *, title: str
 ) -> None:
-    """Write a figure as SVG and PDF, atomically and without dates; call it within `study_style`.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        The figure.
-    svg, pdf : path
-        The files to write.
-    title : str
-        The title in the files' metadata, which screen readers say.
-    """
+    """Write a figure as SVG and PDF, atomically and without dates; call it within `study_style`."""
     for path, kind, dates in ((svg, "svg", {"Date": None}), (pdf, "pdf", {"CreationDate": None})):
         with atomic_path(path) as temporary:
             figure.savefig(temporary, format=kind, metadata={"Title": title, **dates})

@@ -34,23 +34,7 @@ _GAP = 0.2  # between panels side by side
 def training_source(histories: pandas.DataFrame, architecture: str, training_set: str) -> pandas.DataFrame:
     """Choose the histories of one architecture on one training set, with accuracies in percent.
 
-    Parameters
-    ----------
-    histories : pandas.DataFrame
-        From `rhvae_mri.evaluation.histories.read_histories`.
-    architecture, training_set : str
-        What to choose.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The rows, in the order of the study's tables; ``train_balanced_accuracy`` and
-        ``validation_balanced_accuracy`` are now in percent and named ``…_percent``.
-
-    Raises
-    ------
-    StudyError
-        If there is no such history.
+    The result is in percent.
     """
     chosen = histories[
         (histories["architecture"] == architecture) & (histories["training_set"] == training_set)
@@ -73,27 +57,7 @@ def draw_training(
     tsv: str | os.PathLike[str],
     simulated: bool,
 ) -> Figure:
-    """Draw loss and balanced accuracy of every run by epoch, a pair of panels for each kind of training data.
-
-    Parameters
-    ----------
-    histories, architecture, training_set
-        As for `training_source`.
-    svg, pdf, tsv : path
-        The figure in two formats and its source table, written atomically.
-    simulated : bool
-        Whether the figure says that its data are simulated.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure, as saved.
-
-    Raises
-    ------
-    StudyError
-        If there is no such history.
-    """
+    """Draw loss and balanced accuracy of every run by epoch, two panels for each kind of training data."""
     source = training_source(histories, architecture, training_set)
     title = f"Training of the {architecture} network on {training_set}"
     write_tsv(tsv, source)

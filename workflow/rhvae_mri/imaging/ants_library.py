@@ -58,24 +58,7 @@ class Geometry:
 
 
 def load_ants(threads: int) -> ModuleType:
-    """Load ANTs' compiled extension, without the Python package around it.
-
-    Parameters
-    ----------
-    threads : int
-        The number of threads ITK may use. Results are repeatable to the last bit with one only.
-
-    Returns
-    -------
-    module
-        The extension, with one function per ANTs program; each takes the list of command line arguments and
-        returns the exit status.
-
-    Raises
-    ------
-    StudyError
-        If antspyx is not installed, or the extension is loaded already with another number of threads.
-    """
+    """Load ANTs' compiled extension, without the Python package around it."""
     if _MODULE in sys.modules:
         loaded = os.environ.get(THREADS_VARIABLE)
         if loaded != str(threads):
@@ -132,25 +115,6 @@ def run_ants(program: Program, arguments: Sequence[str], folder: Path, threads: 
     """Run one of ANTs' programs.
 
     The working directory of the process is ``folder`` for the duration of the call.
-
-    Parameters
-    ----------
-    program : {"N4BiasFieldCorrection", "antsApplyTransforms", "antsRegistration"}
-        The program's name.
-    arguments : sequence of str
-        Its command line arguments; files are names in ``folder``. The input files must exist: some programs
-        crash the whole process without them.
-    folder : pathlib.Path
-        From `ants_folder`.
-    threads : int
-        The number of threads.
-
-    Raises
-    ------
-    ImageError
-        If the program fails.
-    StudyError
-        If ANTs cannot be loaded.
     """
     call = getattr(load_ants(threads), program)
     logger.info("%s %s", program, " ".join(arguments))

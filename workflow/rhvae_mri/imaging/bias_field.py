@@ -34,20 +34,6 @@ def bias_arguments(
 
     With the default values this is the study's call, ``N4BiasFieldCorrection -d 3 -b [600]``, with ANTs'
     defaults written out (Clinica's t1-linear up to 0.11.3).
-
-    Parameters
-    ----------
-    image, corrected : str
-        Names of the input and output files, without commas or brackets.
-    spline_distance_mm : float
-        Distance between the knots of the B-spline at the coarsest level. ANTs pads the image with zeros
-        to a multiple of it, which costs 5.6 GB of memory for a head of 240 mm at 1 mm and 600 mm.
-    shrink_factor : int
-        N4 estimates the field on every n-th voxel.
-    iterations : sequence of int
-        Most iterations at each level; the knots' distance halves from level to level.
-    convergence_threshold : float
-        A level ends early when the field changes by less. With 0 all iterations are done.
     """
     return [
         *("-d", "3", "-v", "1"),
@@ -69,19 +55,7 @@ def coarse_arguments(
     iterations: Sequence[int] = (50, 50, 50, 50),
     convergence_threshold: float = 0.0,
 ) -> list[str]:
-    """Give the command line arguments of N4 on an image that is padded and shrunk already.
-
-    Parameters
-    ----------
-    image, mask : str
-        Names of the coarse image, and of the mask of what is no padding.
-    corrected, field : str
-        Names of the output files: the corrected coarse image, and the bias field.
-    elements : sequence of int
-        Mesh elements of the spline along each axis. With a number of elements ANTs does not pad.
-    iterations, convergence_threshold
-        See `bias_arguments`.
-    """
+    """Give the command line arguments of N4 on an image that is padded and shrunk already."""
     return [
         *("-d", "3", "-v", "1"),
         *("-i", image),

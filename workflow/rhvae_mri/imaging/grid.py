@@ -65,16 +65,6 @@ def crop_box(voxel_size: float) -> tuple[slice, slice, slice]:
     At 1 mm these are ``[12:181, 13:221, 0:179]`` (169x208x179, origin -84, -119, -78). At coarser sizes the
     start and the shape are rounded to whole voxels, so cropping never interpolates.
 
-    Parameters
-    ----------
-    voxel_size : float
-        In mm.
-
-    Raises
-    ------
-    StudyError
-        If the voxel size is below 1 mm or above 8 mm.
-
     Examples
     --------
     >>> [(part.start, part.stop) for part in crop_box(4)]
@@ -91,16 +81,6 @@ def crop_box(voxel_size: float) -> tuple[slice, slice, slice]:
 
 def crop_affine(voxel_size: float) -> numpy.ndarray:
     """Give the matrix from voxel indices of the crop to world coordinates in mm, shape (4, 4).
-
-    Parameters
-    ----------
-    voxel_size : float
-        In mm.
-
-    Raises
-    ------
-    StudyError
-        If the voxel size is below 1 mm or above 8 mm.
 
     Examples
     --------

@@ -111,18 +111,7 @@ def read_image(path: str | os.PathLike[str]) -> tuple[numpy.ndarray, numpy.ndarr
 
 
 def derivative_table(paths: Sequence[str]) -> pandas.DataFrame:
-    """List corrected, registered or cropped images or transforms by the image that they were made from.
-
-    Parameters
-    ----------
-    paths : sequence of str
-        Files named after their image, and then with the BIDS entity ``space`` or ``desc``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `image_id` (``sub-…_ses-…``) and `path`, in the order of ``paths``.
-    """
+    """List corrected, registered or cropped images or transforms by the image that they were made from."""
     import pandas
 
     return pandas.DataFrame(
@@ -149,11 +138,6 @@ def record_faults(*targets: str | os.PathLike[str]) -> Iterator[None]:
 
     Only an `ImageError` is recorded. Every other error (a missing template, a wrong configuration) concerns
     all images and is raised.
-
-    Parameters
-    ----------
-    *targets : path
-        The files that the block is to write. JSON files among them are left to the file that they describe.
     """
     try:
         yield

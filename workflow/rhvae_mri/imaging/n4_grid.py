@@ -70,19 +70,6 @@ def coarse_grid(
     ITK computes the first of them in world coordinates. Where the padded image has an even number of voxels
     the result is a half up to rounding errors, which decide between two neighbours. There ITK itself is asked
     (see `_rounds_up`), since its matrix inversion cannot be repeated here to the last bit.
-
-    Parameters
-    ----------
-    image : str
-        Name of the image that `ants_library.write_for_ants` wrote.
-    folder : pathlib.Path
-        The folder with the image, from `ants_library.ants_folder`.
-    spline_distance_mm : float
-        Distance between the knots of the spline at the coarsest level.
-    shrink_factor : int
-        N4 works on every n-th voxel.
-    threads : int
-        The number of threads.
     """
     geometry = read_geometry(folder / image, threads)
     axes = [
@@ -134,17 +121,7 @@ def coarse_grid(
 def sample(voxels: numpy.ndarray, grid: CoarseGrid) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Take the voxels of the coarse grid out of an image.
 
-    Parameters
-    ----------
-    voxels : numpy.ndarray of shape (x, y, z)
-        The image.
-    grid : CoarseGrid
-        Its coarse grid.
-
-    Returns
-    -------
-    values, mask : numpy.ndarray of float32
-        The voxels on the coarse grid, and 1 where they are the image's, 0 where they are padding.
+    `voxels` (x, y, z).
     """
     inside = [(taken >= 0) & (taken < count) for taken, count in zip(grid.indices, voxels.shape, strict=True)]
     places = numpy.ix_(*(numpy.flatnonzero(axis) for axis in inside))
@@ -162,25 +139,6 @@ def refine_field(field: numpy.ndarray, grid: CoarseGrid, levels: int) -> numpy.n
 
     The logarithm of N4's field is a cubic B-spline, and the coarse voxels are more than its control points:
     least squares gives the control points back up to the rounding of the field.
-
-    Parameters
-    ----------
-    field : numpy.ndarray
-        N4's bias field on the coarse grid.
-    grid : CoarseGrid
-        The coarse grid.
-    levels : int
-        Number of N4's levels; from each to the next the mesh elements double.
-
-    Returns
-    -------
-    numpy.ndarray of the image's shape, float32
-        The bias field.
-
-    Raises
-    ------
-    StudyError
-        If the spline has more control points than the coarse grid has voxels.
     """
     spans = [count * 2 ** (levels - 1) for count in grid.elements]
     if any(count < span + 3 for count, span in zip(field.shape, spans, strict=True)):
@@ -241,20 +199,7 @@ def _rounds_up(
     ITK interpolates an image with the same matrix at that offset from its origin. The image is -1 before the
     half and 1 after it, so the value has the sign of the rounding error.
 
-    Parameters
-    ----------
-    geometry : Geometry
-        The image's.
-    offset : numpy.ndarray of shape (3,)
-        The place in mm from the image's origin.
-    places : numpy.ndarray of shape (3,)
-        The same in voxels, about.
-    axis : int
-        The axis with the half.
-    folder : pathlib.Path
-        Where the two files for ITK are written.
-    threads : int
-        The number of threads.
+    `offset` (3,) in mm; `places` (3,).
     """
     import nibabel
 

@@ -71,17 +71,6 @@ def registration_arguments(
     With the study's levels they are what ``antsRegistrationSyNQuick.sh -d 3 -t a -r 32 -p d`` passes on:
     centres of mass, then a rigid, then an affine stage of mutual information with 32 bins on a regular sample
     of a quarter of the voxels, in double precision.
-
-    Parameters
-    ----------
-    fixed, moving, warped : str
-        File names without commas or brackets.
-    prefix : str
-        The transform is written to ``<prefix>0GenericAffine.mat``.
-    seed : int
-        Any integer; ANTs' own seeds are the positive 32-bit integers, to which it is reduced.
-    levels : Levels
-        The resolution levels.
     """
     smoothing = "x".join(f"{sigma:g}" for sigma in levels.smoothing)
     stage = [
@@ -192,21 +181,7 @@ def register_to_template(
 def read_itk_affine(path: str | os.PathLike[str]) -> numpy.ndarray:
     """Read an affine transform that ANTs wrote as a ``.mat`` file.
 
-    Parameters
-    ----------
-    path : path
-        The file: MATLAB version 4, with twelve parameters (matrix by rows, then translation) and the centre
-        of rotation, along ITK's axes (left, back, top).
-
-    Returns
-    -------
-    numpy.ndarray of shape (4, 4)
-        Maps template to image coordinates, both in mm along NIfTI's axes (right, front, top).
-
-    Raises
-    ------
-    StudyError
-        If the file is no such transform.
+    Gives (4, 4) in mm.
     """
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError

@@ -49,20 +49,6 @@ def software_versions(*packages: str) -> dict[str, str]:
 def source_uri(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> str:
     """Name a source file in the sidecar of a target.
 
-    Parameters
-    ----------
-    source : path
-        The file that was read.
-    target : path
-        The file that was made from it.
-
-    Returns
-    -------
-    str
-        A BIDS URI for a file of a BIDS folder: ``bids::sub-…`` where both are in one data set, else
-        ``bids:raw:sub-…``; ``bids:template:…`` for a file of the folder ``template``. The name alone for any
-        other file.
-
     Examples
     --------
     >>> source_uri("bids/sub-1/anat/sub-1_T1w.nii.gz", "derivatives/sub-1/anat/sub-1_desc-N4_T1w.nii.gz")
@@ -84,21 +70,7 @@ def write_sidecar(
     packages: Sequence[str],
     **fields: Any,
 ) -> None:
-    """Describe an image in the JSON file beside it.
-
-    Parameters
-    ----------
-    target : path
-        The image.
-    description : str
-        What the image is, in a sentence.
-    sources : sequence of path
-        The files that it was made from.
-    packages : sequence of str
-        The packages whose versions matter.
-    **fields
-        Further entries (parameters of the step, seed); numbers, text, lists and dictionaries.
-    """
+    """Describe an image in the JSON file beside it."""
     content = {
         "Description": description,
         "Sources": [source_uri(source, target) for source in sources],

@@ -127,17 +127,7 @@ def _to_study_grid(template: _Template, voxel_size: float) -> tuple[numpy.ndarra
 def block_weights(fine: int, coarse: int, voxel_size: float) -> numpy.ndarray:
     """Give the weights that average 1 mm voxels over coarser ones along one axis.
 
-    Parameters
-    ----------
-    fine, coarse : int
-        Numbers of voxels; both grids start at the same edge.
-    voxel_size : float
-        Size of the coarse voxels in mm.
-
-    Returns
-    -------
-    numpy.ndarray of shape (coarse, fine)
-        Each row is the overlap of a coarse voxel with each fine one, divided by its sum.
+    `voxel_size` in mm; gives (coarse, fine).
 
     Examples
     --------
@@ -154,19 +144,7 @@ def block_weights(fine: int, coarse: int, voxel_size: float) -> numpy.ndarray:
 def block_shares(mask: numpy.ndarray, shape: tuple[int, ...], voxel_size: float) -> numpy.ndarray:
     """Give the share of a mask on the 1 mm grid in each voxel of a coarser grid that starts at its edge.
 
-    Parameters
-    ----------
-    mask : numpy.ndarray of bool, shape (x, y, z)
-        The mask, at 1 mm.
-    shape : tuple of int
-        The numbers of voxels of the coarser grid.
-    voxel_size : float
-        Size of the coarse voxels in mm.
-
-    Returns
-    -------
-    numpy.ndarray of float32, of the given shape
-        The shares, from 0 to 1.
+    `mask` (x, y, z); `voxel_size` in mm.
     """
     share = mask.astype(numpy.float32)
     for axis, count in enumerate(shape):

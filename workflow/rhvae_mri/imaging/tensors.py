@@ -82,18 +82,7 @@ def pack_tensors(
 def downsample(voxels: numpy.ndarray, align_corners: bool = False) -> numpy.ndarray:
     """Halve the size of an image by trilinear interpolation, to the floor of half along each axis.
 
-    Parameters
-    ----------
-    voxels : numpy.ndarray of shape (x, y, z)
-        The image, float32.
-    align_corners : bool
-        Whether the outermost voxels' centres stay in place. Without it (the default) a new voxel is the
-        mean of two by two by two old ones, and an odd last voxel falls away.
-
-    Returns
-    -------
-    numpy.ndarray of shape (x // 2, y // 2, z // 2)
-        The smaller image, float32.
+    `voxels` (x, y, z); gives (x // 2, y // 2, z // 2).
     """
     import torch
 
@@ -105,20 +94,7 @@ def downsample(voxels: numpy.ndarray, align_corners: bool = False) -> numpy.ndar
 
 
 def rescale(voxels: numpy.ndarray) -> tuple[numpy.ndarray, float, float]:
-    """Rescale an image to [0, 1].
-
-    Returns
-    -------
-    voxels : numpy.ndarray
-        The rescaled image, float32.
-    minimum, maximum : float
-        Of the image before.
-
-    Raises
-    ------
-    ValueError
-        If all voxels have the same value.
-    """
+    """Rescale an image to [0, 1]."""
     minimum, maximum = float(voxels.min()), float(voxels.max())
     if minimum == maximum:
         raise ValueError(f"all voxels have the value {minimum:g}")

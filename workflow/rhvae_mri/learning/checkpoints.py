@@ -66,21 +66,7 @@ class TrainingState:
 
 
 def run_digest(settings: Mapping[str, Any], *files: str | os.PathLike[str]) -> str:
-    """Digest what a training run depends on: its settings (and code), and the files that it reads.
-
-    Parameters
-    ----------
-    settings : mapping
-        JSON values.
-    *files : path
-        The run's input. They may be larger than the memory, so each counts by its size and its time of
-        modification, as for Snakemake.
-
-    Returns
-    -------
-    str
-        For `save_checkpoint` and `restore_checkpoint`.
-    """
+    """Digest what a training run depends on: its settings (and code), and the files that it reads."""
     states = [Path(file).stat() for file in files]
     content = [dict(settings), [[state.st_size, state.st_mtime_ns] for state in states]]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

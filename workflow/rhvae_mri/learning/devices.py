@@ -20,18 +20,6 @@ def choose_device(request: str = "auto", threads: int = 1) -> torch.device:
     schedulers set too, is respected. On a GPU, float32 then means float32, and the same work gives the same
     numbers: by default torch lets cuDNN round the factors of convolutions to 10 bits (TF32) and add up their
     gradients in an order that changes from run to run; some machines switch on TF32 for all products.
-
-    Parameters
-    ----------
-    request : {"auto", "cpu", "cuda"}
-        ``auto`` takes a GPU when there is one.
-    threads : int
-        How many CPU threads torch may use.
-
-    Raises
-    ------
-    StudyError
-        If ``cuda`` is asked for on a machine where torch sees no GPU.
     """
     torch.set_num_threads(threads)
     gpus = visible_gpus() if request != "cpu" else []

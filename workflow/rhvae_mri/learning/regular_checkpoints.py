@@ -59,13 +59,7 @@ class RegularCheckpoints:
         return self.path is not None and restore_checkpoint(self.path, state, self.digest)
 
     def after_epoch(self, state: TrainingState, *, is_last: bool = False) -> None:
-        """Save the state if it is time, if a signal has come, or if this is the epoch to keep in any case.
-
-        Raises
-        ------
-        TrainingInterrupted
-            If a signal has asked to stop; the state is saved.
-        """
+        """Save the state if it is time, if a signal has come, or if this is the epoch to keep in any case."""
         if self.path is None:
             return
         # Asked once: a signal that comes while the state is written waits for the end of the next epoch.

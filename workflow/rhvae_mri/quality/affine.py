@@ -8,18 +8,7 @@ import numpy
 def describe_affine(affine: numpy.ndarray) -> dict[str, float]:
     """Give scale, anisotropy, shear and rotation of an affine transform.
 
-    Parameters
-    ----------
-    affine : numpy.ndarray of shape (4, 4)
-        Template to image coordinates, in mm.
-
-    Returns
-    -------
-    dict of str to float
-        `scale`: cube root of the determinant, negative for a mirrored image. `anisotropy`: largest over
-        smallest singular value. `shear`: the largest absolute shear coefficient in the factors rotation,
-        scales, shears (unit upper triangular) of the matrix. `rotation`: the angle of the nearest rotation
-        (polar decomposition), in degrees.
+    `affine` (4, 4) in mm; the result is in degrees.
 
     Examples
     --------

@@ -44,25 +44,7 @@ def prepare_deep_quality_weights(
     *,
     downloads: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Bring a network's weights to one format and check that they fit it.
-
-    Parameters
-    ----------
-    source : str
-        The path of a file of descriptors with an entry for the network (such as resources/deep_quality.json),
-        or of the weights themselves (see `read_weights`).
-    network : str
-        A name of `deep_networks.NETWORKS`.
-    target : path
-        The safetensors file to write, with a JSON file beside it (network, origin, SHA-256 of what was read).
-    downloads : path, optional
-        Folder for the downloaded file; by default the target's.
-
-    Raises
-    ------
-    StudyError
-        If the weights cannot be downloaded or read, are not the pinned file, or do not fit the network.
-    """
+    """Bring a network's weights to one format and check that they fit it."""
     file, origin = obtain_file(source, downloads or Path(target).parent, entry=network)
     weights = read_weights(file, network)
     with atomic_path(target) as temporary:
@@ -77,27 +59,7 @@ def prepare_deep_quality_weights(
 
 
 def read_weights(path: str | os.PathLike[str], network: str) -> dict[str, torch.Tensor]:
-    """Read the weights of a network.
-
-    Parameters
-    ----------
-    path : path
-        A state dict: ``.safetensors``, or a file of ``torch.save`` under any other name (``.pth``,
-        ``.pth.tar``), of which nothing but tensors is read.
-    network : str
-        A name of `deep_networks.NETWORKS`.
-
-    Returns
-    -------
-    dict of str to torch.Tensor
-        The weights, float32, on the CPU; `load_state_dict` of the network takes them.
-
-    Raises
-    ------
-    StudyError
-        If the file is missing or damaged, holds something else than tensors, or the tensors are not those of
-        the network.
-    """
+    """Read the weights of a network."""
     expected = _expected_shapes(network)
     file = check_file(path)
     tensors = _read_safetensors(file) if file.suffix == ".safetensors" else _read_torch(file)

@@ -27,12 +27,7 @@ BRIDGE_RADIUS = 8.0
 def block_means(voxels: numpy.ndarray, factor: int | tuple[int, int, int]) -> numpy.ndarray:
     """Average an image over blocks, without a rest at the upper end.
 
-    Parameters
-    ----------
-    voxels : numpy.ndarray of shape (x, y, z)
-        The image.
-    factor : int or tuple of int
-        Voxels per block, along all axes or along each.
+    `voxels` (x, y, z).
     """
     factors = (factor,) * 3 if isinstance(factor, int) else factor
     counts = [count // size for count, size in zip(voxels.shape, factors, strict=True)]
@@ -76,17 +71,7 @@ def head_mask(voxels: numpy.ndarray, voxel_size: float) -> numpy.ndarray:
     The threshold is `HEAD_THRESHOLD` of the robust intensity range. Gaps of the outline are closed, the
     inside is filled in each axial slice (the neck is open at the bottom), and the largest piece is kept.
 
-    Parameters
-    ----------
-    voxels : numpy.ndarray of shape (x, y, z)
-        A T1-weighted image, axes to the right, front and top.
-    voxel_size : float
-        In mm.
-
-    Returns
-    -------
-    numpy.ndarray of bool
-        The head, same shape.
+    `voxels` (x, y, z).
     """
     from scipy import ndimage
 
@@ -104,19 +89,7 @@ def brain_mask(voxels: numpy.ndarray, expected: numpy.ndarray, voxel_size: float
     the classic order of morphological operations (Hoehne and Hanson, J Comput Assist Tomogr 1992) and is far
     from the accuracy of a segmentation: it serves to see whether the brain lies where it should.
 
-    Parameters
-    ----------
-    voxels : numpy.ndarray of shape (x, y, z)
-        A T1-weighted image on voxels of about 4 mm.
-    expected : numpy.ndarray of bool, same shape
-        The average brain; its median intensity in the image is the scale of `BRAIN_RANGE`.
-    voxel_size : float
-        In mm.
-
-    Returns
-    -------
-    numpy.ndarray of bool
-        The brain, same shape; empty if there is no such piece.
+    `voxels` (x, y, z).
     """
     from scipy import ndimage
 

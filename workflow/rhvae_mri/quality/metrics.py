@@ -173,15 +173,7 @@ class Reference:
 
 
 def measure_image(reference: Reference, files: dict[str, str]) -> dict[str, Any]:
-    """Give the metrics of one image by name, or what is wrong with it as `fault`.
-
-    Parameters
-    ----------
-    reference : Reference
-        The template.
-    files : dict of str to path
-        The image's `raw`, `corrected` and `registered` file and its `affine`.
-    """
+    """Give the metrics of one image by name, or what is wrong with it as `fault`."""
     try:
         registered, grid = read_image(files["registered"])
         if not reference.is_own_grid(registered, grid):

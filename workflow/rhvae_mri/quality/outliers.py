@@ -26,19 +26,7 @@ MAD_TO_DEVIATION = 1.4826
 
 
 def robust_scores(metrics: pandas.DataFrame) -> pandas.DataFrame:
-    """Give the robust z-score of every metric of every image.
-
-    Parameters
-    ----------
-    metrics : pandas.DataFrame
-        The table of `metrics.measure_quality`, of one cohort; `field_strength`, in tesla, may be missing.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A column for each metric in which outliers are looked for, the rows of ``metrics``. Positive above the
-        median. Missing where the metric is, and in a metric that fewer than `MINIMUM_IMAGES` images have.
-    """
+    """Give the robust z-score of every metric of every image."""
     import pandas
 
     groups = _field_strengths(metrics)
@@ -54,19 +42,6 @@ def robust_scores(metrics: pandas.DataFrame) -> pandas.DataFrame:
 
 def flag_outliers(metrics: pandas.DataFrame, outlier_z: float) -> pandas.Series:
     """Name the outlying metrics of every image.
-
-    Parameters
-    ----------
-    metrics : pandas.DataFrame
-        The table of `metrics.measure_quality`, of one cohort.
-    outlier_z : float
-        A metric is flagged from this robust z-score on, in the direction that is bad for it.
-
-    Returns
-    -------
-    pandas.Series of str or None
-        Such as ``snr 3.1 (robust z -7.2)``, the metrics in the order of the table and separated by ``; ``;
-        None for an image without outliers. The rows of ``metrics``.
 
     Notes
     -----

@@ -25,22 +25,7 @@ REGIONS = ("outside", "head", "brain")
 
 
 def outline_regions(template: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Label the voxels of the cropped grid: 2 in the average brain, 1 in the rest of the head, 0 outside.
-
-    Parameters
-    ----------
-    template : path
-        The whole-head template on the study's grid.
-    target : path
-        The labels: uint8, on the grid of the cropped images, with a JSON sidecar.
-
-    Raises
-    ------
-    ImageError
-        If the template is missing or unreadable.
-    StudyError
-        If its voxel size is not one of the study's.
-    """
+    """Label the voxels of the cropped grid: 2 in the average brain, 1 in the rest of the head, 0 outside."""
     import nibabel
 
     voxels, affine = read_image(template)
@@ -64,25 +49,7 @@ def read_regions(
 ) -> dict[str, numpy.ndarray]:
     """Read the labels of `outline_regions` as masks on the grid of the tensors.
 
-    Parameters
-    ----------
-    path : path
-        The labels.
-    resolution : {"full", "downsampled"}
-        The tensors' resolution.
-    align_corners : bool
-        As the tensors were down-sampled.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray of bool, shape (x, y, z)
-        The regions by name, in the order brain, head (without brain), outside. Each voxel is in the one that
-        takes most of it.
-
-    Raises
-    ------
-    StudyError
-        If the file cannot be read.
+    Gives (x, y, z).
     """
     import nibabel
     from nibabel.filebasedimages import ImageFileError

@@ -65,27 +65,7 @@ def measure_signal(
 ) -> dict[str, float | None]:
     """Give signal-to-noise ratio, contrast-to-noise ratio and range of the bias field of a scan.
 
-    Parameters
-    ----------
-    raw, corrected : numpy.ndarray of shape (x, y, z)
-        The scan before and after the correction of its bias field.
-    scan_affine : numpy.ndarray of shape (4, 4)
-        Voxel indices of the scan to world coordinates in mm.
-    registration : numpy.ndarray of shape (4, 4)
-        Template coordinates to the scan's world coordinates, both in mm.
-    regions : Regions
-        Head, air and tissues of the template.
-
-    Returns
-    -------
-    dict of str to float or None
-        `snr`: median of the raw image in white matter over the noise. The noise is that of
-        each receiver channel, from the standard deviation of the air (SNR_stdv of Dietrich et al. 2007,
-        doi:10.1002/jmri.20969) without `BRIGHT_AIR`.
-        `cnr`: median of white minus that of grey matter, over the noise (after Magnotta and Friedman 2006,
-        doi:10.1007/s10278-006-0264-x). The contrast is taken from the corrected image, where the coil's
-        shading is gone, relative to its white matter, and multiplied by `snr`. `bias_range`: ratio of
-        `FIELD_PERCENTILES` of raw over corrected image in the head. What cannot be measured is None.
+    `raw`, `corrected` (x, y, z); `scan_affine` (4, 4) in mm; `registration` (4, 4) in mm.
     """
     sizes = numpy.linalg.norm(scan_affine[:3, :3], axis=0)
     factors = tuple(max(1, round(COMPARISON_SIZE / size)) for size in sizes)

@@ -33,14 +33,7 @@ def local_correlation(
     Inside the brain that is where white matter, grey matter and fluid lie, whatever the head's outline and
     the coil's shading. It is negative where dark and bright tissues are exchanged.
 
-    Parameters
-    ----------
-    image, template : numpy.ndarray of shape (x, y, z)
-        The images.
-    mask : numpy.ndarray of bool, same shape
-        Where to compare.
-    voxel_size : float
-        In mm.
+    `image`, `template` (x, y, z).
     """
     width = SURROUNDINGS / voxel_size
     return correlation(

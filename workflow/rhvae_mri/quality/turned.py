@@ -53,15 +53,7 @@ class TurnedFit:
     def fit(self, image: numpy.ndarray) -> list[numpy.ndarray]:
         """Fit an image from all turns; those that come back to the pose it has are left out.
 
-        Parameters
-        ----------
-        image : numpy.ndarray of shape (x, y, z)
-            The registered image, on the template's grid.
-
-        Returns
-        -------
-        list of numpy.ndarray of shape (4, 4)
-            The fitted transforms, from indices of the template to those of the image.
+        `image` (x, y, z); gives (4, 4).
         """
         smooth = _smooth(image, self.mask)
         slopes = numpy.gradient(smooth)

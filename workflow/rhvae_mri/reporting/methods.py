@@ -37,30 +37,7 @@ def describe_methods(
     software: Mapping[str, Any],
     facts: Sequence[DownloadFacts] = (),
 ) -> tuple[list[Section], list[str]]:
-    """Write the methods.
-
-    Parameters
-    ----------
-    config : mapping
-        The study's configuration.
-    split : pandas.DataFrame
-        The table of the split.
-    independent : pandas.DataFrame
-        The tested participants of the other cohorts.
-    layers : pandas.DataFrame
-        From `rhvae_mri.network_table.tabulate_networks`.
-    software : mapping
-        From `rhvae_mri.provenance.study.describe_software`.
-    facts : sequence of DownloadFacts
-        What the tables of converted cohorts lacked.
-
-    Returns
-    -------
-    sections : list of Section
-        The text; a number in brackets cites the reference of that number.
-    references : list of str
-        The works cited.
-    """
+    """Write the methods."""
     has_synthetic = {"synthetic", "augmented"} & set(config["grid"]["training_data"])
     sections = [
         Section("Participants", _participants(config, facts)),

@@ -65,13 +65,7 @@ _MARK = re.compile(r"⟦([a-z0-9 ]+)⟧")
 
 
 def cite(*names: str) -> str:
-    """Mark in a text that works are cited there; `number_citations` makes numbers of the marks.
-
-    Raises
-    ------
-    StudyError
-        If there is no such work.
-    """
+    """Mark in a text that works are cited there; `number_citations` makes numbers of the marks."""
     for name in names:
         if name not in WORKS:
             raise StudyError(f"There is no work {name!r} to cite.")
@@ -80,13 +74,6 @@ def cite(*names: str) -> str:
 
 def number_citations(texts: Sequence[str]) -> tuple[list[str], list[str]]:
     """Number the works in the order in which the texts cite them first.
-
-    Returns
-    -------
-    texts : list of str
-        The texts, with numbers in brackets in place of the marks.
-    references : list of str
-        The cited works in the order of their numbers.
 
     Examples
     --------

@@ -57,25 +57,6 @@ def build_architecture(
 ) -> Networks:
     """Build the networks that the settings name.
 
-    Parameters
-    ----------
-    settings : RHVAESettings
-        Kind and size of the networks, latent dimension.
-    image_shape : sequence of int
-        Shape of an image; three axes for convolutions.
-    generator : torch.Generator, optional
-        Draws the initial weights (on the CPU).
-
-    Returns
-    -------
-    Networks
-        Float32 modules on the CPU.
-
-    Raises
-    ------
-    StudyError
-        If convolutions are asked for, and images have not three axes.
-
     Examples
     --------
     >>> small = RHVAESettings(networks="convolutional", channels=(4, 8))
@@ -108,24 +89,7 @@ def count_parameters(networks: Networks) -> dict[str, int]:
 
 @torch.no_grad()
 def check_networks(networks: Networks, settings: RHVAESettings, image_shape: Sequence[int]) -> None:
-    """Check that modules of your own give what `Networks` says, on two images; they change nothing.
-
-    Parameters
-    ----------
-    networks : Networks
-        Your modules.
-    settings : RHVAESettings
-        Their latent dimension counts.
-    image_shape : sequence of int
-        Shape of an image.
-
-    Raises
-    ------
-    StudyError
-        If an output has another shape, the metric network's matrices are not lower triangular with a positive
-        diagonal, or what the decoder gives for a position in training mode varies from call to call or with
-        the other positions.
-    """
+    """Check that modules of your own give what `Networks` says, on two images; they change nothing."""
     n, d = 2, settings.latent_dimension
     modes = [network.training for network in networks]
     for network in networks:

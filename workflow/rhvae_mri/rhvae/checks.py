@@ -12,16 +12,7 @@ from rhvae_mri.errors import StudyError
 def check_images(images: numpy.ndarray) -> None:
     """Check that images are fit for training.
 
-    Parameters
-    ----------
-    images : numpy.ndarray, shape (n, *image_shape)
-        The training set.
-
-    Raises
-    ------
-    StudyError
-        If there are fewer than two images, or images of different shapes, of another type than float32 or
-        float64, with values that are not finite or outside [0, 1], or that are constant.
+    `images` (n, *image_shape).
     """
     _check_shapes(images)
     if not isinstance(images, numpy.ndarray) or images.dtype not in (numpy.float32, numpy.float64):

@@ -35,24 +35,7 @@ def halved_shapes(image_shape: Sequence[int], n_layers: int) -> list[tuple[int, 
 def convolutional_features(
     image_shape: Sequence[int], channels: Sequence[int], generator: torch.Generator | None = None
 ) -> tuple[nn.Sequential, int]:
-    """Build the body of an encoder or a metric network.
-
-    Parameters
-    ----------
-    image_shape : sequence of 3 int
-        Voxels along each axis.
-    channels : sequence of int
-        Channels of the layers.
-    generator : torch.Generator, optional
-        Draws the initial weights.
-
-    Returns
-    -------
-    body : torch.nn.Sequential
-        Flattened images (n, n_voxels) to the flattened maps of the last layer, (n, width).
-    width : int
-        The number of features.
-    """
+    """Build the body of an encoder or a metric network."""
     layers: list[nn.Module] = [nn.Unflatten(1, (1, *image_shape))]
     for n_inputs, n_outputs in pairwise((1, *channels)):
         layers += [_convolution(n_inputs, n_outputs, generator, stride=2), nn.ReLU()]

@@ -54,25 +54,7 @@ def decoder_potential(
 ) -> Potential:
     """Compute log p(x | z) and the gradient of -log p(x, z) in z.
 
-    Parameters
-    ----------
-    decoder : torch.nn.Module
-        Latent positions to logits.
-    images : torch.Tensor, shape (n, *image_shape)
-        x.
-    positions : torch.Tensor, shape (m n, d)
-        z: m positions for each image, those of all images at the first place first.
-    reconstruction : {"bce", "mse"}
-        The likelihood of a voxel.
-    weights : bool
-        Whether the result is to be differentiated in the weights of the last layer, too.
-    visited : sequence of Potential
-        What was computed at the m places before; the study's decoder then computes derivatives only.
-
-    Returns
-    -------
-    Potential
-        Differentiable once where torch records gradients, constant otherwise.
+    `images` (n, *image_shape); `positions` (m n, d).
     """
     recording = torch.is_grad_enabled()
     with torch.enable_grad():

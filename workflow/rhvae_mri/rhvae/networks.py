@@ -37,22 +37,7 @@ class Networks(NamedTuple):
 def build_networks(
     settings: RHVAESettings, n_voxels: int, generator: torch.Generator | None = None
 ) -> Networks:
-    """Build the study's networks.
-
-    Parameters
-    ----------
-    settings : RHVAESettings
-        Latent dimension and widths of the hidden layers.
-    n_voxels : int
-        Number of voxels of an image.
-    generator : torch.Generator, optional
-        Draws the initial weights (on the CPU).
-
-    Returns
-    -------
-    Networks
-        Float32 modules on the CPU.
-    """
+    """Build the study's networks."""
     d = settings.latent_dimension
     return Networks(
         Encoder(*_voxel_features(n_voxels, settings.encoder_layers, generator), d, generator),

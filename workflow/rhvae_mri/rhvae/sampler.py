@@ -142,14 +142,7 @@ def sample_latent(
 
 
 def chain_table(sample: LatentSample, image_ids: Sequence[str]) -> pandas.DataFrame:
-    """List the chains with the images that they led to.
-
-    Returns
-    -------
-    pandas.DataFrame
-        image_id, acceptance_rate, effective_size_log_density, and effective_size_lowest: of the latent
-        coordinate that mixed worst.
-    """
+    """List the chains with the images that they led to."""
     import pandas
 
     effective = sample.effective_size.cpu()
@@ -164,14 +157,7 @@ def chain_table(sample: LatentSample, image_ids: Sequence[str]) -> pandas.DataFr
 
 
 def chain_summary(sample: LatentSample, settings: SamplerSettings) -> dict[str, Any]:
-    """Sum up how well all chains mixed, as JSON values.
-
-    Returns
-    -------
-    dict
-        Settings, acceptance over all chains and by step, and for the log-density and each latent coordinate
-        the median effective sample size of a chain and the scale reduction (None where not defined).
-    """
+    """Sum up how well all chains mixed, as JSON values."""
     quantities = ["log_density", *(f"latent_{axis}" for axis in range(sample.positions.shape[1]))]
     effective = torch.median(sample.effective_size.cpu(), dim=0)[0].tolist()
     reductions = sample.scale_reduction.cpu().tolist()

@@ -91,16 +91,7 @@ class DecodedImages:
 def save_codes(path: str | os.PathLike[str], codes: torch.Tensor, model: RHVAE, dtype: str) -> None:
     """Write latent codes, atomically.
 
-    Parameters
-    ----------
-    path : path
-        The file to write (safetensors).
-    codes : torch.Tensor, shape (n, d)
-        Latent positions.
-    model : RHVAE
-        The model that drew them; the file keeps a digest of its metric.
-    dtype : {"float32", "float16"}
-        The element type of the images.
+    `codes` (n, d).
     """
     header = {"format": FORMAT, "model": _digest(model), "dtype": dtype}
     with atomic_path(path) as temporary:
@@ -110,27 +101,7 @@ def save_codes(path: str | os.PathLike[str], codes: torch.Tensor, model: RHVAE, 
 def load_decoded(
     codes: str | os.PathLike[str], model: str | os.PathLike[str] | RHVAE, device: torch.device | str = "cpu"
 ) -> DecodedImages:
-    """Read latent codes, and decode them on the fly.
-
-    Parameters
-    ----------
-    codes : path
-        What `save_codes` wrote.
-    model : path or RHVAE
-        The model that drew them.
-    device : torch.device or str
-        Where to decode; for a model that is given as a path. Only the decoder stays in memory.
-
-    Returns
-    -------
-    DecodedImages
-        In place of an array of the images.
-
-    Raises
-    ------
-    StudyError
-        If the file is missing, damaged, of another kind or of another model.
-    """
+    """Read latent codes, and decode them on the fly."""
     if not Path(codes).is_file():
         raise StudyError("There is no such file of latent codes.", where=codes, remedy=REMEDY)
     try:
@@ -157,25 +128,7 @@ def load_decoded(
 
 
 def largest_difference(stored: numpy.ndarray, decoded: numpy.ndarray) -> float:
-    """Compare stored synthetic images with those that are decoded from their codes.
-
-    Parameters
-    ----------
-    stored, decoded : numpy.ndarray, shapes (n, *image_shape) and (m, *image_shape)
-        Both from the first on, of one element type; as many are compared as there are of both. They are read
-        in batches.
-
-    Returns
-    -------
-    float
-        The largest difference of a voxel.
-
-    Raises
-    ------
-    StudyError
-        If it is beyond rounding: other devices and numbers of threads sum in another order, which moves
-        float32 voxels by less than 1e-5, and float16 ones to the next number.
-    """
+    """Compare stored synthetic images with those that are decoded from their codes."""
     largest = 0.0
     for start in range(0, min(len(stored), len(decoded)), BATCH_SIZE):
         batch = slice(start, min(start + BATCH_SIZE, len(stored), len(decoded)))

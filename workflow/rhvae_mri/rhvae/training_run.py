@@ -142,11 +142,6 @@ class TrainingRun:
         If the last step has spoiled the best weights, those before them are taken. Where the loss is not
         finite or has exploded under both, although their metrics are finite, it is the flow that leaves the
         path along the final metric, and the leapfrog step is halved.
-
-        Raises
-        ------
-        StudyError
-            If no weights and metric are finite, or no leapfrog step that was tried is short enough.
         """
         self.model.eval()
         self.lowest_loss = self._lowest_loss()

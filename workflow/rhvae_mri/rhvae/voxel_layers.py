@@ -45,13 +45,7 @@ class VoxelLinear(nn.Linear):
 
 @contextmanager
 def collected_factors(layers: Sequence[VoxelLinear]) -> Iterator[None]:
-    """Collect the gradients of the layers' weights as factors.
-
-    Parameters
-    ----------
-    layers : sequence of VoxelLinear
-        Within the block, their ``weight.grad`` is not set; their ``gradient_factors`` are.
-    """
+    """Collect the gradients of the layers' weights as factors."""
     for layer in layers:
         layer.gradient_factors = []
     try:
@@ -64,19 +58,7 @@ def collected_factors(layers: Sequence[VoxelLinear]) -> Iterator[None]:
 def product(inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     """Compute inputs @ weight.T + bias, without a record of gradients.
 
-    Parameters
-    ----------
-    inputs : torch.Tensor, shape (n, n_inputs)
-        Any strides.
-    weight : torch.Tensor, shape (n_outputs, n_inputs)
-        Any strides.
-    bias : torch.Tensor, shape (n_outputs,), optional
-        Added to each row.
-
-    Returns
-    -------
-    torch.Tensor, shape (n, n_outputs)
-        Large products on a CPU in float32 from oneDNN, else from `torch.nn.functional.linear`.
+    `inputs` (n, n_inputs); `weight` (n_outputs, n_inputs); `bias` (n_outputs,); gives (n, n_outputs).
     """
     is_plain = inputs.device.type == "cpu" and inputs.dtype == weight.dtype == torch.float32
     if HAS_ONEDNN and is_plain and len(inputs) * weight.numel() >= LEAST_MULTIPLICATIONS:

@@ -79,14 +79,7 @@ def n_scales(shape: tuple[int, ...]) -> int:
 def pair_similarity(images: numpy.ndarray, n_pairs: int, seed: int) -> PairSimilarity:
     """Compute the MS-SSIM of random pairs of different images of a set.
 
-    Parameters
-    ----------
-    images : numpy.ndarray, shape (n, x, y, z)
-        May be mapped from a file or decoded on the fly.
-    n_pairs : int
-        How many pairs; all of them if there are not more.
-    seed : int
-        The seed of the draw.
+    `images` (n, x, y, z).
     """
     first, second = numpy.triu_indices(len(images), 1)
     random = numpy.random.default_rng(seed)

@@ -40,19 +40,7 @@ class Neighbours(NamedTuple):
 def nearest_images(images: numpy.ndarray, among: numpy.ndarray, k: int = 1) -> Neighbours:
     """Find the nearest images by the root mean square of voxel differences.
 
-    Parameters
-    ----------
-    images : numpy.ndarray, shape (n, *image_shape)
-        May be mapped from a file or decoded on the fly; it is read in chunks.
-    among : numpy.ndarray, shape (m, *image_shape)
-        Where to look, in memory.
-    k : int
-        How many; all of them if there are not more.
-
-    Returns
-    -------
-    Neighbours
-        Distances are exact: a copy has the distance 0.
+    `images` (n, *image_shape); `among` (m, *image_shape).
     """
     k = min(k, len(among))
     middle = among.mean(axis=0, dtype=numpy.float64).astype(numpy.float32).ravel()
@@ -79,23 +67,7 @@ def neighbour_table(
     training: numpy.ndarray,
     training_ids: Sequence[str],
 ) -> pandas.DataFrame:
-    """List the nearest real training image of each synthetic image, and how isolated that real image is.
-
-    Parameters
-    ----------
-    synthetic, training : numpy.ndarray, shapes (s, *image_shape) and (n, *image_shape)
-        The images; n is at least 2. The synthetic ones are read in chunks.
-    synthetic_ids, training_ids : sequence of str
-        Their names.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per synthetic image, with the columns of `TABLE_COLUMNS`: the synthetic image ``image_id``,
-        the training image ``nearest_real`` and its ``distance``; ``real_neighbour``, the training image that
-        is nearest to ``nearest_real``, and their ``real_distance``. Distances are root mean squares of voxel
-        differences. A ``distance`` far below the ``real_distance`` is the sign of a memorized image.
-    """
+    """List the nearest real training image of each synthetic image, and how isolated that real image is."""
     nearest = nearest_images(synthetic, training)
     among = nearest_images(training, training, k=2)
     # An image is nearest to itself, except beside a copy of it, which may come first.
@@ -122,15 +94,7 @@ def block_means(images: numpy.ndarray) -> numpy.ndarray:
     Unlike principal components of the training images, these features favour no set. The cubes' side is the
     smallest that leaves at most `LONGEST_AXIS` of them along an axis; what is left over at the ends is cut.
 
-    Parameters
-    ----------
-    images : numpy.ndarray, shape (n, *image_shape)
-        Read in chunks.
-
-    Returns
-    -------
-    numpy.ndarray of float32, shape (n, features)
-        The means.
+    `images` (n, *image_shape); gives (n, features).
     """
     shape = tuple(images.shape[1:])
     side = block_side(shape)
@@ -155,17 +119,7 @@ def block_side(shape: tuple[int, ...]) -> int:
 def within_manifold(points: numpy.ndarray, manifold: numpy.ndarray, k: int = 3) -> numpy.ndarray:
     """Tell which points lie in the manifold that other points span.
 
-    Parameters
-    ----------
-    points, manifold : numpy.ndarray, shapes (n, features) and (m, features)
-        The manifold is the union of balls around its points, each up to its k-th nearest other point.
-    k : int
-        Which neighbour; the last one if there are fewer.
-
-    Returns
-    -------
-    numpy.ndarray of bool, shape (n,)
-        Whether a point is in one of the balls.
+    Gives (n,).
     """
     from scipy.spatial.distance import cdist
 
@@ -179,19 +133,7 @@ def precision_and_recall(
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Compute, image by image, what precision and recall are the means of.
 
-    Parameters
-    ----------
-    real, synthetic : numpy.ndarray, shapes (n, features) and (m, features)
-        Features of the images; equally many of each are best comparable.
-    k : int
-        See `within_manifold`; 3 in the source.
-
-    Returns
-    -------
-    precision : numpy.ndarray of bool, shape (m,)
-        Whether a synthetic image lies in the manifold of the real ones: realism.
-    recall : numpy.ndarray of bool, shape (n,)
-        Whether a real image lies in the manifold of the synthetic ones: coverage.
+    Gives (m,), (n,).
     """
     return within_manifold(synthetic, real, k), within_manifold(real, synthetic, k)
 

@@ -57,20 +57,7 @@ def save_pictures(
 ) -> None:
     """Compute the images of the figures and store them, with a table that says what each is.
 
-    Parameters
-    ----------
-    stack, table : path
-        The images (safetensors) and their list (TSV), written atomically.
-    model : RHVAE
-        A trained model, with its final metric.
-    training : numpy.ndarray of float32, shape (n, *image_shape)
-        The real images that it was trained on, in the order of its centroids.
-    training_ids : sequence of str
-        Their names.
-    synthetic : numpy.ndarray, shape (s, *image_shape)
-        Its synthetic images.
-    synthetic_ids : sequence of str
-        Their names.
+    `training` (n, *image_shape); `synthetic` (s, *image_shape).
 
     Notes
     -----
