@@ -68,7 +68,7 @@ def draw_sizes(
     tsv: str | os.PathLike[str],
     simulated: bool,
 ) -> Figure:
-    """Draw balanced accuracy by number of synthetic images: per architecture, training set and test cohort."""
+    """Draw balanced accuracy by number of synthetic images: by architecture, training set and cohort."""
     source = size_source(runs, estimates, published)
     write_tsv(tsv, source)
     with study_style():
