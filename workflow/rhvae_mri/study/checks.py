@@ -37,12 +37,13 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
     return _over(Configuration().model_dump(), config)
 
 
-def check_configuration(config: Mapping[str, Any]) -> dict[str, Any]:
+def check_configuration(config: Any) -> dict[str, Any]:
     """Check a configuration against the bounds of its keys and the rules between them, and complete it.
 
     Values that were given stay as they are; the error names every wrong, missing or unknown key at once.
     """
-    problems = list(_keys_without_text(config))  # with such a key the rest cannot be checked
+    problems = [] if isinstance(config, Mapping) else [f"the file has no sections, but {config!r}."]
+    problems += _keys_without_text(config)  # with such a key the rest cannot be checked
     if not problems:
         config = complete(config)
         try:
