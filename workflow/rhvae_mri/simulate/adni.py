@@ -52,20 +52,7 @@ _ADNIGO_MONTH = 54
 
 
 def study_tables(participants: Sequence[Participant], seed: int) -> dict[str, pandas.DataFrame]:
-    """Return the study tables of a cohort.
-
-    Parameters
-    ----------
-    participants : sequence of Participant
-        The cohort.
-    seed : int
-        Seed of the scores; each participant's depend on the seed and the participant alone.
-
-    Returns
-    -------
-    dict
-        File name to table.
-    """
+    """Return the study tables of a cohort."""
     return {
         "ADNIMERGE.csv": merge_table(participants, seed),
         "DXSUM_PDXCONV_ADNIALL.csv": _diagnosis_table(participants),
@@ -88,24 +75,12 @@ def mayo_table(participants: Sequence[Participant]) -> pandas.DataFrame:
 
 
 def visit_code(month: int) -> str:
-    """Return ADNI's code of a visit.
-
-    Examples
-    --------
-    >>> visit_code(0), visit_code(6), visit_code(120)
-    ('bl', 'm06', 'm120')
-    """
+    """Return ADNI's code of a visit."""
     return "bl" if month == 0 else f"m{month:02d}"
 
 
 def scan_visit_name(phase: str, month: int) -> str:
-    """Return the name of a visit in the list of scans, which differs from phase to phase.
-
-    Examples
-    --------
-    >>> scan_visit_name("ADNI1", 0), scan_visit_name("ADNI2", 24)
-    ('ADNI Screening', 'ADNI2 Year 2 Visit')
-    """
+    """Return the name of a visit in the list of scans, which differs from phase to phase."""
     if month == 0:
         names = {"ADNIGO": "ADNIGO Screening MRI", "ADNI2": "ADNI2 Screening MRI-New Pt"}
         return names.get(phase, "ADNI Screening")

@@ -32,19 +32,7 @@ _ADNI4_YEAR = 2023
 
 @dataclass(frozen=True)
 class FourthPhase:
-    """Who has come to ADNI 4; the images are copies of an earlier scan.
-
-    Attributes
-    ----------
-    copied : int
-        Image number of the scan.
-    rollover : Participant
-        The person of that scan.
-    visit : Visit
-        The visit of this person in ADNI 4.
-    newcomer : Participant
-        A participant of ADNI 4 alone, with one visit.
-    """
+    """Who has come to ADNI 4; the images are copies of an earlier scan."""
 
     copied: int
     rollover: Participant
@@ -114,10 +102,7 @@ def converted_numbers(participants: Sequence[Participant]) -> dict[int, int]:
 
 
 def fourth_phase(participants: Sequence[Participant]) -> FourthPhase | None:
-    """Return who has come to ADNI 4, or None where the cohort has no good scan.
-
-    The first participant of ADNI 3 with a good scan goes on (of any phase, if none of ADNI 3 has one).
-    """
+    """Return who has come to ADNI 4, or None where the cohort has no good scan."""
     good = [
         (person, scan)
         for person in participants

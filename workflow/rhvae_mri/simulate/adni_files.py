@@ -64,17 +64,7 @@ def place_of_today(person: Participant, visit: Visit, scan: Scan) -> SeriesPlace
 def write_companions(
     images: Path, person: Participant, visit: Visit, scan: Scan, rendered: SimulatedScan
 ) -> None:
-    """Write what comes with a series: the pre-processed copy and the metadata, each of some scans.
-
-    Parameters
-    ----------
-    images : pathlib.Path
-        The images folder.
-    person, visit, scan
-        Whose series it is.
-    rendered : SimulatedScan
-        The image, which the pre-processed copy shares.
-    """
+    """Write what comes with a series: the pre-processed copy and the metadata, each of some scans."""
     place = place_of_today(person, visit, scan)
     if has_processed_file(person, visit, scan):
         _write_processed(images, person, visit, scan, rendered)

@@ -84,22 +84,7 @@ class _Attendance:
 def study_tables(
     participants: Sequence[Participant], seed: int, *, with_merge: bool = False
 ) -> dict[str, pandas.DataFrame]:
-    """Return the study tables of a cohort.
-
-    Parameters
-    ----------
-    participants : sequence of Participant
-        The cohort, with today's names of sequences (`rhvae_mri.simulate.adni_archive.rename_sequences`).
-    seed : int
-        Seed of the scores, as in `rhvae_mri.simulate.adni.study_tables`.
-    with_merge : bool
-        Add ADNIMERGE, which knows nothing of ADNI 4.
-
-    Returns
-    -------
-    dict
-        File name to table.
-    """
+    """Return the study tables of a cohort."""
     later = fourth_phase(participants)
     everybody = [*participants, later.newcomer] if later else list(participants)
     attendances = [each for person in everybody for each in _attendances(person, later)]
@@ -122,15 +107,7 @@ def study_tables(
 
 
 def code_in_phase(phase: str, code: str) -> str:
-    """Return a phase's own code (VISCODE) of a visit, from the code that all phases share (VISCODE2).
-
-    Examples
-    --------
-    >>> code_in_phase("ADNI1", "m12"), code_in_phase("ADNI2", "scmri"), code_in_phase("ADNI2", "m24")
-    ('m12', 'v02', 'v21')
-    >>> code_in_phase("ADNI3", "m24"), code_in_phase("ADNI4", "sc")
-    ('y2', '4_sc')
-    """
+    """Return a phase's own code (VISCODE) of a visit, from the code that all phases share (VISCODE2)."""
     if phase == "ADNI4":
         return f"4_{code}"
     if not code.startswith("m") or phase in ("ADNI1", "ADNIGO"):

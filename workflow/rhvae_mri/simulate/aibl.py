@@ -24,18 +24,7 @@ Row = dict[str, object]
 
 
 def study_tables(participants: Sequence[Participant]) -> dict[str, pandas.DataFrame]:
-    """Return the study tables of a cohort.
-
-    Parameters
-    ----------
-    participants : sequence of Participant
-        The cohort.
-
-    Returns
-    -------
-    dict
-        File name to table.
-    """
+    """Return the study tables of a cohort."""
     tables = {
         "ptdemog": pandas.DataFrame([_demography(person) for person in participants]),
         "apoeres": pandas.DataFrame([_genotype(person) for person in participants]),
@@ -51,13 +40,7 @@ def study_tables(participants: Sequence[Participant]) -> dict[str, pandas.DataFr
 
 
 def visit_code(month: int) -> str:
-    """Return AIBL's code of a visit.
-
-    Examples
-    --------
-    >>> visit_code(0), visit_code(18)
-    ('bl', 'm18')
-    """
+    """Return AIBL's code of a visit."""
     return "bl" if month == 0 else f"m{month}"
 
 

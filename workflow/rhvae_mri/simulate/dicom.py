@@ -36,31 +36,7 @@ _LOCATION_PLACEHOLDER = "9999999.00000004"
 
 @dataclass(frozen=True)
 class SeriesHeader:
-    """What the files of one series say beside geometry and pixels.
-
-    Attributes
-    ----------
-    patient_id : str
-        The study's identifier of the participant.
-    sex : str
-        ``M`` or ``F``.
-    age : float
-        In years, at the scan.
-    study : str
-        ``ADNI`` or ``AIBL``.
-    site : int
-        Number of the imaging site.
-    description : str
-        Name of the sequence.
-    time : datetime.datetime
-        Start of the series.
-    field_strength : float
-        In tesla.
-    series_number : int
-        Place of the series in its session, from 1.
-    seed : int
-        Seed of the unique identifiers; different for each series of a study.
-    """
+    """What the files of one series say beside geometry and pixels."""
 
     patient_id: str
     sex: str
@@ -84,36 +60,7 @@ def write_series(
     image_id: str,
     truncated: bool = False,
 ) -> list[Path]:
-    """Write a volume as a series of sagittal MR slices, explicit VR little endian, uncompressed.
-
-    Parameters
-    ----------
-    folder : path
-        Folder of the series; made if it is missing.
-    file_stem : str
-        Beginning of the file names; ``_<slice>_<image_id>.dcm`` is added, with the slice's number from 1.
-    volume : numpy.ndarray
-        int16, shape (nx, ny, nz), axes in RAS+ order.
-    affine : numpy.ndarray
-        Shape (4, 4), voxel index to scanner coordinates (RAS+, mm), with orthogonal axes that lie within
-        45 degrees of the scanner's, so that readers find the same order of axes.
-    header : SeriesHeader
-        The other attributes.
-    image_id : str
-        End of the file names; ``S<series>_I<image>`` in a LONI download.
-    truncated : bool
-        Cut every third file short in the middle of its pixels, as a broken download is.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The files, in slice order.
-
-    Raises
-    ------
-    ValueError
-        If the volume is not three-dimensional int16, or the affine's axes are not orthogonal or not RAS+.
-    """
+    """Write a volume as a series of sagittal MR slices, explicit VR little endian, uncompressed."""
     geometry = _SagittalGeometry.from_affine(volume, affine)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -233,10 +180,7 @@ def _series_dataset(volume: numpy.ndarray, geometry: _SagittalGeometry, header: 
 
 
 def _file_template(dataset: Dataset, pixel_bytes: int) -> bytes:
-    """Encode a slice up to its pixels, with placeholders of fixed length where slices differ.
-
-    pydicom takes milliseconds to encode a file; filling the placeholders takes microseconds.
-    """
+    """Encode a slice up to its pixels, with placeholders of fixed length where slices differ."""
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = _UID_PLACEHOLDER
     dataset.InstanceNumber = _NUMBER_PLACEHOLDER
     dataset.ImagePositionPatient = list(_POSITION_PLACEHOLDERS)

@@ -24,11 +24,7 @@ VENTRICLE_BOUNDS, HIPPOCAMPUS_BOUNDS = (0.7, 3.0), (0.5, 1.2)
 
 @dataclass(frozen=True)
 class Course:
-    """What a diagnosis does to the anatomy.
-
-    ``severity`` and ``severity_spread`` are the mean and standard deviation of the atrophy at the first
-    visit, in units of a typical case of Alzheimer's disease; ``per_year`` is its yearly growth.
-    """
+    """What a diagnosis does to the anatomy."""
 
     severity: float
     severity_spread: float
@@ -46,19 +42,7 @@ VENTRICLE_EFFECT, HIPPOCAMPUS_EFFECT, CORTEX_EFFECT = 0.45, -0.32, 0.14
 
 
 def draw_anatomy(diagnosis: Diagnosis, age: float, sex: str, seed: int) -> Anatomy:
-    """Draw the anatomy at the first visit.
-
-    Parameters
-    ----------
-    diagnosis : str
-        At the first visit.
-    age : float
-        In years.
-    sex : str
-        ``M`` or ``F``; men have slightly larger ventricles.
-    seed : int
-        Seed of the draw; the head's own seed follows from it.
-    """
+    """Draw the anatomy at the first visit."""
     random = numpy.random.default_rng(seed)
     course = COURSES[diagnosis]
     severity = course.severity + course.severity_spread * random.standard_normal()
@@ -83,15 +67,7 @@ def draw_anatomy(diagnosis: Diagnosis, age: float, sex: str, seed: int) -> Anato
 
 
 def anatomy_at(participant: Participant, visit: Visit) -> Anatomy:
-    """Give a participant's anatomy at a visit: the first one's, after the course of the disease since then.
-
-    Parameters
-    ----------
-    participant : Participant
-        Whose.
-    visit : Visit
-        When. The diagnosis at this visit decides how fast the atrophy went on.
-    """
+    """Give a participant's anatomy at a visit: the first one's, after the disease's course since then."""
     start = participant.anatomy
     years = visit.month / 12
     if years == 0:

@@ -83,19 +83,7 @@ def write_download(
     progress: bool = True,
     generation: Generation = 2018,
 ) -> None:
-    """Write the download of a cohort that is drawn already.
-
-    Parameters
-    ----------
-    participants : sequence of Participant
-        The cohort; all of one study.
-    render : callable
-        Gives the image of a scan.
-    seed : int
-        Seed of the scores in the study tables.
-    images, tables, truth, progress, generation
-        As in `simulate_download`.
-    """
+    """Write the download of a cohort that is drawn already."""
     cohort = participants[0].cohort
     note = _NOTE.format(cohort=cohort)
     today = cohort == "ADNI" and generation == 2026

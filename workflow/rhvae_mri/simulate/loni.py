@@ -15,22 +15,7 @@ _TIME_BETWEEN_SCANS = datetime.timedelta(minutes=12)
 
 @dataclass(frozen=True)
 class SeriesPlace:
-    """Where a download holds the files of one series.
-
-    Attributes
-    ----------
-    folder : pathlib.PurePosixPath
-        Relative to the images folder:
-        ``<subject>/<sequence>/<date>_<time>/I<image>``.
-    file_stem : str
-        Beginning of each file's name.
-    image_id : str
-        End of each file's name, ``S<series>_I<image>``.
-    time : datetime.datetime
-        Start of the series.
-    series_number : int
-        Place of the series in its session, from 1.
-    """
+    """Where a download holds the files of one series."""
 
     folder: PurePosixPath
     file_stem: str
@@ -40,13 +25,7 @@ class SeriesPlace:
 
 
 def series_place(participant: Participant, visit: Visit, scan: Scan) -> SeriesPlace:
-    """Return where a scan's series lies in its cohort's download.
-
-    Examples
-    --------
-    The folder of a scan is ``002_S_0295/MP-RAGE/2006-04-18_08_12_00.0/I13722``, and the first of its files
-    ``ADNI_002_S_0295_MR_MP-RAGE_br_raw_20060418081200000_1_S13408_I13722.dcm``.
-    """
+    """Return where a scan's series lies in its cohort's download."""
     number = visit.scans.index(scan) + 1
     time = datetime.datetime.combine(visit.date, datetime.time(8)) + number * _TIME_BETWEEN_SCANS
     sequence = folder_name(scan.sequence)
@@ -64,11 +43,5 @@ def series_place(participant: Participant, visit: Visit, scan: Scan) -> SeriesPl
 
 
 def folder_name(sequence: str) -> str:
-    """Return a sequence's name as the archive writes it in paths.
-
-    Examples
-    --------
-    >>> folder_name("Accelerated Sagittal MPRAGE (MSV21)")
-    'Accelerated_Sagittal_MPRAGE__MSV21_'
-    """
+    """Return a sequence's name as the archive writes it in paths."""
     return re.sub(r"[^A-Za-z0-9-]", "_", sequence)

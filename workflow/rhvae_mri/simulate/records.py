@@ -22,19 +22,7 @@ Fault = Literal["none", "truncated_series", "wrong_field_of_view", "motion_noise
 
 @dataclass(frozen=True)
 class Anatomy:
-    """The true anatomy of one participant, at the first visit unless said.
-
-    Attributes
-    ----------
-    ventricle_scale : float
-        Factor on the volume of the lateral ventricles relative to the average template.
-    hippocampus_scale : float
-        Factor on the volume of the hippocampi and the medial temporal lobe around them.
-    cortical_thinning : float
-        Fraction of the cortical ribbon's intensity that is replaced by cerebrospinal fluid, 0 to 1.
-    head_seed : int
-        Seed of the smooth individual deformation; the same at every visit of the participant.
-    """
+    """The true anatomy of one participant, at the first visit unless said."""
 
     ventricle_scale: float
     hippocampus_scale: float
@@ -44,27 +32,7 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class Scan:
-    """One T1-weighted series.
-
-    Attributes
-    ----------
-    image_uid, series_id : int
-        The numbers behind "I" and "S" in a LONI download.
-    sequence : str
-        Name of the sequence, as in the download's folder (e.g. ``MPRAGE``).
-    field_strength : float
-        In tesla, 1.5 or 3.0.
-    voxel_size : tuple of float
-        In mm, along the patient's left-right, posterior-anterior and inferior-superior axes.
-    fault : Fault
-        What is planted in it.
-    usable : bool
-        What the study's own quality table says of it (a repeated scan whose first attempt was rejected).
-    on_disk : bool
-        False where the tables list a scan that the download does not contain.
-    seed : int
-        Seed of pose, bias field and noise.
-    """
+    """One T1-weighted series."""
 
     image_uid: int
     series_id: int
@@ -91,21 +59,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class Participant:
-    """A virtual participant.
-
-    Attributes
-    ----------
-    cohort : str
-        ``ADNI`` or ``AIBL``.
-    subject : str
-        The identifier in the download: ``002_S_0295`` (ADNI) or ``10`` (AIBL).
-    participant_id : str
-        The BIDS label that Clinica makes of it: ``sub-ADNI002S0295`` or ``sub-AIBL10``.
-    age : float
-        In years, at the first visit.
-    phase : str
-        ``ADNI1``, ``ADNIGO``, ``ADNI2`` or ``ADNI3``, in downloads of today ``ADNI4`` too; ``AIBL`` for AIBL.
-    """
+    """A virtual participant."""
 
     cohort: str
     subject: str
@@ -122,21 +76,7 @@ class Participant:
 
 @dataclass(frozen=True)
 class SimulatedScan:
-    """A rendered scan with its ground truth.
-
-    Attributes
-    ----------
-    volume : numpy.ndarray
-        int16, axes in RAS+ order (left to right, posterior to anterior, inferior to superior).
-    affine : numpy.ndarray
-        Shape (4, 4), voxel index to scanner coordinates (RAS+, mm).
-    template_to_voxel : numpy.ndarray
-        Shape (4, 4): the true affine, from template coordinates (MNI, RAS+, mm) to indices of ``volume``.
-    bias_coefficients : numpy.ndarray
-        Coefficients of the log bias field, see `rhvae_mri.simulate.heads.bias_field`.
-    ventricle_ml, hippocampus_ml : float
-        True volumes of the lateral ventricles and of the hippocampi, both sides together, in millilitres.
-    """
+    """A rendered scan with its ground truth."""
 
     volume: numpy.ndarray
     affine: numpy.ndarray

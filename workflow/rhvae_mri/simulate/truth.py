@@ -24,12 +24,7 @@ def session_id(visit: Visit) -> str:
 
 
 def chosen_scan(participant: Participant, visit: Visit) -> Scan | None:
-    """Return the scan of a visit that the conversion is to take, or None for a visit without scans.
-
-    In ADNI the study's own quality tables decide, then the field strength that is usual in the phase, and
-    what they choose has to do. In AIBL there are no such tables: the first scan that can be read is taken,
-    one that is not a repetition if there is one.
-    """
+    """Return the scan of a visit that the conversion is to take, or None for a visit without scans."""
     if participant.cohort == "AIBL":
         return min(
             visit.scans,
@@ -50,25 +45,7 @@ def truth_table(
     rendered: Mapping[int, SimulatedScan],
     converted: Mapping[int, int] | None = None,
 ) -> pandas.DataFrame:
-    """Return the ground truth of a cohort.
-
-    Parameters
-    ----------
-    participants : sequence of Participant
-        The cohort.
-    rendered : mapping of int to SimulatedScan
-        By image number; the volumes are not needed.
-    converted : mapping of int to int, optional
-        Where another image of the same scan is converted in its place: the number of the scan, and that of
-        the image.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each visit with scans, and one, without session, for each participant of whom the download
-        holds no image. ``affine_00`` to ``affine_23`` is the true affine from template coordinates (mm) to
-        voxel indices, row by row.
-    """
+    """Return the ground truth of a cohort."""
     rows = []
     for person in participants:
         imaged = any(scan.on_disk for visit in person.visits for scan in visit.scans)
