@@ -37,7 +37,7 @@ _BIAS_STRENGTH = (0.11, 0.17)
 
 @dataclass(frozen=True)
 class Scanner:
-    """What is peculiar to a site's scanner."""
+    """A site's scanner: factor on the voxel size in the plane, signal of white matter, exponent, noise."""
 
     in_plane: float
     white_matter: float

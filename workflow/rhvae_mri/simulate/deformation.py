@@ -55,7 +55,11 @@ class Deformation:
 def deform(
     head_seed: int, ventricle_scale: float = 1.0, hippocampus_scale: float = 1.0, random_part: float = 1.0
 ) -> Deformation:
-    """Make the deformation of one head at one time."""
+    """Make the deformation of one head; the scales are those of `records.Anatomy`, roughly.
+
+    Its least-squares affine part over the head is removed, so that the affine that is applied on top of it
+    is the affine that a registration to the average should find. `structure_volumes` gives the true volumes.
+    """
     basis = _flows()
     growth = numpy.log(ventricle_scale)
     if growth > 0:

@@ -1,9 +1,12 @@
-"""What a simulated cohort consists of: participants, their visits, and the scans of each visit."""
+"""What a simulated cohort consists of: participants, visits, scans, and the folders of these."""
 
 from __future__ import annotations
 
 import datetime
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy
@@ -19,10 +22,18 @@ Generation = Literal[2018, 2026]
 #: ``motion_noise``: strong ghosting, blur and noise.
 Fault = Literal["none", "truncated_series", "wrong_field_of_view", "motion_noise"]
 
+#: Several scans of one visit start this far apart.
+_TIME_BETWEEN_SCANS = datetime.timedelta(minutes=12)
+
 
 @dataclass(frozen=True)
 class Anatomy:
-    """The true anatomy of one participant, at the first visit unless said."""
+    """The true anatomy of one participant, at the first visit unless said.
+
+    The scales are factors on the volumes of the average template (of the hippocampi and the medial temporal
+    lobe around them). ``cortical_thinning`` is the part of the cortical ribbon's intensity that fluid
+    replaces. The seed, of the individual deformation, is the same at every visit.
+    """
 
     ventricle_scale: float
     hippocampus_scale: float
@@ -32,7 +43,10 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class Scan:
-    """One T1-weighted series."""
+    """One T1-weighted series; field strength in tesla, voxel size in mm (left-right, back-front, bottom-top).
+
+    ``usable`` is what the study's own quality table says of it; what is not ``on_disk`` is only listed.
+    """
 
     image_uid: int
     series_id: int
@@ -59,7 +73,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class Participant:
-    """A virtual participant."""
+    """A virtual participant; ``age`` in years at the first visit, ``participant_id`` as Clinica labels it."""
 
     cohort: str
     subject: str
@@ -73,10 +87,23 @@ class Participant:
     anatomy: Anatomy
     visits: tuple[Visit, ...]
 
+    @property
+    def roster_number(self) -> int:
+        """The roster number (RID): the last digits of the subject."""
+        return int(self.subject.split("_")[-1])
+
+    def scans(self) -> Iterator[tuple[Visit, Scan]]:
+        """All scans, with their visits."""
+        return ((visit, scan) for visit in self.visits for scan in visit.scans)
+
 
 @dataclass(frozen=True)
 class SimulatedScan:
-    """A rendered scan with its ground truth."""
+    """A rendered scan: int16 volume (axes RAS+) and affine (mm), and its truth.
+
+    ``template_to_voxel`` leads from template coordinates (MNI, RAS+, mm) to indices; the volumes (ml) are
+    those of both sides. ``bias_coefficients``: see `rhvae_mri.simulate.acquisition.bias_field`.
+    """
 
     volume: numpy.ndarray
     affine: numpy.ndarray
@@ -84,3 +111,33 @@ class SimulatedScan:
     bias_coefficients: numpy.ndarray
     ventricle_ml: float
     hippocampus_ml: float
+
+
+@dataclass(frozen=True)
+class SeriesPlace:
+    """The folder of a series in LONI's layout, beginning and end (``S…_I…``) of its files, its start."""
+
+    folder: PurePosixPath
+    file_stem: str
+    image_id: str
+    time: datetime.datetime
+    series_number: int
+
+
+def series_place(participant: Participant, visit: Visit, scan: Scan) -> SeriesPlace:
+    """Return where a scan's series lies in its cohort's download, relative to the images folder."""
+    number = visit.scans.index(scan) + 1
+    time = datetime.datetime.combine(visit.date, datetime.time(8)) + number * _TIME_BETWEEN_SCANS
+    sequence, stamp = folder_name(scan.sequence), time.strftime("%Y-%m-%d_%H_%M_%S.0")
+    return SeriesPlace(
+        folder=PurePosixPath(participant.subject, sequence, stamp, f"I{scan.image_uid}"),
+        file_stem=f"{participant.cohort}_{participant.subject}_MR_{sequence}_br_raw_{time:%Y%m%d%H%M%S000}",
+        image_id=f"S{scan.series_id}_I{scan.image_uid}",
+        time=time,
+        series_number=number,
+    )
+
+
+def folder_name(sequence: str) -> str:
+    """Return a sequence's name as the archive writes it in paths."""
+    return re.sub(r"[^A-Za-z0-9-]", "_", sequence)
