@@ -7,7 +7,7 @@ import numpy
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from rhvae_mri.simulate import adni_today
+from rhvae_mri.simulate import adni
 from rhvae_mri.simulate.download import write_download
 from rhvae_mri.simulate.records import Anatomy, Generation, Participant, Scan, SimulatedScan, Visit
 
@@ -132,7 +132,6 @@ def write_cohort(
     places = root / "images", root / "tables", root / "truth.tsv"
     write_download(participants, make_volume, 1, *places, progress=False, generation=generation)
     if with_merge:
-        name = "ADNIMERGE_28Nov2026.csv"
-        tables = adni_today.study_tables(participants, 1, with_merge=True)
-        tables[name].to_csv(places[1] / name, index=False)
+        merge = adni.study_tables(participants, 1)["ADNIMERGE.csv"]
+        merge.to_csv(places[1] / "ADNIMERGE_28Nov2026.csv", index=False)
     return places

@@ -6,7 +6,8 @@ import pydicom
 import pytest
 
 from rhvae_mri.convert.adni_merge import Visits
-from rhvae_mri.convert.adni_scans import SCAN_COLUMNS, complete_scans
+from rhvae_mri.convert.adni_scans import SCAN_COLUMNS, _read_strength, complete_scans, is_t1, visit_name
+from rhvae_mri.convert.adni_values import original_phase, phase_name
 from rhvae_mri.convert.archive import list_series
 from rhvae_mri.convert.ledger import Ledger
 
@@ -91,3 +92,23 @@ def test_no_text_and_no_date_of_a_header_is_repeated(scan, elements, reason):
 def test_a_folder_s_date_that_is_none(scan):
     row = scan("MPRAGE/0000-00-00_x", AcquisitionDate="20060418")
     assert (row.date, row.session) == ("2006-04-18", "ses-M000")
+
+
+@pytest.mark.parametrize(
+    ("read", "cases"),
+    [
+        (is_t1, {"MP-RAGE": True, "MPR; GradWarp; N3; Scaled": True, "Sag IR-FSPGR": True}),
+        (is_t1, {"AXIAL_T2": False, "AAHead_Scout_MPR_sag": False, "MPR; GradWarp; Mask": False}),
+        (_read_strength, {"1.494": "1.5", "3": "3.0", "1,5": "1.5", "3.0T": "3.0", "15000": "1.5", "?": ""}),
+        (phase_name, {"ADNI 1": "ADNI1", "adni go": "ADNIGO", "ADNI4": "ADNI4"}),
+        (original_phase, {295: "ADNI1", 2001: "ADNIGO", 6007: "ADNI3", 10123: "ADNI4"}),
+    ],
+)
+def test_what_tables_and_headers_write_is_read(read, cases):
+    assert {text: read(text) for text in cases} == cases
+
+
+def test_names_of_visits_are_those_that_clinica_looks_for():
+    assert visit_name("ADNI1", 6) == "ADNI1/GO Month 6"
+    assert visit_name("ADNI2", 0) == "ADNI2 Screening MRI-New Pt"
+    assert visit_name("ADNI3", 12) == "ADNI3 Year 1.0 Visit"

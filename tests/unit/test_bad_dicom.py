@@ -10,10 +10,11 @@ import numpy
 import pydicom
 import pytest
 from pydicom import uid
+from series_checks import relisted, series_problem
 
 from rhvae_mri.convert.archive import Series, list_series
 from rhvae_mri.convert.conversion import convert_to_bids
-from rhvae_mri.convert.series import find_broken_series, series_problem
+from rhvae_mri.convert.series import find_broken_series
 from rhvae_mri.files import read_tsv
 
 # pydicom warns of the damage that the tests write
@@ -242,10 +243,6 @@ def original(tmp_path_factory):
 def series(original, tmp_path):
     shutil.copytree(original, tmp_path / "images")
     return list_series(tmp_path / "images", "ADNI")[0]
-
-
-def relisted(series):
-    return Series(series.subject, series.image, series.folder, tuple(sorted(series.folder.iterdir())))
 
 
 @pytest.mark.parametrize(("kind", "spoil", "problem"), table(BAD_SERIES))

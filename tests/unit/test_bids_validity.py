@@ -9,7 +9,7 @@ from nifti_files import write_nifti
 from rhvae_mri.cohort.bids_images import find_images, read_field_strength
 from rhvae_mri.cohort.bids_tables import USUAL_TERMS, read_participants, read_rows, read_sessions
 from rhvae_mri.cohort.listed_values import ListedValues
-from rhvae_mri.convert.bids_validity import mend_dataset
+from rhvae_mri.convert.bids_cleaning import mend_dataset
 from rhvae_mri.files import read_json
 
 README = (

@@ -17,13 +17,12 @@ import pytest
 from bids_checks import bids_errors
 
 from rhvae_mri.convert import conversion
-from rhvae_mri.convert.aibl_tables import read_aibl_tables
-from rhvae_mri.convert.aibl_visits import assign_sessions, read_scan_dates
+from rhvae_mri.convert.aibl_tables import read_aibl_tables, read_scan_dates
 from rhvae_mri.convert.archive import Series
 from rhvae_mri.convert.clinica import run_clinica
 from rhvae_mri.convert.conversion import convert_to_bids
 from rhvae_mri.convert.ledger import Ledger
-from rhvae_mri.convert.staging import choose_aibl_series
+from rhvae_mri.convert.staging import assign_sessions, choose_aibl_series
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
 

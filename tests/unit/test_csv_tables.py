@@ -9,18 +9,17 @@ import pandas
 import pytest
 
 from rhvae_mri.convert.csv_tables import (
-    read_header,
-    read_table,
-)
-from rhvae_mri.convert.csv_values import (
+    column_key,
+    month_number,
     read_dates,
+    read_header,
     read_integers,
     read_numbers,
+    read_participants,
+    read_table,
+    visit_code,
 )
-from rhvae_mri.convert.ledger import (
-    Ledger,
-    understood,
-)
+from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.files import read_tsv, write_tsv
 
 
@@ -229,6 +228,24 @@ def test_whole_numbers_in_any_form():
     assert read_integers(series("4.000", "1.5")).tolist() == ["", ""]
 
 
+@pytest.mark.parametrize(
+    ("read", "texts", "expected"),
+    [
+        (column_key, ["Orig/Proc", "Orig.Proc", " image_ID"], ["origproc", "origproc", "imageid"]),
+        (month_number, ["Sep", "Mrz", "févr", "maggio"], [9, 3, 2, None]),
+        (visit_code, ["BL", "m0", "M6", "m120", "scmri"], ["bl", "bl", "m06", "m120", "scmri"]),
+        (lambda text: read_integers(series(text))[0], ["I30000", "0042", "4.002"], ["30000", "42", "4002"]),
+        (
+            lambda text: read_participants(series(text))[0],
+            ["002_s_0295", "002 S 0295", "002-S-0295", "phantom"],
+            ["002_S_0295"] * 3 + ["phantom"],
+        ),
+    ],
+)
+def test_names_and_codes_in_any_form(read, texts, expected):
+    assert [read(text) for text in texts] == expected
+
+
 def test_another_encoding(tmp_path):
     (tmp_path / "x.csv").write_bytes("SITE\nOrléans\n".encode("cp1252"))
     assert read_table(tmp_path / "x.csv")["SITE"].tolist() == ["Orléans"]
@@ -251,7 +268,7 @@ def test_what_is_no_table_is_an_error_without_its_cells(tmp_path, content, words
 def test_cells_that_are_not_understood_are_listed(tmp_path):
     ledger = Ledger()
     before, after = series("1", "=1", "x\ty", "x\ty", ""), series("1", "", "", "", "")
-    assert understood(ledger, "CDR.csv", "CDGLOBAL", before, after) is after
+    assert ledger.understood("CDR.csv", "CDGLOBAL", before, after) is after
     source = tmp_path / "CDR\n\udcff.csv"
     source.touch()
     ledger.made("CDR\x1b", [source], 5, 1, "made")
@@ -267,11 +284,11 @@ def test_cells_that_are_not_understood_are_listed(tmp_path):
 def test_a_column_in_another_form_is_a_problem_and_its_private_cells_stay_private():
     ledger = Ledger()
     before, after = series("DOE1", "DOE2", "1933"), series("", "", "1933")
-    understood(ledger, "x.csv", "EXAMDATE", before, after, needed="dates")
-    understood(ledger, "x.csv", "PTDOB", before, after, needed="dates of birth", private=True)
+    ledger.understood("x.csv", "EXAMDATE", before, after, needed="dates")
+    ledger.understood("x.csv", "PTDOB", before, after, needed="dates of birth", private=True)
     assert ledger.problems == [
         "2 of 3 cells in the column EXAMDATE of x.csv are no dates (line 0: DOE1, line 1: DOE2)",
         "2 of 3 cells in the column PTDOB of x.csv are no dates of birth (line 0, line 1)",
     ]
-    understood(ledger, "x.csv", "PTDOB", before[1:], after[1:], needed="dates of birth", private=True)
+    ledger.understood("x.csv", "PTDOB", before[1:], after[1:], needed="dates of birth", private=True)
     assert ledger.table()["value"].tolist() == ["(not shown)"]

@@ -13,8 +13,7 @@ from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
 from rhvae_mri.cohort.images import list_images, read_images
 from rhvae_mri.convert.adni_scans import complete_scans, replace_screenings, to_mpragemeta
 from rhvae_mri.convert.adni_tables import read_adni_tables
-from rhvae_mri.convert.aibl_tables import read_aibl_tables
-from rhvae_mri.convert.aibl_visits import read_scan_dates
+from rhvae_mri.convert.aibl_tables import read_aibl_tables, read_scan_dates
 from rhvae_mri.convert.archive import list_series
 from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.convert.preflight import check_downloads

@@ -9,10 +9,11 @@ import numpy
 import pandas
 import pydicom
 import pytest
+from series_checks import relisted, series_problem
 
 from rhvae_mri.convert.archive import Series, list_series
 from rhvae_mri.convert.preflight import check_downloads
-from rhvae_mri.convert.series import find_broken_series, series_problem
+from rhvae_mri.convert.series import find_broken_series
 from rhvae_mri.convert.study_tables import ADNI_TABLES, AIBL_TABLES
 from rhvae_mri.errors import StudyError
 
@@ -184,10 +185,6 @@ def series(tmp_path):
     )
     images = handmade.write_cohort([person], tmp_path)[0]
     return list_series(images, "ADNI")[0]
-
-
-def relisted(series):
-    return Series(series.subject, series.image, series.folder, tuple(sorted(series.folder.iterdir())))
 
 
 def test_a_good_series(series):

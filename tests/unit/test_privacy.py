@@ -14,8 +14,8 @@ from nifti_files import encode_nifti
 from planted_headers import DATES, MARK, TIME, find_planted, plant
 
 from rhvae_mri.cohort.bids_tables import read_rows
+from rhvae_mri.convert.bids_cleaning import clear_header, remove_personal_data
 from rhvae_mri.convert.conversion import convert_to_bids
-from rhvae_mri.convert.privacy import clear_header, remove_personal_data
 from rhvae_mri.files import read_json, read_tsv
 from rhvae_mri.imaging.crop import crop_to_template
 from rhvae_mri.imaging.grid import study_grid

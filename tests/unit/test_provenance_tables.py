@@ -7,7 +7,7 @@ from rhvae_mri.convert.aibl_tables import read_aibl_tables
 from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.files import write_tsv
 from rhvae_mri.provenance.tables import DownloadFacts, read_download_facts
-from rhvae_mri.simulate import adni_today, aibl
+from rhvae_mri.simulate import adni, adni_today, aibl
 from rhvae_mri.simulate.adni_archive import rename_sequences
 from rhvae_mri.simulate.participants import GROUPS, draw_cohort
 
@@ -43,22 +43,23 @@ def adni_participants():
     return rename_sequences(draw_cohort("ADNI", GROUP_SIZES, 4.0, 7))
 
 
+def with_merge(participants):
+    merge = adni.study_tables(participants, 5)["ADNIMERGE.csv"]
+    return adni_today.study_tables(participants, 5) | {"ADNIMERGE.csv": merge}
+
+
 def test_tables_of_today_have_no_adnimerge(facts_of, adni_participants):
     facts = facts_of("ADNI", adni_today.study_tables(adni_participants, 5))
     assert facts == DownloadFacts("ADNI", derived=True, diagnoses_from_dxsum=True)
 
 
 def test_an_adnimerge_of_the_download_is_no_gap(facts_of, adni_participants):
-    assert facts_of("ADNI", adni_today.study_tables(adni_participants, 5, with_merge=True)) == DownloadFacts(
-        "ADNI"
-    )
+    assert facts_of("ADNI", with_merge(adni_participants)) == DownloadFacts("ADNI")
 
 
 def test_an_adnimerge_without_diagnoses_has_those_of_dxsum(facts_of, adni_participants):
-    tables = adni_today.study_tables(adni_participants, 5, with_merge=True)
-    tables = {
-        name: table.drop(columns="DX") if "ADNIMERGE" in name else table for name, table in tables.items()
-    }
+    tables = with_merge(adni_participants)
+    tables["ADNIMERGE.csv"] = tables["ADNIMERGE.csv"].drop(columns="DX")
     assert facts_of("ADNI", tables) == DownloadFacts("ADNI", diagnoses_from_dxsum=True)
 
 

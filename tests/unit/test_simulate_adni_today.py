@@ -22,7 +22,7 @@ from rhvae_mri.simulate.adni_archive import (
     listed_images,
     rename_sequences,
 )
-from rhvae_mri.simulate.adni_files import COLLECTION
+from rhvae_mri.simulate.adni_today import COLLECTION
 from rhvae_mri.simulate.participants import GROUPS, draw_cohort
 
 VISIT = ["PHASE", "PTID", "RID", "VISCODE", "VISCODE2"]
@@ -79,14 +79,6 @@ def test_names_and_columns_of_the_tables(tmp_path):
         ],
         "All_Subjects_Manifest_28Nov2026": ["image_id", "series_id"],
     }
-
-
-def test_the_merged_table_comes_on_request():
-    participants = handmade.adni_cohort()
-    with_merge = adni_today.study_tables(participants, 1, with_merge=True)
-    merge = with_merge.pop("ADNIMERGE_28Nov2026.csv")
-    pandas.testing.assert_frame_equal(merge, adni.study_tables(participants, 1)["ADNIMERGE.csv"])
-    assert with_merge.keys() == adni_today.study_tables(participants, 1).keys()
 
 
 def test_both_forms_have_the_same_participants_and_visits(drawn):

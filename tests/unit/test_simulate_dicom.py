@@ -1,35 +1,30 @@
 """A simulated DICOM series, read back with pydicom and dcm2niix."""
 
-import datetime
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import handmade_cohorts as handmade
 import nibabel
 import numpy
 import pydicom
 import pytest
 from scipy.spatial.transform import Rotation
 
-from rhvae_mri.simulate.dicom import SeriesHeader, write_series
+from rhvae_mri.simulate.dicom import write_series
+from rhvae_mri.simulate.records import SimulatedScan, series_place
 
 SHAPE = (9, 12, 11)
 
 
 @pytest.fixture
-def header():
-    return SeriesHeader(
-        patient_id="002_S_0295",
-        sex="F",
-        age=71.3,
-        study="ADNI",
-        site=2,
-        description="MP-RAGE",
-        time=datetime.datetime(2006, 4, 18, 8, 20, 30),
-        field_strength=1.5,
-        series_number=1,
-        seed=5,
-    )
+def series():
+    """A participant, the visit and the scan, with its place."""
+    scan = handmade.make_scan(5, sequence="MP-RAGE", field_strength=1.5)
+    visit = handmade.make_visit(0, "CN", scan)
+    person = handmade.make_participant("002_S_0295", "ADNI1", visit)
+    return person, visit, scan
 
 
 @pytest.fixture
@@ -46,15 +41,18 @@ def affine():
     return matrix
 
 
-def write(folder, volume, affine, header, **changes):
-    return write_series(folder, "ADNI_x", volume, affine, header, image_id="S1_I2", **changes)
+def write(folder, volume, affine, series, **changes):
+    person, visit, scan = series
+    place = series_place(person, visit, scan)
+    rendered = SimulatedScan(volume, affine, affine, numpy.zeros(20), 0, 0)
+    return write_series(folder, place, person, visit, replace(scan, **changes), rendered)
 
 
-def test_every_voxel_is_where_the_dicom_attributes_say(tmp_path, volume, affine, header):
+def test_every_voxel_is_where_the_dicom_attributes_say(tmp_path, volume, affine, series):
     """The equation of DICOM PS3.3 C.7.6.2.1.1, voxel by voxel."""
     seen = numpy.full(SHAPE, 9999)
     to_index = numpy.linalg.inv(affine)
-    for path in write(tmp_path, volume, affine, header):
+    for path in write(tmp_path, volume, affine, series):
         image = pydicom.dcmread(path)
         along_row, along_column = numpy.reshape(image.ImageOrientationPatient, (2, 3)).astype(float)
         between_rows, between_columns = map(float, image.PixelSpacing)
@@ -68,8 +66,8 @@ def test_every_voxel_is_where_the_dicom_attributes_say(tmp_path, volume, affine,
     numpy.testing.assert_array_equal(seen, volume)
 
 
-def test_dcm2niix_gives_the_volume_back(tmp_path, volume, affine, header):
-    write(tmp_path / "series", volume, affine, header)
+def test_dcm2niix_gives_the_volume_back(tmp_path, volume, affine, series):
+    write(tmp_path / "series", volume, affine, series)
     tool = Path(sys.executable).parent / "dcm2niix"
     subprocess.run([tool, "-f", "image", "-o", tmp_path, "-b", "n", tmp_path / "series"], check=True)
     image = nibabel.as_closest_canonical(nibabel.load(tmp_path / "image.nii"))
@@ -77,8 +75,8 @@ def test_dcm2niix_gives_the_volume_back(tmp_path, volume, affine, header):
     numpy.testing.assert_allclose(image.affine, affine, atol=1e-3)
 
 
-def test_attributes(tmp_path, volume, affine, header):
-    images = [pydicom.dcmread(path) for path in write(tmp_path, volume, affine, header)]
+def test_attributes(tmp_path, volume, affine, series):
+    images = [pydicom.dcmread(path) for path in write(tmp_path, volume, affine, series)]
     first = images[0]
     assert len(images) == SHAPE[0]
     assert len({image.SOPInstanceUID for image in images}) == len(images)
@@ -100,9 +98,9 @@ def test_attributes(tmp_path, volume, affine, header):
             assert not isinstance(element.value, str) or len(element.value) <= 64
 
 
-def test_identifiers_and_bytes_follow_from_the_seed(tmp_path, volume, affine, header):
+def test_identifiers_and_bytes_follow_from_the_seed(tmp_path, volume, affine, series):
     first, again, other = (
-        write(tmp_path / name, volume, affine, SeriesHeader(**vars(header) | {"seed": seed}))
+        write(tmp_path / name, volume, affine, series, seed=seed)
         for name, seed in (("a", 5), ("b", 5), ("c", 6))
     )
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
@@ -112,8 +110,8 @@ def test_identifiers_and_bytes_follow_from_the_seed(tmp_path, volume, affine, he
     assert uids[0].StudyInstanceUID == uids[1].StudyInstanceUID
 
 
-def test_a_truncated_series_cannot_be_read(tmp_path, volume, affine, header):
-    paths = write(tmp_path, volume, affine, header, truncated=True)
+def test_a_truncated_series_cannot_be_read(tmp_path, volume, affine, series):
+    paths = write(tmp_path, volume, affine, series, fault="truncated_series")
     broken = []
     for path in paths:
         image = pydicom.dcmread(path)
@@ -122,16 +120,16 @@ def test_a_truncated_series_cannot_be_read(tmp_path, volume, affine, header):
                 image.pixel_array  # noqa: B018 - reading the attribute decodes the pixels
             broken.append(path)
     assert len(broken) == 3
-    assert len(list(tmp_path.iterdir())) == SHAPE[0]
+    assert len(list(tmp_path.rglob("*.dcm"))) == SHAPE[0]
 
 
-def test_geometry_that_dicom_cannot_express_is_refused(tmp_path, volume, affine, header):
+def test_geometry_that_dicom_cannot_express_is_refused(tmp_path, volume, affine, series):
     sheared = affine.copy()
     sheared[:3, 1] += sheared[:3, 0] * 0.1
     with pytest.raises(ValueError, match="not orthogonal"):
-        write(tmp_path, volume, sheared, header)
+        write(tmp_path, volume, sheared, series)
     with pytest.raises(ValueError, match="RAS"):
-        write(tmp_path, volume, numpy.diag([-1.0, 1, 1, 1]), header)
+        write(tmp_path, volume, numpy.diag([-1.0, 1, 1, 1]), series)
     with pytest.raises(ValueError, match="int16"):
-        write(tmp_path, volume.astype(float), affine, header)
+        write(tmp_path, volume.astype(float), affine, series)
     assert not list(tmp_path.iterdir())

@@ -11,9 +11,9 @@ import pytest
 from rhvae_mri.convert.preflight import check_downloads
 from rhvae_mri.files import read_tsv
 from rhvae_mri.simulate import adni, aibl
-from rhvae_mri.simulate.adni_files import COLLECTION
+from rhvae_mri.simulate.adni_today import COLLECTION
 from rhvae_mri.simulate.download import simulate_download, write_download
-from rhvae_mri.simulate.loni import series_place
+from rhvae_mri.simulate.records import folder_name, series_place
 from rhvae_mri.simulate.truth import chosen_scan, truth_table
 
 COHORTS = {"ADNI": handmade.adni_cohort, "AIBL": handmade.aibl_cohort}
@@ -238,6 +238,7 @@ def test_places_of_a_visit_s_scans_differ():
     assert first.folder != second.folder
     assert second.time > first.time
     assert second.image_id == "S5004_I10004"
+    assert folder_name("Accelerated Sagittal MPRAGE (MSV21)") == "Accelerated_Sagittal_MPRAGE__MSV21_"
 
 
 @pytest.mark.parametrize(("cohort", "generation"), FORMS)

@@ -7,8 +7,7 @@ import pytest
 from rhvae_mri.errors import StudyError
 from rhvae_mri.simulate.acquisition import head_size
 from rhvae_mri.simulate.deformation import deform, structure_volumes
-from rhvae_mri.simulate.disease import anatomy_at
-from rhvae_mri.simulate.participants import GROUPS, draw_cohort
+from rhvae_mri.simulate.participants import GROUPS, anatomy_at, draw_cohort
 
 COUNTS = {
     "AD": 30,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +25,19 @@ from rhvae_mri.convert.adni_values import (
     phase_name,
     roster_number,
 )
-from rhvae_mri.convert.archive import Series, read_series_header
+from rhvae_mri.convert.archive import Series
 from rhvae_mri.convert.csv_tables import (
-    column_key,
-    read_header,
-    read_table,
-)
-from rhvae_mri.convert.csv_values import (
     CERTAIN_DATES,
+    column_key,
     read_dates,
+    read_header,
     read_integers,
     read_participants,
+    read_table,
+    visit_month,
 )
-from rhvae_mri.convert.ledger import (
-    Ledger,
-    understood,
-)
+from rhvae_mri.convert.ledger import Ledger
+from rhvae_mri.convert.series import read_series_header
 from rhvae_mri.convert.study_tables import TablesFolder, table_name
 
 #: What a list says of an image, with the names of the columns in all generations, in lower case.
@@ -91,59 +88,43 @@ _GAUSS = 10_000
 
 SCAN_COLUMNS = [*_FIELDS][:-1]
 
+#: The columns of the list that Clinica reads.
+_MPRAGEMETA = {
+    "type": "Orig/Proc",
+    "subject": "SubjectID",
+    "visit": "Visit",
+    "strength": "MagStrength",
+    "sequence": "Sequence",
+    "date": "ScanDate",
+    "study": "StudyID",
+    "series": "SeriesID",
+    "number": "ImageUID",
+}
+
 
 def is_t1(sequence: str) -> bool:
-    """Whether a sequence's name is that of a T1-weighted one.
-
-    Examples
-    --------
-    >>> [is_t1(name) for name in ("MP-RAGE", "MPR; GradWarp; N3; Scaled", "Sag IR-FSPGR")]
-    [True, True, True]
-    >>> [is_t1(name) for name in ("AXIAL_T2", "AAHead_Scout_MPR_sag", "MPR; GradWarp; Mask")]
-    [False, False, False]
-    """
+    """Whether a sequence's name is that of a T1-weighted one."""
     return bool(_T1.search(sequence)) and not _NOT_T1.search(sequence)
 
 
 def list_scans(tables: TablesFolder, images: Path) -> pandas.DataFrame:
-    """Gather what the lists of a download say of each image.
-
-    Parameters
-    ----------
-    tables : TablesFolder
-        The study tables.
-    images : pathlib.Path
-        The images folder, in which lists of collections may lie.
-
-    Returns
-    -------
-    pandas.DataFrame of str
-        Indexed by the image's number; columns `SCAN_COLUMNS` but ``image``. Empty text where no list says it.
-    """
-    beside = [
-        path for level in (images, *_folders(images)) for path in sorted(level.glob("[!.]*.[cC][sS][vV]"))
-    ]
+    """Gather what the lists of a download say (`SCAN_COLUMNS`), by image; empty where none says it."""
+    inside = sorted(images.iterdir()) if images.is_dir() else []
+    levels = [images, *(path for path in inside if path.is_dir() and not PARTICIPANT.fullmatch(path.name))]
+    beside = [path for level in levels for path in sorted(level.glob("[!.]*.[cC][sS][vV]"))]
     ledger = tables.ledger
     blocks = []
-    files = dict.fromkeys([*tables.files, *beside])
-    for path in sorted(files, key=_place):
+    for path in sorted(dict.fromkeys([*tables.files, *beside]), key=_place):
         try:
             table = read_table(path, _COLUMNS) if _is_list(path) else None
         except (OSError, ValueError) as error:
             ledger.problems.append(f"the table {path.name} cannot be read: {error}")
             continue
         if table is not None:
-            block = _read_list(path, table, ledger)
-            ledger.made("MPRAGEMETA", [path], len(table), len(block), "images that it lists")
-            blocks.append(block)
+            blocks.append(_read_list(path.name, table, ledger))
+            ledger.made("MPRAGEMETA", [path], len(table), len(blocks[-1]), "images that it lists")
     if not blocks:
-        ledger.rows.append(
-            {
-                "table": "MPRAGEMETA",
-                "source": "(not there)",
-                "reason": "the scans are known from folders, file names and DICOM headers alone",
-            }
-        )
+        ledger.absent("MPRAGEMETA", "the scans are known from folders, file names and DICOM headers alone")
         return pandas.DataFrame(columns=SCAN_COLUMNS, dtype=str).set_index("image")
     return pandas.concat(blocks).replace("", None).groupby("image", sort=False).first().fillna("")
 
@@ -151,25 +132,10 @@ def list_scans(tables: TablesFolder, images: Path) -> pandas.DataFrame:
 def complete_scans(
     listed: pandas.DataFrame, series: Iterable[Series], visits: Visits, ledger: Ledger
 ) -> pandas.DataFrame:
-    """Bring the lists together with what is on disk, and give each scan its visit.
+    """Bring the lists together with what is on disk (of participants with a visit), for T1-weighted scans.
 
-    Parameters
-    ----------
-    listed : pandas.DataFrame
-        The result of `list_scans`.
-    series : iterable of Series
-        The images on disk of participants with a visit.
-    visits : Visits
-        The study's visits.
-    ledger : Ledger
-        Where it is recorded what had to be assumed.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As ``listed``, for T1-weighted scans and for everything on disk, with further columns: ``visit`` as
-        Clinica names it, ``session`` (``ses-M000``), ``reason`` why the scan cannot be used, and ``found``,
-        the Series on disk or None.
+    Further columns: ``visit`` as Clinica names it, ``session`` (``ses-M000``), ``reason`` why the scan cannot
+    be used, and ``found``, the Series on disk or None.
     """
     numbers = {(row.subject, row.series): row.Index for row in listed[listed["series"] != ""].itertuples()}
     own = pandas.DataFrame(
@@ -181,17 +147,13 @@ def complete_scans(
     own = own.set_index("image")
     rest = listed[~listed.index.isin(own.index) & listed["sequence"].map(is_t1)]
     scans = pandas.concat([own, rest.assign(fault="", found=None)])
-    scans["type"] = scans["type"].where(
-        scans["type"] != "",
-        scans["sequence"].map(lambda name: "Processed" if _PROCESSED.search(name) else "Original"),
-    )
+    scans["type"] = scans["type"].where(scans["type"] != "", scans["sequence"].map(_type_by_name))
     calendar = _calendar(visits)
     places = [
         _place_in_time(calendar.get(row.subject, []), row, visits.left_out) for row in scans.itertuples()
     ]
-    scans[["visit", "session", "reason"]] = pandas.DataFrame(
-        places, index=scans.index, columns=["visit", "session", "reason"], dtype=str
-    )
+    columns = ["visit", "session", "reason"]
+    scans[columns] = pandas.DataFrame(places, index=scans.index, columns=columns, dtype=str)
     scans.loc[own.index[copies], "reason"] = "the image is there in another folder, too, which counts"
     scans["strength"] = _fill_strengths(scans, ledger)
     return scans
@@ -208,48 +170,23 @@ def replace_screenings(scans: pandas.DataFrame, ledger: Ledger) -> pandas.DataFr
 
 def to_mpragemeta(scans: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
     """Return scans as the list that Clinica reads."""
-    fast = scans["sequence"].str.contains(_COMPRESSED_SENSING) & ~scans["sequence"].str.contains(
-        "accel", case=False
-    )
+    names = scans["sequence"].str
+    fast = names.contains(_COMPRESSED_SENSING) & ~names.contains("accel", case=False)
     sequence = scans["sequence"].where(~fast, "Accelerated " + scans["sequence"])
-    ledger.changed(
-        "MPRAGEMETA",
-        "Sequence",
-        scans["sequence"][fast],
-        sequence[fast],
-        "compressed sensing is an acceleration; Clinica looks for the word",
-    )
+    reason = "compressed sensing is an acceleration; Clinica looks for the word"
+    ledger.changed("MPRAGEMETA", "Sequence", scans["sequence"][fast], sequence[fast], reason)
     number = pandas.Series(scans.index, index=scans.index).astype(str)
-    return pandas.DataFrame(
-        {
-            "Orig/Proc": scans["type"],
-            "SubjectID": scans["subject"],
-            "Visit": scans["visit"],
-            "MagStrength": scans["strength"],
-            "Sequence": sequence,
-            "ScanDate": scans["date"],
-            "StudyID": scans["study"].where(scans["study"] != "", "0"),
-            "SeriesID": scans["series"].where(scans["series"] != "", number),
-            "ImageUID": number,
-        }
+    staged = scans.assign(
+        sequence=sequence,
+        study=scans["study"].where(scans["study"] != "", "0"),
+        series=scans["series"].where(scans["series"] != "", number),
+        number=number,
     )
+    return staged[list(_MPRAGEMETA)].rename(columns=_MPRAGEMETA)
 
 
 def visit_name(phase: str, month: int) -> str:
-    """Return the name under which Clinica 0.12 looks for the scans of a visit.
-
-    Parameters
-    ----------
-    phase : str
-        The phase in which the participant enrolled.
-    month : int
-        Month of the visit.
-
-    Examples
-    --------
-    >>> visit_name("ADNI1", 6), visit_name("ADNI2", 0), visit_name("ADNI3", 12)
-    ('ADNI1/GO Month 6', 'ADNI2 Screening MRI-New Pt', 'ADNI3 Year 1.0 Visit')
-    """
+    """Return the name under which Clinica 0.12 looks for the scans of a visit."""
     if month == 0:
         names = {"ADNI2": "ADNI2 Screening MRI-New Pt", "ADNIGO": "ADNIGO Screening MRI"}
         return names.get(phase, _SCREENING)
@@ -262,21 +199,11 @@ def visit_name(phase: str, month: int) -> str:
     return f"ADNI{'1/' if month < 54 else ''}GO Month {month}"
 
 
-def _folders(images: Path) -> Iterator[Path]:
-    """Yield the folders beside or above those of participants, where lists of collections lie."""
-    if images.is_dir():
-        yield from (
-            path
-            for path in sorted(images.iterdir())
-            if path.is_dir() and not PARTICIPANT.fullmatch(path.name)
-        )
-
-
 def _place(path: Path) -> tuple[int, str]:
-    names = [
-        place for place, name in enumerate(_PREFERRED) if table_name(path).lower().endswith(name.lower())
-    ]
-    return (*names, len(_PREFERRED))[0], str(path)
+    """Return where a list stands in the order in which lists count."""
+    name = table_name(path).lower()
+    places = [place for place, end in enumerate(_PREFERRED) if name.endswith(end.lower())]
+    return (*places, len(_PREFERRED))[0], str(path)
 
 
 def _is_list(path: Path) -> bool:
@@ -286,40 +213,45 @@ def _is_list(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     has = {name for name, columns in _FIELDS.items() if header & set(map(column_key, columns))}
-    return "image" in has and (
-        {"subject", "date"} <= has or {"subject", "sequence"} <= has or "series" in has
+    return any(
+        {"image", *others} <= has for others in (("subject", "date"), ("subject", "sequence"), ("series",))
     )
 
 
-def _read_list(path: Path, table: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
+def _read_list(name: str, table: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
     """Read what one list says of its images."""
     found = {
-        name: next((table[column] for column in columns if column in table), None)
-        for name, columns in _FIELDS.items()
+        field: table[next(column for column in columns if column in table)]
+        for field, columns in _FIELDS.items()
+        if set(columns) & set(table)
     }
-    raw = pandas.DataFrame(
-        {name: values for name, values in found.items() if values is not None}, index=table.index
-    ).reindex(columns=list(_FIELDS), fill_value="")
+    raw = pandas.DataFrame(found, index=table.index).reindex(columns=list(_FIELDS), fill_value="")
     rows = raw.copy()
-    for name in ("image", "series", "study"):
-        rows[name] = read_integers(raw[name])
-    understood(ledger, path.name, "image", raw["image"], rows["image"], needed="numbers of images")
+
+    def understood(column: str, values: pandas.Series, needed: str = "") -> None:
+        rows[column] = ledger.understood(name, column, raw[column], values, needed)
+
+    for column in ("image", "series", "study"):
+        rows[column] = read_integers(raw[column])
+    understood("image", rows["image"], "numbers of images")
     # LONI's own lists of collections have the month first
-    dates = read_dates(raw["date"], american="acq date" in table)
-    rows["date"] = understood(ledger, path.name, "date", raw["date"], dates, needed=CERTAIN_DATES)
-    rows["type"] = understood(ledger, path.name, "type", raw["type"], raw["type"].map(_read_type))
+    understood("date", read_dates(raw["date"], american="acq date" in table), CERTAIN_DATES)
+    understood("type", raw["type"].map(_read_type))
+    understood("strength", raw["strength"].map(_read_strength))
+    reason = "to one of the field strengths that Clinica tells apart"
+    ledger.rewritten(name, "strength", raw["strength"].replace("3", _HIGH), rows["strength"], reason)
     rows["phase"] = raw["phase"].map(phase_name)
     rows["subject"] = read_participants(raw["subject"])
-    rows["strength"] = raw["strength"].map(_read_strength)
-    understood(ledger, path.name, "strength", raw["strength"], rows["strength"])
-    reason = "to one of the field strengths that Clinica tells apart"
-    ledger.rewritten(path.name, "strength", raw["strength"].replace("3", _HIGH), rows["strength"], reason)
     nameless = rows["image"] == ""
-    ledger.left_out(path.name, "image", raw["image"][nameless], "a row without the number of an image")
+    ledger.left_out(name, "image", raw["image"][nameless], "a row without the number of an image")
     other = ~rows["modality"].str.upper().isin(["", "MR", "MRI"])
-    stranger = (rows["subject"] != "") & ~rows["subject"].map(lambda name: bool(PARTICIPANT.fullmatch(name)))
-    ledger.left_out(path.name, "subject", rows["subject"][stranger], "no participant's identifier")
+    stranger = (rows["subject"] != "") & ~rows["subject"].str.fullmatch(PARTICIPANT).astype(bool)
+    ledger.left_out(name, "subject", rows["subject"][stranger], "no participant's identifier")
     return rows.loc[~nameless & ~other & ~stranger, SCAN_COLUMNS]
+
+
+def _type_by_name(name: str) -> str:
+    return "Processed" if _PROCESSED.search(name) else "Original"
 
 
 def _read_type(text: str) -> str:
@@ -327,6 +259,15 @@ def _read_type(text: str) -> str:
     if word.startswith("orig"):
         return "Original"
     return "Processed" if "proc" in word else ""
+
+
+def _read_strength(text: str) -> str:
+    """Read a field strength as one of the two that ADNI has; empty text where it is none."""
+    match = _TESLA.fullmatch(text)
+    if not match:
+        return ""
+    tesla = float(match[1].replace(",", "."))
+    return _LOW if tesla < _BETWEEN or _BETWEEN * _GAUSS > tesla > _GAUSS else _HIGH
 
 
 def _fill_strengths(scans: pandas.DataFrame, ledger: Ledger) -> pandas.Series:
@@ -359,12 +300,10 @@ def _describe(series: Series, listed: pandas.DataFrame, numbers: dict[tuple[str,
     strength, fault = known["strength"], ""
     if not (date and sequence and strength):
         header = read_series_header(series)
-        date, sequence = (
-            date or _read_date(header.date),
-            sequence or " ".join(_WORDS.findall(header.description)),
-        )
+        date = date or _read_date(header.date)
+        sequence = sequence or " ".join(_WORDS.findall(header.description))
         strength, fault = strength or _read_strength(header.strength), header.fault
-    kind = known["type"] or ("Processed" if _PROCESSED.search(f"{sequence} {name}") else "Original")
+    kind = known["type"] or _type_by_name(f"{sequence} {name}")
     return [
         *(image, series.subject, known["series"] or (number[1] if number else "")),
         *(known["study"], date, sequence, kind, known["visit"], strength, known["phase"], fault, series),
@@ -378,11 +317,9 @@ def _read_date(text: str) -> str:
 def _calendar(visits: Visits) -> dict[str, list[tuple[datetime.date, int | None, str]]]:
     """Return date, month (None: a visit of ADNI4) and phase of enrolment of each participant's visits."""
     found: dict[str, list[tuple[datetime.date, int | None, str]]] = defaultdict(list)
-    for row in visits.merge.itertuples():
-        month = 0 if row.VISCODE == "bl" else int(row.VISCODE[1:])
-        found[row.PTID].append((datetime.date.fromisoformat(row.EXAMDATE), month, row.ORIGPROT))
-    for row in visits.others.itertuples():
-        found[row.PTID].append((datetime.date.fromisoformat(row.EXAMDATE), None, ADNI4))
+    for row in pandas.concat([visits.merge, visits.others.assign(VISCODE="", ORIGPROT=ADNI4)]).itertuples():
+        day = datetime.date.fromisoformat(row.EXAMDATE)
+        found[row.PTID].append((day, visit_month(row.VISCODE), row.ORIGPROT))
     return found
 
 
@@ -414,18 +351,3 @@ def _place_in_time(
     if _VISIT_NAME.search(scan.visit):
         return scan.visit, session, ""
     return visit_name(phase, month), session, ""
-
-
-def _read_strength(text: str) -> str:
-    """Read a field strength as one of the two that ADNI has; empty text where it is none.
-
-    Examples
-    --------
-    >>> [_read_strength(text) for text in ("1.494", "3", "1,5", "3.0T", "15000", "?", "")]
-    ['1.5', '3.0', '1.5', '3.0', '1.5', '', '']
-    """
-    match = _TESLA.fullmatch(text)
-    if not match:
-        return ""
-    tesla = float(match[1].replace(",", "."))
-    return _LOW if tesla < _BETWEEN or _BETWEEN * _GAUSS > tesla > _GAUSS else _HIGH

@@ -6,16 +6,8 @@ import re
 
 import pandas
 
-from rhvae_mri.convert.csv_values import (
-    month_number,
-    read_dates,
-    read_integers,
-    read_numbers,
-)
-from rhvae_mri.convert.ledger import (
-    Ledger,
-    understood,
-)
+from rhvae_mri.convert.csv_tables import month_number, read_dates, read_integers, read_numbers
+from rhvae_mri.convert.ledger import Ledger
 
 #: The phases that Clinica 0.12 knows, and the first roster number (RID) of each.
 ADNI_PHASES = {"ADNI1": 0, "ADNIGO": 2000, "ADNI2": 3000, "ADNI3": 6000}
@@ -27,7 +19,7 @@ PARTICIPANT = re.compile(r"\d{3}_S_(\d{4,5})", re.ASCII)
 #: Identifiers before ADNI4 are as long as this; Clinica 0.12 stops at longer ones.
 IDENTIFIER_LENGTH = len("002_S_0295")
 
-SEXES = {"male": "Male", "m": "Male", "1": "Male", "female": "Female", "f": "Female", "2": "Female"}
+_SEXES = {"male": "Male", "m": "Male", "1": "Male", "female": "Female", "f": "Female", "2": "Female"}
 _DIAGNOSIS = {
     **dict.fromkeys(("cn", "nl", "normal", "cognitively normal", "smc", "1"), "CN"),
     **dict.fromkeys(("mci", "emci", "lmci", "2"), "MCI"),
@@ -42,16 +34,11 @@ _DAYS_PER_YEAR = 365.25
 _BIRTH = re.compile(r"(?:(\d{1,2})[-/.])?/?((?:18|19)\d\d)")
 #: What spreadsheets make of ``12/1934``.
 _SPREADSHEET_BIRTH = re.compile(r"([^\W\d_]{3,})\.?[- /](?:19)?(\d\d)")
+_ALLELES = r"^[eE\u03b5]?([234])\s*[/,.-]?\s*[eE\u03b5]?([234])$"
 
 
 def roster_number(subject: str) -> int:
-    """Return the roster number (RID) of a participant.
-
-    Examples
-    --------
-    >>> roster_number("002_S_0295")
-    295
-    """
+    """Return the roster number (RID) of a participant."""
     return int(subject.rpartition("_")[2])
 
 
@@ -60,33 +47,24 @@ def roster_numbers(table: pandas.DataFrame) -> pandas.Series:
     numbers = pandas.Series("", index=table.index)
     if "PTID" in table:
         numbers = table["PTID"].str.extract(r"^\d{3}_S_0*(\d{1,15})$", flags=re.ASCII)[0].fillna("")
-    if "RID" in table:
-        numbers = numbers.where(numbers != "", read_integers(table["RID"]))
-    return numbers
+    return numbers.where(numbers != "", read_integers(table["RID"])) if "RID" in table else numbers
 
 
 def original_phase(number: int) -> str:
-    """Return the phase in which a participant enrolled, by the roster number.
-
-    Examples
-    --------
-    >>> original_phase(295), original_phase(6007), original_phase(10123)
-    ('ADNI1', 'ADNI3', 'ADNI4')
-    """
+    """Return the phase in which a participant enrolled, by the roster number."""
     if number >= _FIRST_ADNI4:
         return ADNI4
     return max((first, name) for name, first in ADNI_PHASES.items() if first <= number)[1]
 
 
 def phase_name(text: str) -> str:
-    """Return a phase as ADNIMERGE writes it.
-
-    Examples
-    --------
-    >>> phase_name("ADNI 1"), phase_name("adni go"), phase_name("ADNI4")
-    ('ADNI1', 'ADNIGO', 'ADNI4')
-    """
+    """Return a phase as ADNIMERGE writes it, such as ``ADNI1`` of ``ADNI 1``."""
     return re.sub(r"[\s_-]", "", text).upper()
+
+
+def read_sexes(values: pandas.Series) -> pandas.Series:
+    """Read sexes as ADNIMERGE writes them."""
+    return values.map(lambda text: _SEXES.get(text.lower(), ""))
 
 
 def read_diagnosis(text: str) -> str:
@@ -104,8 +82,7 @@ def diagnosis_codes(table: pandas.DataFrame) -> pandas.Series:
     codes = pandas.Series("", index=table.index)
     for column in ("DIAGNOSIS", "DXCURREN", "DXCHANGE"):
         if column in table:
-            own = table[column]
-            own = own.replace(_CHANGED) if column == "DXCHANGE" else own
+            own = table[column].replace(_CHANGED) if column == "DXCHANGE" else table[column]
             codes = codes.where(codes != "", own)
     return codes
 
@@ -113,9 +90,8 @@ def diagnosis_codes(table: pandas.DataFrame) -> pandas.Series:
 def read_births(values: pandas.Series) -> pandas.Series:
     """Read dates of birth of which the day, or day and month, may be missing; the middle stands for them."""
     whole = read_dates(values)
-    middles = values.map(_middle)
     # of two digits, such as 34, a year of birth is of the century before
-    return whole.where(whole != "", read_dates(middles)).str.replace(r"^20", "19", regex=True)
+    return whole.where(whole != "", read_dates(values.map(_middle))).str.replace(r"^20", "19", regex=True)
 
 
 def _middle(text: str) -> str:
@@ -130,18 +106,16 @@ def _middle(text: str) -> str:
 def count_years(moments: pandas.Series, births: pandas.Series) -> pandas.Series:
     """Return ages in years, to a tenth."""
     begin, birth = (pandas.to_datetime(dates, errors="coerce") for dates in (moments, births))
-    days = (begin - birth).dt.days
-    return (days / _DAYS_PER_YEAR).round(1)
+    return ((begin - birth).dt.days / _DAYS_PER_YEAR).round(1)
 
 
 def read_alleles(table: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
     """Read RID and the two alleles of each row of APOERES; empty text where they are not given."""
+    names = ["APGEN1", "APGEN2"]
     if "GENOTYPE" in table and "APGEN1" not in table:
-        pairs = (
-            table["GENOTYPE"].str.extract(r"^[eE\u03b5]?([234])\s*[/,.-]?\s*[eE\u03b5]?([234])$").fillna("")
-        )
-        understood(ledger, "APOERES", "GENOTYPE", table["GENOTYPE"], pairs[0])
-        columns = [pairs[0], pairs[1]]
+        pairs = table["GENOTYPE"].str.extract(_ALLELES).fillna("").set_axis(names, axis=1)
+        ledger.understood("APOERES", "GENOTYPE", table["GENOTYPE"], pairs["APGEN1"])
     else:
-        columns = [read_numbers(table[name], 2, 4) if name in table else "" for name in ("APGEN1", "APGEN2")]
-    return pandas.DataFrame({"RID": read_integers(table["RID"]), "APGEN1": columns[0], "APGEN2": columns[1]})
+        read = {name: read_numbers(table[name], 2, 4) if name in table else "" for name in names}
+        pairs = pandas.DataFrame(read, index=table.index)
+    return pairs.assign(RID=read_integers(table["RID"]))[["RID", *names]]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -46,24 +45,10 @@ _DEPTH = 4
 
 @dataclass(frozen=True)
 class Series:
-    """The files of one image.
+    """The files of one image, sorted; ``date`` is ``YYYY-MM-DD``. What folders do not say is empty.
 
-    Attributes
-    ----------
-    subject : str
-        The participant, as the download names it; empty where the folder belongs to nobody.
-    image : int
-        LONI's number of the image (``I`` in folder and file names), where names have none that of the series.
-    folder : pathlib.Path
-        Where the files are (of parts of an image in several archives: the first one).
-    files : tuple of pathlib.Path
-        Sorted.
-    sequence : str
-        The name of the sequence, as the folder has it.
-    date : str
-        ``YYYY-MM-DD``, from the folder; empty where it has none.
-    others : tuple of pathlib.Path
-        Further folders with files of the image.
+    ``image`` is the number behind "I" in names, where they have none that of the series. Of parts of an image
+    in several archives, ``folder`` is the first one, and ``others`` are the rest.
     """
 
     subject: str
@@ -80,16 +65,6 @@ class Series:
         return all(is_nifti(path) for path in self.files)
 
 
-@dataclass(frozen=True)
-class HeaderFacts:
-    """What the header of a series says, and why none can be read; empty text for what is not said."""
-
-    date: str = ""
-    description: str = ""
-    strength: str = ""
-    fault: str = ""
-
-
 def is_nifti(path: Path) -> bool:
     """Whether a file is NIfTI, going by its name."""
     return path.name.lower().endswith(NIFTI)
@@ -101,15 +76,7 @@ def is_image_name(name: str) -> bool:
 
 
 def list_series(images: Path, cohort: str) -> list[Series]:
-    """Return all images of a download, T1-weighted or not, sorted; parts in several archives are merged.
-
-    Parameters
-    ----------
-    images : pathlib.Path
-        The images folder of the download.
-    cohort : str
-        ``ADNI`` or ``AIBL``.
-    """
+    """Return all images of a download, T1-weighted or not, sorted; parts in several archives are merged."""
     found: dict[tuple[str, int], list[Series]] = {}
     for folder, names in _image_folders(images):
         subject, sequence, date = _read_place(folder.relative_to(images), SUBJECTS[cohort])
@@ -122,35 +89,12 @@ def list_series(images: Path, cohort: str) -> list[Series]:
     return sorted(map(_merge, found.values()), key=lambda each: (each.subject, each.image, str(each.folder)))
 
 
-def read_series_header(series: Series) -> HeaderFacts:
-    """Read date, name and field strength (tesla) from the first DICOM file that can be read."""
-    import pydicom
-
-    keywords = ["AcquisitionDate", "StudyDate", "SeriesDescription", "MagneticFieldStrength"]
-    fault = ""
-    for path in () if series.is_nifti else series.files:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # pydicom's warnings repeat what is in the header
-                header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=keywords)
-                date = str(header.get("AcquisitionDate") or header.get("StudyDate") or "")
-                text = str(header.get("SeriesDescription") or "")
-                strength = str(header.get("MagneticFieldStrength") or "")
-        # A damaged header makes pydicom raise errors of nearly every kind, whose messages repeat its content.
-        except Exception as error:
-            fault = f"no header of it can be read ({type(error).__name__})"
-            continue
-        valid = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", date)
-        return HeaderFacts("-".join(valid.groups()) if valid else "", text, strength)
-    return HeaderFacts(fault=fault)
-
-
 def participant_folders(images: Path, cohort: str) -> list[Path]:
     """Return the participants' folders, those in the roots of several archives included."""
     pattern = SUBJECTS[cohort]
     folders, level = [], [images]
     for _ in range(_DEPTH):
-        inside = [path for place in level for path in sorted(place.iterdir()) if _is_plain_folder(path)]
+        inside = [path for place in level for path in _plain_folders(place)]
         own = [path for path in inside if pattern.fullmatch(path.name) and _holds_sequences(path, cohort)]
         folders += own
         level = [path for path in inside if path not in set(own)]
@@ -158,15 +102,7 @@ def participant_folders(images: Path, cohort: str) -> list[Path]:
 
 
 def packed_archives(folder: Path, counts: Callable[[str], bool]) -> Iterator[str]:
-    """Name the zip archives of which something was not unpacked, with the command that does it.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Where archives may lie, and where they are unpacked to.
-    counts : callable
-        Says of the name of a file whether it is one of those that must not be missed.
-    """
+    """Name zip archives of which a file that counts (by its name) was not unpacked, and the command."""
     present: set[str] | None = None
     for path in _archives(folder):
         try:
@@ -193,18 +129,17 @@ def _archives(folder: Path) -> Iterator[Path]:
         yield from (Path(place, name) for name in sorted(names) if name.lower().endswith(".zip"))
 
 
-def _is_plain_folder(path: Path) -> bool:
-    return path.is_dir() and not path.name.startswith(".")
+def _plain_folders(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
 
 
 def _holds_sequences(folder: Path, cohort: str) -> bool:
     """Whether a folder is a participant's; of AIBL's numbers, any other folder may have one for a name."""
     if cohort == "ADNI":
         return True
-    inside = [path for path in folder.iterdir() if _is_plain_folder(path)]
-    return not inside or any(
-        _STAMP.fullmatch(path.name) for sequence in inside for path in sequence.iterdir()
-    )
+    inside = _plain_folders(folder)
+    stamps = (_STAMP.fullmatch(path.name) for sequence in inside for path in sequence.iterdir())
+    return not inside or any(stamps)
 
 
 def _image_folders(images: Path) -> Iterator[tuple[Path, list[str]]]:

@@ -41,22 +41,7 @@ class ClinicaRun:
 
 
 def run_clinica(arguments: Sequence[str | os.PathLike[str]], log_folder: Path) -> ClinicaRun:
-    """Run a Clinica command; what it prints goes to standard output at once.
-
-    Must be called from the main thread: a termination of this process ends Clinica's processes as well.
-
-    Parameters
-    ----------
-    arguments : sequence of str or path
-        What follows ``clinica`` on the command line.
-    log_folder : path
-        Where Clinica writes its log files, which would otherwise go to the working directory.
-
-    Returns
-    -------
-    ClinicaRun
-        Also of a run that failed.
-    """
+    """Run a Clinica command, from the main thread; what it prints goes to standard output at once."""
     log_folder.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
         "PATH": os.pathsep.join([*_tool_folders(), os.environ.get("PATH", os.defpath)]),
@@ -85,11 +70,9 @@ def run_clinica(arguments: Sequence[str | os.PathLike[str]], log_folder: Path) -
 
 
 def _tool_folders() -> list[str]:
-    """Return where dcm2niix is, which Clinica looks up on the PATH.
-
-    The folder of the Python package comes first: the command that pip makes of it starts Python for each
-    image, the binary inside the package does not. A conda environment has it beside the interpreter.
-    """
+    """Return where dcm2niix is, which Clinica looks up on the PATH."""
+    # The command that pip makes of the package starts Python for each image, the binary inside it does not.
+    # A conda environment has it beside the interpreter.
     package = importlib.util.find_spec("dcm2niix")
     folders = list(package.submodule_search_locations or ()) if package else []
     return [*folders, str(Path(sys.executable).parent)]

@@ -20,10 +20,9 @@ from pathlib import Path
 
 from rhvae_mri.convert.adni_scans import complete_scans, replace_screenings, to_mpragemeta
 from rhvae_mri.convert.adni_tables import read_adni_tables
-from rhvae_mri.convert.aibl_tables import read_aibl_tables, write_aibl_tables
-from rhvae_mri.convert.aibl_visits import assign_sessions, read_scan_dates
+from rhvae_mri.convert.aibl_tables import read_aibl_tables, read_scan_dates, write_aibl_tables
 from rhvae_mri.convert.archive import Series, list_series
-from rhvae_mri.convert.bids_validity import mend_dataset
+from rhvae_mri.convert.bids_cleaning import mend_dataset, remove_personal_data
 from rhvae_mri.convert.clinica import ClinicaRun, run_clinica
 from rhvae_mri.convert.conversion_report import (
     Choice,
@@ -34,11 +33,12 @@ from rhvae_mri.convert.conversion_report import (
     report_aibl,
     report_table,
 )
-from rhvae_mri.convert.ledger import Ledger
+from rhvae_mri.convert.ledger import NOT_THERE, Ledger
 from rhvae_mri.convert.preflight import check_downloads
-from rhvae_mri.convert.privacy import remove_personal_data
 from rhvae_mri.convert.series import find_broken_series
 from rhvae_mri.convert.staging import (
+    Promised,
+    assign_sessions,
     choose_aibl_series,
     stage_adni_images,
     stage_aibl_images,
@@ -76,8 +76,7 @@ def convert_to_bids(
         The download: folder of the images and folder of the study tables. Neither is changed.
     bids : path
         Folder to write; it is complete or absent. Only T1-weighted images are converted. What the converter
-        leaves invalid is mended (see `rhvae_mri.convert.bids_validity.mend_dataset`), and what it leaves of
-        persons is removed (see `rhvae_mri.convert.privacy.remove_personal_data`).
+        leaves invalid is mended, and what it leaves of persons is removed.
     report : path
         Table to write, a row for each image of the download and for each participant without any: cohort,
         participant_id, session_id (missing for an image of no visit, or a participant as a whole), status
@@ -151,7 +150,7 @@ class _Download:
     def warn(self) -> None:
         """Say in the log which tables are not there, and what follows."""
         for row in self.ledger.rows:
-            if row.get("source") == "(not there)":
+            if row.get("source") == NOT_THERE:
                 logger.warning("There is no table %s: %s.", row["table"], row["reason"])
 
 
@@ -169,13 +168,10 @@ def _convert_adni(download: _Download, output: Path) -> list[Row]:
     usable = replace_screenings(possible[is_there], download.ledger)
 
     preferred = Choice({}, {})
-    visits = set(zip(usable["subject"], usable["visit"], strict=True))
-    rivals = [
-        visit
-        for visit in zip(possible["subject"][~is_there], possible["visit"][~is_there], strict=True)
-        if visit in visits
-    ]
-    if rivals:
+    visits, absent = (
+        set(zip(table["subject"], table["visit"], strict=True)) for table in (usable, possible[~is_there])
+    )
+    if visits & absent:
         # Clinica says which scans it would take if all were there, and stops since it finds no files
         logger.info("Clinica is asked what it would take of all that is listed; its warnings mean nothing.")
         place = download.staging / "listed"
@@ -232,10 +228,7 @@ def _convert_aibl(download: _Download, output: Path) -> list[Row]:
 
 
 def _place_nifti(
-    chosen: list[Series],
-    sessions: Mapping[Series, str | None],
-    promised: Mapping[tuple[str, str], tuple[str, float]],
-    output: Path,
+    chosen: list[Series], sessions: Mapping[Series, str | None], promised: Promised, output: Path
 ) -> None:
     """Put NIfTI images where Clinica's AIBL converter, which knows DICOM only, takes them for made."""
     for each in chosen:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import pandas
 
 from rhvae_mri.convert.adni_tables import AdniTables
-from rhvae_mri.convert.aibl_visits import is_dated
 from rhvae_mri.convert.archive import Series
+from rhvae_mri.convert.staging import Promised, is_dated
 from rhvae_mri.texts import plain_cell, visible
 
 COLUMNS = ["cohort", "participant_id", "session_id", "status", "source", "reason"]
@@ -36,15 +36,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Choice:
-    """Which scans Clinica chose.
-
-    Attributes
-    ----------
-    images : dict
-        Participant and session to the number of the image.
-    visits : dict
-        Participant and name of a visit to session.
-    """
+    """Which scans Clinica chose: image by participant and session, session by participant and visit."""
 
     images: dict[tuple[str, str], str]
     visits: dict[tuple[str, str], str]
@@ -64,31 +56,17 @@ def read_choice(bids: Path) -> Choice:
 def report_table(
     cohort: str, images: Path, rows: Iterable[Row], prefix: str | None = None
 ) -> pandas.DataFrame:
-    """Return the rows as a table, ordered by participant and session.
-
-    Parameters
-    ----------
-    cohort : str
-        The cohort's name.
-    images : path
-        The folder to which the sources are relative.
-    rows : iterable of Row
-        The rows.
-    prefix : str, optional
-        What Clinica puts before the participants' labels, where it is not the cohort's name.
-    """
+    """Return the rows, ordered; ``prefix`` is what Clinica puts before labels, if not the cohort's name."""
     table = pandas.DataFrame(
         [
-            {
-                "cohort": cohort,
-                "participant_id": visible(participant_label(prefix or cohort, row.subject))
-                if row.subject
-                else None,
-                "session_id": row.session,
-                "status": row.status,
-                "source": visible(row.source.relative_to(images).as_posix()) if row.source else None,
-                "reason": plain_cell(row.reason) or None,
-            }
+            (
+                cohort,
+                visible(participant_label(prefix or cohort, row.subject)) if row.subject else None,
+                row.session,
+                row.status,
+                visible(row.source.relative_to(images).as_posix()) if row.source else None,
+                plain_cell(row.reason) or None,
+            )
             for row in rows
         ],
         columns=COLUMNS,
@@ -98,13 +76,7 @@ def report_table(
 
 
 def participant_label(cohort: str, subject: str) -> str:
-    """Return the BIDS label that Clinica gives to a participant.
-
-    Examples
-    --------
-    >>> participant_label("ADNI", "002_S_0295"), participant_label("AIBL", "10")
-    ('sub-ADNI002S0295', 'sub-AIBL10')
-    """
+    """Return the BIDS label that Clinica gives to a participant, such as ``sub-ADNI002S0295``."""
     return f"sub-{cohort}{subject.replace('_', '')}"
 
 
@@ -125,21 +97,9 @@ def report_adni(
 ) -> list[Row]:
     """Return what became of each image of the download, and of each participant without one.
 
-    Parameters
-    ----------
-    tables : AdniTables
-        The tables of the download.
-    scans : pandas.DataFrame
-        All scans, see `rhvae_mri.convert.adni_scans.complete_scans`.
-    series : iterable of Series
-        All images on disk.
-    broken : mapping of Series to str
-        Those that cannot be read, with what is wrong with them.
-    chosen, preferred : Choice
-        What Clinica chose, and what it would have chosen if everything that is listed were there.
-    bids : path
-        The converter's output.
+    ``preferred`` is what Clinica would have chosen if everything that is listed were there.
     """
+    known, left_out = set(tables.visits.merge["PTID"]), tables.visits.left_out
     present = {each.subject for each in series}
     names = preferred.visits | chosen.visits
     quality = tables.clinical["MRIQUALITY"]
@@ -152,46 +112,82 @@ def report_adni(
         if scan.found is None:
             if session and taken is None:
                 promised.setdefault((scan.subject, session), []).append(f"I{scan.Index}")
-        elif scan.found in broken:
-            rows.append(
-                Row(scan.subject, session or None, "unreadable", scan.found.folder, broken[scan.found])
-            )
+            continue
+        if scan.found in broken:
+            status, reason = "unreadable", broken[scan.found]
         elif scan.Index == taken:
-            made = image_path("ADNI", bids, scan.subject, session).is_file()
-            status, reason = ("converted", "") if made else ("missing", _NOT_MADE)
+            status, reason = _converted("ADNI", bids, scan.subject, session)
             better = preferred.images.get((scan.subject, session), scan.Index)
-            if made and better != scan.Index:
-                reason = f"I{better} ({scans.loc[better, 'sequence']}) is preferred, but it is " + (
-                    "unreadable" if scans.loc[better, "found"] in broken else "not in the download"
-                )
-            rows.append(Row(scan.subject, session, status, scan.found.folder, reason))
+            if status == "converted" and better != scan.Index:
+                fate = "unreadable" if scans.loc[better, "found"] in broken else "not in the download"
+                reason = f"I{better} ({scans.loc[better, 'sequence']}) is preferred, but it is {fate}"
         else:
-            reason = scan.reason or _passed_over(scan, taken, rejected)
-            rows.append(Row(scan.subject, session or None, "passed over", scan.found.folder, reason))
-    rows += [
-        Row(
-            subject,
-            session,
-            "missing",
-            None,
-            f"{_NO_IMAGE}: the tables list {_some(numbers)}",
-        )
-        for (subject, session), numbers in promised.items()
-    ]
+            status, reason = "passed over", scan.reason or _passed_over(scan, taken, rejected)
+        rows.append(Row(scan.subject, session or None, status, scan.found.folder, reason))
+    for (subject, session), numbers in promised.items():
+        reason = f"{_NO_IMAGE}: the tables list {_some(numbers)}"
+        rows.append(Row(subject, session, "missing", None, reason))
     rows += _other_folders(series)
-    known = set(tables.visits.merge["PTID"])
     for each in series:
         if each.subject not in known:
-            reason = tables.visits.left_out.get(each.subject, _NOT_IN_TABLES) if each.subject else _STRAY
+            reason = left_out.get(each.subject, _NOT_IN_TABLES) if each.subject else _STRAY
             rows.append(Row(each.subject, None, "passed over", each.folder, reason))
-    listed = known | tables.visits.left_out.keys() | set(scans["subject"]) | set(tables.scans["subject"])
+    listed = known | left_out.keys() | set(scans["subject"]) | set(tables.scans["subject"])
     awaited = scans[scans["reason"] == ""].groupby("subject").groups
     for subject in sorted(listed - present - {""}):
-        reason = tables.visits.left_out.get(subject, "" if subject in known else _NOT_IN_TABLES)
+        reason = left_out.get(subject, "" if subject in known else _NOT_IN_TABLES)
         if not reason and subject in awaited:
             reason = f"the tables list {_some([f'I{number}' for number in awaited[subject]])}"
         rows.append(Row(subject, None, "missing", None, f"{_NO_IMAGE}: {reason}" if reason else _NO_IMAGE))
     return rows
+
+
+def report_aibl(
+    bids: Path,
+    participants: Collection[str],
+    sessions: Mapping[Series, str | None],
+    chosen: Iterable[Series],
+    broken: Mapping[Series, str],
+    promised: Promised,
+) -> list[Row]:
+    """Return what became of each image and of each session that the tables promise, as for ADNI."""
+    present = {each.subject for each in sessions}
+    taken = {(each.subject, sessions[each]): each for each in chosen}
+    rows = []
+    for each, session in sessions.items():
+        status = "passed over"
+        if each in broken:
+            status, reason = "unreadable", broken[each]
+        elif session and taken.get((each.subject, session)) == each:
+            status, reason = _converted("AIBL", bids, each.subject, session)
+        elif session:
+            reason = f"I{taken[each.subject, session].image} of the same visit was taken"
+        elif not each.subject:
+            reason = _STRAY
+        elif each.subject not in participants:
+            reason = _NOT_IN_TABLES
+        elif is_dated(each):
+            status = "missing"
+            reason = f"{_NO_IMAGE}: the date of this series is in neither aibl_mrimeta nor aibl_mri3meta"
+        else:
+            reason = f"Clinica does not know the sequence as T1-weighted: {each.sequence or '(no name)'}"
+        rows.append(Row(each.subject, session, status, each.folder, reason))
+    rows += _other_folders(sessions)
+    seen = {(each.subject, session) for each, session in sessions.items()}
+    for subject, session in sorted({(subject, session) for (subject, _), (session, _) in promised.items()}):
+        if subject in present and (subject, session) not in seen:
+            reason = f"{_NO_IMAGE}: the tables list a scan of this visit"
+            rows.append(Row(subject, session, "missing", None, reason))
+    awaited = {subject for subject, _ in promised}
+    for subject in sorted(set(participants) - present):
+        reason = f"{_NO_IMAGE}: the tables list scans" if subject in awaited else _NO_IMAGE
+        rows.append(Row(subject, None, "missing", None, reason))
+    return rows
+
+
+def _converted(cohort: str, bids: Path, subject: str, session: str) -> tuple[str, str]:
+    made = image_path(cohort, bids, subject, session).is_file()
+    return ("converted", "") if made else ("missing", _NOT_MADE)
 
 
 def _other_folders(series: Iterable[Series]) -> list[Row]:
@@ -214,64 +210,3 @@ def _passed_over(scan: Any, taken: str | None, rejected: Collection[str]) -> str
     if taken is not None:
         return f"I{taken} of the same visit was taken"
     return f"Clinica takes no such sequence in this phase, or not this scan: {scan.sequence}"
-
-
-def report_aibl(
-    bids: Path,
-    participants: Collection[str],
-    sessions: Mapping[Series, str | None],
-    chosen: Iterable[Series],
-    broken: Mapping[Series, str],
-    promised: Mapping[tuple[str, str], tuple[str, float]],
-) -> list[Row]:
-    """Return what became of each image and of each session that the tables promise, as for ADNI.
-
-    Parameters
-    ----------
-    bids : path
-        The converter's output.
-    participants : collection of str
-        All participants of the tables.
-    sessions : mapping of Series to str
-        The session of each image on disk, None for one that has none.
-    chosen : iterable of Series
-        The series that were given to the converter.
-    broken : mapping of Series to str
-        The series that cannot be read, with what is wrong with them.
-    promised : mapping
-        Participant and date to session and field strength, of the scans in the tables.
-    """
-    present = {each.subject for each in sessions}
-    taken = {(each.subject, sessions[each]): each for each in chosen}
-    rows = []
-    for each, session in sessions.items():
-        if each in broken:
-            rows.append(Row(each.subject, session, "unreadable", each.folder, broken[each]))
-        elif session and taken.get((each.subject, session)) == each:
-            made = image_path("AIBL", bids, each.subject, session).is_file()
-            status, reason = ("converted", "") if made else ("missing", _NOT_MADE)
-            rows.append(Row(each.subject, session, status, each.folder, reason))
-        elif session:
-            other = taken[each.subject, session].image
-            reason = f"I{other} of the same visit was taken"
-            rows.append(Row(each.subject, session, "passed over", each.folder, reason))
-        elif each.subject and each.subject not in participants:
-            rows.append(Row(each.subject, None, "passed over", each.folder, _NOT_IN_TABLES))
-        elif is_dated(each):
-            undated = "the date of this series is in neither aibl_mrimeta nor aibl_mri3meta"
-            rows.append(Row(each.subject, None, "missing", each.folder, f"{_NO_IMAGE}: {undated}"))
-        else:
-            unknown = f"Clinica does not know the sequence as T1-weighted: {each.sequence or '(no name)'}"
-            reason = unknown if each.subject else _STRAY
-            rows.append(Row(each.subject, None, "passed over", each.folder, reason))
-    rows += _other_folders(sessions)
-    seen = {(each.subject, session) for each, session in sessions.items()}
-    for subject, session in sorted({(subject, session) for (subject, _), (session, _) in promised.items()}):
-        if subject in present and (subject, session) not in seen:
-            reason = f"{_NO_IMAGE}: the tables list a scan of this visit"
-            rows.append(Row(subject, session, "missing", None, reason))
-    awaited = {subject for subject, _ in promised}
-    for subject in sorted(set(participants) - present):
-        reason = f"{_NO_IMAGE}: the tables list scans" if subject in awaited else _NO_IMAGE
-        rows.append(Row(subject, None, "missing", None, reason))
-    return rows

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import codecs
 import csv
+import datetime
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -34,27 +36,33 @@ _DECIMAL_COMMA = re.compile(r"^(-?\d*),(\d+)\Z", re.ASCII)
 _WHOLE = re.compile(r"^(-?\d+)\.0{1,2}\Z", re.ASCII)
 _HEADER_BYTES = 2**16
 
+#: How the names of the months begin in English, German and French, without accents.
+_MONTHS = [
+    tuple(names.split())
+    for names in (
+        *("jan", "feb fev", "mar mrz", "apr avr", "may mai", "jun juin", "jul juil"),
+        *("aug aou", "sep", "oct okt", "nov", "dec dez"),
+    )
+]
+_WORD = r"([^\W\d_]{3,})\.?"
+_YEAR = r"(\d{4}|\d\d)(?:[T ,].*)?"
+_ISO = re.compile(r"(\d{4})(?:[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ].*)?|(\d\d)(\d\d))")
+_NUMERIC = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2{_YEAR}")
+_WORDED = re.compile(rf"(\d{{1,2}})[-./ ]*{_WORD}[-./ ]*{_YEAR}")
+_WORD_FIRST = re.compile(rf"{_WORD} (\d{{1,2}}), {_YEAR}")
+_INTEGER = re.compile(r"[IS]?0*(\d{1,15})", re.IGNORECASE | re.ASCII)
+#: Digits in groups of three; such a number that ends in 000 may have three decimals instead.
+_GROUPED = re.compile(r"[1-9]\d{0,2}(?:[.,' ]\d{3})+", re.ASCII)
+_MONTH_CODE = re.compile(r"m0*(\d{1,5})", re.ASCII)
+#: Two-digit years of examinations: none is earlier than this one.
+_CENTURY_BREAK = 70
+_FIRST_FUTURE = 27
+_MONTHS_IN_YEAR = 12
+CERTAIN_DATES = "dates of which day and month are certain"
+
 
 def read_table(path: Path, columns: Iterable[str] = ()) -> pandas.DataFrame:
-    """Read a study table as text, with empty text for whatever is missing.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A CSV file with any usual separator and encoding.
-    columns : iterable of str
-        Names that columns get where only case, blanks and punctuation differ.
-
-    Returns
-    -------
-    pandas.DataFrame of str
-        Indexed by the number of the line in the file.
-
-    Raises
-    ------
-    ValueError
-        If it is no table, or one whose cells cannot be told apart; it says in which line.
-    """
+    """Read a CSV as text, by line of the file, empty where nothing is; ValueError if cells are uncertain."""
     content = path.read_bytes()
     rows = list(_rows(content))
     if not rows:
@@ -73,24 +81,12 @@ def read_table(path: Path, columns: Iterable[str] = ()) -> pandas.DataFrame:
 
 
 def column_key(name: str) -> str:
-    """Return what is left of a column's name whatever a program does to it.
-
-    Examples
-    --------
-    >>> column_key("Orig/Proc"), column_key("Orig.Proc"), column_key(" image_ID")
-    ('origproc', 'origproc', 'imageid')
-    """
+    """Return what is left of a column's name whatever a program does to it."""
     return re.sub(r"[\W_]", "", name).lower()
 
 
 def read_header(path: Path) -> list[str]:
-    """Return the names in the first line of a table.
-
-    Raises
-    ------
-    ValueError
-        If it is no table.
-    """
+    """Return the names in the first line of a table."""
     with open(path, "rb") as file:
         return next(_rows(file.read(_HEADER_BYTES)), (0, []))[1]
 
@@ -143,16 +139,22 @@ def _rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
 
 def _prepare(lines: list[str]) -> tuple[list[str], str]:
     """Find the separator, and free lines of what a program put around them that took each for one cell."""
-    head = _first(lines)
+
+    def first() -> int:
+        """The place of the first line with anything but separators."""
+        return next((place for place, line in enumerate(lines) if line.strip(f'{_SEPARATORS}" \r\n')), 0)
+
+    head = first()
     if match := _SEPARATOR_LINE.fullmatch(lines[head].strip("\r\n") if lines else ""):
         lines = ["\n"] * (head + 1) + lines[head + 1 :]
-        head = _first(lines)
+        head = first()
         if match[1] in _SEPARATORS:
             return lines, match[1]
     text = lines[head].strip("\r\n ") if lines else ""
     bare = text.rstrip(_SEPARATORS)
     whole = _ONE_CELL.fullmatch(bare)
-    separator = _separator(whole[1].replace('""', '"') if whole else bare)
+    header = whole[1].replace('""', '"') if whole else bare
+    separator = max(_SEPARATORS, key=lambda mark: len(_part(header, mark)))
     rest = text[len(bare) :].strip(separator)
     if (whole and separator in whole[1]) or rest:
         stripped = (line.rstrip("\r\n ").rstrip(rest) for line in lines)
@@ -161,16 +163,6 @@ def _prepare(lines: list[str]) -> tuple[list[str], str]:
             for line in stripped
         ]
     return lines, separator
-
-
-def _first(lines: Sequence[str]) -> int:
-    """Return the place of the first line with anything but separators."""
-    return next((place for place, line in enumerate(lines) if line.strip(f'{_SEPARATORS}" \r\n')), 0)
-
-
-def _separator(line: str) -> str:
-    """Return the separator that parts a line into most cells."""
-    return max(_SEPARATORS, key=lambda mark: len(_part(line, mark)))
 
 
 def _part(line: str, separator: str) -> list[str]:
@@ -202,3 +194,102 @@ def _read_cell(text: str) -> str:
     text = _DECIMAL_COMMA.sub(r"\1.\2", text) if "," in text else text
     text = _WHOLE.sub(r"\1", text) if text.endswith((".0", ".00")) else text
     return "" if text.lower() in _MISSING else text
+
+
+def read_dates(values: pandas.Series, *, american: bool = False) -> pandas.Series:
+    """Read dates as ``YYYY-MM-DD``, empty where the whole column leaves open which number is the month.
+
+    ``american``: LONI itself writes the month first in this column, so it is, unless a day says otherwise.
+    """
+    matches = [match for match in map(_NUMERIC.fullmatch, values.unique()) if match]
+    month_first = _is_month_first(matches, american)
+    return values.map(lambda text: _read_date(text, month_first))
+
+
+def month_number(word: str) -> int | None:
+    """Return the number of a month by its name or the beginning of it, or None."""
+    plain = unicodedata.normalize("NFKD", word.lower()).encode("ascii", "ignore").decode()
+    found = (number for number, names in enumerate(_MONTHS, start=1) if plain.startswith(names))
+    return next(found, None)
+
+
+def read_integers(values: pandas.Series) -> pandas.Series:
+    """Read whole numbers, also as ``I30000`` or ``S123``; empty text where there is none."""
+    grouped = values.str.fullmatch(_GROUPED).astype(bool)
+    if (grouped & ~values.str.endswith("000")).any():
+        values = values.where(~grouped, values.str.replace(r"\D", "", regex=True))
+    return values.map(lambda text: match[1] if (match := _INTEGER.fullmatch(text)) else "")
+
+
+def read_numbers(values: pandas.Series, low: float, high: float) -> pandas.Series:
+    """Read numbers within bounds (inclusive); empty text where there is none."""
+    numbers = pandas.to_numeric(values, errors="coerce")
+    return (
+        numbers.where(numbers.between(low, high))
+        .map(lambda number: f"{number:g}", na_action="ignore")
+        .fillna("")
+    )
+
+
+def read_participants(values: pandas.Series) -> pandas.Series:
+    """Read ADNI's identifiers of participants, also in lower case or with blanks or hyphens."""
+    return values.str.replace(r"(?i)^(\d{3})[\s_-]*s[\s_-]*(\d{4,5})$", r"\1_S_\2", regex=True)
+
+
+def visit_code(text: str) -> str:
+    """Return a visit's code in the form that Clinica reads; another text in lower case."""
+    code = text.strip().lower()
+    month = visit_month(code)
+    if month is None:
+        return code
+    return f"m{month:02d}" if month else "bl"
+
+
+def visit_month(code: str) -> int | None:
+    """Return the month of a visit's code (``bl``: 0), or None for any other code."""
+    if code == "bl":
+        return 0
+    match = _MONTH_CODE.fullmatch(code)
+    return int(match[1]) if match else None
+
+
+def _is_month_first(matches: Sequence[re.Match[str]], american: bool) -> bool | None:
+    """Whether numeric dates of a column have the month first; None where that is not certain."""
+    # points have the day first everywhere; beside other marks they come from a program that took some dates
+    # for others
+    marks = {match[2] for match in matches}
+    pairs = [(int(match[1]), int(match[3])) for match in matches]
+    month_first = any(first <= _MONTHS_IN_YEAR < second for first, second in pairs)
+    day_first = any(second <= _MONTHS_IN_YEAR < first for first, second in pairs)
+    if (month_first and day_first) or ("." in marks and len(marks) > 1):
+        return None
+    if month_first or day_first:
+        # 18/04/06 may begin with the year, but no examination is of 2027 to 2031
+        short = day_first and "." not in marks and any(len(match[4]) == 2 for match in matches)
+        return None if short and max(first for first, _ in pairs) < _FIRST_FUTURE else month_first
+    if "." in marks:
+        return False
+    if american and all(len(match[4]) == 4 for match in matches):
+        return True
+    return True if all(first == second for first, second in pairs) else None
+
+
+def _read_date(text: str, month_first: bool | None) -> str:
+    month: int | None
+    if match := _ISO.fullmatch(text):
+        year, month, day = (int(part) for part in match.groups() if part)
+    elif (match := _NUMERIC.fullmatch(text)) and month_first is not None:
+        one, other, year = int(match[1]), int(match[3]), int(match[4])
+        day, month = (other, one) if month_first else (one, other)
+    elif match := _WORDED.fullmatch(text):
+        day, month, year = int(match[1]), month_number(match[2]), int(match[3])
+    elif match := _WORD_FIRST.fullmatch(text):
+        month, day, year = month_number(match[1]), int(match[2]), int(match[3])
+    else:
+        return ""
+    if year < 100:
+        year += 1900 if year >= _CENTURY_BREAK else 2000
+    try:
+        return datetime.date(year, month or 0, day).isoformat()
+    except ValueError:
+        return ""

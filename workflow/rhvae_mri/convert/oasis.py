@@ -13,16 +13,14 @@ import math
 import multiprocessing
 import re
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas
 
-from rhvae_mri.convert.bids_validity import mend_dataset
+from rhvae_mri.convert.bids_cleaning import mend_dataset, remove_personal_data
 from rhvae_mri.convert.clinica import run_clinica
 from rhvae_mri.convert.conversion_report import Row, report_table
 from rhvae_mri.convert.ledger import Ledger
-from rhvae_mri.convert.privacy import remove_personal_data
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import atomic_folder, write_tsv
 
@@ -43,20 +41,7 @@ _SHAPE = (256, 256, 160)
 
 
 def check_oasis(images: Path, tables: Path) -> None:
-    """Check that an OASIS-1 download has what its conversion needs.
-
-    Parameters
-    ----------
-    images : pathlib.Path
-        Folder with one folder for each session (``OAS1_0001_MR1``), or with the discs that hold these.
-    tables : pathlib.Path
-        Folder of the clinical table.
-
-    Raises
-    ------
-    StudyError
-        Naming everything that is missing.
-    """
+    """Check that an OASIS-1 download has what its conversion needs."""
     problems = []
     if not images.is_dir():
         problems.append(f"the images folder {images} does not exist")
@@ -114,7 +99,8 @@ def convert_oasis(
     """
     check_oasis(images, tables)
     sessions = find_sessions(images)
-    listed = {match.group(1) for match in map(_SESSION.fullmatch, _read_names(tables)) if match}
+    names = pandas.read_excel(tables / CLINICAL_TABLE, usecols=["ID"], dtype=str)["ID"].dropna()
+    listed = {match.group(1) for match in map(_SESSION.fullmatch, names) if match}
     rows = [
         Row(subject, None, "missing", None, "no image in the download")
         for subject in sorted(listed - sessions.keys())
@@ -159,13 +145,7 @@ def convert_oasis(
 
 
 def describe_fault(folder: Path) -> str | None:
-    """Say why Clinica could not convert a participant's average image, or return None.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        The participant's folder ``PROCESSED/MPRAGE/SUBJ_111``.
-    """
+    """Say why Clinica could not convert a participant's average image, or return None."""
     import nibabel
     from nibabel.filebasedimages import ImageFileError
 
@@ -182,8 +162,3 @@ def describe_fault(folder: Path) -> str | None:
     if files[0].stat().st_size < size:
         return f"truncated: {files[0].stat().st_size} of {size} bytes"
     return None
-
-
-def _read_names(tables: Path) -> Iterator[str]:
-    """The sessions of the clinical table."""
-    yield from pandas.read_excel(tables / CLINICAL_TABLE, usecols=["ID"], dtype=str)["ID"].dropna()

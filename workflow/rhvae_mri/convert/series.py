@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -83,39 +85,46 @@ class _Slice:
     geometry: _Geometry | None
 
 
-@dataclass(frozen=True)
-class _Finding:
-    """The result of checking one series: what is wrong, or which scan it is."""
-
-    problem: str | None
-    scan: str | None = None
-
-
 class _BrokenFileError(Exception):
     """A file that cannot be used; the message says why, without a word of the file's own texts."""
+
+
+class HeaderFacts(NamedTuple):
+    """What the header of a series says, and why none can be read; empty text for what is not said."""
+
+    date: str = ""
+    description: str = ""
+    strength: str = ""
+    fault: str = ""
+
+
+def read_series_header(series: Series) -> HeaderFacts:
+    """Read date, name and field strength (tesla) from the first DICOM file that can be read."""
+    keywords = ["AcquisitionDate", "StudyDate", "SeriesDescription", "MagneticFieldStrength"]
+    fault = ""
+    for path in () if series.is_nifti else series.files:
+        try:
+            with _open_header(path, keywords) as (header, _):
+                date, day, text, strength = (str(header.get(keyword) or "") for keyword in keywords)
+        # A damaged header makes pydicom raise errors of nearly every kind, whose messages repeat its content.
+        except Exception as error:
+            fault = f"no header of it can be read ({type(error).__name__})"
+            continue
+        valid = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", date or day)
+        return HeaderFacts("-".join(valid.groups()) if valid else "", text, strength)
+    return HeaderFacts(fault=fault)
 
 
 def find_broken_series(
     series: Sequence[Series], processes: int = 1, progress: bool = True
 ) -> dict[Series, str]:
-    """Check that the files of each series can be read and belong together.
+    """Return what is wrong with each series that cannot be used, by the headers and sizes of its files.
 
-    Of DICOM files only the headers are read: the size of the file must hold the pixels that its header
-    promises, and the positions of a series' slices must be evenly spaced.
-
-    Parameters
-    ----------
-    series : sequence of Series
-        The series.
-    processes : int
-        How many to check at a time.
-    progress : bool
-        Show a progress bar on standard error.
-
-    Returns
-    -------
-    dict
-        What is wrong with each series that cannot be used; good ones are not in it.
+    A series is refused if a file of it is no image, no magnetic resonance image, in colours, cut short or
+    impossibly large; if it holds several series, one file twice, or too few slices; and if its slices differ
+    in size or direction, lack their place in space, or lie unevenly. So is one of which a name cannot be
+    printed. Whether the sequence is T1-weighted is not guessed from its times of echo and repetition. No text
+    of a header is repeated but a known code.
     """
     bar = {"desc": "checked series", "total": len(series), "disable": not progress, "mininterval": 2}
     if processes == 1:
@@ -123,77 +132,55 @@ def find_broken_series(
     else:
         with ProcessPoolExecutor(processes) as pool:
             findings = list(tqdm(pool.map(_examine, series, chunksize=_SERIES_AT_ONCE), **bar))
-    found = dict(zip(series, findings, strict=True))
-    shared = _scans_of_two_participants({each: finding.scan for each, finding in found.items()})
-    problems = {each: finding.problem or shared.get(each) for each, finding in found.items()}
-    return {each: problem for each, problem in problems.items() if problem}
-
-
-def series_problem(series: Series) -> str | None:
-    """Return what is wrong with a series, naming the file, or None.
-
-    A series is refused if a file of it is no image, no magnetic resonance image, in colours, cut short or
-    impossibly large; if it holds several series, one file twice, or too few slices; and if its slices differ
-    in size or direction, lack their place in space, or lie unevenly. So is one of which a name cannot be
-    printed. Whether the sequence is T1-weighted is not guessed from its times of echo and repetition. No text
-    of a header is repeated but a known code.
-
-    Parameters
-    ----------
-    series : Series
-        A DICOM series, or a NIfTI file.
-    """
-    return _examine(series).problem
-
-
-def _examine(series: Series) -> _Finding:
-    """Check one series."""
-    if not all(os.fspath(path).isprintable() for path in (series.folder, *series.files)):
-        return _Finding("the name of its folder or of a file has characters that cannot be printed")
-    files = [path for path in series.files if not is_nifti(path)]
-    if not files:
-        problems = (_nifti_problem(path) for path in series.files)
-        return _Finding(
-            next(filter(None, problems), None) if series.files else "the folder has no image file"
-        )
-    slices = []
-    for path in files:
-        try:
-            slices.append(_read_slice(path))
-        except _BrokenFileError as error:
-            return _Finding(f"{path.name}: {error}")
-    problem = next(filter(None, (check(slices) for check in _SERIES_CHECKS)), None)
-    return _Finding(problem) if problem else _Finding(None, _scan_digest(slices))
-
-
-def _scans_of_two_participants(scans: dict[Series, str | None]) -> dict[Series, str]:
-    """Find scans that the download has under the names of several participants: whose they are is open.
-
-    Two copies under one participant do no harm, since only one image of each is studied.
-    """
     holders = defaultdict(list)
-    for each, scan in scans.items():
-        if scan is not None:
-            holders[scan].append(each)
+    for each, (_, scan) in zip(series, findings, strict=True):
+        holders[scan].append(each)
     problems = {}
-    for copies in holders.values():
-        for each in copies:
-            others = sorted({other.image for other in copies if other.subject != each.subject})
-            if others:
-                names = ", ".join(f"I{number}" for number in others)
-                problems[each] = f"the same scan as {names} of another participant (equal SOPInstanceUIDs)"
+    for each, (problem, scan) in zip(series, findings, strict=True):
+        # whose a scan of two participants is is open; two copies under one participant do no harm, since only
+        # one image of each is studied
+        copies = holders[scan] if scan else ()
+        others = sorted({other.image for other in copies if other.subject != each.subject})
+        if others:
+            names = ", ".join(f"I{number}" for number in others)
+            problem = problem or f"the same scan as {names} of another participant (equal SOPInstanceUIDs)"
+        if problem:
+            problems[each] = problem
     return problems
 
 
-def _nifti_problem(path: Path) -> str | None:
-    """Return why a NIfTI file cannot be used, by its header and its voxels."""
-    try:
-        image = open_nifti(path)
-        check_header(path, image)
-        read_voxels(path, image)
-    except NiftiError as error:
-        return f"{path.name}: {error}"
-    return None
+def _examine(series: Series) -> tuple[str | None, str | None]:
+    """Return what is wrong with a series, or a digest of the identifiers of its files, if they have any."""
+    if not all(os.fspath(path).isprintable() for path in (series.folder, *series.files)):
+        return "the name of its folder or of a file has characters that cannot be printed", None
+    if not series.files:
+        return "the folder has no image file", None
+    slices = []
+    for path in series.files:
+        try:
+            if series.is_nifti:
+                image = open_nifti(path)
+                check_header(path, image)
+                read_voxels(path, image)
+            elif not is_nifti(path):
+                slices.append(_read_slice(path))
+        except (_BrokenFileError, NiftiError) as error:
+            return f"{path.name}: {error}", None
+    problem = next(_problems(slices), None) if slices else None
+    identifiers = sorted(each.instance_uid for each in slices)
+    digest = hashlib.sha256("\n".join(identifiers).encode()).hexdigest()
+    return problem, digest if not problem and slices and all(identifiers) else None
+
+
+@contextmanager
+def _open_header(path: Path, keywords: list[str]) -> Iterator[tuple[pydicom.FileDataset, int]]:
+    """Give the header of a DICOM file, and the number of bytes from the pixels' tag on."""
+    import pydicom
+
+    with open(path, "rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's warnings repeat what is in the header
+        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=keywords)
+        yield header, path.stat().st_size - file.tell()
 
 
 def _read_slice(path: Path) -> _Slice:
@@ -203,10 +190,7 @@ def _read_slice(path: Path) -> _Slice:
     if fault := file_fault(path):
         raise _BrokenFileError(f"not a readable DICOM image ({fault})")
     try:
-        with open(path, "rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's warnings repeat what is in the header
-            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_HEADER_KEYWORDS)
-            after_header = path.stat().st_size - file.tell()
+        with _open_header(path, _HEADER_KEYWORDS) as (header, after_header):
             return _judge_header(path.name, header, after_header)
     except pydicom.errors.InvalidDicomError as error:
         raise _BrokenFileError("not a readable DICOM image (its content is not DICOM)") from error
@@ -281,90 +265,50 @@ def _vector(header: pydicom.Dataset, keyword: str, length: int) -> numpy.ndarray
     return numbers
 
 
-def _mixture_problem(slices: Sequence[_Slice]) -> str | None:
-    """Return that the files are of several series."""
+def _problems(slices: Sequence[_Slice]) -> Iterator[str]:
+    """Yield what is wrong with the files of a series together; the first problem explains the next ones."""
     groups = defaultdict(list)
     for each in slices:
         groups[each.series_uid].append(each)
-    if len(groups) == 1:
-        return None
-    largest, *others = sorted(groups.values(), key=len, reverse=True)
-    counts = ", ".join(str(len(group)) for group in (largest, *others))
-    return (
-        f"{len(groups)} series are mixed ({counts} files), {others[0][0].name} and others do not belong here"
-    )
-
-
-def _size_problem(slices: Sequence[_Slice]) -> str | None:
-    """Return that the slices differ in size, or make too few or too many voxels."""
+    if len(groups) > 1:
+        largest, *others = sorted(groups.values(), key=len, reverse=True)
+        counts, stray = ", ".join(str(len(group)) for group in (largest, *others)), others[0][0].name
+        yield f"{len(groups)} series are mixed ({counts} files), {stray} and others do not belong here"
     sizes = {each.size for each in slices}
     if len(sizes) > 1:
-        return f"slices of {len(sizes)} different sizes"
-    count = sum(each.frames for each in slices)
+        yield f"slices of {len(sizes)} different sizes"
+    count, (rows, columns) = sum(each.frames for each in slices), slices[0].size
     if count < MINIMUM_VOXELS:
-        return f"only {count} slices: a localizer, or files are missing"
-    rows, columns = slices[0].size
+        yield f"only {count} slices: a localizer, or files are missing"
     if count * rows * columns > MAXIMUM_VOXELS:
-        return f"impossible size: {count} x {rows} x {columns} pixels"
-    return None
-
-
-def _direction_problem(slices: Sequence[_Slice]) -> str | None:
-    """Return that the slices differ in direction or in the size of their pixels."""
+        yield f"impossible size: {count} x {rows} x {columns} pixels"
     for each in slices:
         if (each.geometry is None) != (slices[0].geometry is None):
-            return f"{each.name} is of another kind than the other files"
+            yield f"{each.name} is of another kind than the other files"
     known = [each.geometry for each in slices if each.geometry is not None]
-    if not known:
-        return None
+    if known:
+        yield from _geometry_problems(known)
+    names: dict[str, str] = {}
+    for each in slices:
+        if each.instance_uid in names:
+            yield f"{each.name} and {names[each.instance_uid]} have the same SOPInstanceUID"
+        if each.instance_uid:
+            names[each.instance_uid] = each.name
+
+
+def _geometry_problems(known: Sequence[_Geometry]) -> Iterator[str]:
+    """Yield that slices differ in direction or pixel size, lie on one another, or leave a gap."""
     for words, vectors in (
         ("directions", [each.orientation for each in known]),
         ("pixel sizes", [each.spacing for each in known]),
     ):
         if numpy.ptp(vectors, axis=0).max() > _SAME_DIRECTION:
-            return f"slices of different {words}"
-    return None
-
-
-def _spacing_problem(slices: Sequence[_Slice]) -> str | None:
-    """Return a gap in the positions of the slices, or positions that are taken twice."""
-    known = [each.geometry for each in slices if each.geometry is not None]
-    if not known:
-        return None
-    rows, columns = known[0].orientation.reshape(2, 3)
+            yield f"slices of different {words}"
     positions = numpy.array([each.position for each in known])
-    steps = numpy.diff(numpy.sort(positions @ numpy.cross(rows, columns)))
+    steps = numpy.diff(numpy.sort(positions @ numpy.cross(*known[0].orientation.reshape(2, 3))))
     usual = numpy.median(steps)
     if numpy.any(steps < _SAME * usual) or usual == 0:
-        return f"{numpy.sum(steps <= _SAME * usual)} slices lie where another one lies"
+        yield f"{numpy.sum(steps <= _SAME * usual)} slices lie where another one lies"
     if numpy.any(steps > _GAP * usual):
         missing = int(numpy.sum(numpy.round(steps / usual) - 1))
-        return f"{missing} slices are missing among {len(slices)}"
-    return None
-
-
-def _identity_problem(slices: Sequence[_Slice]) -> str | None:
-    """Return that two files have one identifier."""
-    names: dict[str, str] = {}
-    for each in slices:
-        if each.instance_uid in names:
-            return f"{each.name} and {names[each.instance_uid]} have the same SOPInstanceUID"
-        if each.instance_uid:
-            names[each.instance_uid] = each.name
-    return None
-
-
-#: In this order: the first problem is the one that explains the next ones.
-_SERIES_CHECKS = (
-    _mixture_problem,
-    _size_problem,
-    _direction_problem,
-    _spacing_problem,
-    _identity_problem,
-)
-
-
-def _scan_digest(slices: Sequence[_Slice]) -> str | None:
-    """Return a digest of the identifiers of all files, or None where one is missing."""
-    identifiers = sorted(each.instance_uid for each in slices)
-    return hashlib.sha256("\n".join(identifiers).encode()).hexdigest() if all(identifiers) else None
+        yield f"{missing} slices are missing among {len(known)}"

@@ -3,35 +3,70 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas
 
-from rhvae_mri.convert.aibl_visits import AIBL_DATED_FOLDERS, is_dated
 from rhvae_mri.convert.archive import Series, is_nifti
 
+#: Folders that Clinica's AIBL converter takes for T1-weighted series: with a date in the study tables …
+_DATED = (
+    *("MPRAGE_ADNI_confirmed", "MPRAGE", "MPRAGE_ADNI_confirmed_RPT", "MPRAGE_ADNI_confirmed_REPEATX2"),
+    *("MPRAGE_ADNI_confirmed_repeat", "MPRAGE_ADNI_confirmed_REPEAT", "MPRAGE_ADNI_conf_REPEAT"),
+)
+#: … and without, which it takes for baseline scans.
+_UNDATED = ("MPRAGESAGISOp2ND", "MPRAGE_SAG_ISO_p2_ND", "MPRAGE_SAG_ISO_p2")
+
 _REPEATED = re.compile("repeat|rpt", re.IGNORECASE)
-_DATED = AIBL_DATED_FOLDERS[0]
 _NO_STAMP = "0000-00-00_00_00_00.0"
+
+#: The session of series without a date.
+_BASELINE = "ses-M000"
+
+#: Participant and date (``YYYY-MM-DD``) of a scan in AIBL's tables to its session and field strength (tesla).
+Promised = Mapping[tuple[str, str], tuple[str, float]]
+
+
+def is_dated(series: Series) -> bool:
+    """Whether a series of AIBL is of a kind that the tables date; upper and lower case do not matter."""
+    return series.sequence.lower() in map(str.lower, _DATED)
+
+
+def assign_sessions(series: Iterable[Series], promised: Promised) -> dict[Series, str | None]:
+    """Return the session of each series of AIBL; None if it is not T1-weighted, or of no known visit.
+
+    Clinica takes every series of the kinds without a date for a baseline scan, even one of a later visit that
+    the tables date; `stage_aibl_images` gives those another name.
+    """
+    sessions: dict[Series, str | None] = {}
+    for each in series:
+        undated = each.sequence in _UNDATED
+        session, _ = promised.get((each.subject, each.date), (_BASELINE if undated else None, 0.0))
+        sessions[each] = session if undated or is_dated(each) else None
+    return sessions
+
+
+def choose_aibl_series(series: Iterable[Series], sessions: Mapping[Series, str | None]) -> list[Series]:
+    """Choose one series for each session of each participant, of those that have one.
+
+    Where there are several, the converter takes the one that the file system lists first, and may even
+    write two images into one file at the same time. Here it is the one with a date in the tables, not
+    called a repetition, and with the lowest number, which was acquired first.
+    """
+    chosen: dict[tuple[str, str | None], Series] = {}
+    with_session = [each for each in series if sessions[each]]
+    for each in sorted(
+        with_session, key=lambda one: (not is_dated(one), bool(_REPEATED.search(one.sequence)), one.image)
+    ):
+        chosen.setdefault((each.subject, sessions[each]), each)
+    return sorted(chosen.values(), key=lambda each: (int(each.subject), each.image))
 
 
 def stage_adni_images(series: Mapping[str, Series], subjects: Iterable[str], target: Path) -> dict[str, Path]:
-    """Link the files of scans under names in which Clinica finds the number of the image.
+    """Link scans under names with their numbers; return what Clinica will call sources, with the true paths.
 
-    Parameters
-    ----------
-    series : mapping of str to Series
-        By the number of the image.
-    subjects : iterable of str
-        Participants that get a folder, if only an empty one: Clinica chooses scans for them.
-    target : path
-        A new folder.
-
-    Returns
-    -------
-    dict
-        What Clinica will call the source of an image to what it is in the download.
+    All subjects get a folder, if only an empty one: Clinica chooses scans for them.
     """
     sources: dict[str, Path] = {}
     for subject in subjects:
@@ -41,19 +76,13 @@ def stage_adni_images(series: Mapping[str, Series], subjects: Iterable[str], tar
     return sources
 
 
-def stage_aibl_images(
-    series: Iterable[Series], promised: Container[tuple[str, str]], target: Path
-) -> dict[str, Path]:
-    """Link the files of the series that are to be converted in the layout of the archive, as for ADNI.
-
-    A series whose date is in the tables gets the name of a kind that Clinica dates.
-    """
+def stage_aibl_images(series: Iterable[Series], promised: Promised, target: Path) -> dict[str, Path]:
+    """Link series in the archive's layout; one that the tables date gets the name of a kind with dates."""
     sources: dict[str, Path] = {}
     for each in series:
         stamp = f"{each.date}_00_00_00.0" if each.date else _NO_STAMP
-        sequence = _DATED if (each.subject, each.date) in promised else each.sequence
-        place = target / each.subject / sequence / stamp / f"I{each.image}"
-        sources |= _link(each, place, "")
+        sequence = _DATED[0] if (each.subject, each.date) in promised else each.sequence
+        sources |= _link(each, target / each.subject / sequence / stamp / f"I{each.image}", "")
     return sources
 
 
@@ -62,30 +91,6 @@ def write_adni_tables(tables: Mapping[str, pandas.DataFrame], target: Path) -> N
     target.mkdir(parents=True)
     for name, table in tables.items():
         table.to_csv(target / f"{name}.csv", index=False)
-
-
-def choose_aibl_series(series: Iterable[Series], sessions: Mapping[Series, str | None]) -> list[Series]:
-    """Choose one series for each session of each participant.
-
-    Where there are several, the converter takes the one that the file system lists first, and may even
-    write two images into one file at the same time. Here it is the one with a date in the tables, not
-    called a repetition, and with the lowest number, which was acquired first.
-
-    Parameters
-    ----------
-    series : iterable of Series
-        Readable series.
-    sessions : mapping
-        The session of each series; those of which it is None cannot be converted.
-    """
-    chosen: dict[tuple[str, str | None], Series] = {}
-    for each in sorted((each for each in series if sessions[each]), key=_preference):
-        chosen.setdefault((each.subject, sessions[each]), each)
-    return sorted(chosen.values(), key=lambda each: (int(each.subject), each.image))
-
-
-def _preference(series: Series) -> tuple[bool, bool, int]:
-    return not is_dated(series), bool(_REPEATED.search(series.sequence)), series.image
 
 
 def _link(series: Series, folder: Path, ending: str) -> dict[str, Path]:

@@ -6,21 +6,16 @@ have a prefix (``All_Subjects_``), a date (``_28Nov2026``) and any case, and lie
 
 from __future__ import annotations
 
-import datetime
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pandas
 
-from rhvae_mri.convert.csv_tables import (
-    column_key,
-    read_header,
-    read_table,
-)
-from rhvae_mri.convert.csv_values import read_participants
+from rhvae_mri.convert.csv_tables import column_key, read_header, read_participants, read_table
 from rhvae_mri.convert.ledger import Ledger
 
 _DATED = re.compile(r"[_-](\d{1,2})-?([A-Za-z]{3})-?(\d{4})$|[_-](\d{4})-?(\d\d)-?(\d\d)$")
@@ -29,24 +24,17 @@ _COPY = re.compile(r" ?\(\d+\)$")
 
 @dataclass(frozen=True)
 class StudyTable:
-    """A table of the archive.
+    """A table of the archive: what messages call it, its needed columns (``A|B``: either), where it is.
 
-    Attributes
-    ----------
-    name : str
-        What messages call it: its name today.
-    names : tuple of str
-        Regular expressions of the names that files have, without prefix and date, the preferred one first.
-    columns : tuple of str
-        Columns without which it is of no use; ``A|B`` asks for one of the two.
-    place : str
-        Where LONI's Image and Data Archive offers it.
+    ``names`` are regular expressions of files' names without prefix and date, the preferred one first.
+    ``further`` columns are used where they are there.
     """
 
     name: str
-    names: tuple[str, ...]
-    columns: tuple[str, ...]
+    columns: list[str]
+    further: list[str]
     place: str
+    names: tuple[str, ...]
 
     def lacks(self, header: Sequence[str]) -> list[str]:
         """Return the needed columns that a header does not have; case and punctuation do not matter."""
@@ -54,46 +42,55 @@ class StudyTable:
         return [each for each in self.columns if not present & set(map(column_key, each.split("|")))]
 
 
-def _table(name: str, columns: str, *names: str, place: str) -> StudyTable:
-    return StudyTable(name, names or (name,), tuple(columns.split()), f"Study Files > {place}")
+#: Columns of ADNIMERGE that Clinica 0.12 reads and whose upper and lower case it minds.
+MERGE_COLUMNS = [
+    *("RID", "COLPROT", "ORIGPROT", "PTID", "SITE", "VISCODE", "EXAMDATE", "DX_bl", "AGE", "PTGENDER"),
+    *("PTEDUCAT", "PTETHCAT", "PTMARRY", "APOE4", "PIB", "AV45", "ABETA", "PTAU", "EXAMDATE_bl", "ADAS11_bl"),
+    *("ADAS13_bl", "ADASQ4_bl", "MMSE_bl", "RAVLT_immediate_bl", "TRABSCOR_bl", "mPACCdigit_bl"),
+    *("mPACCtrailsB_bl", "MOCA_bl", "DX", "MMSE"),
+]
+MAYO = "MAYOADIRL_MRI_IMAGEQC_05_07_15"
 
 
-_INFO, _ASSESSMENT, _IMAGING = "Study Info", "Assessments", "Imaging"
-_ENROLMENT = "Subject Characteristics"
+def _adni(name: str, columns: str, further: str, place: str, *names: str) -> StudyTable:
+    return StudyTable(name, columns.split(), further.split(), f"Study Files > {place}", names or (name,))
+
 
 ADNI_TABLES = {
     table.name: table
     for table in (
-        _table("ADNIMERGE", "PTID VISCODE EXAMDATE AGE PTGENDER", place=_INFO),
-        _table("REGISTRY", "PTID VISCODE2 EXAMDATE", place="Enrollment"),
-        _table("PTDEMOG", "PTID PTGENDER PTDOB|PTDOBYY", place=_ENROLMENT),
-        _table(
+        _adni("ADNIMERGE", "PTID VISCODE EXAMDATE AGE PTGENDER", " ".join(MERGE_COLUMNS), "Study Info"),
+        _adni("REGISTRY", "PTID VISCODE2 EXAMDATE", "RID PHASE VISCODE", "Enrollment"),
+        _adni("PTDEMOG", "PTID PTGENDER PTDOB|PTDOBYY", "RID PTDOBYY PTEDUCAT", "Subject Characteristics"),
+        _adni(
             "DXSUM",
             "PTID|RID VISCODE2 DIAGNOSIS|DXCURREN|DXCHANGE",
+            "PHASE PTID RID VISCODE EXAMDATE",
+            "Assessments",
             *("DXSUM", "DXSUM_PDXCONV_ADNIALL", "DXSUM_PDXCONV"),
-            place=_ASSESSMENT,
         ),
-        _table("MMSE", "PTID|RID VISCODE2 MMSCORE", place=_ASSESSMENT),
-        _table("CDR", "RID VISCODE2 CDGLOBAL", place=_ASSESSMENT),
-        _table("APOERES", "RID APGEN1|GENOTYPE", place="Biospecimen"),
-        _table(
-            "MPRAGEMETA",
-            "Orig/Proc SubjectID Sequence ScanDate ImageUID",
-            place="withdrawn in 2024",
-        ),
-        _table("MRIPROT", "RID LONIUID PASS", "MRIPROT", "MRIQUALITY", "MRIQC", place=_IMAGING),
-        _table(
-            "MAYOADIRL_MRI_IMAGEQC_05_07_15",
+        _adni("MMSE", "PTID|RID VISCODE2 MMSCORE", "PTID RID VISDATE", "Assessments"),
+        _adni("CDR", "RID VISCODE2 CDGLOBAL", "", "Assessments"),
+        _adni("APOERES", "RID APGEN1|GENOTYPE", "APGEN2", "Biospecimen"),
+        _adni("MPRAGEMETA", "Orig/Proc SubjectID Sequence ScanDate ImageUID", "", "withdrawn in 2024"),
+        _adni("MRIPROT", "RID LONIUID PASS", "", "Imaging", "MRIPROT", "MRIQUALITY", "MRIQC"),
+        _adni(
+            MAYO,
             "RID loni_image series_type series_selected series_quality",
-            *("MAYOADIRL_MRI_IMAGEQC_05_07_15", r"MAYOADIRL_MRI_IMAGEQC_\d\d_\d\d_\d\d"),
-            place=_IMAGING,
+            "",
+            "Imaging",
+            *(MAYO, r"MAYOADIRL_MRI_IMAGEQC_\d\d_\d\d_\d\d"),
         ),
     )
 }
 
 AIBL_TABLES = {
     name: StudyTable(
-        f"aibl_{name}", (f"aibl_{name}", f"aibl_{name}_.*"), tuple(columns.split()), "AIBL > Study Data"
+        f"aibl_{name}",
+        columns.split(),
+        ["VISCODE", "EXAMDATE", "SITEID"],
+        "AIBL > Study Data",
+        (f"aibl_{name}", f"aibl_{name}_.*"),
     )
     for name, columns in {
         "ptdemog": "RID SITEID PTGENDER PTDOB",
@@ -110,22 +107,33 @@ AIBL_TABLES = {
 
 @dataclass(frozen=True)
 class FoundTable:
-    """A table that was found: its file and its content as text."""
+    """A table that was found: its file, its content as text, and the record of what is made of it."""
 
     path: Path
     content: pandas.DataFrame
+    ledger: Ledger
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return self.path.name
+
+    def __getitem__(self, column: str) -> pandas.Series:
+        return self.content[column]
+
+    def understood(
+        self, column: str, after: pandas.Series, needed: str = "", private: bool = False
+    ) -> pandas.Series:
+        """Record which cells of a column were not understood, and return what was."""
+        return self.ledger.understood(self.name, column, self.content[column], after, needed, private)
+
+    def made(self, table: str, rows_out: int, how: str) -> None:
+        """Record that a table was made of this one alone."""
+        self.ledger.made(table, [self.path], len(self.content), rows_out, how)
 
 
 class TablesFolder:
-    """The study tables of a download.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        The folder, with its subfolders.
-    ledger : Ledger
-        Where it is recorded which file was taken, and why others were not.
-    """
+    """The study tables of a folder and its subfolders; the ledger says which files were taken, which not."""
 
     def __init__(self, folder: Path, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -133,29 +141,21 @@ class TablesFolder:
         self._unusable: dict[str, str] = {}
         self._taken: dict[str, FoundTable | None] = {}
 
-    def take(
-        self, table: StudyTable, columns: Sequence[str] = (), *, needed: bool = True
-    ) -> FoundTable | None:
+    def take(self, table: StudyTable, *, needed: bool = True) -> FoundTable | None:
         """Read the best file of a table, or return None if there is none.
 
-        Files that lack a needed column are passed over; those that are no tables are a problem. Of several
-        files the preferred name counts, then the newest date in the name; two that differ and have neither
-        over the other are a problem.
-
-        Parameters
-        ----------
-        table : StudyTable
-            What to look for.
-        columns : sequence of str
-            Further columns whose names are to have this upper and lower case.
-        needed : bool
-            Nothing can be done without it: what stands against reading it is a problem.
+        The preferred name counts, then the newest date; two files of equal rank that differ are a problem,
+        and so is what stands against reading a ``needed`` table.
         """
         if table.name not in self._taken:
-            self._taken[table.name] = self._find(table, columns, self.ledger.problems if needed else [])
+            self._taken[table.name] = self._find(table, self.ledger.problems if needed else [])
         return self._taken[table.name]
 
-    def _find(self, table: StudyTable, columns: Sequence[str], problems: list[str]) -> FoundTable | None:
+    def _find(self, table: StudyTable, problems: list[str]) -> FoundTable | None:
+        def refuse(path: Path, error: Exception) -> None:
+            self._unusable[table.name] = f"the table {path.name} cannot be read: {error}"
+            problems.append(self.absence(table))
+
         wanted = [name for each in table.columns for name in each.split("|")]
         named = [(rank, path) for path in self.files if (rank := _rank(table, path)) is not None]
         usable = []
@@ -163,12 +163,12 @@ class TablesFolder:
             try:
                 missing = table.lacks(read_header(path))
             except (OSError, ValueError) as error:
-                self._refuse(table, path, error, problems)
+                refuse(path, error)
                 continue
             if missing:
                 names = ", ".join(each.replace("|", " or ") for each in missing)
                 self._unusable[table.name] = f"the table {path.name} has no column {names}"
-                self._pass_over(table, path, f"not used: it has no column {names}")
+                self.ledger.note(table.name, f"not used: it has no column {names}", source=path.name)
             else:
                 usable.append((rank, path))
         if not usable:
@@ -180,28 +180,21 @@ class TablesFolder:
                     f"the table {table.name} is there twice with different content ({best.name} in "
                     f"{best.parent.name}, {path.name} in {path.parent.name}): keep one"
                 )
-            self._pass_over(table, path, f"not used: {best.name} was taken")
+            self.ledger.note(table.name, f"not used: {best.name} was taken", source=path.name)
         try:
-            content = read_table(best, (*wanted, *columns))
+            content = read_table(best, (*wanted, *table.further))
         except (OSError, ValueError) as error:
-            self._refuse(table, best, error, problems)
+            refuse(best, error)
             return None
         if "PTID" in content:
             given, content["PTID"] = content["PTID"], read_participants(content["PTID"])
             self.ledger.rewritten(best.name, "PTID", given, content["PTID"], "written as ADNI writes it")
-        return FoundTable(best, content)
+        return FoundTable(best, content, self.ledger)
 
     def absence(self, table: StudyTable) -> str:
         """Say why there is no file that could be taken for a table, and where to get one."""
         missing = f"the table {table.name}{'_*' * table.name.startswith('aibl')}.csv is missing"
         return f"{self._unusable.get(table.name, missing)} ({table.place})"
-
-    def _refuse(self, table: StudyTable, path: Path, error: Exception, problems: list[str]) -> None:
-        self._unusable[table.name] = f"the table {path.name} cannot be read: {error}"
-        problems.append(self.absence(table))
-
-    def _pass_over(self, table: StudyTable, path: Path, reason: str) -> None:
-        self.ledger.rows.append({"table": table.name, "source": path.name, "reason": reason})
 
 
 def list_tables(folder: Path) -> list[Path]:
@@ -223,13 +216,7 @@ def is_study_table(name: str) -> bool:
 
 
 def table_name(path: Path) -> str:
-    """Return a file's name without suffix, date and the number of a copy.
-
-    Examples
-    --------
-    >>> [table_name(Path(f"{name}.csv")) for name in ("All_DXSUM_28Nov2026 (1)", "aibl_mmse_01-Jun-2018")]
-    ['All_DXSUM', 'aibl_mmse']
-    """
+    """Return a file's name without suffix, date and the number of a copy."""
     return _DATED.sub("", _COPY.sub("", path.stem))
 
 
@@ -260,8 +247,8 @@ def _date(path: Path) -> int:
     match = _DATED.search(_COPY.sub("", path.stem))
     if not match:
         return 0
-    text = f"{match[1]}{match[2]}{match[3]}" if match[1] else f"{match[4]}{match[5]}{match[6]}"
+    text, form = "".join(part for part in match.groups() if part), "%d%b%Y" if match[1] else "%Y%m%d"
     try:
-        return datetime.datetime.strptime(text, "%d%b%Y" if match[1] else "%Y%m%d").toordinal()
+        return datetime.strptime(text, form).toordinal()
     except ValueError:
         return 0

@@ -37,19 +37,7 @@ _BIAS_STRENGTH = (0.11, 0.17)
 
 @dataclass(frozen=True)
 class Scanner:
-    """What is peculiar to a site's scanner.
-
-    Attributes
-    ----------
-    in_plane : float
-        Factor on the cohort's voxel size in the sagittal plane; slices are 1.2 times as thick as that size.
-    white_matter : float
-        Signal of white matter.
-    gamma : float
-        Exponent on the signal relative to white matter: the contrast of the sequence.
-    noise : float
-        Standard deviation of the noise in each of the two receiver channels, relative to white matter.
-    """
+    """A site's scanner: factor on the voxel size in the plane, signal of white matter, exponent, noise."""
 
     in_plane: float
     white_matter: float
@@ -58,17 +46,7 @@ class Scanner:
 
 
 def site_scanner(cohort: str, site: int, field_strength: float) -> Scanner:
-    """Give the scanner of a site; the same in every study, since it is a property of the site.
-
-    Parameters
-    ----------
-    cohort : str
-        ``ADNI`` or ``AIBL``.
-    site : int
-        The site's number.
-    field_strength : float
-        In tesla; the noise is inversely proportional to it.
-    """
+    """Give the scanner of a site; the same in every study, since it is a property of the site."""
     random = numpy.random.default_rng(derive_seed(0, "scanner", cohort, site, f"{field_strength:g}"))
     return Scanner(
         in_plane=float(random.choice([1.0, 1.0, 1.1, 1.25])),
@@ -94,13 +72,7 @@ def box_affine(shape: tuple[int, int, int], voxel_size: tuple[float, float, floa
 
 
 def head_size(head_seed: int, sex: str) -> numpy.ndarray:
-    """Draw the size and proportions of a head, within about 5 % of the average.
-
-    Returns
-    -------
-    numpy.ndarray of shape (3, 3)
-        Upper triangular: scales on the diagonal, shears above it.
-    """
+    """Draw the size and proportions of a head, within about 5 % of the average."""
     random = numpy.random.default_rng(derive_seed(head_seed, "size"))
     common = (0.012 if sex == "M" else -0.012) + 0.012 * random.standard_normal()
     scales = common + 0.012 * random.standard_normal(3)
@@ -111,24 +83,7 @@ def head_size(head_seed: int, sex: str) -> numpy.ndarray:
 
 
 def draw_pose(size: numpy.ndarray, surface: numpy.ndarray, margin: float, seed: int) -> numpy.ndarray:
-    """Draw where a head lies in the scanner, so that all of it is in the box.
-
-    Parameters
-    ----------
-    size : numpy.ndarray of shape (3, 3)
-        From `head_size`.
-    surface : numpy.ndarray of shape (3, n)
-        Points of the average head (MNI, mm) that must be in the box.
-    margin : float
-        Distance in mm to the walls of the box that the points must keep.
-    seed : int
-        Seed of the draw.
-
-    Returns
-    -------
-    numpy.ndarray of shape (4, 4)
-        Template coordinates (MNI, mm) to scanner coordinates (mm).
-    """
+    """Draw where a head lies in the scanner, so that all of it is in the box."""
     random = numpy.random.default_rng(derive_seed(seed, "pose"))
     angles = numpy.deg2rad(random.uniform(-LARGEST_ROTATION, LARGEST_ROTATION, 3) * (1.0, 0.7, 0.8))
     pose = numpy.eye(4)
@@ -156,35 +111,7 @@ def misplace_box(pose: numpy.ndarray, seed: int) -> numpy.ndarray:
 
 
 def bias_field(shape: tuple[int, int, int], coefficients: numpy.ndarray) -> numpy.ndarray:
-    """Evaluate a bias field: the exponential of a polynomial of degree 3.
-
-    A scan is its bias-free image times this field (and noise).
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Number of voxels of a volume whose axes are in RAS+ order.
-    coefficients : numpy.ndarray of shape (20,)
-        One for each term of `BIAS_TERMS`: the exponents of x, y and z, each of which runs from -1 in the
-        first voxel to 1 in the last.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, the given shape; its logarithm averages to zero over the head.
-
-    Raises
-    ------
-    StudyError
-        If the number of coefficients is wrong.
-
-    Examples
-    --------
-    >>> coefficients = numpy.zeros(20)
-    >>> coefficients[BIAS_TERMS.index((1, 0, 0))] = 0.2
-    >>> [f"{value:.3f}" for value in bias_field((3, 1, 1), coefficients).ravel()]
-    ['0.819', '1.000', '1.221']
-    """
+    """Evaluate a bias field: the exponential of a polynomial of degree 3."""
     coefficients = numpy.asarray(coefficients, float)
     if coefficients.shape != (len(BIAS_TERMS),):
         raise StudyError(
@@ -201,20 +128,7 @@ def bias_field(shape: tuple[int, int, int], coefficients: numpy.ndarray) -> nump
 
 
 def draw_bias(head: numpy.ndarray, seed: int) -> numpy.ndarray:
-    """Draw the coefficients of a bias field whose logarithm averages to zero over the head.
-
-    Parameters
-    ----------
-    head : numpy.ndarray of bool, shape (x, y, z)
-        The head in the scan.
-    seed : int
-        Seed of the draw.
-
-    Returns
-    -------
-    numpy.ndarray of shape (20,)
-        See `bias_field`.
-    """
+    """Draw the coefficients of a bias field whose logarithm averages to zero over the head."""
     random = numpy.random.default_rng(derive_seed(seed, "bias"))
     spread = numpy.array([_BIAS_SPREAD[sum(exponents)] for exponents in BIAS_TERMS])
     coefficients = spread * random.standard_normal(len(BIAS_TERMS))
@@ -234,25 +148,7 @@ def add_noise(image: numpy.ndarray, standard_deviation: float, seed: int) -> num
 
 
 def add_motion(image: numpy.ndarray, voxel_size: tuple[float, float, float], seed: int) -> numpy.ndarray:
-    """Spoil an image by head motion during the scan: ghosts and blur along the phase-encoding axis.
-
-    Each line of k-space along the posterior-anterior axis is measured with the head elsewhere: a random walk,
-    with jumps, of some centimetres; the shift is a phase ramp in the other axes.
-
-    Parameters
-    ----------
-    image : numpy.ndarray of shape (x, y, z)
-        The image without motion.
-    voxel_size : tuple of float
-        In mm.
-    seed : int
-        Seed of the motion.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, the magnitude of the spoiled image.
-    """
+    """Spoil an image by head motion during the scan: ghosts and blur along the phase-encoding axis."""
     random = numpy.random.default_rng(derive_seed(seed, "motion"))
     lines = image.shape[1]
     jumps = random.standard_normal((3, lines)) * (random.random(lines) < 0.5)

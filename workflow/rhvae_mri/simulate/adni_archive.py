@@ -7,11 +7,10 @@ has begun. What a participant has of all this depends on the participant alone.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rhvae_mri.seeds import derive_seed
-from rhvae_mri.simulate.adni import roster_number
 from rhvae_mri.simulate.records import Participant, Scan, Visit
 from rhvae_mri.simulate.truth import chosen_scan
 
@@ -32,19 +31,7 @@ _ADNI4_YEAR = 2023
 
 @dataclass(frozen=True)
 class FourthPhase:
-    """Who has come to ADNI 4; the images are copies of an earlier scan.
-
-    Attributes
-    ----------
-    copied : int
-        Image number of the scan.
-    rollover : Participant
-        The person of that scan.
-    visit : Visit
-        The visit of this person in ADNI 4.
-    newcomer : Participant
-        A participant of ADNI 4 alone, with one visit.
-    """
+    """Who has come to ADNI 4: a person with a scan that is copied, at a further visit, and somebody new."""
 
     copied: int
     rollover: Participant
@@ -72,16 +59,12 @@ def rename_sequences(participants: Sequence[Participant]) -> list[Participant]:
 
 
 def _rename_sequences(person: Participant) -> Participant:
-    today = _ACCELERATED_TODAY[roster_number(person) % len(_ACCELERATED_TODAY)]
-    visits = (
-        replace(
-            visit,
-            scans=tuple(
-                replace(scan, sequence=scan.sequence.replace(_ACCELERATED, today)) for scan in visit.scans
-            ),
-        )
-        for visit in person.visits
-    )
+    today = _ACCELERATED_TODAY[person.roster_number % len(_ACCELERATED_TODAY)]
+
+    def rename(scan: Scan) -> Scan:
+        return replace(scan, sequence=scan.sequence.replace(_ACCELERATED, today))
+
+    visits = (replace(visit, scans=tuple(map(rename, visit.scans))) for visit in person.visits)
     return replace(person, visits=tuple(visits))
 
 
@@ -104,12 +87,10 @@ def has_processed_file(person: Participant, visit: Visit, scan: Scan) -> bool:
 def converted_numbers(participants: Sequence[Participant]) -> dict[int, int]:
     """Return the image number of each scan whose pre-processed copy is converted, and that of the copy."""
     return {
-        scan.image_uid: number
+        scan.image_uid: _PROCESSED_NUMBERS + scan.image_uid
         for person in participants
-        for visit in person.visits
-        for scan in visit.scans
+        for visit, scan in person.scans()
         if has_processed_file(person, visit, scan)
-        and (number := processed_number(person, visit, scan)) is not None
     }
 
 
@@ -154,27 +135,26 @@ def _copy(scan: Scan, numbers: int) -> Scan:
 
 def listed_images(participants: Sequence[Participant]) -> list[ListedImage]:
     """Return the images of the archive, those that the download does not hold included."""
-    images = [
-        image
-        for person in participants
-        for visit in person.visits
-        for image in _visit_images(person, person.phase, visit)
-    ]
+    visits = [(person, person.phase, visit) for person in participants for visit in person.visits]
     later = fourth_phase(participants)
     if later is not None:
-        images += _visit_images(later.rollover, "ADNI4", later.visit)
-        images += _visit_images(later.newcomer, "ADNI4", later.newcomer.visits[0])
-    return images
-
-
-def _visit_images(person: Participant, phase: str, visit: Visit) -> Iterator[ListedImage]:
-    for scan in visit.scans:
-        numbers = (scan.image_uid, scan.series_id)
-        yield ListedImage(person, phase, visit, *numbers, scan.sequence, False, scan.on_disk)
-        # the visits of ADNI 4 are not among the person's own
-        processed = processed_number(person, visit, scan) if phase in _PROCESSED_PHASES else None
-        if processed is not None:
-            on_disk = has_processed_file(person, visit, scan)
-            yield ListedImage(
-                person, phase, visit, processed, scan.series_id, PROCESSED_DESCRIPTION, True, on_disk
+        visits += [
+            (later.rollover, "ADNI4", later.visit),
+            (later.newcomer, "ADNI4", later.newcomer.visits[0]),
+        ]
+    images = []
+    for person, phase, visit in visits:
+        for scan in visit.scans:
+            own = ListedImage(
+                person, phase, visit, scan.image_uid, scan.series_id, scan.sequence, False, scan.on_disk
             )
+            images.append(own)
+            # the visits of ADNI 4 are not among the person's own
+            number = processed_number(person, visit, scan) if phase in _PROCESSED_PHASES else None
+            if number is not None:
+                there = has_processed_file(person, visit, scan)
+                description = PROCESSED_DESCRIPTION
+                images.append(
+                    replace(own, image_uid=number, description=description, processed=True, on_disk=there)
+                )
+    return images

@@ -1,4 +1,4 @@
-"""The study tables of a simulated ADNI download of today.
+"""The study tables of a simulated ADNI download of today, and what lies beside its original series.
 
 Since 2024 there is no list of scans with the names of visits, the names of other tables have changed, and
 most carry the prefix of LONI's "ARC Builder" and the date of the download. ADNIMERGE is rarely to be had.
@@ -6,45 +6,67 @@ most carry the prefix of LONI's "ARC Builder" and the date of the download. ADNI
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from xml.sax.saxutils import escape
 
+import nibabel
 import pandas
 
+from rhvae_mri.files import write_text
 from rhvae_mri.simulate.adni import (
-    DIAGNOSIS_CODE,
-    Row,
-    alleles,
+    BASELINE_DIAGNOSIS,
+    Facts,
+    facts_of,
+    low_field,
     marital_status,
     mayo_table,
-    merge_table,
-    roster_number,
-    study_number,
+    scan_facts,
     table_of,
     visit_code,
 )
-from rhvae_mri.simulate.adni_archive import FourthPhase, fourth_phase, listed_images
-from rhvae_mri.simulate.records import Participant, Visit
+from rhvae_mri.simulate.adni_archive import (
+    PROCESSED_DESCRIPTION,
+    FourthPhase,
+    fourth_phase,
+    has_processed_file,
+    listed_images,
+    processed_number,
+)
+from rhvae_mri.simulate.dicom import SIMULATED_MARK
+from rhvae_mri.simulate.records import (
+    Participant,
+    Scan,
+    SeriesPlace,
+    SimulatedScan,
+    Visit,
+    folder_name,
+    series_place,
+)
+from rhvae_mri.simulate.truth import age_at
 
 #: The day of the download.
 DOWNLOAD_DATE = datetime.date(2026, 11, 28)
 
-_PREFIX = "All_Subjects_"
+#: Name of the list that comes with a collection of images.
+COLLECTION = f"T1_collection_{DOWNLOAD_DATE:%m_%d_%Y}.csv"
+
+_COLLECTION_COLUMNS = (
+    *("Image Data ID", "Subject", "Group", "Sex", "Age", "Visit", "Modality"),
+    *("Description", "Type", "Acq Date", "Format", "Downloaded"),
+)
+
+#: Tables without the prefix of the "ARC Builder".
+_PLAIN = ("APOERES", "MRIPROT", "MAYOADIRL_MRI_IMAGEQC_05_07_15")
+
 _DAYS_PER_YEAR = 365.25
 
 #: The parts of a first visit, by VISCODE2; each has a row of its own.
 _FIRST_VISIT = {"ADNIGO": ("sc", "scmri", "bl"), "ADNI2": ("sc", "scmri", "bl")}
 _ADNI2_CODES = {"sc": "v01", "scmri": "v02", "bl": "v03", "m03": "v04", "m06": "v05"}
 
-#: How the archive writes the phases.
-_PHASE_NAMES = {
-    "ADNI1": "ADNI 1",
-    "ADNIGO": "ADNI GO",
-    "ADNI2": "ADNI 2",
-    "ADNI3": "ADNI 3",
-    "ADNI4": "ADNI 4",
-}
 _SEX_CODE = {"M": 1, "F": 2}
 _MARITAL_CODE = {"Married": 1, "Widowed": 2, "Divorced": 3}
 _UNKNOWN_ETHNICITY = 3
@@ -59,78 +81,90 @@ _ODD_VISITS: dict[int, tuple[str, int | None]] = {
 }
 _ODD_NUMBERS = 8
 
-# The tables of scans may have no rows.
-_QUALITY_COLUMNS = ("PHASE", "PTID", "RID", "VISCODE", "VISCODE2", "EXAMDATE", "LONIUID", "PASS")
-_IMAGE_COLUMNS = (
-    *("image_id", "subject_id", "phase", "study_id"),
-    *("image_type", "image_date", "image_description"),
-)
+_METADATA = """<?xml version="1.0" encoding="UTF-8"?>
+<idaxs>
+  <project>
+    <projectIdentifier>ADNI</projectIdentifier>
+    <subject>
+      <subjectIdentifier>{subject}</subjectIdentifier>
+      <study>
+        <series>
+          <seriesIdentifier>{series}</seriesIdentifier>
+          <dateAcquired>{date}</dateAcquired>
+          <imagingProtocol>
+            <imageUID>{image}</imageUID>
+            <description>{description}</description>
+          </imagingProtocol>
+        </series>
+      </study>
+    </subject>
+  </project>
+  <!-- {mark} -->
+</idaxs>
+"""
 
 
-@dataclass(frozen=True)
-class _Attendance:
-    """A visit, or a part of one, that has a code."""
-
-    person: Participant
-    phase: str
-    visit: Visit
-    code: str
-    code2: str
-
-    def identity(self) -> Row:
-        return {**_identity(self.person, self.phase), "VISCODE": self.code, "VISCODE2": self.code2}
-
-
-def study_tables(
-    participants: Sequence[Participant], seed: int, *, with_merge: bool = False
-) -> dict[str, pandas.DataFrame]:
-    """Return the study tables of a cohort.
-
-    Parameters
-    ----------
-    participants : sequence of Participant
-        The cohort, with today's names of sequences (`rhvae_mri.simulate.adni_archive.rename_sequences`).
-    seed : int
-        Seed of the scores, as in `rhvae_mri.simulate.adni.study_tables`.
-    with_merge : bool
-        Add ADNIMERGE, which knows nothing of ADNI 4.
-
-    Returns
-    -------
-    dict
-        File name to table.
-    """
+def study_tables(participants: Sequence[Participant], seed: int) -> dict[str, pandas.DataFrame]:
+    """Return the study tables by file name; the participants have today's names of sequences."""
     later = fourth_phase(participants)
     everybody = [*participants, later.newcomer] if later else list(participants)
-    attendances = [each for person in everybody for each in _attendances(person, later)]
+    visits = [row for person in everybody for row in _attendances(person, later)]
+    clinical = [row for row in visits if row["VISCODE2"] != "scmri"]
+    people = [_demography(person, seed) for person in everybody]
+    scans = scan_facts(participants)
+    codes = [
+        imaging_codes(person, person.phase, visit) for person in participants for visit, _ in person.scans()
+    ]
+    checked = [
+        scan | {"VISCODE": own, "VISCODE2": shared} for scan, (own, shared) in zip(scans, codes, strict=True)
+    ]
+    images: list[Facts] = [
+        facts_of(image.person, image.visit)
+        | {
+            "phase": image.phase.replace("ADNI", "ADNI "),
+            "image_id": image.image_uid,
+            "series_id": image.series_id,
+            "image_type": "Pre-processed" if image.processed else "Original",
+            "image_description": image.description,
+        }
+        for image in listed_images(participants)
+    ]
+    visit = "PHASE PTID RID VISCODE VISCODE2"
     tables = {
-        f"{_PREFIX}REGISTRY": _attendance_table(attendances, _registry_rows),
-        f"{_PREFIX}PTDEMOG": table_of(_demography_rows(person, seed) for person in everybody),
-        f"{_PREFIX}DXSUM": _attendance_table(attendances, _diagnosis_rows),
-        f"{_PREFIX}MMSE": _attendance_table(attendances, _mmse_rows),
-        f"{_PREFIX}CDR": _attendance_table(attendances, _cdr_rows),
-        "APOERES": table_of(_genotype_rows(person) for person in everybody),
-        "MRIPROT": table_of((_quality_rows(person) for person in participants), _QUALITY_COLUMNS),
-        "MAYOADIRL_MRI_IMAGEQC_05_07_15": mayo_table(participants),
-        f"{_PREFIX}All_Images": _image_table(participants),
-        f"{_PREFIX}Manifest": _series_table(participants),
+        "REGISTRY": table_of(_registry(visits), f"{visit} VISTYPE RGCONDCT EXAMDATE SITEID"),
+        "PTDEMOG": table_of(
+            people,
+            f"{visit} VISDATE=EXAMDATE PTGENDER PTDOB PTDOBYY PTEDUCAT PTMARRY PTETHCAT",
+        ),
+        # ADNI 3 gives its first diagnosis at the screening, earlier phases at both parts of the first visit
+        "DXSUM": table_of(
+            (row for row in clinical if row["PHASE"] != "ADNI3" or row["VISCODE2"] != "bl"),
+            f"{visit} EXAMDATE DIAGNOSIS",
+        ).astype({"DIAGNOSIS": float}),
+        # the test belongs to the screening; some have it at the baseline too
+        "MMSE": table_of(
+            (row for row in clinical if row["RID"] % 2 or row["VISCODE2"] != "bl"),
+            f"{visit} VISDATE=EXAMDATE MMSCORE",
+        ),
+        "CDR": table_of(_ratings(clinical), f"{visit} VISDATE=EXAMDATE CDGLOBAL"),
+        "APOERES": table_of(people, "PHASE PTID RID VISCODE APTESTDT=EXAMDATE GENOTYPE"),
+        "MRIPROT": table_of(low_field(checked), f"{visit} EXAMDATE LONIUID PASS"),
+        "MAYOADIRL_MRI_IMAGEQC_05_07_15": mayo_table(scans),
+        "All_Images": table_of(
+            images,
+            "image_id subject_id=PTID phase study_id=loni_study image_type image_date=EXAMDATE "
+            "image_description",
+        ),
+        "Manifest": table_of(images, "image_id series_id"),
     }
-    if with_merge:
-        tables["ADNIMERGE"] = merge_table(participants, seed)
-    date = DOWNLOAD_DATE.strftime("%d%b%Y")
-    return {f"{name}_{date}.csv": table for name, table in tables.items()}
+    return {
+        f"{'' if name in _PLAIN else 'All_Subjects_'}{name}_{DOWNLOAD_DATE:%d%b%Y}.csv": table
+        for name, table in tables.items()
+    }
 
 
 def code_in_phase(phase: str, code: str) -> str:
-    """Return a phase's own code (VISCODE) of a visit, from the code that all phases share (VISCODE2).
-
-    Examples
-    --------
-    >>> code_in_phase("ADNI1", "m12"), code_in_phase("ADNI2", "scmri"), code_in_phase("ADNI2", "m24")
-    ('m12', 'v02', 'v21')
-    >>> code_in_phase("ADNI3", "m24"), code_in_phase("ADNI4", "sc")
-    ('y2', '4_sc')
-    """
+    """Return a phase's own code (VISCODE) of a visit, such as ``y2``, from the shared one (VISCODE2)."""
     if phase == "ADNI4":
         return f"4_{code}"
     if not code.startswith("m") or phase in ("ADNI1", "ADNIGO"):
@@ -149,160 +183,115 @@ def imaging_codes(person: Participant, phase: str, visit: Visit) -> tuple[str, s
     return code_in_phase(phase, code), code
 
 
-def baseline_diagnosis(person: Participant) -> str:
-    """Return the diagnosis at the first visit as ADNI names its groups."""
-    return {"CN": "CN", "MCI": "LMCI", "AD": "AD"}[person.visits[0].diagnosis]
-
-
 def _first_visit(phase: str) -> tuple[str, ...]:
     return _FIRST_VISIT.get(phase, ("sc", "bl"))
 
 
-def _attendances(person: Participant, later: FourthPhase | None) -> list[_Attendance]:
-    attendances = []
+def _attendances(person: Participant, later: FourthPhase | None) -> Iterator[Facts]:
+    """Yield what is known of each visit, or part of one, that has a code."""
     for visit in person.visits:
-        codes = (visit_code(visit.month),) if visit.month else _first_visit(person.phase)
-        attendances += [
-            _Attendance(person, person.phase, visit, code_in_phase(person.phase, code), code)
-            for code in codes
-        ]
+        for code in (visit_code(visit.month),) if visit.month else _first_visit(person.phase):
+            codes = {"VISCODE": code_in_phase(person.phase, code), "VISCODE2": code}
+            yield facts_of(person, visit) | codes
     if later is not None and person == later.rollover:
-        codes = imaging_codes(person, "ADNI4", later.visit)
-        attendances.append(_Attendance(person, "ADNI4", later.visit, *codes))
-    return attendances
+        own, shared = imaging_codes(person, "ADNI4", later.visit)
+        yield facts_of(person, later.visit) | {"PHASE": "ADNI4", "VISCODE": own, "VISCODE2": shared}
 
 
-def _identity(person: Participant, phase: str) -> Row:
-    return {"PHASE": phase, "PTID": person.subject, "RID": roster_number(person)}
+def _registry(visits: Iterable[Facts]) -> Iterator[Facts]:
+    for visit in visits:
+        yield visit | {"VISTYPE": "Standard", "RGCONDCT": 1}
+        odd = _ODD_VISITS.get(visit["RID"] % _ODD_NUMBERS)
+        if visit["VISCODE2"] == "bl" and odd:
+            code, days = odd
+            row = visit | {"VISCODE": code_in_phase(visit["PHASE"], code or "tel"), "VISCODE2": code or None}
+            if days is None:
+                yield row | {"VISTYPE": "Not done", "RGCONDCT": 0, "EXAMDATE": None}
+            else:
+                date = visit["EXAMDATE"] + datetime.timedelta(days)
+                yield row | {"VISTYPE": "Unscheduled", "RGCONDCT": 1, "EXAMDATE": date}
 
 
-def _attendance_table(
-    attendances: Sequence[_Attendance], rows: Callable[[_Attendance], list[Row]]
-) -> pandas.DataFrame:
-    return table_of(rows(attendance) for attendance in attendances)
+def _demography(person: Participant, seed: int) -> Facts:
+    """Return what the tables of persons say, at the screening."""
+    facts = facts_of(person, person.visits[0])
+    birth = person.visits[0].date - datetime.timedelta(days=round(person.age * _DAYS_PER_YEAR))
+    return facts | {
+        "VISCODE": code_in_phase(person.phase, "sc"),
+        "VISCODE2": "sc",
+        "PTGENDER": _SEX_CODE[person.sex],
+        "PTDOB": birth.strftime("%m/%Y"),
+        "PTDOBYY": birth.year,
+        "PTEDUCAT": person.education_years,
+        "PTMARRY": _MARITAL_CODE[marital_status(person, seed)[0]],
+        "PTETHCAT": _UNKNOWN_ETHNICITY,
+        "GENOTYPE": f"{facts['APGEN1']}/{facts['APGEN2']}",
+    }
 
 
-def _registry_rows(attendance: _Attendance) -> list[Row]:
-    person = attendance.person
-    site = {"SITEID": person.site}
-    came = {"VISTYPE": "Standard", "RGCONDCT": 1, "EXAMDATE": attendance.visit.date}
-    rows = [{**attendance.identity(), **came, **site}]
-    number = roster_number(person) % _ODD_NUMBERS
-    if attendance.code2 == "bl" and number in _ODD_VISITS:
-        code, days = _ODD_VISITS[number]
-        own_code = code_in_phase(attendance.phase, code or "tel")
-        odd = {**_identity(person, attendance.phase), "VISCODE": own_code, "VISCODE2": code or None}
-        if days is None:
-            outcome: Row = {"VISTYPE": "Not done", "RGCONDCT": 0, "EXAMDATE": None}
-        else:
-            date = attendance.visit.date + datetime.timedelta(days)
-            outcome = {"VISTYPE": "Unscheduled", "RGCONDCT": 1, "EXAMDATE": date}
-        rows.append({**odd, **outcome, **site})
-    return rows
+def _ratings(visits: Iterable[Facts]) -> Iterator[Facts]:
+    for visit in visits:
+        yield visit
+        if visit["VISCODE2"] == "bl" and visit["RID"] % 3 == 0:
+            yield visit | {"VISCODE": "nv", "VISCODE2": "nv", "EXAMDATE": None, "CDGLOBAL": None}
 
 
-def _demography_rows(person: Participant, seed: int) -> list[Row]:
-    first = person.visits[0].date
-    birth = first - datetime.timedelta(days=round(person.age * _DAYS_PER_YEAR))
-    return [
+def place_of_today(person: Participant, visit: Visit, scan: Scan) -> SeriesPlace:
+    """Return where a scan's series lies; every fifth folder is named after the series, not the image."""
+    place = series_place(person, visit, scan)
+    if scan.seed % 5 == 1:
+        return dataclasses.replace(place, folder=place.folder.with_name(f"S{scan.series_id}"))
+    return place
+
+
+def write_companions(
+    images: Path, person: Participant, visit: Visit, scan: Scan, rendered: SimulatedScan
+) -> None:
+    """Write what comes with some series: the pre-processed copy, which is the same volume, and metadata."""
+    place = place_of_today(person, visit, scan)
+    if has_processed_file(person, visit, scan):
+        number, sequence = processed_number(person, visit, scan), folder_name(PROCESSED_DESCRIPTION)
+        folder = images / person.subject / sequence / place.folder.parent.name / f"I{number}"
+        folder.mkdir(parents=True)
+        stamp = f"{place.time:%Y%m%d%H%M%S000}_S{scan.series_id}_I{number}"
+        image = nibabel.Nifti1Image(rendered.volume, rendered.affine)
+        image.header["descrip"] = SIMULATED_MARK.encode()
+        nibabel.save(image, folder / f"{person.cohort}_{person.subject}_MR_{sequence}_Br_{stamp}.nii")
+    # archives of metadata hold them in the folders of the series or all in one
+    target = {1: images, 2: images / place.folder}.get(scan.seed % 3)
+    if target is not None:
+        sequence = folder_name(scan.sequence)
+        text = _METADATA.format(
+            subject=person.subject,
+            series=scan.series_id,
+            date=visit.date.isoformat(),
+            image=scan.image_uid,
+            description=escape(scan.sequence),
+            mark=SIMULATED_MARK,
+        )
+        write_text(target / f"{person.cohort}_{person.subject}_{sequence}_{place.image_id}.xml", text)
+
+
+def write_collection(images: Path, participants: list[Participant]) -> None:
+    """Write the list of a collection at the root of the images folder: what the download holds."""
+    rows = [
         {
-            **_identity(person, person.phase),
-            "VISCODE": code_in_phase(person.phase, "sc"),
-            "VISCODE2": "sc",
-            "VISDATE": first,
-            "PTGENDER": _SEX_CODE[person.sex],
-            "PTDOB": birth.strftime("%m/%Y"),
-            "PTDOBYY": birth.year,
-            "PTEDUCAT": person.education_years,
-            "PTMARRY": _MARITAL_CODE[marital_status(person, seed)],
-            "PTETHCAT": _UNKNOWN_ETHNICITY,
-        }
-    ]
-
-
-def _diagnosis_rows(attendance: _Attendance) -> list[Row]:
-    # ADNI 3 gives its first diagnosis at the screening, the earlier phases at both parts of the first visit
-    if attendance.code2 == "scmri" or (attendance.phase == "ADNI3" and attendance.code2 == "bl"):
-        return []
-    return [
-        {
-            **attendance.identity(),
-            "EXAMDATE": attendance.visit.date,
-            "DIAGNOSIS": float(DIAGNOSIS_CODE[attendance.visit.diagnosis]),
-        }
-    ]
-
-
-def _mmse_rows(attendance: _Attendance) -> list[Row]:
-    # the test belongs to the screening; some have it at the baseline too
-    twice = roster_number(attendance.person) % 2 == 1
-    if attendance.code2 == "scmri" or (attendance.code2 == "bl" and not twice):
-        return []
-    visit = attendance.visit
-    return [{**attendance.identity(), "VISDATE": visit.date, "MMSCORE": visit.mmse}]
-
-
-def _cdr_rows(attendance: _Attendance) -> list[Row]:
-    if attendance.code2 == "scmri":
-        return []
-    visit = attendance.visit
-    rows: list[Row] = [{**attendance.identity(), "VISDATE": visit.date, "CDGLOBAL": visit.cdr}]
-    if attendance.code2 == "bl" and roster_number(attendance.person) % 3 == 0:
-        not_done = {"VISCODE": "nv", "VISCODE2": "nv", "VISDATE": None, "CDGLOBAL": None}
-        rows.append({**attendance.identity(), **not_done})
-    return rows
-
-
-def _genotype_rows(person: Participant) -> list[Row]:
-    first, second = alleles(person)
-    return [
-        {
-            **_identity(person, person.phase),
-            "VISCODE": code_in_phase(person.phase, "sc"),
-            "APTESTDT": person.visits[0].date,
-            "GENOTYPE": f"{first}/{second}",
-        }
-    ]
-
-
-def _quality_rows(person: Participant) -> list[Row]:
-    """Return ADNI 1's own check of the scans at 1.5 T."""
-    rows: list[Row] = []
-    for visit in person.visits:
-        code, code2 = imaging_codes(person, person.phase, visit)
-        rows += [
-            {
-                **_identity(person, person.phase),
-                "VISCODE": code,
-                "VISCODE2": code2,
-                "EXAMDATE": visit.date,
-                "LONIUID": f"S{scan.series_id}",
-                "PASS": int(scan.usable),
-            }
-            for scan in visit.scans
-            if scan.field_strength < 2
-        ]
-    return rows
-
-
-def _image_table(participants: Sequence[Participant]) -> pandas.DataFrame:
-    rows: list[Row] = [
-        {
-            "image_id": image.image_uid,
-            "subject_id": image.person.subject,
-            "phase": _PHASE_NAMES[image.phase],
-            "study_id": study_number(image.person, image.visit),
-            "image_type": "Pre-processed" if image.processed else "Original",
-            "image_date": image.visit.date,
-            "image_description": image.description,
+            "Image Data ID": f"I{image.image_uid}",
+            "Subject": image.person.subject,
+            "Group": BASELINE_DIAGNOSIS[image.person.visits[0].diagnosis],
+            "Sex": image.person.sex,
+            "Age": int(age_at(image.person, image.visit)),
+            "Visit": imaging_codes(image.person, image.phase, image.visit)[0],
+            "Modality": "MRI",
+            "Description": image.description,
+            "Type": "Processed" if image.processed else "Original",
+            "Acq Date": f"{image.visit.date:%m/%d/%Y}".lstrip("0").replace("/0", "/"),
+            "Format": "NiFTI" if image.processed else "DCM",
+            "Downloaded": f"{DOWNLOAD_DATE:%m/%d/%Y}",
         }
         for image in listed_images(participants)
+        if image.on_disk
     ]
-    return table_of([rows], _IMAGE_COLUMNS)
-
-
-def _series_table(participants: Sequence[Participant]) -> pandas.DataFrame:
-    rows: list[Row] = [
-        {"image_id": image.image_uid, "series_id": image.series_id} for image in listed_images(participants)
-    ]
-    return table_of([rows], ("image_id", "series_id"))
+    pandas.DataFrame(rows, columns=_COLLECTION_COLUMNS).to_csv(
+        images / COLLECTION, index=False, lineterminator="\n"
+    )

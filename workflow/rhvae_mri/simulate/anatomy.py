@@ -33,21 +33,7 @@ _NOT_CORTEX = (((0, -62, -40), (60, 42, 28)), ((0, -26, -30), (22, 22, 42)))
 
 @dataclass(frozen=True, eq=False)
 class AverageAnatomy:
-    """The average head and its labels on the 1 mm lattice.
-
-    Attributes
-    ----------
-    intensity : numpy.ndarray
-        float32, shape `LATTICE_SHAPE`: T1-weighted signal, white matter being 1.
-    cortical_loss : numpy.ndarray
-        float32, same shape: change of ``intensity`` where the whole cortical ribbon turns into fluid.
-    temporal_loss : numpy.ndarray
-        float32, same shape: the same for the grey matter around the hippocampi.
-    ventricles, hippocampi : numpy.ndarray
-        float32, same shape: share of each voxel, 0 to 1, in the lateral ventricles and in the hippocampi.
-    brain, head : numpy.ndarray
-        bool, same shape.
-    """
+    """The average head and its labels on the 1 mm lattice."""
 
     intensity: numpy.ndarray
     cortical_loss: numpy.ndarray
@@ -60,18 +46,7 @@ class AverageAnatomy:
 
 @lru_cache(maxsize=1)
 def load_anatomy() -> AverageAnatomy:
-    """Make the average head; the same object is given at every call.
-
-    Returns
-    -------
-    AverageAnatomy
-        The head and its labels; treat the arrays as read-only.
-
-    Raises
-    ------
-    StudyError
-        If nilearn is not installed or its template is not the one that this module knows.
-    """
+    """Make the average head; the same object is given at every call."""
     t1, grey, white = (_on_lattice(read_average(name)) for name in ("t1", "gm", "wm"))
     brain = t1 > 0
     levels = numpy.interp(numpy.arange(256), _SOURCE_LEVELS, _TARGET_LEVELS).astype(numpy.float32)
@@ -132,15 +107,7 @@ def whole_head_template(voxel_size_mm: float) -> nibabel.Nifti1Image:
 
 
 def coarse_lattice(array: numpy.ndarray, factor: int) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Average a map of the 1 mm lattice over blocks of ``factor`` voxels along each axis.
-
-    Returns
-    -------
-    means : numpy.ndarray
-        float32; an incomplete block at the upper end is dropped.
-    origin : numpy.ndarray of shape (3,)
-        MNI coordinate of the first block's centre in mm.
-    """
+    """Average a map of the 1 mm lattice over blocks of ``factor`` voxels along each axis."""
     counts = [count // factor for count in array.shape]
     part = array[tuple(slice(count * factor) for count in counts)]
     blocks = part.reshape(counts[0], factor, counts[1], factor, counts[2], factor)
@@ -219,11 +186,7 @@ def _ventricles(fluid: numpy.ndarray) -> numpy.ndarray:
 
 
 def _temporal_lobe(grey: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Give the hippocampi, and the grey matter around them that shrinks with them.
-
-    The hippocampus is an ellipsoid along its long axis (from the front, low and medial, to the back, high
-    and lateral; MNI coordinates after the usual atlases), cut with the grey-matter map.
-    """
+    """Give the hippocampi, and the grey matter around them that shrinks with them."""
     hippocampi, temporal = numpy.zeros_like(grey), numpy.zeros_like(grey)
     centre = numpy.array([27.0, -21.5, -15.0])
     along = numpy.array([0.17, -0.82, 0.55])

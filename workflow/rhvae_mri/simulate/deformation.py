@@ -34,29 +34,12 @@ _DOUBLINGS = 3
 
 @dataclass(frozen=True, eq=False)
 class Deformation:
-    """A map from individual to average coordinates (MNI, mm), given by its displacement.
-
-    Attributes
-    ----------
-    displacement : numpy.ndarray
-        float32, shape (3, x, y, z), in mm, at the points of the lattice of 5 mm.
-    """
+    """A map from individual to average coordinates (MNI, mm), given by its displacement."""
 
     displacement: numpy.ndarray
 
     def at(self, points: numpy.ndarray) -> numpy.ndarray:
-        """Map points.
-
-        Parameters
-        ----------
-        points : numpy.ndarray of shape (3, n)
-            Individual coordinates in mm.
-
-        Returns
-        -------
-        numpy.ndarray of shape (3, n)
-            Average coordinates in mm, float32. Outside the lattice the displacement is that of its border.
-        """
+        """Map points."""
         points = points.astype(numpy.float32, copy=False)
         origin = _lattice_origin()[:, None].astype(numpy.float32)
         index = (points - origin) / numpy.float32(STEP)
@@ -72,20 +55,10 @@ class Deformation:
 def deform(
     head_seed: int, ventricle_scale: float = 1.0, hippocampus_scale: float = 1.0, random_part: float = 1.0
 ) -> Deformation:
-    """Make the deformation of one head at one time.
+    """Make the deformation of one head; the scales are those of `records.Anatomy`, roughly.
 
     Its least-squares affine part over the head is removed, so that the affine that is applied on top of it
-    is the affine that a registration to the average should find.
-
-    Parameters
-    ----------
-    head_seed : int
-        Seed of the random part.
-    ventricle_scale, hippocampus_scale : float
-        Factors on the volumes (see `rhvae_mri.simulate.records.Anatomy`). The random part and the removal of
-        the affine change the volumes further by some percent: `structure_volumes` gives the true ones.
-    random_part : float
-        Factor on the random part; 0 leaves it out.
+    is the affine that a registration to the average should find. `structure_volumes` gives the true volumes.
     """
     basis = _flows()
     growth = numpy.log(ventricle_scale)
@@ -100,18 +73,7 @@ def deform(
 
 
 def structure_volumes(deformation: Deformation) -> tuple[float, float]:
-    """Integrate the true volumes of a deformed head, before its affine.
-
-    Parameters
-    ----------
-    deformation : Deformation
-        The deformation.
-
-    Returns
-    -------
-    ventricles_ml, hippocampi_ml : float
-        In millilitres.
-    """
+    """Integrate the true volumes of a deformed head, before its affine."""
     ventricles, hippocampi = (
         2.0**3 / 1000 * float(_sample(part.labels, part.origin, deformation.at(part.points)).sum())
         for part in _structures()
@@ -132,10 +94,7 @@ def near_head(points: numpy.ndarray) -> numpy.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _Flows:
-    """Velocity fields per unit of logarithmic volume and maps of the head, on the lattice of 5 mm.
-
-    ``head`` is the weight of each point in the affine fit, ``inside`` the head with a margin.
-    """
+    """Velocity fields per unit of logarithmic volume and maps of the head, on the lattice of 5 mm."""
 
     ventricles: numpy.ndarray
     hippocampi: numpy.ndarray
@@ -209,10 +168,7 @@ def _random_velocity(seed: int) -> numpy.ndarray:
 
 
 def _follow(velocity: numpy.ndarray, inside: numpy.ndarray) -> numpy.ndarray:
-    """Integrate a stationary velocity field over unit time by scaling and squaring.
-
-    Only the points ``inside`` (head and margin) are followed; the displacement of the air does not matter.
-    """
+    """Integrate a stationary velocity field over unit time by scaling and squaring."""
     grid = _lattice_points()[:, inside.ravel()]
     displacement = velocity.astype(numpy.float32) / numpy.float32(2**_DOUBLINGS)
     for _ in range(_DOUBLINGS):

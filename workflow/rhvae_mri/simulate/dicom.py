@@ -6,10 +6,8 @@ of type 2 that apply. All unique identifiers derive from seeds, and each file sa
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +15,9 @@ import numpy
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
+
+from rhvae_mri.simulate.records import Participant, Scan, SeriesPlace, SimulatedScan, Visit
+from rhvae_mri.simulate.truth import age_at
 
 #: What every simulated file and folder says of itself.
 SIMULATED_MARK = "SIMULATED DATA, NO REAL PERSON"
@@ -34,100 +35,30 @@ _POSITION_PLACEHOLDERS = ("9999999.00000001", "9999999.00000002", "9999999.00000
 _LOCATION_PLACEHOLDER = "9999999.00000004"
 
 
-@dataclass(frozen=True)
-class SeriesHeader:
-    """What the files of one series say beside geometry and pixels.
-
-    Attributes
-    ----------
-    patient_id : str
-        The study's identifier of the participant.
-    sex : str
-        ``M`` or ``F``.
-    age : float
-        In years, at the scan.
-    study : str
-        ``ADNI`` or ``AIBL``.
-    site : int
-        Number of the imaging site.
-    description : str
-        Name of the sequence.
-    time : datetime.datetime
-        Start of the series.
-    field_strength : float
-        In tesla.
-    series_number : int
-        Place of the series in its session, from 1.
-    seed : int
-        Seed of the unique identifiers; different for each series of a study.
-    """
-
-    patient_id: str
-    sex: str
-    age: float
-    study: str
-    site: int
-    description: str
-    time: datetime.datetime
-    field_strength: float
-    series_number: int
-    seed: int
-
-
 def write_series(
-    folder: str | os.PathLike[str],
-    file_stem: str,
-    volume: numpy.ndarray,
-    affine: numpy.ndarray,
-    header: SeriesHeader,
-    *,
-    image_id: str,
-    truncated: bool = False,
+    images: Path, place: SeriesPlace, person: Participant, visit: Visit, scan: Scan, rendered: SimulatedScan
 ) -> list[Path]:
-    """Write a volume as a series of sagittal MR slices, explicit VR little endian, uncompressed.
+    """Write a scan as sagittal MR slices, explicit VR little endian, uncompressed; return the files in order.
 
-    Parameters
-    ----------
-    folder : path
-        Folder of the series; made if it is missing.
-    file_stem : str
-        Beginning of the file names; ``_<slice>_<image_id>.dcm`` is added, with the slice's number from 1.
-    volume : numpy.ndarray
-        int16, shape (nx, ny, nz), axes in RAS+ order.
-    affine : numpy.ndarray
-        Shape (4, 4), voxel index to scanner coordinates (RAS+, mm), with orthogonal axes that lie within
-        45 degrees of the scanner's, so that readers find the same order of axes.
-    header : SeriesHeader
-        The other attributes.
-    image_id : str
-        End of the file names; ``S<series>_I<image>`` in a LONI download.
-    truncated : bool
-        Cut every third file short in the middle of its pixels, as a broken download is.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The files, in slice order.
-
-    Raises
-    ------
-    ValueError
-        If the volume is not three-dimensional int16, or the affine's axes are not orthogonal or not RAS+.
+    The volume is int16, axes RAS+. The affine's axes have to be orthogonal and within 45 degrees of the
+    scanner's, so that readers find the same order of axes; ValueError if they are not.
     """
-    geometry = _SagittalGeometry.from_affine(volume, affine)
-    folder = Path(folder)
+    volume = rendered.volume
+    geometry = _SagittalGeometry.from_affine(volume, rendered.affine)
+    folder = images / place.folder
     folder.mkdir(parents=True, exist_ok=True)
-    dataset = _series_dataset(volume, geometry, header)
+    dataset = _series_dataset(volume, geometry, place, person, visit, scan)
     template = _file_template(dataset, volume[0].nbytes)
     paths = []
     for index in range(volume.shape[0]):
         # Rows run from superior to inferior, columns from anterior to posterior, as on a screen.
         pixels = volume[index, ::-1, ::-1].T.astype("<i2").tobytes()
         uid = _uid(dataset.SeriesInstanceUID, index + 1)
-        content = _fill(template, uid, index + 1, geometry.position(index)) + pixels
-        if truncated and index % 3 == 1:
+        position = geometry.first_position + index * geometry.step
+        content = _fill(template, uid, index + 1, position) + pixels
+        if scan.fault == "truncated_series" and index % 3 == 1:
             content = content[: len(content) - int(len(pixels) * _TRUNCATED_PART)]
-        path = folder / f"{file_stem}_{index + 1}_{image_id}.dcm"
+        path = folder / f"{place.file_stem}_{index + 1}_{place.image_id}.dcm"
         path.write_bytes(content)
         paths.append(path)
     return paths
@@ -155,8 +86,7 @@ class _SagittalGeometry:
         if numpy.any(numpy.diag(directions) <= numpy.sqrt(0.5)):
             raise ValueError("The axes of the affine are not within 45 degrees of RAS+.")
         corner = affine[:3] @ [0, volume.shape[1] - 1, volume.shape[2] - 1, 1]
-        along_row = -_RAS_TO_LPS @ directions[:, 1]
-        along_column = -_RAS_TO_LPS @ directions[:, 2]
+        along_row, along_column = (-_RAS_TO_LPS @ directions[:, axis] for axis in (1, 2))
         return cls(
             orientation=[_decimal(value) for value in (*along_row, *along_column)],
             spacing=[_decimal(sizes[2]), _decimal(sizes[1])],
@@ -165,18 +95,22 @@ class _SagittalGeometry:
             step=_RAS_TO_LPS @ axes[:, 0],
         )
 
-    def position(self, index: int) -> numpy.ndarray:
-        return self.first_position + index * self.step
 
-
-def _series_dataset(volume: numpy.ndarray, geometry: _SagittalGeometry, header: SeriesHeader) -> Dataset:
+def _series_dataset(
+    volume: numpy.ndarray,
+    geometry: _SagittalGeometry,
+    place: SeriesPlace,
+    person: Participant,
+    visit: Visit,
+    scan: Scan,
+) -> Dataset:
     """Return a dataset with all that the slices of a series share."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.MediaStorageSOPClassUID = MRImageStorage
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.file_meta.ImplementationClassUID = _uid("rhvae-mri", "simulate", "dicom")
-    date, time = header.time.strftime("%Y%m%d"), header.time.strftime("%H%M%S.%f")
+    date, time = place.time.strftime("%Y%m%d"), place.time.strftime("%H%M%S.%f")
     dataset.SpecificCharacterSet = "ISO_IR 100"
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "OTHER"]
     dataset.SOPClassUID = MRImageStorage
@@ -186,15 +120,15 @@ def _series_dataset(volume: numpy.ndarray, geometry: _SagittalGeometry, header: 
     dataset.Modality = "MR"
     dataset.Manufacturer = "SIMULATED"
     dataset.ManufacturerModelName = "rhvae-mri simulated scanner"
-    dataset.InstitutionName = f"SIMULATED SITE {header.site:03d}"
+    dataset.InstitutionName = f"SIMULATED SITE {person.site:03d}"
     dataset.ReferringPhysicianName = ""
-    dataset.StudyDescription = f"{header.study} (simulated)"
-    dataset.SeriesDescription = dataset.ProtocolName = header.description
-    dataset.PatientName = f"SIMULATED^{header.patient_id}"
-    dataset.PatientID = header.patient_id
+    dataset.StudyDescription = f"{person.cohort} (simulated)"
+    dataset.SeriesDescription = dataset.ProtocolName = scan.sequence
+    dataset.PatientName = f"SIMULATED^{person.subject}"
+    dataset.PatientID = person.subject
     dataset.PatientBirthDate = ""
-    dataset.PatientSex = header.sex
-    dataset.PatientAge = f"{int(header.age):03d}Y"
+    dataset.PatientSex = person.sex
+    dataset.PatientAge = f"{int(age_at(person, visit)):03d}Y"
     dataset.PatientIdentityRemoved = "YES"
     dataset.DeidentificationMethod = SIMULATED_MARK
     dataset.ImageComments = SIMULATED_MARK
@@ -210,14 +144,14 @@ def _series_dataset(volume: numpy.ndarray, geometry: _SagittalGeometry, header: 
     dataset.NumberOfAverages = 1
     dataset.AcquisitionNumber = 1
     dataset.FlipAngle = 9
-    dataset.MagneticFieldStrength = header.field_strength
+    dataset.MagneticFieldStrength = scan.field_strength
     dataset.PatientPosition = "HFS"
-    session = (header.study, header.patient_id, date, str(header.field_strength))
+    session = (person.cohort, person.subject, date, str(scan.field_strength))
     dataset.StudyInstanceUID = _uid(*session)
-    dataset.SeriesInstanceUID = _uid(*session, header.seed)
+    dataset.SeriesInstanceUID = _uid(*session, scan.seed)
     dataset.FrameOfReferenceUID = _uid(*session, "frame of reference")
     dataset.StudyID = "1"
-    dataset.SeriesNumber = header.series_number
+    dataset.SeriesNumber = place.series_number
     dataset.PositionReferenceIndicator = ""
     dataset.ImageOrientationPatient = geometry.orientation
     dataset.SamplesPerPixel = 1
@@ -233,10 +167,8 @@ def _series_dataset(volume: numpy.ndarray, geometry: _SagittalGeometry, header: 
 
 
 def _file_template(dataset: Dataset, pixel_bytes: int) -> bytes:
-    """Encode a slice up to its pixels, with placeholders of fixed length where slices differ.
-
-    pydicom takes milliseconds to encode a file; filling the placeholders takes microseconds.
-    """
+    """Encode a slice up to its pixels, with placeholders of fixed length where slices differ."""
+    # pydicom takes milliseconds to encode a file; filling the placeholders takes microseconds
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = _UID_PLACEHOLDER
     dataset.InstanceNumber = _NUMBER_PLACEHOLDER
     dataset.ImagePositionPatient = list(_POSITION_PLACEHOLDERS)

@@ -6,19 +6,23 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-import pandas
 from tqdm import tqdm
 
 from rhvae_mri.files import atomic_folder, write_text, write_tsv
 from rhvae_mri.simulate import adni, adni_today, aibl
 from rhvae_mri.simulate.adni_archive import converted_numbers, fourth_phase, rename_sequences
-from rhvae_mri.simulate.adni_files import place_of_today, write_collection, write_companions
-from rhvae_mri.simulate.dicom import SeriesHeader, write_series
-from rhvae_mri.simulate.loni import SeriesPlace, series_place
-from rhvae_mri.simulate.records import Generation, Participant, Scan, SimulatedScan, Visit
-from rhvae_mri.simulate.truth import age_at, truth_table
+from rhvae_mri.simulate.adni_today import place_of_today, write_collection, write_companions
+from rhvae_mri.simulate.dicom import write_series
+from rhvae_mri.simulate.records import (
+    Generation,
+    Participant,
+    Scan,
+    SimulatedScan,
+    Visit,
+    series_place,
+)
+from rhvae_mri.simulate.truth import truth_table
 
 _NOTE = """All data in this folder are SIMULATED.
 
@@ -82,97 +86,35 @@ def write_download(
     progress: bool = True,
     generation: Generation = 2018,
 ) -> None:
-    """Write the download of a cohort that is drawn already.
-
-    Parameters
-    ----------
-    participants : sequence of Participant
-        The cohort; all of one study.
-    render : callable
-        Gives the image of a scan.
-    seed : int
-        Seed of the scores in the study tables.
-    images, tables, truth, progress, generation
-        As in `simulate_download`.
-    """
+    """Write the download of a cohort that is drawn already; ``render`` gives the image of a scan."""
     cohort = participants[0].cohort
-    note = _NOTE.format(cohort=cohort)
     today = cohort == "ADNI" and generation == 2026
     people = rename_sequences(participants) if today else list(participants)
-    scans = [
-        (person, visit, scan)
-        for person in people
-        for visit in person.visits
-        for scan in visit.scans
-        if scan.on_disk
-    ]
-    copies = _copies(people) if today else {}
+    scans = [(person, visit, scan) for person in people for visit, scan in person.scans() if scan.on_disk]
+    later = fourth_phase(people) if today else None
     known = {}
     with atomic_folder(images) as image_folder, atomic_folder(tables) as table_folder:
         for person, visit, scan in tqdm(scans, desc=f"simulated {cohort} scans", disable=not progress):
             rendered = render(person, visit, scan)
-            if today:
-                for owner, when, copy in ((person, visit, scan), *copies.get(scan.image_uid, ())):
-                    place = place_of_today(owner, when, copy)
-                    _write_scan(image_folder, owner, when, copy, rendered, place)
-                    write_companions(image_folder, owner, when, copy, rendered)
-            else:
-                _write_scan(image_folder, person, visit, scan, rendered, series_place(person, visit, scan))
+            shown = [(person, visit, scan)]
+            if later is not None and later.copied == scan.image_uid:
+                copies = ((later.rollover, later.visit), (later.newcomer, later.newcomer.visits[0]))
+                shown += [(owner, when, when.scans[0]) for owner, when in copies]
+            for series in shown:
+                place = (place_of_today if today else series_place)(*series)
+                write_series(image_folder, place, *series, rendered)
+                if today:
+                    write_companions(image_folder, *series, rendered)
             # The volume has served; keeping all of a cohort's would need gigabytes at full size.
             known[scan.image_uid] = replace(rendered, volume=rendered.volume[:0])
         if today:
             write_collection(image_folder, people)
-        for name, table in _study_tables(people, seed, generation).items():
+        if cohort == "AIBL":
+            made = aibl.study_tables(people)
+        else:
+            made = (adni_today if today else adni).study_tables(people, seed)
+        for name, table in made.items():
             table.to_csv(table_folder / name, index=False, lineterminator="\n")
         for folder in (image_folder, table_folder):
-            write_text(folder / "README.txt", note)
+            write_text(folder / "README.txt", _NOTE.format(cohort=cohort))
         write_tsv(truth, truth_table(people, known, converted_numbers(people) if today else {}))
-
-
-def _study_tables(
-    participants: Sequence[Participant], seed: int, generation: Generation
-) -> dict[str, pandas.DataFrame]:
-    if participants[0].cohort == "AIBL":
-        return aibl.study_tables(participants)
-    module = adni if generation == 2018 else adni_today
-    return module.study_tables(participants, seed)
-
-
-def _copies(participants: Sequence[Participant]) -> dict[int, list[tuple[Participant, Visit, Scan]]]:
-    """Return the series of ADNI 4, by the number of the scan whose image they show."""
-    later = fourth_phase(participants)
-    if later is None:
-        return {}
-    places = [(later.rollover, later.visit), (later.newcomer, later.newcomer.visits[0])]
-    return {later.copied: [(person, visit, visit.scans[0]) for person, visit in places]}
-
-
-def _write_scan(
-    images: Path,
-    person: Participant,
-    visit: Visit,
-    scan: Scan,
-    rendered: SimulatedScan,
-    place: SeriesPlace,
-) -> None:
-    header = SeriesHeader(
-        patient_id=person.subject,
-        sex=person.sex,
-        age=age_at(person, visit),
-        study=person.cohort,
-        site=person.site,
-        description=scan.sequence,
-        time=place.time,
-        field_strength=scan.field_strength,
-        series_number=place.series_number,
-        seed=scan.seed,
-    )
-    write_series(
-        images / place.folder,
-        place.file_stem,
-        rendered.volume,
-        rendered.affine,
-        header,
-        image_id=place.image_id,
-        truncated=scan.fault == "truncated_series",
-    )

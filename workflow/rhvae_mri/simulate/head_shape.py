@@ -42,20 +42,7 @@ _CORD = ((0, -49), (7, 5.5))
 
 
 def signed_distance(mask: numpy.ndarray, voxel_size: float) -> numpy.ndarray:
-    """Give the distance to the border of a mask in mm, negative inside.
-
-    Parameters
-    ----------
-    mask : numpy.ndarray of bool, shape (x, y, z)
-        The mask, neither empty nor full.
-    voxel_size : float
-        In mm.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, same shape.
-    """
+    """Give the distance to the border of a mask in mm, negative inside."""
     outside = ndimage.distance_transform_edt(~mask, sampling=voxel_size)
     inside = ndimage.distance_transform_edt(mask, sampling=voxel_size)
     return (outside - inside).astype(numpy.float32)
@@ -64,15 +51,7 @@ def signed_distance(mask: numpy.ndarray, voxel_size: float) -> numpy.ndarray:
 def ellipsoid(
     coordinates: tuple[numpy.ndarray, ...], centre: tuple[float, ...], axes: tuple[float, ...]
 ) -> numpy.ndarray:
-    """Give the approximate signed distance (mm) to an ellipsoid with axes along the grid, negative inside.
-
-    Parameters
-    ----------
-    coordinates : tuple of numpy.ndarray
-        Open grid of coordinates in mm.
-    centre, axes : tuple of float
-        Centre and semi-axes in mm.
-    """
+    """Give the approximate signed distance (mm) to an ellipsoid with axes along the grid, negative inside."""
     scaled = [(c - m) / a for c, m, a in zip(coordinates, centre, axes, strict=True)]
     radius = numpy.sqrt(scaled[0] ** 2 + scaled[1] ** 2 + scaled[2] ** 2)
     slope = numpy.sqrt(sum((s / a) ** 2 for s, a in zip(scaled, axes, strict=True)))
@@ -80,15 +59,7 @@ def ellipsoid(
 
 
 def brain_hull(brain: numpy.ndarray, voxel_size: float) -> numpy.ndarray:
-    """Give the smooth signed distance (mm) to the brain with its sulci, fissures and hollows filled.
-
-    Parameters
-    ----------
-    brain : numpy.ndarray of bool, shape (x, y, z)
-        Brain mask, with at least 24 mm of background around it at the top and the sides.
-    voxel_size : float
-        In mm.
-    """
+    """Give the smooth signed distance (mm) to the brain with its sulci, fissures and hollows filled."""
     closing_radius = 20.0
     grown = signed_distance(brain, voxel_size) < closing_radius
     closed = signed_distance(grown, voxel_size) < -closing_radius
@@ -96,15 +67,7 @@ def brain_hull(brain: numpy.ndarray, voxel_size: float) -> numpy.ndarray:
 
 
 def head_surface(hull: numpy.ndarray, coordinates: tuple[numpy.ndarray, ...]) -> numpy.ndarray:
-    """Give the approximate signed distance (mm) to the skin, negative inside.
-
-    Parameters
-    ----------
-    hull : numpy.ndarray, shape (x, y, z)
-        From `brain_hull`.
-    coordinates : tuple of numpy.ndarray
-        Open grid of MNI coordinates in mm, broadcastable to the shape of ``hull``.
-    """
+    """Give the approximate signed distance (mm) to the skin, negative inside."""
     x, y, z = coordinates
     (neck_x, neck_y), (width, depth) = _NECK
     neck = (numpy.hypot((x - neck_x) / width, (y - neck_y) / depth) - 1) * depth
@@ -118,20 +81,7 @@ def head_surface(hull: numpy.ndarray, coordinates: tuple[numpy.ndarray, ...]) ->
 def non_brain_tissue(
     hull: numpy.ndarray, skin: numpy.ndarray, coordinates: tuple[numpy.ndarray, ...]
 ) -> numpy.ndarray:
-    """Give the intensity of all tissue around the brain.
-
-    Parameters
-    ----------
-    hull, skin : numpy.ndarray, shape (x, y, z)
-        From `brain_hull` and `head_surface`.
-    coordinates : tuple of numpy.ndarray
-        Open grid of MNI coordinates in mm.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32; inside the hull it is cerebrospinal fluid, outside the skin zero.
-    """
+    """Give the intensity of all tissue around the brain."""
     _, _, z = coordinates
     depth = -skin
     head = numpy.interp(depth, [0, 1, 1.8, 2.6, 6, 8], [SKIN, SKIN, SKIN, FAT, FAT, MUSCLE])

@@ -12,8 +12,8 @@ from rhvae_mri.simulate import acquisition
 from rhvae_mri.simulate.acquisition import bias_field
 from rhvae_mri.simulate.anatomy import LATTICE_ORIGIN, AverageAnatomy, coarse_lattice
 from rhvae_mri.simulate.deformation import Deformation, deform, near_head, structure_volumes
-from rhvae_mri.simulate.disease import anatomy_at
 from rhvae_mri.simulate.head_shape import FADE_START
+from rhvae_mri.simulate.participants import anatomy_at
 from rhvae_mri.simulate.records import Anatomy, Participant, Scan, SimulatedScan, Visit
 
 __all__ = ["bias_field", "render_scan"]

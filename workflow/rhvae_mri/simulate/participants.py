@@ -1,19 +1,20 @@
-"""The virtual participants of a simulated cohort: who they are, their visits and their scans."""
+"""The virtual participants of a simulated cohort: who they are, their anatomy, visits and scans.
+
+Age, sex and Alzheimer's disease act on the anatomy so that its distributions overlap between the classes.
+"""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.seeds import derive_seed
 from rhvae_mri.simulate.acquisition import site_scanner
-from rhvae_mri.simulate.disease import draw_anatomy
-from rhvae_mri.simulate.records import Diagnosis, Fault, Participant, Scan, Visit
+from rhvae_mri.simulate.records import Anatomy, Diagnosis, Fault, Participant, Scan, Visit
 
 Group = Literal[
     "AD",
@@ -76,15 +77,45 @@ _APOE4 = {"CN": (0.72, 0.25, 0.03), "MCI": (0.50, 0.38, 0.12), "AD": (0.34, 0.47
 #: Limits of the MMSE.
 _MMSE = {"CN": (27, 30), "MCI": (24, 29), "AD": (18, 26)}
 
+#: Ventricles and hippocampi of a healthy person of 75 years relative to the average template, whose brains
+#: are younger.
+_VENTRICLES_AT_75, _HIPPOCAMPI_AT_75 = 1.45, 0.95
 
-@dataclass(frozen=True)
-class _Plan:
+#: Yearly change of the logarithmic volumes with age among the healthy.
+_VENTRICLES_PER_YEAR, _HIPPOCAMPI_PER_YEAR = 0.020, -0.006
+
+#: Standard deviation of the logarithmic volumes between persons of one age, sex and severity.
+_VENTRICLE_SPREAD, _HIPPOCAMPUS_SPREAD = 0.22, 0.07
+
+#: Bounds of the scales, so that every deformation stays invertible.
+_VENTRICLE_BOUNDS, _HIPPOCAMPUS_BOUNDS = (0.7, 3.0), (0.5, 1.2)
+
+
+class _Course(NamedTuple):
+    """Atrophy at the first visit (1: a typical case of Alzheimer's disease), its spread and yearly growth."""
+
+    severity: float
+    severity_spread: float
+    per_year: float
+
+
+_COURSES: dict[Diagnosis, _Course] = {
+    "CN": _Course(0.0, 0.25, 0.02),
+    "MCI": _Course(0.5, 0.35, 0.10),
+    "AD": _Course(1.0, 0.35, 0.18),
+}
+
+#: Change of the logarithmic volumes, and of the cortical thinning, at severity 1.
+_VENTRICLE_EFFECT, _HIPPOCAMPUS_EFFECT, _CORTEX_EFFECT = 0.45, -0.32, 0.14
+
+
+class _Plan(NamedTuple):
     """What the part of the cohort fixes: diagnoses at the first and later visits, and what is wrong."""
 
     first: Diagnosis
     later: Diagnosis
-    fault: Fault
-    imaged: bool
+    fault: Fault = "none"
+    imaged: bool = True
 
 
 def draw_cohort(cohort: str, counts: Mapping[str, int], voxel_size: float, seed: int) -> list[Participant]:
@@ -95,27 +126,20 @@ def draw_cohort(cohort: str, counts: Mapping[str, int], voxel_size: float, seed:
     cohort : str
         ``ADNI`` or ``AIBL``.
     counts : mapping of str to int
-        Number of participants of each part (`GROUPS`); a part that is not named has none. ``AD``, ``CN`` and
-        ``MCI`` have a stable diagnosis and good scans. The diagnosis of ``converters`` changes at the second
-        visit. The tables list scans of ``without_image`` that the download does not hold. The only scan of
-        each of the last three carries the fault of that name.
+        Number of participants of each part (`GROUPS`). ``AD``, ``CN`` and ``MCI`` have a stable diagnosis and
+        good scans. The diagnosis of ``converters`` changes at the second visit. The tables list scans of
+        ``without_image`` that the download does not hold. The only scan of each of the last three carries the
+        fault of that name.
     voxel_size : float
         Typical voxel size in mm: slices are 1.2 times as thick, and the sites' scanners have 1 to 1.25 times
         this size in the plane, as in ADNI with 1 mm.
     seed : int
-        Seed of the cohort. A participant depends on the seed and on the place in the part only, so a larger
-        part leaves all others as they were.
-
-    Returns
-    -------
-    list of Participant
-        In the order of `GROUPS`.
+        A participant depends on the seed and on the place in the part only.
 
     Raises
     ------
     StudyError
-        If the cohort or a part is unknown, a number is negative, or there are more participants than
-        roster numbers.
+        If the cohort or a part is unknown, or a number is negative or exceeds the roster numbers.
     """
     if cohort not in _FOLLOW_UP_MONTH:
         raise StudyError(
@@ -168,17 +192,16 @@ def _draw_participant(cohort: str, group: Group, number: int, voxel_size: float,
 
 def _plan(group: Group, number: int) -> _Plan:
     """Say what membership in a part means; within a part AD and CN take turns."""
-    changes: tuple[tuple[Diagnosis, Diagnosis], ...] = (("CN", "MCI"), ("MCI", "AD"))
     diagnosis: Diagnosis = ("AD", "CN")[number % 2]
     match group:
         case "AD" | "CN" | "MCI":
-            return _Plan(group, group, "none", True)
+            return _Plan(group, group)
         case "converters":
-            return _Plan(*changes[number % 2], "none", True)
+            return _Plan("MCI", "AD") if number % 2 else _Plan("CN", "MCI")
         case "without_image":
-            return _Plan(diagnosis, diagnosis, "none", False)
+            return _Plan(diagnosis, diagnosis, imaged=False)
         case _:
-            return _Plan(diagnosis, diagnosis, group, True)
+            return _Plan(diagnosis, diagnosis, group)
 
 
 def _enrol(
@@ -288,3 +311,53 @@ def _draw_scores(diagnosis: Diagnosis, random: numpy.random.Generator) -> tuple[
 def _working_day(date: datetime.date) -> datetime.date:
     """Move a date at a weekend to the Monday after it."""
     return date + datetime.timedelta({5: 2, 6: 1}.get(date.weekday(), 0))
+
+
+def draw_anatomy(diagnosis: Diagnosis, age: float, sex: str, seed: int) -> Anatomy:
+    """Draw the anatomy at the first visit."""
+    random = numpy.random.default_rng(seed)
+    course = _COURSES[diagnosis]
+    severity = course.severity + course.severity_spread * random.standard_normal()
+    # persons differ in the same direction: who has large ventricles tends to have small hippocampi
+    shared, ventricle_own, hippocampus_own, cortex_own = random.standard_normal(4)
+    years = age - 75
+    ventricles = (
+        numpy.log(_VENTRICLES_AT_75)
+        + _VENTRICLES_PER_YEAR * years
+        + (0.04 if sex == "M" else -0.04)
+        + _VENTRICLE_EFFECT * severity
+        + _VENTRICLE_SPREAD * (0.4 * shared + 0.917 * ventricle_own)
+    )
+    hippocampi = (
+        numpy.log(_HIPPOCAMPI_AT_75)
+        + _HIPPOCAMPI_PER_YEAR * years
+        + _HIPPOCAMPUS_EFFECT * severity
+        + _HIPPOCAMPUS_SPREAD * (-0.4 * shared + 0.917 * hippocampus_own)
+    )
+    thinning = 0.08 + 0.002 * years + _CORTEX_EFFECT * severity + 0.05 * cortex_own
+    return _bounded(ventricles, hippocampi, thinning, int(random.integers(2**62)))
+
+
+def anatomy_at(participant: Participant, visit: Visit) -> Anatomy:
+    """Give a participant's anatomy at a visit: the first one's, after the disease's course since then."""
+    start = participant.anatomy
+    years = visit.month / 12
+    if years == 0:
+        return start
+    severity = _COURSES[visit.diagnosis].per_year * years
+    return _bounded(
+        numpy.log(start.ventricle_scale) + _VENTRICLES_PER_YEAR * years + _VENTRICLE_EFFECT * severity,
+        numpy.log(start.hippocampus_scale) + _HIPPOCAMPI_PER_YEAR * years + _HIPPOCAMPUS_EFFECT * severity,
+        start.cortical_thinning + 0.002 * years + _CORTEX_EFFECT * severity,
+        start.head_seed,
+    )
+
+
+def _bounded(log_ventricles: float, log_hippocampi: float, thinning: float, head_seed: int) -> Anatomy:
+    """Make an anatomy within the bounds of the deformations."""
+    return Anatomy(
+        ventricle_scale=float(numpy.clip(numpy.exp(log_ventricles), *_VENTRICLE_BOUNDS)),
+        hippocampus_scale=float(numpy.clip(numpy.exp(log_hippocampi), *_HIPPOCAMPUS_BOUNDS)),
+        cortical_thinning=float(numpy.clip(thinning, 0.0, 0.45)),
+        head_seed=head_seed,
+    )

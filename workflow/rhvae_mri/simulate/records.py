@@ -1,9 +1,12 @@
-"""What a simulated cohort consists of: participants, their visits, and the scans of each visit."""
+"""What a simulated cohort consists of: participants, visits, scans, and the folders of these."""
 
 from __future__ import annotations
 
 import datetime
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy
@@ -19,21 +22,17 @@ Generation = Literal[2018, 2026]
 #: ``motion_noise``: strong ghosting, blur and noise.
 Fault = Literal["none", "truncated_series", "wrong_field_of_view", "motion_noise"]
 
+#: Several scans of one visit start this far apart.
+_TIME_BETWEEN_SCANS = datetime.timedelta(minutes=12)
+
 
 @dataclass(frozen=True)
 class Anatomy:
     """The true anatomy of one participant, at the first visit unless said.
 
-    Attributes
-    ----------
-    ventricle_scale : float
-        Factor on the volume of the lateral ventricles relative to the average template.
-    hippocampus_scale : float
-        Factor on the volume of the hippocampi and the medial temporal lobe around them.
-    cortical_thinning : float
-        Fraction of the cortical ribbon's intensity that is replaced by cerebrospinal fluid, 0 to 1.
-    head_seed : int
-        Seed of the smooth individual deformation; the same at every visit of the participant.
+    The scales are factors on the volumes of the average template (of the hippocampi and the medial temporal
+    lobe around them). ``cortical_thinning`` is the part of the cortical ribbon's intensity that fluid
+    replaces. The seed, of the individual deformation, is the same at every visit.
     """
 
     ventricle_scale: float
@@ -44,26 +43,9 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class Scan:
-    """One T1-weighted series.
+    """One T1-weighted series; field strength in tesla, voxel size in mm (left-right, back-front, bottom-top).
 
-    Attributes
-    ----------
-    image_uid, series_id : int
-        The numbers behind "I" and "S" in a LONI download.
-    sequence : str
-        Name of the sequence, as in the download's folder (e.g. ``MPRAGE``).
-    field_strength : float
-        In tesla, 1.5 or 3.0.
-    voxel_size : tuple of float
-        In mm, along the patient's left-right, posterior-anterior and inferior-superior axes.
-    fault : Fault
-        What is planted in it.
-    usable : bool
-        What the study's own quality table says of it (a repeated scan whose first attempt was rejected).
-    on_disk : bool
-        False where the tables list a scan that the download does not contain.
-    seed : int
-        Seed of pose, bias field and noise.
+    ``usable`` is what the study's own quality table says of it; what is not ``on_disk`` is only listed.
     """
 
     image_uid: int
@@ -91,21 +73,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class Participant:
-    """A virtual participant.
-
-    Attributes
-    ----------
-    cohort : str
-        ``ADNI`` or ``AIBL``.
-    subject : str
-        The identifier in the download: ``002_S_0295`` (ADNI) or ``10`` (AIBL).
-    participant_id : str
-        The BIDS label that Clinica makes of it: ``sub-ADNI002S0295`` or ``sub-AIBL10``.
-    age : float
-        In years, at the first visit.
-    phase : str
-        ``ADNI1``, ``ADNIGO``, ``ADNI2`` or ``ADNI3``, in downloads of today ``ADNI4`` too; ``AIBL`` for AIBL.
-    """
+    """A virtual participant; ``age`` in years at the first visit, ``participant_id`` as Clinica labels it."""
 
     cohort: str
     subject: str
@@ -119,23 +87,22 @@ class Participant:
     anatomy: Anatomy
     visits: tuple[Visit, ...]
 
+    @property
+    def roster_number(self) -> int:
+        """The roster number (RID): the last digits of the subject."""
+        return int(self.subject.split("_")[-1])
+
+    def scans(self) -> Iterator[tuple[Visit, Scan]]:
+        """All scans, with their visits."""
+        return ((visit, scan) for visit in self.visits for scan in visit.scans)
+
 
 @dataclass(frozen=True)
 class SimulatedScan:
-    """A rendered scan with its ground truth.
+    """A rendered scan: int16 volume (axes RAS+) and affine (mm), and its truth.
 
-    Attributes
-    ----------
-    volume : numpy.ndarray
-        int16, axes in RAS+ order (left to right, posterior to anterior, inferior to superior).
-    affine : numpy.ndarray
-        Shape (4, 4), voxel index to scanner coordinates (RAS+, mm).
-    template_to_voxel : numpy.ndarray
-        Shape (4, 4): the true affine, from template coordinates (MNI, RAS+, mm) to indices of ``volume``.
-    bias_coefficients : numpy.ndarray
-        Coefficients of the log bias field, see `rhvae_mri.simulate.heads.bias_field`.
-    ventricle_ml, hippocampus_ml : float
-        True volumes of the lateral ventricles and of the hippocampi, both sides together, in millilitres.
+    ``template_to_voxel`` leads from template coordinates (MNI, RAS+, mm) to indices; the volumes (ml) are
+    those of both sides. ``bias_coefficients``: see `rhvae_mri.simulate.acquisition.bias_field`.
     """
 
     volume: numpy.ndarray
@@ -144,3 +111,33 @@ class SimulatedScan:
     bias_coefficients: numpy.ndarray
     ventricle_ml: float
     hippocampus_ml: float
+
+
+@dataclass(frozen=True)
+class SeriesPlace:
+    """The folder of a series in LONI's layout, beginning and end (``S…_I…``) of its files, its start."""
+
+    folder: PurePosixPath
+    file_stem: str
+    image_id: str
+    time: datetime.datetime
+    series_number: int
+
+
+def series_place(participant: Participant, visit: Visit, scan: Scan) -> SeriesPlace:
+    """Return where a scan's series lies in its cohort's download, relative to the images folder."""
+    number = visit.scans.index(scan) + 1
+    time = datetime.datetime.combine(visit.date, datetime.time(8)) + number * _TIME_BETWEEN_SCANS
+    sequence, stamp = folder_name(scan.sequence), time.strftime("%Y-%m-%d_%H_%M_%S.0")
+    return SeriesPlace(
+        folder=PurePosixPath(participant.subject, sequence, stamp, f"I{scan.image_uid}"),
+        file_stem=f"{participant.cohort}_{participant.subject}_MR_{sequence}_br_raw_{time:%Y%m%d%H%M%S000}",
+        image_id=f"S{scan.series_id}_I{scan.image_uid}",
+        time=time,
+        series_number=number,
+    )
+
+
+def folder_name(sequence: str) -> str:
+    """Return a sequence's name as the archive writes it in paths."""
+    return re.sub(r"[^A-Za-z0-9-]", "_", sequence)

@@ -27,8 +27,7 @@ def chosen_scan(participant: Participant, visit: Visit) -> Scan | None:
     """Return the scan of a visit that the conversion is to take, or None for a visit without scans.
 
     In ADNI the study's own quality tables decide, then the field strength that is usual in the phase, and
-    what they choose has to do. In AIBL there are no such tables: the first scan that can be read is taken,
-    one that is not a repetition if there is one.
+    what they choose has to do. In AIBL the first scan that can be read is taken, preferably no repetition.
     """
     if participant.cohort == "AIBL":
         return min(
@@ -50,28 +49,14 @@ def truth_table(
     rendered: Mapping[int, SimulatedScan],
     converted: Mapping[int, int] | None = None,
 ) -> pandas.DataFrame:
-    """Return the ground truth of a cohort.
+    """Return the truth: a row for each visit with scans, and for each participant without any image.
 
-    Parameters
-    ----------
-    participants : sequence of Participant
-        The cohort.
-    rendered : mapping of int to SimulatedScan
-        By image number; the volumes are not needed.
-    converted : mapping of int to int, optional
-        Where another image of the same scan is converted in its place: the number of the scan, and that of
-        the image.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each visit with scans, and one, without session, for each participant of whom the download
-        holds no image. ``affine_00`` to ``affine_23`` is the true affine from template coordinates (mm) to
-        voxel indices, row by row.
+    ``affine_00`` to ``affine_23`` lead from template coordinates (mm) to voxel indices, row by row. Where
+    another image of a scan is converted, ``converted`` has the number of that.
     """
     rows = []
     for person in participants:
-        imaged = any(scan.on_disk for visit in person.visits for scan in visit.scans)
+        imaged = any(scan.on_disk for _, scan in person.scans())
         scans = [(visit, chosen_scan(person, visit)) for visit in person.visits if imaged]
         own = [
             _visit_row(person, visit) | _scan_row(person, visit, scan, rendered.get(scan.image_uid))
@@ -118,16 +103,12 @@ def _scan_row(
     return row
 
 
-def _is_converted(person: Participant, visit: Visit) -> bool:
-    scan = chosen_scan(person, visit)
-    return scan is not None and _can_be_read(scan)
-
-
 def _expected_fate(person: Participant, visit: Visit, scan: Scan) -> str:
     """Return what the study is to make of the chosen scan of a visit, by the rules of the protocol."""
     if not _can_be_read(scan):
         return "conversion failed" if scan.on_disk else "no image"
-    converted = [each for each in person.visits if _is_converted(person, each)]
+    chosen = ((each, chosen_scan(person, each)) for each in person.visits)
+    converted = [each for each, taken in chosen if taken is not None and _can_be_read(taken)]
     # The AIBL tables that the conversion makes know of no other visits.
     known = converted if person.cohort == "AIBL" else person.visits
     diagnoses = {each.diagnosis for each in known}
