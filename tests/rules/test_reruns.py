@@ -23,15 +23,14 @@ OF_ALL = {"record_provenance", "estimate_cost"}
 RERUNS = {
     "study.name": (
         "Another",
-        "compare_conditions compare_with_published list_assumptions tabulate_classification "
-        "tabulate_demographics tabulate_generation write_index",
+        "list_assumptions tabulate_demographics tabulate_generation tabulate_results write_index",
     ),
     "study.seed": (
         1,
-        "compare_conditions draw_intruders draw_slices estimate_performance generate_synthetic "
-        "measure_calibration measure_generation register_to_mni sample_architectures select_test_cohorts "
-        "simulate_adni simulate_aibl split_cohort split_folds tabulate_classification "
-        "tabulate_demographics train_candidates train_cnn train_rhvae",
+        "compute_statistics draw_intruders draw_slices generate_synthetic measure_generation "
+        "register_to_mni sample_architectures select_test_cohorts simulate_adni simulate_aibl "
+        "split_cohort split_folds tabulate_demographics tabulate_results train_candidates train_cnn "
+        "train_rhvae",
     ),
     "study.device": ("cpu", ""),
     "cohorts.ADNI.source": (
@@ -102,7 +101,7 @@ RERUNS = {
     "rhvae.threads": (2, ""),
     "synthetic.sizes": (
         [20, 60],
-        "describe_networks draw_scheme gather_histories generate_synthetic pack_predictions summarise_runs",
+        "compute_statistics describe_networks draw_scheme gather_histories generate_synthetic",
     ),
     "synthetic.count": ("per_class", "draw_scheme generate_synthetic train_cnn"),
     "synthetic.steps": (101, "generate_synthetic"),
@@ -110,7 +109,7 @@ RERUNS = {
     "synthetic.leapfrog_step_size": (0.015, "generate_synthetic"),
     "synthetic.dtype": ("float16", "generate_synthetic"),
     "synthetic.store": ("latent_codes", "generate_synthetic train_cnn"),
-    "cnn.optimized": ("searched", "describe_networks tabulate_classification train_cnn"),
+    "cnn.optimized": ("searched", "describe_networks tabulate_results train_cnn"),
     "cnn.epochs.baseline": (21, "train_cnn"),
     "cnn.epochs.optimized": (21, "train_cnn"),
     "cnn.learning_rate": (0.00025, "train_cnn"),
@@ -118,30 +117,29 @@ RERUNS = {
     "cnn.batch_size": (5, "measure_saliency train_candidates train_cnn"),
     "cnn.precision": ("bfloat16", "evaluate train_candidates train_cnn"),
     "cnn.resident_gb": (2.0, ""),
-    "cnn.seeds": (6, "draw_scheme evaluate gather_histories measure_saliency summarise_runs"),
+    "cnn.seeds": (6, "compute_statistics draw_scheme evaluate gather_histories measure_saliency"),
     "cnn.seeds_per_job": (2, "evaluate gather_histories measure_saliency"),
     "cnn.threads": (2, ""),
     "grid.architectures": (
         ["baseline"],
-        "describe_networks draw_saliency draw_scheme gather_histories pack_predictions summarise_runs "
-        "write_index",
+        "compute_statistics describe_networks draw_saliency draw_scheme gather_histories write_index",
     ),
     "grid.training_sets": (
         ["train-full"],
-        "describe_networks draw_losses draw_scheme gather_histories pack_predictions summarise_runs "
+        "compute_statistics describe_networks draw_losses draw_scheme gather_histories "
         "tabulate_generation write_index",
     ),
     "grid.training_data": (
         ["real", "augmented"],
-        "describe_networks draw_scheme gather_histories pack_predictions summarise_runs",
+        "compute_statistics describe_networks draw_scheme gather_histories",
     ),
     "grid.full_resolution": (
         True,
-        "describe_networks draw_scheme gather_histories pack_predictions summarise_runs",
+        "compute_statistics describe_networks draw_scheme gather_histories",
     ),
     "grid.exclude": (
         [{"training_set": "train-8"}],
-        "describe_networks draw_losses draw_scheme gather_histories pack_predictions summarise_runs "
+        "compute_statistics describe_networks draw_losses draw_scheme gather_histories "
         "tabulate_generation write_index",
     ),
     "search.candidates": (4, "rank_candidates sample_architectures"),
@@ -159,13 +157,13 @@ RERUNS = {
     "search.space.weight_decay_probability": (0.25, "sample_architectures train_candidates"),
     "search.space.max_parameters": (None, "sample_architectures train_candidates"),
     "saliency.steps": (65, "measure_saliency"),
-    "statistics.resamples": (2001, "compare_conditions estimate_performance measure_calibration"),
+    "statistics.resamples": (2001, "compute_statistics"),
     "statistics.confidence": (
         0.9,
-        "compare_conditions compare_with_published estimate_performance measure_calibration",
+        "compute_statistics tabulate_results",
     ),
-    "statistics.equivalence_margin": (2.5, "compare_with_published"),
-    "statistics.minimum_runs": (11, "compare_with_published"),
+    "statistics.equivalence_margin": (2.5, "tabulate_results"),
+    "statistics.minimum_runs": (11, "tabulate_results"),
     "estimate.reference": ("other", ""),
     "estimate.gpu_speedup": ([10, 100], ""),
 }

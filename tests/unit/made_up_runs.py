@@ -3,7 +3,7 @@
 import numpy
 import pandas
 
-from rhvae_mri.evaluation.runs import prediction_table
+from rhvae_mri.evaluation.predictions import prediction_table
 from rhvae_mri.files import write_tsv
 from rhvae_mri.study_grid import list_conditions
 

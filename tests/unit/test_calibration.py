@@ -12,7 +12,7 @@ from rhvae_mri.evaluation.calibration import (
     measure_calibration,
     reliability_curve,
 )
-from rhvae_mri.evaluation.predictions import collect_predictions
+from rhvae_mri.evaluation.predictions import read_predictions
 from rhvae_mri.evaluation.resampling import Resamples, draw_resamples
 
 
@@ -113,7 +113,7 @@ def test_a_bin_without_images_is_empty():
 def test_the_tables_have_every_condition_measure_and_bin(tmp_path):
     from sklearn.metrics import brier_score_loss
 
-    sets = [each for each in collect_predictions(write_predictions(tmp_path)) if each.set == "test"]
+    sets = [each for each in read_predictions(write_predictions(tmp_path)) if each.set == "test"]
     found = measure_calibration(sets, n_bins=5, n_resamples=200, confidence=0.95, seed=1)
     assert tuple(found.measures.columns) == CALIBRATION_COLUMNS
     assert len(found.measures) == 16 * 2 * len(MEASURES)

@@ -6,7 +6,7 @@ from rhvae_mri.evaluation.comparisons import COMPARISON_COLUMNS, compare_conditi
 from rhvae_mri.evaluation.estimates import estimate_performance
 from rhvae_mri.evaluation.inference import benjamini_hochberg, cohens_d, holm
 from rhvae_mri.evaluation.metrics import classification_metrics
-from rhvae_mri.evaluation.predictions import collect_predictions
+from rhvae_mri.evaluation.predictions import read_predictions
 from rhvae_mri.evaluation.published import read_published
 
 OPTIONS = {"confidence": 0.95, "n_permutations": 199, "seed": 3}
@@ -19,7 +19,7 @@ def published(root):
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory):
-    collected = collect_predictions(write_predictions(tmp_path_factory.mktemp("predictions")))
+    collected = read_predictions(write_predictions(tmp_path_factory.mktemp("predictions")))
     return [each for each in collected if each.set == "test"]
 
 
@@ -119,7 +119,7 @@ def test_a_better_condition_is_found_and_an_equal_one_is_not(sets, published):
 
 def test_without_real_images_there_is_nothing_to_compare(tmp_path, published):
     files = write_predictions(tmp_path, grid=GRID | {"training_data": ["synthetic"]})
-    sets = [each for each in collect_predictions(files) if each.set == "test"]
+    sets = [each for each in read_predictions(files) if each.set == "test"]
     table = compare_conditions(
         sets, estimate_performance(sets, 100, 0.95, 3).replicates, published, **OPTIONS
     )

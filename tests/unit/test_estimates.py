@@ -1,26 +1,22 @@
 import numpy
 import pandas
 import pytest
-from made_up_runs import make_predictions, write_predictions
+from made_up_runs import write_predictions
 
 from rhvae_mri.evaluation.estimates import (
-    CONFUSION,
     ESTIMATE_COLUMNS,
     count_confusions,
     estimate_performance,
-    load_replicates,
-    save_replicates,
 )
-from rhvae_mri.evaluation.metrics import confusion_counts
-from rhvae_mri.evaluation.predictions import collect_predictions
+from rhvae_mri.evaluation.metrics import ConfusionCounts, confusion_counts
+from rhvae_mri.evaluation.predictions import read_predictions, tabulate_runs
 from rhvae_mri.evaluation.published import read_published
-from rhvae_mri.evaluation.runs import summarise_runs
 from rhvae_mri.evaluation.tables import classification_table
 
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory):
-    collected = collect_predictions(write_predictions(tmp_path_factory.mktemp("predictions")))
+    collected = read_predictions(write_predictions(tmp_path_factory.mktemp("predictions")))
     return [each for each in collected if each.set == "test"]
 
 
@@ -29,9 +25,10 @@ def estimates(sets):
     return estimate_performance(sets, 200, 0.9, seed=5)
 
 
-def test_means_and_deviations_are_those_of_the_result_table(estimates, root):
-    runs = summarise_runs(table for _, table in make_predictions())
-    expected = classification_table(runs, read_published(root / "resources/published_results.tsv"))
+def test_means_and_deviations_are_those_of_the_result_table(sets, estimates, root):
+    expected = classification_table(
+        tabulate_runs(sets), read_published(root / "resources/published_results.tsv")
+    )
     assert tuple(estimates.table.columns) == ESTIMATE_COLUMNS
     key = list(ESTIMATE_COLUMNS[:7])
     both = estimates.table.merge(expected, on=key, suffixes=("", "_expected"), validate="one_to_one")
@@ -53,6 +50,7 @@ def test_the_same_seed_gives_the_same_and_the_number_of_threads_plays_no_part(se
     pandas.testing.assert_frame_equal(again.curves, estimates.curves)
     other = estimate_performance(sets[:1], 200, 0.9, seed=6)
     assert not numpy.allclose(other.replicates["ADNI"], estimates.replicates["ADNI"])
+    assert estimates.replicates["AIBL"].shape == (16, 4, 200)
 
 
 def test_a_condition_does_not_change_the_estimates_of_another(sets, estimates):
@@ -74,20 +72,12 @@ def test_curves_rise_to_one_inside_their_band(estimates):
         assert (middle["sensitivity"] <= middle["high"]).all()
 
 
-def test_replicates_are_saved(estimates, tmp_path):
-    save_replicates(tmp_path / "replicates.safetensors", estimates.replicates)
-    loaded = load_replicates(tmp_path / "replicates.safetensors")
-    assert list(loaded) == ["ADNI", "AIBL"]
-    numpy.testing.assert_array_equal(loaded["AIBL"], estimates.replicates["AIBL"])
-    assert loaded["AIBL"].shape == (16, 4, 200)
-
-
 def test_confusion_counts_are_averaged_over_the_runs(sets):
     table = count_confusions(sets)
     assert len(table) == 32
     row, probabilities = table.iloc[20], sets[1].probabilities[4]
     counts = [confusion_counts(sets[1].labels, run) for run in probabilities]
-    for name in CONFUSION:
+    for name in ConfusionCounts._fields:
         values = [getattr(each, name) for each in counts]
         assert row[f"{name}_mean"] == pytest.approx(numpy.mean(values), abs=1e-4)
         assert row[f"{name}_sd"] == pytest.approx(numpy.std(values, ddof=1), abs=1e-4)

@@ -75,6 +75,9 @@ def test_draws_are_one_less_than_there_are_within_each_diagnosis():
     assert (resamples.participants[~labels].sum(axis=0) == 8).all()
     assert (resamples.runs.sum(axis=0) == 4).all()
     assert numpy.unique(resamples.participants, axis=1).shape[1] > 250
+    two = draw_resamples(labels, 2, 300, seed=0).runs  # one of two is drawn, each as often
+    assert (two.sum(axis=0) == 1).all()
+    assert 100 < two[0].sum() < 200
     single = draw_resamples(labels, 1, 10, seed=0)
     assert (single.runs == 1).all()
 

@@ -4,7 +4,7 @@ from markup import Page, compiles
 
 from rhvae_mri.evaluation.comparisons import compare_conditions
 from rhvae_mri.evaluation.estimates import estimate_performance
-from rhvae_mri.evaluation.predictions import collect_predictions
+from rhvae_mri.evaluation.predictions import read_predictions
 from rhvae_mri.evaluation.published import read_published
 from rhvae_mri.evaluation.replication import compare_with_published
 from rhvae_mri.evaluation.sheets import render_sheets
@@ -19,7 +19,7 @@ from rhvae_mri.evaluation.statistics_pages import (
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory, root):
     files = write_predictions(tmp_path_factory.mktemp("predictions"))
-    sets = [each for each in collect_predictions(files) if each.set == "test"]
+    sets = [each for each in read_predictions(files) if each.set == "test"]
     estimates = estimate_performance(sets, 200, 0.95, 1)
     published = read_published(root / "resources/published_results.tsv")
     comparisons = compare_conditions(

@@ -1,4 +1,4 @@
-"""The networks on the test sets, and the tables of what they achieve."""
+"""The networks on the test sets, what they achieve, how sure that is, and the tables of it."""
 
 
 rule evaluate:
@@ -38,48 +38,81 @@ rule evaluate:
         "../scripts/evaluate.py"
 
 
-rule summarise_runs:
-    """Compute the metrics of every run, in one table."""
+rule compute_statistics:
+    """Compute all that follows from the predictions: the metrics of every run, estimates with intervals over
+    participants and runs, ROC curves, confusion matrices, calibration, and comparisons with real images alone.
+    """
     input:
         predictions=collect(
             "<results>/cnn/architecture-{item[architecture]}/training_set-{item[training_set]}/"
             "training_data-{item[training_data]}/n_synthetic-{item[n_synthetic]}/resolution-{item[resolution]}/predictions.tsv",
             item=CONDITIONS,
         ),
+        published=workflow_file("../../resources/published_results.tsv"),
     output:
         runs="<results>/tables/runs.tsv",
+        estimates="<results>/statistics/estimates.tsv",
+        curves="<results>/statistics/roc.tsv",
+        confusions="<results>/statistics/confusion.tsv",
+        replicates="<results>/statistics/replicates.safetensors",
+        calibration="<results>/statistics/calibration.tsv",
+        reliability="<results>/statistics/reliability.tsv",
+        comparisons="<results>/tables/comparisons.tsv",
     log:
-        "<logs>/summarise_runs.log",
+        "<logs>/compute_statistics.log",
     conda:
         "../../envs/report.yaml"
+    threads: 2
     resources:
         mem_mb=grows_with_attempt(2000),
-        runtime=grows_with_attempt(10),
+        runtime=grows_with_attempt(30),
     params:
         seeds=lookup("cnn/seeds", within=config),
-        code=script_digest("summarise_runs"),
+        resamples=lookup("statistics/resamples", within=config),
+        confidence=lookup("statistics/confidence", within=config),
+        bins=10,
+        seed=SEED,
+        code=script_digest("compute_statistics"),
     script:
-        "../scripts/summarise_runs.py"
+        "../scripts/compute_statistics.py"
 
 
-rule tabulate_classification:
-    """Set mean and standard deviation over the seeds beside the published numbers."""
+rule tabulate_results:
+    """Set the results beside the published ones, with a verdict and its reason on every published number."""
     input:
         runs="<results>/tables/runs.tsv",
+        estimates="<results>/statistics/estimates.tsv",
+        comparisons="<results>/tables/comparisons.tsv",
+        configuration="<results>/provenance/configuration.yaml",
+        schema=workflow_file("../schemas/config.schema.json"),
         published=workflow_file("../../resources/published_results.tsv"),
         style=workflow_file("../style/page.css"),
     output:
-        table="<results>/tables/classification.tsv",
-        html=report(
+        report(
             "<results>/tables/classification.html",
             caption="../report/classification.rst",
             category="Tables",
             labels={"table": "results beside the published"},
         ),
-        markdown="<results>/tables/classification.md",
-        latex="<results>/tables/classification.tex",
+        report(
+            "<results>/tables/comparisons.html",
+            caption="../report/comparisons.rst",
+            category="Tables",
+            labels={"table": "compared with real images"},
+        ),
+        report(
+            "<results>/tables/published.html",
+            caption="../report/published.rst",
+            category="Tables",
+            labels={"table": "published results reproduced?"},
+        ),
+        multiext("<results>/tables/classification", ".md", ".tex"),
+        multiext("<results>/tables/comparisons", ".md", ".tex"),
+        multiext("<results>/tables/published", ".md", ".tex"),
+        classification="<results>/tables/classification.tsv",
+        published="<results>/tables/published.tsv",
     log:
-        "<logs>/tabulate_classification.log",
+        "<logs>/tabulate_results.log",
     conda:
         "../../envs/report.yaml"
     resources:
@@ -90,6 +123,44 @@ rule tabulate_classification:
         optimized=lookup("cnn/optimized", within=config),
         simulated=SIMULATED,
         seed=SEED,
-        code=script_digest("tabulate_classification"),
+        margin=lookup("statistics/equivalence_margin", within=config),
+        confidence=lookup("statistics/confidence", within=config),
+        minimum_runs=lookup("statistics/minimum_runs", within=config),
+        code=script_digest("tabulate_results"),
     script:
-        "../scripts/tabulate_classification.py"
+        "../scripts/tabulate_results.py"
+
+
+rule list_assumptions:
+    """List every value that the paper does not give, with our choice and where it can be changed."""
+    input:
+        configuration="<results>/provenance/configuration.yaml",
+        schema=workflow_file("../schemas/config.schema.json"),
+        tables=collect(
+            "<results>/conversion/cohort-{cohort}/tables.tsv", cohort=CONVERTED
+        ),
+        style=workflow_file("../style/page.css"),
+    output:
+        table="<results>/tables/assumptions.tsv",
+        html=report(
+            "<results>/tables/assumptions.html",
+            caption="../report/assumptions.rst",
+            category="Tables",
+            labels={"table": "assumptions"},
+        ),
+        markdown="<results>/tables/assumptions.md",
+        latex="<results>/tables/assumptions.tex",
+    log:
+        "<logs>/list_assumptions.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=grows_with_attempt(1000),
+        runtime=grows_with_attempt(10),
+    params:
+        title=lookup("study/name", within=config),
+        converted=CONVERTED,
+        simulated=SIMULATED,
+        code=script_digest("list_assumptions"),
+    script:
+        "../scripts/list_assumptions.py"

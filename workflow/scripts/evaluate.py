@@ -2,7 +2,7 @@ import pandas
 
 from rhvae_mri.cnn.prediction import predict
 from rhvae_mri.cnn.storage import load_networks
-from rhvae_mri.evaluation.runs import prediction_table
+from rhvae_mri.evaluation.predictions import prediction_table
 from rhvae_mri.files import write_tsv
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.logs import log_job

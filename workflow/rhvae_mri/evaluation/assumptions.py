@@ -65,20 +65,8 @@ def list_assumptions(
 ) -> pandas.DataFrame:
     """List every value that the paper does not give, with the choice of this study.
 
-    Parameters
-    ----------
-    schema : mapping
-        The configuration's JSON schema.
-    config : mapping
-        The configuration.
-    facts : sequence of DownloadFacts
-        What the tables of converted cohorts lacked.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `COLUMNS`, text; first the keys of the configuration, then what the code fixes, then what
-        follows from tables that the downloads lacked.
+    First come the keys of the configuration, then what the code fixes, then what follows from tables that the
+    downloads lacked (``facts``). The columns are `COLUMNS`.
     """
     rows = [
         (key, _text(value), f"{mark} {leaf['assumption']}", _IN_CONFIG, _meaning(leaf["description"]))
@@ -106,15 +94,7 @@ def _without_tables(facts: DownloadFacts) -> Iterator[tuple[str, str, str, str]]
 def list_departures(schema: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
     """Say in what the configuration departs from published values that decide the results.
 
-    Parameters
-    ----------
-    schema, config : mapping
-        As for `list_assumptions`.
-
-    Returns
-    -------
-    list of str
-        Of a simulated study only that it is one; else one text for each key.
+    Of a simulated study only that it is one; else one text for each key.
     """
     if is_simulated(config):
         return ["the data are simulated"]

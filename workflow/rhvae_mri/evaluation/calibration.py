@@ -11,14 +11,16 @@ from typing import NamedTuple
 
 import numpy
 import pandas
+from statsmodels.genmod.families import Binomial
+from statsmodels.genmod.generalized_linear_model import GLM
 
 from rhvae_mri.evaluation.conditions import CONDITION
-from rhvae_mri.evaluation.inference import percentile_interval
+from rhvae_mri.evaluation.inference import mean_and_sd, percentile_interval
 from rhvae_mri.evaluation.predictions import SetPredictions
-from rhvae_mri.evaluation.resampling import Resamples, draw_resamples, the_sample_itself
+from rhvae_mri.evaluation.resampling import Resamples, draw_resamples, resample_mean, the_sample_itself
 from rhvae_mri.seeds import derive_seed
 
-#: Probabilities are held this far from 0 and 1 where their logit is needed.
+#: Probabilities are kept this far from 0 and 1 where their logit is needed.
 CLIP = 1e-6
 
 #: The measures of calibration and what a perfect network has.
@@ -31,18 +33,11 @@ MEASURES = {
 
 CALIBRATION_COLUMNS = (
     *CONDITION,
-    "test_cohort",
-    "measure",
-    "mean",
-    "sd",
-    "low",
-    "high",
-    "n_seeds",
-    "n_defined",
+    *("test_cohort", "measure", "mean", "sd", "low", "high", "n_seeds", "n_defined"),
 )
 
 _DECIMALS = 5
-_MOST_STEPS = 50  # of Newton's method, which takes fewer than ten where there is a solution
+_LARGEST = 100  # coefficient of a logistic regression that is no sign of one without end
 
 
 class Calibration(NamedTuple):
@@ -56,19 +51,6 @@ def measure_calibration(
     sets: Sequence[SetPredictions], *, n_bins: int, n_resamples: int, confidence: float, seed: int
 ) -> Calibration:
     """Measure the calibration of every condition.
-
-    Parameters
-    ----------
-    sets : sequence of SetPredictions
-        The test sets.
-    n_bins : int
-        Bins of equal width between 0 and 1, of the calibration error and of the reliability curve.
-    n_resamples : int
-        Bootstrap resamples over participants and runs.
-    confidence : float
-        Coverage of the intervals.
-    seed : int
-        The study's seed.
 
     Returns
     -------
@@ -93,14 +75,17 @@ def measure_calibration(
                 "calibration_intercept": intercepts,
                 "calibration_slope": slopes,
             }
-            interval = percentile_interval(_resample_mean(scores, resamples), confidence)
             for measure, of_runs in values.items():
-                row = _summarise(of_runs) | {"measure": measure, "n_seeds": len(of_runs)}
+                defined = of_runs[~numpy.isnan(of_runs)]
+                mean, sd = mean_and_sd(defined)
+                row = names | {"measure": measure, "n_seeds": len(of_runs), "n_defined": len(defined)}
+                measures.append(row | {"mean": round(mean, _DECIMALS), "sd": round(sd, _DECIMALS)})
                 if measure == "brier_score":
-                    row |= dict(
-                        zip(("low", "high"), (round(float(end), _DECIMALS) for end in interval), strict=True)
-                    )
-                measures.append(names | row)
+                    low, high = percentile_interval(resample_mean(scores, resamples), confidence)
+                    measures[-1] |= {
+                        "low": round(float(low), _DECIMALS),
+                        "high": round(float(high), _DECIMALS),
+                    }
             curve = reliability_curve(probabilities, resamples, n_bins, confidence)
             curves.append(curve.assign(**names))
     table = pandas.DataFrame(measures).reindex(columns=list(CALIBRATION_COLUMNS))
@@ -112,16 +97,8 @@ def calibration_errors(labels: numpy.ndarray, probabilities: numpy.ndarray, n_bi
     """Return the expected calibration error of each run.
 
     It is the mean, over the images, of the distance between the mean probability of AD and the share of AD
-    among the images of the same bin.
-
-    Parameters
-    ----------
-    labels : numpy.ndarray of bool, shape (n_images,)
-        True for AD.
-    probabilities : numpy.ndarray, shape (n_runs, n_images)
-        Of each run.
-    n_bins : int
-        Bins of equal width; a probability on an edge belongs to the bin above, 1 to the last.
+    among the images of the same bin. A probability on the edge of a bin belongs to the bin above, 1 to the
+    last. ``labels`` has the shape (n_images,), ``probabilities`` (n_runs, n_images).
     """
     bins = find_bins(probabilities, n_bins)
     return numpy.array(
@@ -140,14 +117,7 @@ def find_bins(probabilities: numpy.ndarray, n_bins: int) -> numpy.ndarray:
 def logistic_calibration(
     labels: numpy.ndarray, probabilities: numpy.ndarray
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Fit the logistic recalibration of each run.
-
-    Parameters
-    ----------
-    labels : numpy.ndarray of bool, shape (n_images,)
-        True for AD.
-    probabilities : numpy.ndarray, shape (n_runs, n_images)
-        Of each run; clipped to `CLIP` from 0 and 1.
+    """Fit the logistic recalibration of each run: probabilities of shape (n_runs, n_images).
 
     Returns
     -------
@@ -166,11 +136,13 @@ def logistic_calibration(
     """
     clipped = numpy.clip(probabilities, CLIP, 1 - CLIP)
     logits = numpy.log(clipped / (1 - clipped))
-    ones = numpy.ones_like(logits)
-    in_the_large = _fit_logistic(labels, ones[:, :, None], offset=logits)[:, 0]
-    slopes = _fit_logistic(labels, numpy.stack([ones, logits], axis=2), offset=0 * logits)[:, 1]
-    separated = numpy.array([_separates(labels, run) for run in logits])
-    return in_the_large, numpy.where(separated, numpy.nan, slopes)
+    ones = numpy.ones(len(labels))
+    intercepts = [_fit_logistic(labels, ones, offset=run) for run in logits]
+    slopes = [
+        numpy.nan if _separates(labels, run) else _fit_logistic(labels, numpy.stack([run, ones], axis=1))
+        for run in logits
+    ]
+    return numpy.array(intercepts), numpy.array(slopes)
 
 
 def _separates(labels: numpy.ndarray, scores: numpy.ndarray) -> bool:
@@ -181,26 +153,13 @@ def _separates(labels: numpy.ndarray, scores: numpy.ndarray) -> bool:
     return positive.min() >= negative.max() or positive.max() <= negative.min()
 
 
-def _fit_logistic(labels: numpy.ndarray, design: numpy.ndarray, offset: numpy.ndarray) -> numpy.ndarray:
-    """Fit a logistic regression to each run by Newton's method; NaN where it does not converge.
-
-    Shapes: design (n_runs, n_images, n_coefficients), offset (n_runs, n_images).
-    """
-    coefficients = numpy.zeros((len(design), design.shape[2]))
-    step = numpy.ones_like(coefficients)
-    for _ in range(_MOST_STEPS):
-        linear = numpy.einsum("rik,rk->ri", design, coefficients) + offset
-        chance = 1 / (1 + numpy.exp(-numpy.clip(linear, -500, 500)))
-        gradient = numpy.einsum("rik,ri->rk", design, labels - chance)
-        weighted = design * (chance * (1 - chance))[:, :, None]
-        information = numpy.einsum("rik,ril->rkl", weighted, design)
-        information += 1e-12 * numpy.eye(design.shape[2])  # a separated run has none left
-        step = numpy.linalg.solve(information, gradient[:, :, None])[:, :, 0]
-        coefficients += numpy.clip(step, -5, 5)
-        if numpy.abs(step).max() < 1e-9:
-            break
-    converged = numpy.all((numpy.abs(step) < 1e-6) & (numpy.abs(coefficients) < 100), axis=1)
-    return numpy.where(converged[:, None], coefficients, numpy.nan)
+def _fit_logistic(labels: numpy.ndarray, design: numpy.ndarray, offset: numpy.ndarray | None = None) -> float:
+    """Return the first coefficient of a logistic regression; NaN where there is no finite solution."""
+    if labels.all() or not labels.any():
+        return numpy.nan
+    fit = GLM(labels.astype(float), design, Binomial(), offset=offset).fit(tol=1e-12)
+    # of probabilities that hardly differ the logits are so alike that any slope fits
+    return float(fit.params[0]) if numpy.abs(fit.params).max() < _LARGEST else numpy.nan
 
 
 def reliability_curve(
@@ -208,23 +167,8 @@ def reliability_curve(
 ) -> pandas.DataFrame:
     """Compare the share of AD with the predicted one in bins of the probability, over all runs.
 
-    Parameters
-    ----------
-    probabilities : numpy.ndarray, shape (n_runs, n_images)
-        Of each run.
-    resamples : Resamples
-        For the intervals.
-    n_bins : int
-        Bins of equal width.
-    confidence : float
-        Coverage of the intervals.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per bin: its bounds, mean_probability, observed_fraction, low, high, and n_images, the mean
-        over the runs; missing in a bin without images. An interval leaves out the resamples that have no
-        image in the bin.
+    One row per bin: its bounds, mean_probability, observed_fraction, low, high, and n_images, the mean over
+    the runs; missing in a bin without images. An interval leaves out resamples without an image in the bin.
     """
     labels, n_runs = resamples.labels, len(probabilities)
     bins = find_bins(probabilities, n_bins)
@@ -270,20 +214,3 @@ def _count_in_bins(
             counts[diagnosis, place] += participant
         by_class += drawn * counts
     return by_class.sum(axis=0), by_class[1]
-
-
-def _resample_mean(values: numpy.ndarray, resamples: Resamples) -> numpy.ndarray:
-    """Return the mean of values of shape (n_runs, n_images) in every resample."""
-    by_image = values.astype(numpy.float32).T @ resamples.runs
-    total = (by_image * resamples.participants).sum(axis=0, dtype=numpy.float64)
-    return total / (resamples.participants[:, 0].sum() * resamples.runs[:, 0].sum())
-
-
-def _summarise(values: numpy.ndarray) -> dict[str, float]:
-    """Mean and standard deviation of the runs in which a measure is defined."""
-    defined = values[~numpy.isnan(values)]
-    return {
-        "mean": round(float(defined.mean()), _DECIMALS) if len(defined) else numpy.nan,
-        "sd": round(float(defined.std(ddof=1)), _DECIMALS) if len(defined) > 1 else numpy.nan,
-        "n_defined": len(defined),
-    }

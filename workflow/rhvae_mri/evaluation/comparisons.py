@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -18,10 +18,10 @@ from rhvae_mri.evaluation.inference import (
     swap_test,
     t_test,
 )
-from rhvae_mri.evaluation.metrics import METRICS
+from rhvae_mri.evaluation.metrics import METRICS, metrics_by_run
 from rhvae_mri.evaluation.predictions import SetPredictions
 from rhvae_mri.evaluation.published import PUBLISHED_KEY, PUBLISHED_RESOLUTION
-from rhvae_mri.evaluation.variance import contributions, mean_by_run, outcomes, split_variance
+from rhvae_mri.evaluation.variance import contributions, outcomes, split_variance
 from rhvae_mri.seeds import derive_seed
 
 #: What conditions are compared with.
@@ -33,27 +33,10 @@ FAMILY = ("test_cohort", "metric")
 #: The columns of the table of comparisons.
 COMPARISON_COLUMNS = (
     *CONDITION,
-    "test_cohort",
-    "metric",
-    "mean_percent",
-    "real_mean_percent",
-    "difference_percent",
-    "low_percent",
-    "high_percent",
-    "se_percent",
-    "p_value",
-    "p_holm",
-    "p_benjamini_hochberg",
-    "n_tests",
-    "cohens_d",
-    "participants_test",
-    "p_participants",
-    "published_difference_percent",
-    "n_seeds",
+    *("test_cohort", "metric", "mean_percent", "real_mean_percent", "difference_percent", "low_percent"),
+    *("high_percent", "se_percent", "p_value", "p_holm", "p_benjamini_hochberg", "n_tests", "cohens_d"),
+    *("participants_test", "p_participants", "published_difference_percent", "n_seeds"),
 )
-
-_PERCENTAGES = ("mean", "real_mean", "difference", "low", "high", "se")
-_SAME = ("architecture", "training_set", "resolution")
 
 
 def compare_conditions(
@@ -99,9 +82,11 @@ def compare_conditions(
         within the family of one test cohort and metric (Holm; Benjamini-Hochberg), Cohen's d over the runs,
         the p-value of the second test and the published difference, where there is one.
     """
-    rows = []
-    for each in sets:
-        rows += _compare_on(each, replicates[each.test_cohort], confidence, n_permutations, seed)
+    rows = [
+        row
+        for each in sets
+        for row in _compare_on(each, replicates[each.test_cohort], confidence, n_permutations, seed)
+    ]
     if not rows:
         return pandas.DataFrame(columns=list(COMPARISON_COLUMNS))
     table = pandas.DataFrame(rows)
@@ -113,86 +98,54 @@ def compare_conditions(
     return table[list(COMPARISON_COLUMNS)]
 
 
-def _compare_on(
-    each: SetPredictions, replicates: numpy.ndarray, confidence: float, n_permutations: int, seed: int
-) -> list[dict[str, Any]]:
-    """Compare the conditions on one test set."""
-    pairs = _pairs(each.conditions)
-    if not pairs:
-        return []
-    rows = []
-    for position, metric in enumerate(METRICS):
-        results = {
-            place: outcomes(each.labels, each.probabilities[place], metric)
-            for place in sorted({place for pair in pairs for place in pair})
-        }
-        found = [
-            _compare(each.labels, results[place], results[reference], metric) for place, reference in pairs
-        ]
-        own = derive_seed(seed, "swap_test", each.test_cohort, metric)
-        second = _test_participants(each.labels, results, pairs, found, metric, n_permutations, own)
-        for (place, reference), row, p_value in zip(pairs, found, second, strict=True):
-            resampled = replicates[place, position] - replicates[reference, position]
-            low, high = interval_over_resamples(resampled, row["se"], row["freedom"], confidence)
-            percentages = row | {"low": low, "high": high}
-            rows.append(
-                each.of(place)
-                | {"metric": metric, "n_seeds": len(each.seeds)}
-                | {f"{name}_percent": round(100 * percentages[name], DECIMALS) for name in _PERCENTAGES}
-                | {
-                    "p_value": float(t_test(round(row["difference"], 12), row["se"], row["freedom"])),
-                    "cohens_d": round(row["cohens_d"], DECIMALS),
-                    "participants_test": "DeLong" if metric == "auc" else "permutation",
-                    "p_participants": p_value,
-                }
-            )
-    return rows
-
-
-def _compare(
-    labels: numpy.ndarray, results: numpy.ndarray, reference: numpy.ndarray, metric: str
-) -> dict[str, float]:
-    """Compare the outcomes of two conditions."""
-    runs, real = (mean_by_run(labels, each, metric) for each in (results, reference))
-    parts = split_variance(labels, results - reference, metric)
-    return {
-        "mean": runs.mean(),
-        "real_mean": real.mean(),
-        "difference": runs.mean() - real.mean(),
-        "se": numpy.sqrt(parts.total),
-        "freedom": parts.degrees_of_freedom,
-        "se_participants": numpy.sqrt(parts.participants),
-        "cohens_d": float(cohens_d(runs, real)),
-    }
-
-
-def _pairs(conditions: pandas.DataFrame) -> list[tuple[int, int]]:
-    """Return the position of each condition with a reference, and that of the reference."""
-    same = conditions[list(_SAME)].apply(tuple, axis=1)
+def pair_conditions(conditions: pandas.DataFrame) -> list[tuple[int, int]]:
+    """Return the position of each condition that has a reference, and that of the reference."""
+    same = conditions[["architecture", "training_set", "resolution"]].apply(tuple, axis=1)
     is_reference = conditions["training_data"] == REFERENCE
     references = {key: place for place, key in same[is_reference].items()}
     return [(place, references[key]) for place, key in same[~is_reference].items() if key in references]
 
 
-def _test_participants(
-    labels: numpy.ndarray,
-    results: Mapping[int, numpy.ndarray],
-    pairs: Sequence[tuple[int, int]],
-    found: Sequence[Mapping[str, float]],
-    metric: str,
-    n_permutations: int,
-    seed: int,
-) -> numpy.ndarray:
-    """Return the p-values of the tests over participants alone, of all pairs."""
-    if metric == "auc":
-        differences, errors = zip(
-            *((row["difference"], row["se_participants"]) for row in found), strict=True
-        )
-        return t_test(numpy.round(differences, 12), errors, numpy.inf)
-    by_pair = [
-        contributions(labels, results[place] - results[reference], metric) for place, reference in pairs
-    ]
-    return swap_test(numpy.stack(by_pair, axis=1), n_permutations, seed)
+def _compare_on(
+    each: SetPredictions, replicates: numpy.ndarray, confidence: float, n_permutations: int, seed: int
+) -> Iterator[dict[str, Any]]:
+    """Compare the conditions on one test set, one row for each metric and pair."""
+    pairs = pair_conditions(each.conditions)
+    if not pairs:
+        return
+    metrics = metrics_by_run(each.labels, each.probabilities)
+    for position, metric in enumerate(METRICS):
+        runs = metrics[metric]
+        results = numpy.stack([outcomes(each.labels, one, metric) for one in each.probabilities])
+        changes = [results[place] - results[reference] for place, reference in pairs]
+        differences = [runs[place].mean() - runs[reference].mean() for place, reference in pairs]
+        parts = [split_variance(each.labels, change, metric) for change in changes]
+        if metric == "auc":
+            errors = [numpy.sqrt(part.participants) for part in parts]
+            of_participants = t_test(numpy.round(differences, 12), errors, numpy.inf)
+        else:
+            by_pair = [contributions(each.labels, change, metric) for change in changes]
+            own_seed = derive_seed(seed, "swap_test", each.test_cohort, metric)
+            of_participants = swap_test(numpy.stack(by_pair, axis=1), n_permutations, own_seed)
+        for (place, reference), difference, part, p_participants in zip(
+            pairs, differences, parts, of_participants, strict=True
+        ):
+            error, freedom = numpy.sqrt(part.total), part.degrees_of_freedom
+            resampled = replicates[place, position] - replicates[reference, position]
+            low, high = interval_over_resamples(resampled, error, freedom, confidence)
+            percentages = {"mean": runs[place].mean(), "real_mean": runs[reference].mean()}
+            percentages |= {"difference": difference, "low": low, "high": high, "se": error}
+            yield (
+                each.of(place)
+                | {"metric": metric, "n_seeds": len(each.seeds)}
+                | {f"{name}_percent": round(100 * value, DECIMALS) for name, value in percentages.items()}
+                | {
+                    "p_value": float(t_test(round(difference, 12), error, freedom)),
+                    "cohens_d": round(float(cohens_d(runs[place], runs[reference])), DECIMALS),
+                    "participants_test": "DeLong" if metric == "auc" else "permutation",
+                    "p_participants": p_participants,
+                }
+            )
 
 
 def _published_differences(published: pandas.DataFrame) -> pandas.DataFrame:

@@ -33,14 +33,8 @@ METRIC_LABELS = {
 
 # The paper's tables have the real images at high resolution in their first row.
 _SORTED_BY = (
-    "architecture",
-    "training_set",
-    "training_data",
-    "resolution",
-    "n_synthetic",
-    "seed",
-    *EVALUATED_SET,
-    "metric",
+    *("architecture", "training_set", "training_data", "resolution", "n_synthetic"),
+    *("seed", *EVALUATED_SET, "metric"),
 )
 _ORDER = {
     "architecture": ("baseline", "optimized"),
@@ -55,18 +49,8 @@ _ORDER = {
 def ordered(column: str, values: Iterable[Any]) -> list[Any]:
     """Return the distinct values of a column in the order of the study's tables.
 
-    Parameters
-    ----------
-    column : str
-        The column's name.
-    values : iterable
-        Its values.
-
-    Returns
-    -------
-    list
-        Known values in the paper's order, then any others by the alphabet; training sets by size, with
-        ``train-full`` at the end.
+    Known values come in the paper's order, then any others by the alphabet; training sets by size, with
+    ``train-full`` at the end.
 
     Examples
     --------
@@ -102,13 +86,7 @@ def sort_rows(table: pandas.DataFrame) -> pandas.DataFrame:
 def check_columns(
     table: pandas.DataFrame, required: Iterable[str], where: str | os.PathLike[str] | None = None
 ) -> None:
-    """Check that a table has the required columns and that no cell in them is empty.
-
-    Raises
-    ------
-    StudyError
-        If a column is missing or has an empty cell; all such columns are named.
-    """
+    """Check that a table has the required columns, and no empty cell in them; name all that are wrong."""
     required = list(required)
     missing = [column for column in required if column not in table.columns]
     if missing:

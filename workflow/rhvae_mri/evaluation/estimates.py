@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
 import numpy
 import pandas
-from safetensors.numpy import load_file, save_file
 
 from rhvae_mri.evaluation.conditions import CONDITION
-from rhvae_mri.evaluation.inference import interval_over_resamples, percentile_interval
-from rhvae_mri.evaluation.metrics import METRICS, THRESHOLD
+from rhvae_mri.evaluation.inference import interval_over_resamples, mean_and_sd, percentile_interval
+from rhvae_mri.evaluation.metrics import METRICS, confusion_counts, metrics_by_run
 from rhvae_mri.evaluation.predictions import SetPredictions
 from rhvae_mri.evaluation.resampling import (
     FALSE_POSITIVE_RATES,
@@ -22,35 +20,15 @@ from rhvae_mri.evaluation.resampling import (
     resample_metrics,
     the_sample_itself,
 )
-from rhvae_mri.evaluation.variance import mean_by_run, outcomes, split_variance
-from rhvae_mri.files import atomic_path
+from rhvae_mri.evaluation.variance import outcomes, split_variance
 from rhvae_mri.seeds import derive_seed
 
 #: The columns of the table of estimates.
 ESTIMATE_COLUMNS = (
     *CONDITION,
-    "test_cohort",
-    "metric",
-    "mean_percent",
-    "sd_percent",
-    "low_percent",
-    "high_percent",
-    "se_percent",
-    "se_participants_percent",
-    "se_seeds_percent",
-    "degrees_of_freedom",
-    "n_seeds",
-    "n_AD",
-    "n_CN",
+    *("test_cohort", "metric", "mean_percent", "sd_percent", "low_percent", "high_percent", "se_percent"),
+    *("se_participants_percent", "se_seeds_percent", "degrees_of_freedom", "n_seeds", "n_AD", "n_CN"),
 )
-
-#: Counts of the confusion matrix: name to whether the image is AD and whether it is called so.
-CONFUSION = {
-    "true_positives": (True, True),
-    "false_negatives": (True, False),
-    "true_negatives": (False, False),
-    "false_positives": (False, True),
-}
 
 DECIMALS = 4  # of percentages; far below what a participant more or less changes
 
@@ -81,18 +59,7 @@ def estimate_performance(
 ) -> Estimates:
     """Estimate every metric of every condition, with its uncertainty over participants and runs.
 
-    Parameters
-    ----------
-    sets : sequence of SetPredictions
-        The test sets.
-    n_resamples : int
-        Bootstrap resamples, see `rhvae_mri.evaluation.resampling`.
-    confidence : float
-        Coverage of the intervals, such as 0.95.
-    seed : int
-        The study's seed.
-    threads : int
-        Conditions resampled at a time.
+    ``threads`` conditions are resampled at a time.
 
     Returns
     -------
@@ -122,29 +89,27 @@ def _estimate(
     each: SetPredictions, position: int, replicates: numpy.ndarray, confidence: float
 ) -> pandas.DataFrame:
     rows = []
+    runs = metrics_by_run(each.labels, each.probabilities[position])
     for metric, resampled in zip(METRICS, replicates, strict=True):
         results = outcomes(each.labels, each.probabilities[position], metric)
-        runs = mean_by_run(each.labels, results, metric)
         parts = split_variance(each.labels, results, metric)
-        error = numpy.sqrt(parts.total)
-        freedom = parts.degrees_of_freedom
-        low, high = interval_over_resamples(resampled, error, freedom, confidence)
+        error, freedom = numpy.sqrt(parts.total), parts.degrees_of_freedom
+        mean, sd = mean_and_sd(100 * runs[metric])
+        low, high = interval_over_resamples(100 * resampled, 100 * error, freedom, confidence)
         percentages = {
-            "mean": runs.mean(),
-            "sd": runs.std(ddof=1) if len(runs) > 1 else numpy.nan,
+            "mean": mean,
+            "sd": sd,
             "low": low,
             "high": high,
-            "se": error,
-            "se_participants": numpy.sqrt(parts.participants),
-            "se_seeds": numpy.sqrt(parts.runs),
+            "se": 100 * error,
+            "se_participants": 100 * numpy.sqrt(parts.participants),
+            "se_seeds": 100 * numpy.sqrt(parts.runs),
         }
         rows.append(
             {"metric": metric, "degrees_of_freedom": round(freedom, 2)}
-            | {f"{name}_percent": round(100 * value, DECIMALS) for name, value in percentages.items()}
+            | {f"{name}_percent": round(value, DECIMALS) for name, value in percentages.items()}
         )
-    n_ad = int(each.labels.sum())
-    sizes = {"n_seeds": len(each.seeds), "n_AD": n_ad, "n_CN": len(each.labels) - n_ad}
-    return pandas.DataFrame(rows).assign(**each.of(position), **sizes)
+    return pandas.DataFrame(rows).assign(**each.of(position), n_seeds=len(each.seeds), **each.sizes)
 
 
 def _curve(
@@ -163,40 +128,15 @@ def _curve(
     )
 
 
-def save_replicates(path: str | os.PathLike[str], replicates: Mapping[str, numpy.ndarray]) -> None:
-    """Write the replicates of all test cohorts to a safetensors file, atomically."""
-    with atomic_path(path) as temporary:
-        save_file(dict(replicates), temporary)
-
-
-def load_replicates(path: str | os.PathLike[str]) -> dict[str, numpy.ndarray]:
-    """Read what `save_replicates` has written."""
-    return load_file(path)
-
-
 def count_confusions(sets: Sequence[SetPredictions]) -> pandas.DataFrame:
-    """Count right and wrong predictions by class, averaged over the runs.
-
-    Parameters
-    ----------
-    sets : sequence of SetPredictions
-        The test sets.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per condition and test cohort: for each count of `CONFUSION` the mean and the standard
-        deviation over the runs (n/a for a single run).
-    """
+    """Count right and wrong predictions by class: mean and deviation over the runs, one row per condition."""
     rows = []
     for each in sets:
-        called = each.probabilities > THRESHOLD
-        ddof = 1 if len(each.seeds) > 1 else 0
-        for position in range(len(called)):
+        counts = confusion_counts(each.labels, each.probabilities)
+        for position in range(len(each.conditions)):
             row = each.of(position) | {"n_seeds": len(each.seeds)}
-            for name, (is_ad, called_ad) in CONFUSION.items():
-                counts = (called[position][:, each.labels == is_ad] == called_ad).sum(axis=1)
-                row[f"{name}_mean"] = round(float(counts.mean()), DECIMALS)
-                row[f"{name}_sd"] = round(float(counts.std(ddof=ddof)), DECIMALS) if ddof else numpy.nan
+            for name, of_conditions in counts._asdict().items():
+                mean, sd = mean_and_sd(of_conditions[position])
+                row |= {f"{name}_mean": round(mean, DECIMALS), f"{name}_sd": round(sd, DECIMALS)}
             rows.append(row)
     return pandas.DataFrame(rows)

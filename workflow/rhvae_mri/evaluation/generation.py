@@ -25,22 +25,7 @@ def render_generation(
 ) -> None:
     """Write a stand-alone web page with one table per measure: sets of images by RHVAE.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        The quality tables of all RHVAEs, one below the other: training_set, diagnosis and the columns of
-        `rhvae_mri.rhvae.evidence.measures.COLUMNS`.
-    target : path
-        The file to write, atomically.
-    simulated : bool
-        Whether the study's data are simulated; the page then says so before anything else.
-    title : str
-        The title, as plain text.
-
-    Raises
-    ------
-    StudyError
-        If the table has no rows.
+    ``table`` has the quality tables of all RHVAEs, one below the other.
     """
     if table.empty:
         raise StudyError("There are no measures of generated images.", remedy="Run measure_generation first.")

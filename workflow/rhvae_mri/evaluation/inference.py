@@ -1,4 +1,4 @@
-"""Tests, intervals, corrections for many tests and effect sizes, on arrays."""
+"""Means, tests, intervals, corrections for many tests and effect sizes, on arrays."""
 
 from __future__ import annotations
 
@@ -8,6 +8,16 @@ from typing import Any
 import numpy
 from numpy.typing import ArrayLike
 from scipy import stats
+
+
+def mean_and_sd(values: ArrayLike) -> tuple[float, float]:
+    """Return mean and standard deviation of a sample (divisor n - 1) over the runs; NaN if not defined.
+
+    A NaN among the runs makes both NaN: a mean over fewer runs than it says would mislead.
+    """
+    values = numpy.asarray(values, float)
+    mean = float(values.mean()) if len(values) else numpy.nan
+    return mean, float(values.std(ddof=1)) if len(values) > 1 else numpy.nan
 
 
 def percentile_interval(replicates: numpy.ndarray, confidence: float) -> tuple[numpy.ndarray, numpy.ndarray]:
@@ -22,16 +32,8 @@ def interval_over_resamples(
 ) -> tuple[float, float]:
     """Return the percentile interval of replicates that are brought to a better known standard error.
 
-    Parameters
-    ----------
-    replicates : numpy.ndarray, shape (n_resamples,)
-        Of one quantity; they give the interval's shape.
-    standard_error : float
-        What their standard deviation should be.
-    degrees_of_freedom : float
-        Of the standard error: the interval is wider by the ratio of Student's quantile to the normal one.
-    confidence : float
-        Coverage.
+    The replicates of one quantity, shape (n_resamples,), give the interval's shape; it is wider than
+    ``standard_error`` has it by the ratio of Student's quantile to the normal one.
     """
     centre, spread = replicates.mean(), replicates.std(ddof=1)
     level = (1 + confidence) / 2
@@ -64,22 +66,8 @@ def t_test(difference: ArrayLike, standard_error: ArrayLike, degrees_of_freedom:
 def equivalence_test(
     difference: ArrayLike, standard_error: ArrayLike, degrees_of_freedom: ArrayLike, margin: float
 ) -> numpy.ndarray:
-    """Test that a difference lies within a margin around zero, by two one-sided t-tests (TOST).
+    """Return the p-value of equivalence within ± margin: the larger one of two one-sided t-tests (TOST).
 
-    Parameters
-    ----------
-    difference, standard_error, degrees_of_freedom : array_like
-        Estimates, their standard errors, above zero, and the degrees of freedom of these.
-    margin : float
-        Largest difference that counts as none, in the unit of the differences.
-
-    Returns
-    -------
-    numpy.ndarray
-        The larger of both p-values; equivalent at the level alpha where it is below alpha.
-
-    References
-    ----------
     D. J. Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987.
     """
     difference, standard_error = numpy.asarray(difference, float), numpy.asarray(standard_error, float)
@@ -102,17 +90,19 @@ def holm(p_values: ArrayLike) -> numpy.ndarray:
 def benjamini_hochberg(p_values: ArrayLike) -> numpy.ndarray:
     """Adjust the p-values of a family by Benjamini and Hochberg's method, which bounds false discoveries.
 
+    statsmodels and scipy divide by i / n where this multiplies by n / i: their last digit differs.
+
     Examples
     --------
     >>> benjamini_hochberg([0.01, 0.04, 0.03]).round(2).tolist()
     [0.03, 0.04, 0.04]
     """
 
-    def adjust(p: numpy.ndarray) -> numpy.ndarray:
+    def from_the_largest(p: numpy.ndarray) -> numpy.ndarray:
         scaled = p * len(p) / numpy.arange(1, len(p) + 1)
         return numpy.minimum.accumulate(scaled[::-1])[::-1]
 
-    return _adjust(p_values, adjust)
+    return _adjust(p_values, from_the_largest)
 
 
 def _adjust(p_values: ArrayLike, in_order: Callable[[numpy.ndarray], numpy.ndarray]) -> numpy.ndarray:
@@ -128,20 +118,9 @@ def _adjust(p_values: ArrayLike, in_order: Callable[[numpy.ndarray], numpy.ndarr
 def swap_test(contributions: numpy.ndarray, n_permutations: int, seed: int) -> numpy.ndarray:
     """Test paired differences by swapping both conditions of random participants (sign-flip permutation).
 
-    Parameters
-    ----------
-    contributions : numpy.ndarray, shape (n_participants, n_tests)
-        What each participant adds to the difference of two conditions; the columns' sums are the differences.
-        Under the hypothesis of no difference a participant's contribution might as well have the other sign.
-    n_permutations : int
-        How often; the p-value is at least 1 / (n_permutations + 1).
-    seed : int
-        Seed of the permutations.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n_tests,)
-        Two-sided p-values.
+    ``contributions``, shape (n_participants, n_tests), is what each participant adds to the difference of two
+    conditions. Without a difference it might as well have the other sign. Returned are two-sided p-values,
+    each at least 1 / (n_permutations + 1).
     """
     signs = 2 * numpy.random.default_rng(seed).integers(0, 2, (n_permutations, len(contributions))) - 1
     observed = numpy.abs(contributions.sum(axis=0))
@@ -152,15 +131,7 @@ def swap_test(contributions: numpy.ndarray, n_permutations: int, seed: int) -> n
 def cohens_d(first: numpy.ndarray, second: numpy.ndarray) -> numpy.ndarray:
     """Return the difference of two independent samples' means, first less second, in pooled deviations.
 
-    Parameters
-    ----------
-    first, second : numpy.ndarray
-        Samples along the last axis.
-
-    Returns
-    -------
-    numpy.ndarray
-        NaN where a sample has one value only or none varies.
+    The samples lie along the last axis. NaN where a sample has one value only or none varies.
     """
     n, m = first.shape[-1], second.shape[-1]
     if min(n, m) < 2:

@@ -27,23 +27,7 @@ _VALUES = ("mean_percent", "sd_percent")
 
 
 def read_published(path: str | os.PathLike[str]) -> pandas.DataFrame:
-    """Read the table of published results.
-
-    Parameters
-    ----------
-    path : path
-        A TSV with the columns of `PUBLISHED_KEY`, ``mean_percent`` and ``sd_percent``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Its rows, with the values under the names ``published_mean_percent`` and ``published_sd_percent``.
-
-    Raises
-    ------
-    StudyError
-        If columns or cells are missing, a row occurs twice, or a value is not a percentage.
-    """
+    """Read the table of published results; the values get ``published_`` before their names."""
     table = read_tsv(path)
     check_columns(table, (*PUBLISHED_KEY, *_VALUES), where=path)
     repeated = table.duplicated(list(PUBLISHED_KEY))

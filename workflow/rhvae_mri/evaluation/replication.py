@@ -31,27 +31,12 @@ VERDICTS = {
 #: The columns of the comparison with the published results.
 REPLICATION_COLUMNS = (
     *CONDITION,
-    "test_cohort",
-    "metric",
-    "published_mean_percent",
-    "published_sd_percent",
-    "published_low_percent",
-    "published_high_percent",
-    "mean_percent",
-    "sd_percent",
-    "low_percent",
-    "high_percent",
-    "n_seeds",
-    "difference_percent",
-    "difference_low_percent",
-    "difference_high_percent",
-    "published_in_our_interval",
-    "ours_in_published_interval",
-    "p_difference",
-    "p_equivalence",
-    "margin_percent",
-    "verdict",
-    "reason",
+    *("test_cohort", "metric"),
+    *(f"published_{name}_percent" for name in ("mean", "sd", "low", "high")),
+    *(f"{name}_percent" for name in ("mean", "sd", "low", "high")),
+    *("n_seeds", "difference_percent", "difference_low_percent", "difference_high_percent"),
+    *("published_in_our_interval", "ours_in_published_interval", "p_difference", "p_equivalence"),
+    *("margin_percent", "verdict", "reason"),
 )
 
 
@@ -102,17 +87,19 @@ def compare_with_published(
         table["se_percent"] ** 4 / table["degrees_of_freedom"] + published_error**4 / (N_PUBLISHED_RUNS - 1)
     )
     difference_low, difference_high = t_interval(difference, error, freedom, confidence)
-    inside = mean.between(table["low_percent"], table["high_percent"])
-    inside_published = table["mean_percent"].between(low, high)
     missing = table["mean_percent"].isna()
+
+    def yes_or_no(inside: pandas.Series) -> pandas.Series:
+        return inside.map({True: "yes", False: "no"}).mask(missing)
+
     table = table.assign(
         published_low_percent=low.round(DECIMALS),
         published_high_percent=high.round(DECIMALS),
         difference_percent=difference.round(DECIMALS),
         difference_low_percent=difference_low.round(DECIMALS),
         difference_high_percent=difference_high.round(DECIMALS),
-        published_in_our_interval=_yes_or_no(inside, missing),
-        ours_in_published_interval=_yes_or_no(inside_published, missing),
+        published_in_our_interval=yes_or_no(mean.between(table["low_percent"], table["high_percent"])),
+        ours_in_published_interval=yes_or_no(table["mean_percent"].between(low, high)),
         p_difference=t_test(difference, error, freedom),
         p_equivalence=equivalence_test(difference, error, freedom, margin),
         margin_percent=margin,
@@ -127,10 +114,6 @@ def count_verdicts(table: pandas.DataFrame) -> dict[str, int]:
     """Count the published numbers by verdict, those without any included."""
     counts = table["verdict"].value_counts()
     return {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS}
-
-
-def _yes_or_no(inside: pandas.Series, missing: pandas.Series) -> pandas.Series:
-    return inside.map({True: "yes", False: "no"}).mask(missing)
 
 
 def _judge(row: Any, alpha: float, minimum_runs: int, departures: Sequence[str]) -> tuple[str, str]:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from rhvae_mri.evaluation.metrics import METRICS, THRESHOLD
+from rhvae_mri.evaluation.metrics import THRESHOLD
 
 #: The false positive rates at which curves are evaluated.
 N_STEPS = 100
@@ -52,19 +52,7 @@ class Resamples:
 
 
 def draw_resamples(labels: numpy.ndarray, n_runs: int, n_resamples: int, seed: int) -> Resamples:
-    """Draw resamples of participants and runs.
-
-    Parameters
-    ----------
-    labels : numpy.ndarray of bool, shape (n_images,)
-        True for AD; participants are drawn within each diagnosis.
-    n_runs : int
-        Number of runs. A single one stays as it is: the resamples are then of participants alone.
-    n_resamples : int
-        How many.
-    seed : int
-        Seed of the draws.
-    """
+    """Draw participants within each diagnosis, and runs; a single run stays as it is."""
     generator = numpy.random.default_rng(seed)
     participants = numpy.zeros((len(labels), n_resamples), numpy.float32)
     for diagnosis in (True, False):
@@ -89,6 +77,20 @@ def _draw(generator: numpy.random.Generator, n: int, n_resamples: int) -> numpy.
     return numpy.ascontiguousarray(counts.reshape(n_resamples, n).T, dtype=numpy.float32)
 
 
+def resample_mean(
+    values: numpy.ndarray, resamples: Resamples, chosen: numpy.ndarray | slice = slice(None)
+) -> numpy.ndarray:
+    """Return the mean over runs and chosen images of values of shape (n_runs, n_images), in every resample.
+
+    It has the shape (n_resamples,), and is NaN where no image is chosen.
+    """
+    participants = resamples.participants[chosen]
+    by_image = values[:, chosen].astype(numpy.float32).T @ resamples.runs  # shape (n_images, n_resamples)
+    total = (by_image * participants).sum(axis=0, dtype=numpy.float64)
+    with numpy.errstate(invalid="ignore"):
+        return total / (participants[:, 0].sum() * resamples.runs[:, 0].sum())
+
+
 def resample_metrics(
     probabilities: numpy.ndarray, resamples: Resamples
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
@@ -104,7 +106,8 @@ def resample_metrics(
     Returns
     -------
     metrics : numpy.ndarray of float64, shape (4, n_resamples)
-        Means over the runs of the metrics named in `METRICS`, as fractions; NaN where a class is absent.
+        Means over the runs of the metrics of `rhvae_mri.evaluation.metrics.METRICS`, as fractions; NaN where
+        a class is absent.
     curve : numpy.ndarray of float64, shape (N_STEPS + 1, n_resamples)
         Mean over the runs of the sensitivity at each of `FALSE_POSITIVE_RATES` (vertical averaging).
 
@@ -115,15 +118,13 @@ def resample_metrics(
     mean placement, is that of `rhvae_mri.evaluation.metrics.area_under_curve`.
     """
     labels, n_resamples = resamples.labels, resamples.runs.shape[1]
+    is_right = (probabilities > THRESHOLD) == labels
+    sensitivity, specificity = (resample_mean(is_right, resamples, chosen) for chosen in (labels, ~labels))
+    balanced = (sensitivity + specificity) / 2
+    if labels.all() or not labels.any():
+        undefined = numpy.full((N_STEPS + 1, n_resamples), numpy.nan)
+        return numpy.stack([sensitivity, specificity, balanced, undefined[0]]), undefined
     positive, negative = resamples.participants[labels], resamples.participants[~labels]
-    if not (len(positive) and len(negative)):
-        sensitivity, specificity = (
-            _mean_correct(probabilities[:, chosen], resamples, chosen, called)
-            for chosen, called in ((labels, True), (~labels, False))
-        )
-        undefined = numpy.full(n_resamples, numpy.nan)
-        empty = numpy.full((N_STEPS + 1, n_resamples), numpy.nan)
-        return numpy.stack([sensitivity, specificity, undefined, undefined]), empty
     n_positive, n_negative = positive[:, 0].sum(), negative[:, 0].sum()
     n_drawn = resamples.runs[:, 0].sum()
     area = numpy.zeros(n_resamples)
@@ -138,24 +139,7 @@ def resample_metrics(
             (steps + columns).ravel(), (positive * drawn).ravel(), minlength=len(histogram)
         )
     curve = histogram.reshape(n_resamples, -1).cumsum(axis=1).T / (n_positive * n_drawn)
-    sensitivity = _mean_correct(probabilities[:, labels], resamples, labels, called=True)
-    specificity = _mean_correct(probabilities[:, ~labels], resamples, ~labels, called=False)
-    balanced = (sensitivity + specificity) / 2
-    metrics = dict(zip(METRICS, (sensitivity, specificity, balanced, area / n_drawn), strict=True))
-    return numpy.stack(list(metrics.values())), curve
-
-
-def _mean_correct(
-    probabilities: numpy.ndarray, resamples: Resamples, chosen: numpy.ndarray, called: bool
-) -> numpy.ndarray:
-    """Return the fraction of one class that is called what it is, in every resample; NaN for no image."""
-    if not chosen.any():
-        return numpy.full(resamples.runs.shape[1], numpy.nan)
-    correct = ((probabilities > THRESHOLD) == called).astype(numpy.float32)
-    participants = resamples.participants[chosen]
-    by_image = correct.T @ resamples.runs  # shape (n_images, n_resamples)
-    total = (by_image * participants).sum(axis=0, dtype=numpy.float64)
-    return total / (participants[:, 0].sum() * resamples.runs[:, 0].sum())
+    return numpy.stack([sensitivity, specificity, balanced, area / n_drawn]), curve
 
 
 def _count_above_twice(
@@ -163,17 +147,8 @@ def _count_above_twice(
 ) -> numpy.ndarray:
     """Count, twice over, the drawn CN images above each AD image, of which equal ones count one half.
 
-    Parameters
-    ----------
-    positive, negative : numpy.ndarray
-        Shapes (n_AD,) and (n_CN,), probabilities of one run.
-    drawn : numpy.ndarray
-        Shape (n_CN, n_resamples), how often each CN image was drawn.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n_AD, n_resamples), whole numbers.
+    ``positive`` and ``negative`` are the probabilities of one run, shapes (n_AD,) and (n_CN,); ``drawn`` is
+    how often each CN image was drawn, shape (n_CN, n_resamples). Counts have the shape (n_AD, n_resamples).
     """
     order = numpy.argsort(-negative, kind="stable")
     above = numpy.zeros((len(negative) + 1, drawn.shape[1]), numpy.float32)

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import numpy
 import pandas
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.evaluation.conditions import CONDITION, check_columns, describe, sort_rows
+from rhvae_mri.evaluation.inference import mean_and_sd
+from rhvae_mri.evaluation.predictions import RUN_COLUMNS
 from rhvae_mri.evaluation.published import PUBLISHED_KEY, PUBLISHED_RESOLUTION
-from rhvae_mri.evaluation.runs import RUN_COLUMNS
+
+_CELL = (*CONDITION, "test_cohort", "metric")
 
 #: The columns of the result table.
 CLASSIFICATION_COLUMNS = (
-    *CONDITION,
-    "test_cohort",
-    "metric",
-    "mean_percent",
-    "sd_percent",
-    "n_seeds",
-    "published_mean_percent",
-    "published_sd_percent",
+    *_CELL,
+    *("mean_percent", "sd_percent", "n_seeds", "published_mean_percent", "published_sd_percent"),
 )
 
-_CELL = (*CONDITION, "test_cohort", "metric")
 _DECIMALS = 4  # far below what a participant more or less changes
 
 
@@ -35,7 +30,7 @@ def classification_table(runs: pandas.DataFrame, published: pandas.DataFrame) ->
     Parameters
     ----------
     runs : pandas.DataFrame
-        Every run, from `summarise_runs`; only the rows of the test sets are used.
+        Every run, from `rhvae_mri.evaluation.predictions.tabulate_runs`; the rows of the test sets are used.
     published : pandas.DataFrame
         From `read_published`; joined to the rows of the down-sampled resolution.
 
@@ -58,42 +53,23 @@ def classification_table(runs: pandas.DataFrame, published: pandas.DataFrame) ->
     repeated = tested.duplicated([*_CELL, "seed"])
     if repeated.any():
         raise StudyError(f"A run occurs more than once: {describe(tested[repeated].iloc[0])}.")
-    rows = [
-        dict(zip(_CELL, key, strict=True)) | _mean_and_sd(values.to_numpy(float))
-        for key, values in tested.groupby(list(_CELL), sort=False)["value_percent"]
-    ]
-    comparable = published.assign(resolution=PUBLISHED_RESOLUTION)
-    table = pandas.DataFrame(rows).merge(
-        comparable, how="left", on=[*PUBLISHED_KEY, "resolution"], validate="one_to_one"
+    rows = []
+    for key, values in tested.groupby(list(_CELL), sort=False)["value_percent"]:
+        mean, sd = (round(value, _DECIMALS) for value in mean_and_sd(values))
+        rows.append((*key, mean, sd, len(values)))
+    table = pandas.DataFrame(rows, columns=list(CLASSIFICATION_COLUMNS[: len(_CELL) + 3])).merge(
+        published.assign(resolution=PUBLISHED_RESOLUTION),
+        how="left",
+        on=[*PUBLISHED_KEY, "resolution"],
+        validate="one_to_one",
     )
     return sort_rows(table[list(CLASSIFICATION_COLUMNS)])
 
 
 def sizes_of_test_sets(runs: pandas.DataFrame) -> dict[str, str]:
-    """Say how many AD and CN images each test set has.
-
-    Parameters
-    ----------
-    runs : pandas.DataFrame
-        Every run, from `summarise_runs`.
-
-    Returns
-    -------
-    dict of str to str
-        A name for each test set and its numbers in words, fit for the provenance of
-        `rhvae_mri.evaluation.rendering.render_classification`.
-    """
+    """Say in words how many AD and CN images each test set has, for the provenance of a page."""
     sets = runs.loc[runs["set"] == "test", ["test_cohort", "n_AD", "n_CN"]].drop_duplicates()
     return {
         f"{cohort} test set": f"{n_ad} AD and {n_cn} CN participants"
         for cohort, n_ad, n_cn in sort_rows(sets).itertuples(index=False)
-    }
-
-
-def _mean_and_sd(values: numpy.ndarray) -> dict[str, float | int]:
-    # A NaN among the seeds makes the mean NaN: a mean over fewer seeds than it says would mislead.
-    return {
-        "mean_percent": round(float(values.mean()), _DECIMALS),
-        "sd_percent": round(float(values.std(ddof=1)), _DECIMALS) if len(values) > 1 else float("nan"),
-        "n_seeds": len(values),
     }

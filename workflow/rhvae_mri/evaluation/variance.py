@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy
+from scipy.stats import rankdata
 
 from rhvae_mri.evaluation.metrics import THRESHOLD
 
@@ -95,47 +96,28 @@ def outcomes(labels: numpy.ndarray, probabilities: numpy.ndarray, metric: str) -
     """
     if metric != "auc":
         return ((probabilities > THRESHOLD) == labels).astype(float)
-    placed = numpy.empty(probabilities.shape)
-    for run, of_run in zip(probabilities, placed, strict=True):
-        of_run[labels] = _fraction_below(numpy.sort(run[~labels]), run[labels])
-        of_run[~labels] = 1 - _fraction_below(numpy.sort(run[labels]), run[~labels])
-    return placed
-
-
-def _fraction_below(ascending: numpy.ndarray, values: numpy.ndarray) -> numpy.ndarray:
-    if not len(ascending):
-        return numpy.full(len(values), numpy.nan)
-    below = numpy.searchsorted(ascending, values, side="left")
-    not_above = numpy.searchsorted(ascending, values, side="right")
-    return (below + not_above) / (2 * len(ascending))
+    below = rankdata(probabilities, axis=1)
+    with numpy.errstate(invalid="ignore"):  # 0 / 0 where a class is absent
+        for members in (labels, ~labels):
+            below[:, members] -= rankdata(probabilities[:, members], axis=1)
+            below[:, members] /= (~members).sum()
+    return numpy.where(labels, below, 1 - below)
 
 
 def mean_by_run(labels: numpy.ndarray, results: numpy.ndarray, metric: str) -> numpy.ndarray:
     """Return a metric of each run, or a difference of two, from its outcomes; NaN where it is not defined."""
-    if metric == "auc":
-        return results[:, labels].mean(axis=1) if labels.any() else numpy.full(len(results), numpy.nan)
-    total = numpy.zeros(len(results))
-    for members, share in _classes(labels, metric):
-        total += share * results[:, members].mean(axis=1) if members.any() else numpy.nan
-    return total
+    # the mean placement of the AD images is that of the CN images, too
+    classes = [(labels, 1.0)] if metric == "auc" else _classes(labels, metric)
+    if not all(members.any() for members, _ in classes):
+        return numpy.full(len(results), numpy.nan)
+    return numpy.sum([share * results[:, members].mean(axis=1) for members, share in classes], axis=0)
 
 
 def split_variance(labels: numpy.ndarray, results: numpy.ndarray, metric: str) -> VarianceParts:
-    """Estimate the parts of a metric's variance.
+    """Estimate the parts of a metric's variance, in squares of fractions.
 
-    Parameters
-    ----------
-    labels : numpy.ndarray of bool, shape (n_images,)
-        True for AD; participants are a sample within each diagnosis.
-    results : numpy.ndarray, shape (n_runs, n_images)
-        From `outcomes`, or the difference of two conditions' outcomes.
-    metric : str
-        The metric.
-
-    Returns
-    -------
-    VarianceParts
-        Squares of fractions; NaN where a diagnosis that counts has fewer than two participants.
+    Participants are a sample within each diagnosis. ``results`` is from `outcomes`, or the difference of two
+    conditions' outcomes. NaN where a diagnosis that counts has fewer than two participants.
     """
     n_runs, classes = len(results), _classes(labels, metric)
     sizes = (int(sum(members.sum() for members, _ in classes)), n_runs, len(classes))
@@ -157,13 +139,7 @@ def split_variance(labels: numpy.ndarray, results: numpy.ndarray, metric: str) -
 
 
 def contributions(labels: numpy.ndarray, results: numpy.ndarray, metric: str) -> numpy.ndarray:
-    """Return what each image adds to a metric that is a mean over images, from its outcomes.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n_images,)
-        They sum to the mean over the runs; not for the area under the ROC curve.
-    """
+    """Return what each image adds to a metric that is a mean over images, as all but the area are."""
     parts = numpy.zeros(len(labels))
     for members, share in _classes(labels, metric):
         parts[members] = share * results[:, members].mean(axis=0) / max(members.sum(), 1)

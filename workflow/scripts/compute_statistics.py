@@ -1,0 +1,41 @@
+from safetensors.numpy import save_file
+
+from rhvae_mri.evaluation.calibration import measure_calibration
+from rhvae_mri.evaluation.comparisons import compare_conditions
+from rhvae_mri.evaluation.estimates import count_confusions, estimate_performance
+from rhvae_mri.evaluation.predictions import read_predictions, tabulate_runs
+from rhvae_mri.evaluation.published import read_published
+from rhvae_mri.files import atomic_path, write_tsv
+from rhvae_mri.logs import log_job
+
+with log_job(snakemake.log[0]):
+    params, output = snakemake.params, snakemake.output
+    sets = read_predictions(snakemake.input.predictions, range(params.seeds))
+    write_tsv(output.runs, tabulate_runs(sets))
+    tested = [each for each in sets if each.set == "test"]
+    write_tsv(output.confusions, count_confusions(tested))
+    estimates = estimate_performance(
+        tested, params.resamples, params.confidence, params.seed, threads=snakemake.threads
+    )
+    write_tsv(output.estimates, estimates.table)
+    write_tsv(output.curves, estimates.curves)
+    with atomic_path(output.replicates) as temporary:
+        save_file(estimates.replicates, temporary)
+    calibration = measure_calibration(
+        tested,
+        n_bins=params.bins,
+        n_resamples=params.resamples,
+        confidence=params.confidence,
+        seed=params.seed,
+    )
+    write_tsv(output.calibration, calibration.measures)
+    write_tsv(output.reliability, calibration.curves)
+    comparisons = compare_conditions(
+        tested,
+        estimates.replicates,
+        read_published(snakemake.input.published),
+        confidence=params.confidence,
+        n_permutations=params.resamples,
+        seed=params.seed,
+    )
+    write_tsv(output.comparisons, comparisons)
