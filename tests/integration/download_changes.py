@@ -1,4 +1,7 @@
-"""What happens to downloads on their way to a user: names, forms, archives, generations."""
+"""What happens to downloads on their way to a user: names, forms, archives, generations.
+
+A change is a function of the images folder and the tables folder.
+"""
 
 import csv
 import io
@@ -14,6 +17,21 @@ import pydicom
 #: The series of which files are cut short.
 TRUNCATED = "10006"
 ZOOM = (8.5, 8.0, 8.3)
+
+ISO = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b")
+AMERICAN = re.compile(r"\b(\d\d)/(\d\d)/(\d{4})\b")
+
+
+def nothing(images, tables):
+    """Leave the download as it is."""
+
+
+def both(*changes):
+    """Make several changes in turn."""
+    return lambda images, tables: [change(images, tables) for change in changes]
+
+
+# tables --------------------------------------------------------------------------------------------------
 
 
 def find(tables, name):
@@ -31,35 +49,67 @@ def edit(name, change):
     return run
 
 
-def assign(name, **columns):
-    """Change columns of a table, each by a function of the cell."""
-    return edit(
-        name,
-        lambda t: t.assign(
-            **{k.replace("__", "/"): t[k.replace("__", "/")].map(f) for k, f in columns.items()}
-        ),
-    )
+def assign(name, column, change):
+    """Change each cell of a column."""
+    return edit(name, lambda table: table.assign(**{column: table[column].map(change)}))
 
 
-def rename(**names):
-    """Give tables other names."""
+def append(name, **cells):
+    """Add a row that is the last one but for some cells."""
+    return edit(name, lambda table: pandas.concat([table, table.iloc[[-1]].assign(**cells)]))
 
-    def run(images, tables):
-        for old, new in names.items():
-            path = find(tables, old)
-            path.rename(path.with_name(new))
 
-    return run
+def drop(name, column):
+    """Leave a column out."""
+    return edit(name, lambda table: table.drop(columns=column))
+
+
+def empty(name):
+    """Leave all rows out."""
+    return edit(name, lambda table: table[:0])
+
+
+def spoil_cell(name, column, row, text):
+    """Put another text into a cell."""
+    return edit(name, lambda table: table.assign(**{column: table[column].where(table.index != row, text)}))
+
+
+def genotypes(between):
+    """Give both alleles in one column."""
+
+    def change(table):
+        pairs = table["APGEN1"] + between + table["APGEN2"]
+        return table.drop(columns=["APGEN1", "APGEN2"]).assign(GENOTYPE=pairs)
+
+    return edit("APOERES", change)
+
+
+def rename(old, new):
+    """Give a table another name."""
+    return lambda images, tables: find(tables, old).rename(find(tables, old).with_name(new))
+
+
+def remove(*names):
+    """Leave tables out."""
+    return lambda images, tables: [find(tables, name).unlink() for name in names]
+
+
+def copy_table(name, new):
+    return lambda images, tables: shutil.copy(find(tables, name), tables / new)
+
+
+def further_table(name, text):
+    return lambda images, tables: (tables / name).write_text(text)
 
 
 def every_table(change):
     """Change each table file as a whole."""
+    return lambda images, tables: [change(path) for path in sorted(tables.rglob("*.csv"))]
 
-    def run(images, tables):
-        for path in sorted(tables.rglob("*.csv")):
-            change(path)
 
-    return run
+def name_tables(form):
+    """Give all tables other names, by a form such as ``my_{stem}.csv``."""
+    return every_table(lambda path: path.rename(path.with_name(form.format(stem=path.stem))))
 
 
 def rewrite(change):
@@ -67,34 +117,8 @@ def rewrite(change):
     return every_table(lambda path: path.write_text(change(path.read_text()), encoding="utf-8"))
 
 
-def remove(*names):
-    """Leave tables out."""
-
-    def run(images, tables):
-        for name in names:
-            find(tables, name).unlink()
-
-    return run
-
-
-def both(*changes):
-    """Make several changes in turn."""
-
-    def run(images, tables):
-        for change in changes:
-            change(images, tables)
-
-    return run
-
-
-def nothing(images, tables):
-    """Leave the download as it is."""
-
-
-# dates ---------------------------------------------------------------------------------------------------
-
-ISO = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b")
-AMERICAN = re.compile(r"\b(\d\d)/(\d\d)/(\d{4})\b")
+def replace(old, new):
+    return rewrite(lambda text: text.replace(old, new))
 
 
 def american(padded):
@@ -105,16 +129,20 @@ def american(padded):
     return rewrite(lambda text: ISO.sub(write, text))
 
 
-# ADNI's tables -------------------------------------------------------------------------------------------
+def aibl_dates(form):
+    def write(match):
+        month, day, year = match.groups()
+        return form.format(year=year, month=month, day=day, m=int(month), d=int(day))
+
+    return rewrite(lambda text: AMERICAN.sub(write, text))
 
 
-def append(name, **cells):
-    """Add a row that is the last one but for some cells."""
-
-    def change(table):
-        return pandas.concat([table, table.iloc[[-1]].assign(**cells)])
-
-    return edit(name, change)
+def decimal_commas(text):
+    """What spreadsheets of most of Europe write."""
+    target = io.StringIO()
+    rows = ([re.sub(r"(?<=\d)\.(?=\d)", ",", cell) for cell in row] for row in csv.reader(io.StringIO(text)))
+    csv.writer(target, delimiter=";").writerows(rows)
+    return target.getvalue()
 
 
 def subfolder(images, tables):
@@ -123,20 +151,12 @@ def subfolder(images, tables):
         path.rename(tables / "Data_extract_3.3.0" / path.name)
 
 
-def shadow_table(name, text):
-    """Write a further table."""
-
-    def run(images, tables):
-        (tables / name).write_text(text)
-
-    return run
-
-
-def copy_table(name, new):
-    def run(images, tables):
-        shutil.copy(find(tables, name), tables / new)
-
-    return run
+def linked_tables(images, tables):
+    """Tables in a folder to which a link leads."""
+    (tables.parent / "elsewhere").mkdir()
+    for path in tables.glob("*.csv"):
+        path.rename(tables.parent / "elsewhere" / path.name)
+    (tables / "link").symlink_to(tables.parent / "elsewhere")
 
 
 def older_copy(images, tables):
@@ -146,21 +166,106 @@ def older_copy(images, tables):
     path.rename(tables / "ADNIMERGE_22Nov2024.csv")
 
 
-def spoil_cell(name, column, row, text):
-    def change(table):
-        table = table.copy()
-        table.loc[table.index[row], column] = text
-        return table
-
-    return edit(name, change)
+def twice_exported(images, tables):
+    """A table from either of the archive's two places, with other columns and other quotes."""
+    table = pandas.read_csv(find(tables, "DXSUM"), dtype=str, keep_default_na=False)
+    table.assign(SITEID="1").to_csv(tables / "DXSUM_28Nov2026.csv", index=False, quoting=1)
 
 
-def genotypes(between):
-    def change(table):
-        pairs = table["APGEN1"] + between + table["APGEN2"]
-        return table.drop(columns=["APGEN1", "APGEN2"]).assign(GENOTYPE=pairs)
+def without_ages(images, tables):
+    """An ADNIMERGE without ages, beside PTDEMOG."""
+    assign("ADNIMERGE", "AGE", lambda cell: "")(images, tables)
+    people = dict.fromkeys(pandas.read_csv(find(tables, "ADNIMERGE"), dtype=str)["PTID"])
+    rows = pandas.DataFrame({"PTID": list(people), "PTGENDER": "2", "PTDOB": "Dec-34", "PTDOBYY": "1934"})
+    rows.to_csv(tables / "PTDEMOG.csv", index=False)
 
-    return edit("APOERES", change)
+
+#: Lists of today, column by column: what MPRAGEMETA calls it, or ``=`` and a value.
+MODERN_LISTS = {
+    "All_Images": "image_id: ImageUID, subject_id: SubjectID, study_id: StudyID, image_type: =Original, "
+    "image_date: ScanDate, image_description: Sequence",
+    "Key_MRI": "image_id: ImageUID, subject_id: SubjectID, image_visit: =v02, image_date: ScanDate, "
+    "series_description: Sequence",
+    "Structural_MRI_Images": "image_id: ImageUID, subject_id: SubjectID, study_id: StudyID, mri_visit: =sc, "
+    "mri_date: ScanDate, mri_description: Sequence, mri_field_str: MagStrength",
+    "IDA": "Image Data ID: ImageUID, Subject: SubjectID, Group: =CN, Sex: =F, Age: =70, Visit: =sc, "
+    "Modality: =MRI, Description: Sequence, Type: =Original, Acq Date: ScanDate, Format: =DCM, Downloaded: =",
+}
+
+
+def modern_list(kind):
+    """Put a list of today in the place of MPRAGEMETA."""
+
+    def run(images, tables):
+        path = find(tables, "MPRAGEMETA")
+        table = pandas.read_csv(path, dtype=str)
+        path.unlink()
+        target = tables / f"All_Subjects_{kind}_28Nov2026.csv"
+        if kind == "IDA":
+            target = images / "T1_11_28_2026.csv"
+            dates = [f"{date.month}/{date.day}/{date.year}" for date in pandas.to_datetime(table["ScanDate"])]
+            table = table.assign(ImageUID="I" + table["ImageUID"], ScanDate=dates)
+        pairs = (column.split(": ") for column in MODERN_LISTS[kind].split(", "))
+        rows = {new: old[1:] if old.startswith("=") else table[old] for new, old in pairs}
+        pandas.DataFrame(rows).to_csv(target, index=False)
+        if kind == "All_Images":
+            manifest = pandas.DataFrame({"image_id": table["ImageUID"], "series_id": table["SeriesID"]})
+            manifest.to_csv(tables / "My_Manifest_28Nov2026.csv", index=False)
+
+    return run
+
+
+# images --------------------------------------------------------------------------------------------------
+
+
+def leaves(images):
+    return sorted(path for path in images.rglob("I*") if path.is_dir())
+
+
+def copy_series(subject, target, number, stamp=None):
+    """Copy one series of a participant under another number, with identifiers of its own."""
+    leaf = leaves(subject)[0]
+    place = target / leaf.parents[1].name / (stamp or leaf.parent.name) / f"I{number}"
+    place.mkdir(parents=True)
+    for path in leaf.iterdir():
+        image = pydicom.dcmread(path)
+        own = f"{image.SOPInstanceUID[:-6]}{number}"
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = own
+        image.save_as(place / re.sub(r"_I\d+", f"_I{number}", path.name))
+
+
+def further_series(participant, number, sequence):
+    """A series of another sequence beside a participant's others."""
+
+    def run(images, tables):
+        copy_series(images / participant, images / participant, number)
+        folder = next(images.rglob(f"I{number}"))
+        target = images / participant / sequence / folder.parent.name
+        target.mkdir(parents=True)
+        folder.rename(target / folder.name)
+
+    return run
+
+
+def write_nifti(folder, target):
+    """Write the volume of a DICOM series as NIfTI."""
+    slices = sorted(map(pydicom.dcmread, folder.glob("*.dcm")), key=lambda one: one.ImagePositionPatient[0])
+    volume = numpy.stack([one.pixel_array[::-1].T for one in slices])[::-1]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(volume.astype(numpy.int16), numpy.diag([*ZOOM, 1.0])), target)
+
+
+def as_nifti(suffix):
+    def run(images, tables):
+        for leaf in leaves(images):
+            if leaf.name in (f"I{TRUNCATED}", "I10025"):
+                continue
+            name = next(path.name for path in leaf.iterdir())
+            write_nifti(leaf, leaf / (re.sub(r"_\d+(_S\d+_I\d+)\.dcm$", r"\1", name) + suffix))
+            for path in leaf.glob("*.dcm"):
+                path.unlink()
+
+    return run
 
 
 def with_processed(on_disk):
@@ -177,65 +282,9 @@ def with_processed(on_disk):
         for row, new in zip(own.itertuples(), number, strict=True):
             folder = next(images.glob(f"**/I{row.ImageUID}"), None)
             if on_disk and folder and row.ImageUID != TRUNCATED:
-                place = (
-                    folder.parents[1].with_name(re.sub(r"[^A-Za-z0-9-]", "_", name))
-                    / folder.parent.name
-                    / f"I{new}"
-                )
-                write_nifti(folder, place / f"ADNI_{row.SubjectID}_MR_MPR_Br_20060418_S1_I{new}.nii")
-
-    return run
-
-
-def modern_list(kind):
-    """Put a list of today in the place of MPRAGEMETA."""
-
-    def run(images, tables):
-        path = find(tables, "MPRAGEMETA")
-        table = pandas.read_csv(path, dtype=str)
-        path.unlink()
-        base = {"image_id": table["ImageUID"], "subject_id": table["SubjectID"]}
-        if kind == "All_Images":
-            frame = base | {
-                "study_id": table["StudyID"],
-                "image_type": "Original",
-                "image_date": table["ScanDate"],
-            }
-            frame["image_description"] = table["Sequence"]
-            manifest = pandas.DataFrame({"image_id": table["ImageUID"], "series_id": table["SeriesID"]})
-            manifest.to_csv(tables / "My_Manifest_28Nov2026.csv", index=False)
-        elif kind == "Key_MRI":
-            frame = base | {
-                "image_visit": "v02",
-                "image_date": table["ScanDate"],
-                "series_description": table["Sequence"],
-            }
-        elif kind == "Structural_MRI_Images":
-            frame = base | {"study_id": table["StudyID"], "mri_visit": "sc", "mri_date": table["ScanDate"]}
-            frame |= {"mri_description": table["Sequence"], "mri_field_str": table["MagStrength"]}
-        else:
-            dates = pandas.to_datetime(table["ScanDate"])
-            frame = {
-                "Image Data ID": "I" + table["ImageUID"],
-                "Subject": table["SubjectID"],
-                "Group": "CN",
-                "Sex": "F",
-            }
-            frame |= {
-                "Age": 70,
-                "Visit": "sc",
-                "Modality": "MRI",
-                "Description": table["Sequence"],
-                "Type": "Original",
-            }
-            frame |= {
-                "Acq Date": [f"{d.month}/{d.day}/{d.year}" for d in dates],
-                "Format": "DCM",
-                "Downloaded": "",
-            }
-            pandas.DataFrame(frame).to_csv(images / "T1_11_28_2026.csv", index=False)
-            return
-        pandas.DataFrame(frame).to_csv(tables / f"All_Subjects_{kind}_28Nov2026.csv", index=False)
+                sequence = folder.parents[1].with_name(re.sub(r"[^A-Za-z0-9-]", "_", name))
+                file = f"ADNI_{row.SubjectID}_MR_MPR_Br_20060418_S1_I{new}.nii"
+                write_nifti(folder, sequence / folder.parent.name / f"I{new}" / file)
 
     return run
 
@@ -249,52 +298,56 @@ def adni4(images, tables):
 
 def adni4_folder(images, tables):
     """A folder of ADNI4 that no table names; it has the number of another participant's end."""
-    source = next(images.rglob("I10001")).parent.parent
-    copy_series(source.parent, images / "033_S_10001", 70_001)
+    copy_series(images / "002_S_0001", images / "033_S_10001", 70_001)
 
 
 def adni4_visit(images, tables):
     """A visit in ADNI4 of a participant of ADNI 3."""
-    append(
-        "ADNIMERGE",
-        PTID="009_S_6003",
-        RID="6003",
-        ORIGPROT="ADNI3",
-        COLPROT="ADNI4",
-        VISCODE="m204",
-        EXAMDATE="2023-05-02",
-    )(images, tables)
-    append(
-        "MPRAGEMETA",
-        SubjectID="009_S_6003",
-        Visit="ADNI4 Initial Visit",
-        ScanDate="2023-05-02",
-        ImageUID="70002",
-        Sequence="Accelerated Sagittal MPRAGE",
-    )(images, tables)
-    source = next(images.rglob("I10005")).parent.parent
-    copy_series(source.parent, images / "009_S_6003", 70_002, stamp="2023-05-02_08_00_00.0")
+    visit = {"PTID": "009_S_6003", "RID": "6003", "ORIGPROT": "ADNI3", "COLPROT": "ADNI4"}
+    append("ADNIMERGE", VISCODE="m204", EXAMDATE="2023-05-02", **visit)(images, tables)
+    scan = {"SubjectID": "009_S_6003", "Visit": "ADNI4 Initial Visit", "ScanDate": "2023-05-02"}
+    scan |= {"ImageUID": "70002", "Sequence": "Accelerated Sagittal MPRAGE"}
+    append("MPRAGEMETA", **scan)(images, tables)
+    copy_series(images / "009_S_6003", images / "009_S_6003", 70_002, stamp="2023-05-02_08_00_00.0")
 
 
-def copy_series(subject, target, number, stamp=None):
-    """Copy one series of a participant under another number, with identifiers of its own."""
-    leaf = next(path for path in sorted(subject.rglob("I*")) if path.is_dir())
-    sequence = leaf.parents[1].name
-    place = target / sequence / (stamp or leaf.parent.name) / f"I{number}"
-    place.mkdir(parents=True)
-    for path in leaf.iterdir():
-        image = pydicom.dcmread(path)
-        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = (
-            f"{image.SOPInstanceUID[:-6]}{number}"
-        )
-        image.save_as(place / re.sub(r"_I\d+", f"_I{number}", path.name))
+def broken_first_scan(images, tables):
+    """The scan that the tables prefer cannot be read; another one of the visit can."""
+    copy_series(images / "002_S_0001", images / "002_S_0001", 10_501)
+    row = {"ImageUID": "10501", "SeriesID": "9501", "ScanDate": "2006-04-18", "SubjectID": "002_S_0001"}
+    row |= {"Visit": "ADNI Screening", "MagStrength": "1.5", "Sequence": "MP-RAGE REPEAT"}
+    append("MPRAGEMETA", **row)(images, tables)
+    for path in next(images.rglob("I10001")).iterdir():
+        path.write_bytes(path.read_bytes()[:-99])
 
 
-# ADNI's images -------------------------------------------------------------------------------------------
+def later_undated_kind(images, tables):
+    """A scan of a kind that Clinica takes for a baseline one, of a later visit that the tables date."""
+    later = {"RID": "207", "VISCODE": "m18"}
+    append("mri3meta", EXAMDATE="10/10/2007", **later)(images, tables)
+    append("pdxconv", DXCURREN="1", **later)(images, tables)
+    copy_series(images / "207", images / "207", 10_600, stamp="2007-10-10_08_12_00.0")
 
 
-def leaves(images):
-    return sorted(path for path in images.rglob("I*") if path.is_dir())
+def compressed_sensing(images, tables):
+    """The sequences of the newest scanners of ADNI 3, whose names lack the word that Clinica looks for."""
+    old, new = "Accelerated Sagittal MPRAGE", "CS/HS Sagittal MPRAGE (MSV22)"
+    edit("MPRAGEMETA", lambda table: table.replace(old, new))(images, tables)
+    for path in sorted(images.rglob("Accelerated_Sagittal_MPRAGE")):
+        path.rename(path.with_name("CS_HS_Sagittal_MPRAGE__MSV22_"))
+
+
+# files and folders ---------------------------------------------------------------------------------------
+
+
+def without_numbers(name):
+    return re.sub(r"_S\d+_I\d+", "", name)
+
+
+def rename_files(change):
+    return lambda images, tables: [
+        path.rename(path.with_name(change(path.name))) for path in sorted(images.rglob("*.dcm"))
+    ]
 
 
 def series_leaves(images, tables):
@@ -303,12 +356,17 @@ def series_leaves(images, tables):
         leaf.rename(leaf.with_name(f"S{number}"))
 
 
-def rename_files(change):
-    def run(images, tables):
-        for path in sorted(images.rglob("*.dcm")):
-            path.rename(path.with_name(change(path.name)))
+def two_leaves(images, tables):
+    """One series in a folder of either generation's name, the older one with files without numbers."""
+    folder = next(images.rglob("I10001"))
+    shutil.copytree(folder, folder.with_name("S5001"))
+    rename_files(without_numbers)(folder.with_name("S5001"), tables)
 
-    return run
+
+def copied_slices(images, tables):
+    """A part of a series that a browser or file manager stored twice."""
+    for path in sorted(next(images.rglob("I10001")).glob("*.dcm"))[:3]:
+        shutil.copy(path, path.with_name(f"{path.stem} (1).dcm"))
 
 
 def clutter(inside):
@@ -326,9 +384,26 @@ def clutter(inside):
 def xml_beside(images, tables):
     """Metadata named like images: Clinica takes every file with the number for one."""
     for leaf in leaves(images):
-        (
-            leaf.parents[2] / f"ADNI_{leaf.parents[2].name}_{leaf.parents[1].name}_S1_{leaf.name}.xml"
-        ).write_text("<project/>")
+        person, sequence = leaf.parents[2], leaf.parents[1].name
+        (person / f"ADNI_{person.name}_{sequence}_S1_{leaf.name}.xml").write_text("<project/>")
+
+
+def stray_folder(name):
+    def run(images, tables):
+        (images / name).mkdir()
+        (images / name / "readme.txt").write_text("nothing")
+
+    return run
+
+
+def other_names(images, tables):
+    for path in [path for path in images.iterdir() if path.is_dir()]:
+        path.rename(images / f"x{path.name}")
+
+
+def no_collection(images, tables):
+    for path in images.glob("*.csv"):
+        path.unlink()
 
 
 def deeper(name):
@@ -361,11 +436,16 @@ def twice(images, tables):
     (images.parent / "copy").rename(images / "again")
 
 
+def pack(archive, root, paths):
+    """Put files into an archive, below the root that LONI's archives have."""
+    with zipfile.ZipFile(archive, "w") as target:
+        for path in paths:
+            target.write(path, f"ADNI/{path.relative_to(root)}")
+
+
 def zipped(images, tables):
     """Archives that were never unpacked."""
-    with zipfile.ZipFile(images.parent / "T1.zip", "w") as archive:
-        for path in images.rglob("*.dcm"):
-            archive.write(path, f"ADNI/{path.relative_to(images)}")
+    pack(images.parent / "T1.zip", images, images.rglob("*.dcm"))
     shutil.rmtree(images)
     images.mkdir()
     (images.parent / "T1.zip").rename(images / "T1 part 1.zip")
@@ -373,163 +453,19 @@ def zipped(images, tables):
 
 def one_zip_left(images, tables):
     """An archive of which one participant was not unpacked."""
-    person = images / "002_S_0001"
-    with zipfile.ZipFile(images / "T1_2.zip", "w") as archive:
-        for path in person.rglob("*.dcm"):
-            archive.write(path, f"ADNI/{path.relative_to(images)}")
-    shutil.rmtree(person)
+    pack(images / "T1_2.zip", images, (images / "002_S_0001").rglob("*.dcm"))
+    shutil.rmtree(images / "002_S_0001")
 
 
 def unpacked_zip(images, tables):
-    with zipfile.ZipFile(images / "T1.zip", "w") as archive:
-        for path in sorted(images.rglob("*.dcm"))[:5]:
-            archive.write(path, f"ADNI/{path.relative_to(images)}")
+    pack(images / "T1.zip", images, sorted(images.rglob("*.dcm"))[:5])
     with zipfile.ZipFile(images / "XML.zip", "w") as archive:
         archive.writestr("ADNI/002_S_0001/x.xml", "<project/>")
 
 
 def zipped_tables(images, tables):
-    (tables / "ADNI" / "Imaging" / "QC").mkdir(parents=True)
-    with zipfile.ZipFile(tables / "ADNI" / "Imaging" / "QC" / "Study_Info.zip", "w") as archive:
-        for path in sorted(tables.glob("*.csv")):
-            archive.write(path, path.name)
-            path.unlink()
-
-
-def write_nifti(folder, target):
-    """Write the volume of a DICOM series as NIfTI."""
-    slices = sorted(
-        (pydicom.dcmread(path) for path in folder.glob("*.dcm")),
-        key=lambda one: float(one.ImagePositionPatient[0]),
-    )
-    volume = numpy.stack([one.pixel_array[::-1].T for one in slices])[::-1]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    nibabel.save(nibabel.Nifti1Image(volume.astype(numpy.int16), numpy.diag([*ZOOM, 1.0])), target)
-
-
-def as_nifti(suffix):
-    def run(images, tables):
-        for leaf in leaves(images):
-            if leaf.name in (f"I{TRUNCATED}", "I10025"):
-                continue
-            name = next(path.name for path in leaf.iterdir())
-            write_nifti(leaf, leaf / (re.sub(r"_\d+(_S\d+_I\d+)\.dcm$", r"\1", name) + suffix))
-            for path in leaf.glob("*.dcm"):
-                path.unlink()
-
-    return run
-
-
-def compressed_sensing(images, tables):
-    """The sequences of the newest scanners of ADNI 3, whose names lack the word that Clinica looks for."""
-    edit("MPRAGEMETA", lambda t: t.replace("Accelerated Sagittal MPRAGE", "CS/HS Sagittal MPRAGE (MSV22)"))(
-        images, tables
-    )
-    for path in sorted(images.rglob("Accelerated_Sagittal_MPRAGE")):
-        path.rename(path.with_name("CS_HS_Sagittal_MPRAGE__MSV22_"))
-
-
-def broken_first_scan(images, tables):
-    """The scan that the tables prefer cannot be read; another one of the visit can."""
-    source = next(images.rglob("I10001")).parent.parent
-    copy_series(source.parent, images / "002_S_0001", 10_501)
-    row = {"ImageUID": "10501", "SeriesID": "9501", "ScanDate": "2006-04-18", "SubjectID": "002_S_0001"}
-    row |= {"Visit": "ADNI Screening", "MagStrength": "1.5", "Sequence": "MP-RAGE REPEAT"}
-    append("MPRAGEMETA", **row)(images, tables)
-    for path in next(images.rglob("I10001")).iterdir():
-        path.write_bytes(path.read_bytes()[:-99])
-
-
-def no_collection(images, tables):
-    for path in images.glob("*.csv"):
+    folder, paths = tables / "ADNI" / "Imaging" / "QC", sorted(tables.glob("*.csv"))
+    folder.mkdir(parents=True)
+    pack(folder / "Study_Info.zip", tables, paths)
+    for path in paths:
         path.unlink()
-
-
-# AIBL ----------------------------------------------------------------------------------------------------
-
-
-def aibl_dates(form):
-    def write(match):
-        month, day, year = match.groups()
-        return form.format(year=year, month=month, day=day, m=int(month), d=int(day))
-
-    return rewrite(lambda text: AMERICAN.sub(write, text))
-
-
-def stray_folder(name):
-    def run(images, tables):
-        (images / name).mkdir()
-        (images / name / "readme.txt").write_text("nothing")
-
-    return run
-
-
-def further_series(participant, number, sequence):
-    """A series of another sequence beside a participant's others."""
-
-    def run(images, tables):
-        copy_series(images / participant, images / participant, number)
-        folder = next(images.rglob(f"I{number}"))
-        target = images / participant / sequence / folder.parent.name
-        target.mkdir(parents=True)
-        folder.rename(target / folder.name)
-
-    return run
-
-
-def other_names(images, tables):
-    for path in [path for path in images.iterdir() if path.is_dir()]:
-        path.rename(images / f"x{path.name}")
-
-
-def copied_slices(images, tables):
-    """A part of a series that a browser or file manager stored twice."""
-    folder = next(images.rglob("I10001"))
-    for path in sorted(folder.glob("*.dcm"))[:3]:
-        shutil.copy(path, path.with_name(f"{path.stem} (1).dcm"))
-
-
-def two_leaves(images, tables):
-    """One series in a folder of either generation's name, the older one with files without numbers."""
-    folder = next(images.rglob("I10001"))
-    shutil.copytree(folder, folder.with_name("S5001"))
-    for path in folder.with_name("S5001").glob("*.dcm"):
-        path.rename(path.with_name(re.sub(r"_S\d+_I\d+", "", path.name)))
-
-
-def linked_tables(images, tables):
-    """Tables in a folder to which a link leads."""
-    (tables.parent / "elsewhere").mkdir()
-    for path in tables.glob("*.csv"):
-        path.rename(tables.parent / "elsewhere" / path.name)
-    (tables / "link").symlink_to(tables.parent / "elsewhere")
-
-
-def twice_exported(images, tables):
-    """A table from either of the archive's two places, with other columns and other quotes."""
-    table = pandas.read_csv(find(tables, "DXSUM"), dtype=str, keep_default_na=False)
-    table.assign(SITEID="1").to_csv(tables / "DXSUM_28Nov2026.csv", index=False, quoting=1)
-
-
-def without_ages(images, tables):
-    """An ADNIMERGE without ages, beside PTDEMOG."""
-    assign("ADNIMERGE", AGE=lambda c: "")(images, tables)
-    people = dict.fromkeys(pandas.read_csv(find(tables, "ADNIMERGE"), dtype=str)["PTID"])
-    rows = pandas.DataFrame({"PTID": list(people), "PTGENDER": "2", "PTDOB": "Dec-34", "PTDOBYY": "1934"})
-    rows.to_csv(tables / "PTDEMOG.csv", index=False)
-
-
-def later_undated_kind(images, tables):
-    """A scan of a kind that Clinica takes for a baseline one, of a later visit that the tables date."""
-    later = {"RID": "207", "VISCODE": "m18"}
-    append("mri3meta", EXAMDATE="10/10/2007", **later)(images, tables)
-    append("pdxconv", DXCURREN="1", **later)(images, tables)
-    copy_series(images / "207", images / "207", 10_600, stamp="2007-10-10_08_12_00.0")
-
-
-def decimal_commas(text):
-    """What spreadsheets of most of Europe write."""
-    target = io.StringIO()
-    rows = ([re.sub(r"(?<=\d)\.(?=\d)", ",", cell) for cell in row] for row in csv.reader(io.StringIO(text)))
-    csv.writer(target, delimiter=";").writerows(rows)
-    return target.getvalue()

@@ -10,7 +10,6 @@ import numpy
 import pydicom
 import pytest
 from pydicom import uid
-from series_checks import relisted, series_problem
 
 from rhvae_mri.convert.archive import Series, list_series
 from rhvae_mri.convert.conversion import convert_to_bids
@@ -67,12 +66,24 @@ def in_colours(files):
         )
 
 
-def no_number(files):
-    edit(files[3], lambda image: image.add_new("NumberOfFrames", "LO", "Jane Doe"))
+def add(name, kind, value):
+    return lambda files: edit(files[3], lambda image: image.add_new(name, kind, value))
 
 
-def two_numbers(files):
-    edit(files[3], lambda image: image.add_new("Rows", "US", [17, 17]))
+def shorter(count):
+    return lambda files: files[3].write_bytes(files[3].read_bytes()[:-count])
+
+
+def one_row_less(files):
+    def change(image):
+        image.Rows -= 1
+        image.PixelData = image.PixelData[: -2 * image.Columns]
+
+    edit(files[3], change)
+
+
+def without_slices(*numbers):
+    return lambda files: [path.unlink() for path in files if pydicom.dcmread(path).InstanceNumber in numbers]
 
 
 def deflated(files):
@@ -119,8 +130,9 @@ COLOURS = {
 }
 
 UNREADABLE = "{fourth}: not a readable DICOM image"
+POSITION, ORIENTATION = "ImagePositionPatient", "ImageOrientationPatient"
 
-#: Kind, how to spoil the files, problem; {first} and {fourth} stand for file names.
+#: Kind, how to spoil the files, problem; {first}, {second} and {fourth} stand for file names.
 BAD_SERIES = [
     ("0-byte file", lambda files: files[3].write_bytes(b""), f"{UNREADABLE} (the file is empty)"),
     ("text", lambda files: files[3].write_text("<html>"), f"{UNREADABLE} (its content is not DICOM)"),
@@ -130,6 +142,7 @@ BAD_SERIES = [
         replace(lambda path: path.symlink_to("nowhere")),
         f"{UNREADABLE} (the file that it links to does not exist)",
     ),
+    ("one byte less", shorter(1), "{fourth}: truncated: 509 of 510 bytes of pixels"),
     ("CT", every(Modality="CT", SOPClassUID=uid.CTImageStorage), "{first}: wrong modality: CT instead of MR"),
     ("PET", every(Modality="PT"), "{first}: wrong modality: PT instead of MR"),
     (
@@ -143,12 +156,19 @@ BAD_SERIES = [
         "{first}: a screenshot (secondary capture), not an image of the scanner",
     ),
     ("colours", in_colours, "{first}: colours instead of intensities"),
-    ("no rows", one(Rows=None), "{fourth}: its header has no valid Rows"),
-    ("empty rows", one(Rows=""), "{fourth}: its header has no valid Rows"),
-    ("no row", one(Rows=0), "{fourth}: its header has no valid Rows"),
-    ("two numbers of rows", two_numbers, "{fourth}: its header has no valid Rows"),
-    ("no columns", one(Columns=None), "{fourth}: its header has no valid Columns"),
-    ("frames", no_number, "{fourth}: its header has no valid NumberOfFrames"),
+    *(
+        (f"{name} {value}", one(**{name: value}), f"{{fourth}}: its header has no valid {name}")
+        for name, values in {
+            "Rows": (None, "", 0),
+            "Columns": (None,),
+            POSITION: (None, [1, 2], ["nan", "0", "0"]),
+            ORIENTATION: (None, [0] * 6),
+            "PixelSpacing": ([0, 0],),
+        }.items()
+        for value in values
+    ),
+    ("two numbers of rows", add("Rows", "US", [17, 17]), "{fourth}: its header has no valid Rows"),
+    ("frames", add("NumberOfFrames", "LO", "Jane Doe"), "{fourth}: its header has no valid NumberOfFrames"),
     ("huge", every(Rows=65535, Columns=65535), "{first}: impossible size: 1 x 65535 x 65535 pixels"),
     ("far too many rows", one(Rows=4000), "{fourth}: impossible size: 1 x 4000 x 17 pixels"),
     (
@@ -163,28 +183,6 @@ BAD_SERIES = [
         "{first}: it has no pixels: truncated, or not an image",
     ),
     ("deflated", deflated, "{first}: its header is compressed (deflated), which dcm2niix does not read"),
-    ("no position", one(ImagePositionPatient=None), "{fourth}: its header has no valid ImagePositionPatient"),
-    (
-        "short position",
-        one(ImagePositionPatient=[1, 2]),
-        "{fourth}: its header has no valid ImagePositionPatient",
-    ),
-    (
-        "NaN position",
-        one(ImagePositionPatient=["nan", "0", "0"]),
-        "{fourth}: its header has no valid ImagePositionPatient",
-    ),
-    (
-        "no orientation",
-        every(ImageOrientationPatient=None),
-        "{first}: its header has no valid ImageOrientationPatient",
-    ),
-    (
-        "zero orientation",
-        every(ImageOrientationPatient=[0] * 6),
-        "{first}: its header has no valid ImageOrientationPatient",
-    ),
-    ("zero pixel size", every(PixelSpacing=[0, 0]), "{first}: its header has no valid PixelSpacing"),
     (
         "localizer in the folder",
         with_localizer,
@@ -195,23 +193,25 @@ BAD_SERIES = [
         some(SeriesInstanceUID="1.2.3"),
         "2 series are mixed (10, 4 files), {first} and others do not belong here",
     ),
+    ("two sizes", one_row_less, "slices of 2 different sizes"),
     ("three planes", some(ImageOrientationPatient=[1, 0, 0, 0, 1, 0]), "slices of different directions"),
     ("two pixel sizes", some(PixelSpacing=[2, 2]), "slices of different pixel sizes"),
     ("one position", every(ImagePositionPatient=[0, 0, 0]), "13 slices lie where another one lies"),
     ("copied slice", copied, "1 slices lie where another one lies"),
-    (
-        "one identifier",
-        every(SOPInstanceUID="1.2.3"),
-        "{second} and {first} have the same SOPInstanceUID",
-    ),
+    ("a gap", without_slices(5, 6), "2 slices are missing among 12"),
+    ("one identifier", every(SOPInstanceUID="1.2.3"), "{second} and {first} have the same SOPInstanceUID"),
     (
         "two slices",
         lambda files: [path.unlink() for path in files[2:]],
         "only 2 slices: a localizer, or files are missing",
     ),
+    ("nothing", lambda files: [path.unlink() for path in files], "the folder has no image file"),
 ]
 
 ACCEPTED = [
+    ("as it is", lambda files: None),
+    # that cannot be seen
+    ("no slice at the end", without_slices(1)),
     ("no modality", every(Modality=None)),
     ("inverted grey", every(PhotometricInterpretation="MONOCHROME1")),
     (
@@ -245,6 +245,15 @@ def series(original, tmp_path):
     return list_series(tmp_path / "images", "ADNI")[0]
 
 
+def series_problem(series):
+    return find_broken_series([series], progress=False).get(series)
+
+
+def relisted(series):
+    """The same series, with the files that are there now."""
+    return Series(series.subject, series.image, series.folder, tuple(sorted(series.folder.iterdir())))
+
+
 @pytest.mark.parametrize(("kind", "spoil", "problem"), table(BAD_SERIES))
 def test_a_bad_series_is_described(series, kind, spoil, problem):
     spoil(series.files)
@@ -255,6 +264,34 @@ def test_a_bad_series_is_described(series, kind, spoil, problem):
 def test_what_is_unusual_but_right_is_accepted(series, kind, spoil):
     spoil(series.files)
     assert series_problem(relisted(series)) is None
+
+
+@pytest.mark.parametrize("length", [0, 100, 700, 1900])
+def test_a_file_cut_anywhere(series, length):
+    content = series.files[3].read_bytes()
+    assert len(content) > 2000
+    series.files[3].write_bytes(content[:length])
+    problem = series_problem(series)
+    assert problem.startswith(f"{series.files[3].name}: ")
+    assert "truncated" in problem or "not a readable DICOM image" in problem
+
+
+@pytest.mark.parametrize(
+    ("voxel", "cut", "problem"),
+    [
+        (numpy.float32, 0, None),
+        (numpy.float32, 8, "unreadable NIfTI: the file is shorter than its header says"),
+        ([("R", "u1"), ("G", "u1"), ("B", "u1")], 0, "colours (RGB) instead of intensities"),
+    ],
+)
+def test_nifti_images(tmp_path, voxel, cut, problem):
+    path = tmp_path / "ADNI_x_S1_I2.nii"
+    nibabel.save(nibabel.Nifti1Image(numpy.ones((9, 9, 9)).astype(voxel), numpy.eye(4)), path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) - cut])
+    found = series_problem(Series("002_S_0001", 2, tmp_path, (path,)))
+    assert (problem is None) == (found is None)
+    assert found is None or (found.startswith(f"{path.name}: ") and problem in found)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
@@ -339,7 +376,7 @@ def participant(cohort, number):
 @pytest.mark.parametrize("cohort", ["ADNI", "AIBL"])
 def test_bad_series_leave_the_rest_of_a_conversion_as_it_is(tmp_path, cohort):
     # os.walk, by which an ADNI download is listed, passes over folders: there the slice is missing
-    cases = [case for case in BAD_SERIES if case[0] != "folder"]
+    cases = [case for case in BAD_SERIES if case[0] not in ("folder", "nothing")]
     people = [participant(cohort, number) for number in range(1, 3 + len(cases))]
     images, tables, _ = handmade.write_cohort(people, tmp_path)
     problems = {}

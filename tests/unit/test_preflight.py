@@ -4,14 +4,10 @@ import shutil
 from pathlib import Path
 
 import handmade_cohorts as handmade
-import nibabel
-import numpy
 import pandas
-import pydicom
 import pytest
-from series_checks import relisted, series_problem
 
-from rhvae_mri.convert.archive import Series, list_series
+from rhvae_mri.convert.archive import list_series
 from rhvae_mri.convert.preflight import check_downloads
 from rhvae_mri.convert.series import find_broken_series
 from rhvae_mri.convert.study_tables import ADNI_TABLES, AIBL_TABLES
@@ -176,82 +172,3 @@ def test_only_the_planted_faults_are_found(originals):
     broken = find_broken_series([*adni, *aibl], processes=2, progress=False)
     assert [each.image for each in broken] == [10_006, 10_025]
     assert all(problem.endswith(".dcm: truncated: 255 of 510 bytes of pixels") for problem in broken.values())
-
-
-@pytest.fixture
-def series(tmp_path):
-    person = handmade.make_participant(
-        "002_S_0001", "ADNI2", handmade.make_visit(0, "AD", handmade.make_scan(1))
-    )
-    images = handmade.write_cohort([person], tmp_path)[0]
-    return list_series(images, "ADNI")[0]
-
-
-def test_a_good_series(series):
-    assert series_problem(series) is None
-
-
-@pytest.mark.parametrize("length", [0, 100, 700, 1900])
-def test_a_file_cut_anywhere(series, length):
-    content = series.files[3].read_bytes()
-    assert len(content) > 2000
-    series.files[3].write_bytes(content[:length])
-    problem = series_problem(series)
-    assert problem.startswith(f"{series.files[3].name}: ")
-    assert "truncated" in problem or "not a readable DICOM image" in problem
-
-
-def test_a_file_that_lacks_one_byte(series):
-    content = series.files[0].read_bytes()
-    series.files[0].write_bytes(content[:-1])
-    assert "truncated: 509 of 510 bytes" in series_problem(series)
-
-
-def test_missing_and_repeated_slices(series):
-    numbered = {int(pydicom.dcmread(path).InstanceNumber): path for path in series.files}
-    numbered[5].unlink()
-    numbered[6].unlink()
-    assert series_problem(relisted(series)) == f"2 slices are missing among {len(numbered) - 2}"
-    shutil.copy(numbered[4], numbered[4].with_name("copy_I10001.dcm"))
-    assert series_problem(relisted(series)) == "1 slices lie where another one lies"
-
-
-def test_missing_slices_at_the_ends_cannot_be_seen(series):
-    numbered = {int(pydicom.dcmread(path).InstanceNumber): path for path in series.files}
-    numbered[1].unlink()
-    assert series_problem(relisted(series)) is None
-
-
-def test_slices_of_different_sizes(series):
-    image = pydicom.dcmread(series.files[2])
-    image.Rows -= 1
-    image.PixelData = image.PixelData[: -2 * image.Columns]
-    image.save_as(series.files[2])
-    assert series_problem(series) == "slices of 2 different sizes"
-
-
-def test_no_dicom_at_all(series):
-    series.files[2].write_text("<html>login</html>")
-    assert "not a readable DICOM image" in series_problem(series)
-    for path in series.files:
-        path.unlink()
-    assert series_problem(relisted(series)) == "the folder has no image file"
-
-
-def test_nifti_images(tmp_path):
-    path = tmp_path / "ADNI_x_S1_I2.nii"
-    nibabel.save(nibabel.Nifti1Image(numpy.ones((9, 9, 9), numpy.float32), numpy.eye(4)), path)
-    series = Series("002_S_0001", 2, tmp_path, (path,))
-    assert series_problem(series) is None
-    path.write_bytes(path.read_bytes()[:-8])
-    assert (
-        series_problem(series) == f"{path.name}: unreadable NIfTI: the file is shorter than its header says"
-    )
-
-
-def test_a_nifti_image_in_colours_is_one_broken_series_and_stops_nothing(tmp_path):
-    path = tmp_path / "ADNI_x_S1_I2.nii"
-    colours = numpy.zeros((9, 9, 9), [("R", "u1"), ("G", "u1"), ("B", "u1")])
-    nibabel.save(nibabel.Nifti1Image(colours, numpy.eye(4)), path)
-    problem = series_problem(Series("002_S_0001", 2, tmp_path, (path,)))
-    assert "colours (RGB) instead of intensities" in problem
