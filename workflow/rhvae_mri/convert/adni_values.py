@@ -12,7 +12,7 @@ from rhvae_mri.convert.ledger import Ledger
 #: The phases that Clinica 0.12 knows, and the first roster number (RID) of each.
 ADNI_PHASES = {"ADNI1": 0, "ADNIGO": 2000, "ADNI2": 3000, "ADNI3": 6000}
 ADNI4 = "ADNI4"
-NOT_READ = f"{ADNI4}, which Clinica cannot read"
+NOT_READ = "ADNI4, which Clinica cannot read"
 _FIRST_ADNI4 = 10_000
 
 PARTICIPANT = re.compile(r"\d{3}_S_(\d{4,5})", re.ASCII)

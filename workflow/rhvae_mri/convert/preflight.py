@@ -75,8 +75,8 @@ def _problems(cohort: str, images: Path, tables: Path) -> Iterator[str]:
     people = read.visits.merge["PTID"] if isinstance(read, AdniTables) else read["ptdemog"]["RID"]
     known = set(people)
     if present and not present & known:
-        names = name_some(sorted(present))
+        some = name_some(sorted(present))
         yield (
-            f"none of the {len(present)} participants with images ({names}) has a visit in the tables, "
+            f"none of the {len(present)} participants with images ({some}) has a visit in the tables, "
             f"which have {len(known)} participants: are they tables of this study?"
         )
