@@ -21,7 +21,8 @@ rule convert_to_bids:
             },
         ),
     output:
-        bids=directory("<results>/bids/cohort-{cohort}"),
+        # a conversion that runs again and fails leaves the former dataset; without the report it is made again
+        bids=update(directory("<results>/bids/cohort-{cohort}")),
         report="<results>/conversion/cohort-{cohort}/conversion.tsv",
         tables="<results>/conversion/cohort-{cohort}/tables.tsv",
         folders="<results>/conversion/cohort-{cohort}/folders.json",

@@ -65,13 +65,14 @@ def read_aibl_tables(folder: Path, ledger: Ledger) -> dict[str, pandas.DataFrame
     return staged | {name: pandas.DataFrame(columns=columns) for name in _PET_TABLES}
 
 
-def write_aibl_tables(staged: dict[str, pandas.DataFrame], target: Path) -> None:
-    """Write the tables under the names that Clinica knows."""
-    target.mkdir(parents=True)
-    for name, table in staged.items():
-        if name in _FIELD_STRENGTHS and (table["EXAMDATE"] == _MISSING).all():
-            table = table[:0]  # Clinica 0.12 stops at a table in which every date is missing
-        table.to_csv(target / f"aibl_{name}_staged.csv", index=False)
+def stage_aibl_tables(tables: Mapping[str, pandas.DataFrame]) -> dict[str, pandas.DataFrame]:
+    """Return the tables under the names of files that Clinica knows."""
+    staged = {}
+    for name, table in tables.items():
+        # Clinica 0.12 stops at a table of scans in which every date is missing
+        undated = name in _FIELD_STRENGTHS and (table["EXAMDATE"] == _MISSING).all()
+        staged[f"aibl_{name}_staged"] = table[:0] if undated else table
+    return staged
 
 
 def read_scan_dates(tables: Mapping[str, pandas.DataFrame]) -> dict[tuple[str, str], tuple[str, float]]:

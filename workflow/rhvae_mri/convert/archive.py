@@ -13,7 +13,7 @@ import re
 import shlex
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -38,6 +38,9 @@ _NO_IMAGE = (
 )
 _DICOM_MARK = b"DICM"
 _CATALOGUES = ("thumbs.db", "dicomdir")
+
+#: As many names are shown where there may be thousands.
+_NAMES_SHOWN = 5
 
 #: How deep archives may lie below the images folder.
 _DEPTH = 4
@@ -73,6 +76,12 @@ def is_nifti(path: Path) -> bool:
 def is_image_name(name: str) -> bool:
     """Whether a file's name has the suffix of an image and is not hidden."""
     return name.lower().endswith((*_DICOM, *NIFTI)) and not name.startswith(".")
+
+
+def name_some(names: Sequence[str]) -> str:
+    """Name the first of several things, and say how many more there are."""
+    rest = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def list_series(images: Path, cohort: str) -> list[Series]:

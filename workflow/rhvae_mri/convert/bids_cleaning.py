@@ -21,7 +21,6 @@ import zlib
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import rhvae_mri
 from rhvae_mri.cohort.bids_images import find_images, read_field_strength
@@ -103,7 +102,10 @@ def remove_personal_data(bids: Path, processes: int = 1) -> None:
         with ProcessPoolExecutor(processes) as pool:
             list(pool.map(clear_header, images, chunksize=_IMAGES_AT_ONCE))
     for path in bids.glob("sub-*/**/*.json"):
-        write_json(path, _keep_numbers(read_json(path)))
+        content = read_json(path)
+        known = content.items() if isinstance(content, dict) else ()
+        numbers = {key: value for key, value in known if key in _NUMBERS and type(value) in (int, float)}
+        write_json(path, numbers)
     path = bids / "participants.tsv"
     table = [line.split("\t") for line in path.read_text(encoding="utf-8").split("\n") if line]
     if _PERSONAL_COLUMN in table[0]:
@@ -130,9 +132,3 @@ def clear_header(path: Path) -> None:
     content[beginning:end] = bytes(max(end - beginning, 0))
     with atomic_path(path) as temporary:
         temporary.write_bytes(gzip.compress(content, compresslevel=4, mtime=0))
-
-
-def _keep_numbers(content: Any) -> dict[str, float]:
-    """Keep the numbers of the scanner's settings."""
-    known = content.items() if isinstance(content, dict) else ()
-    return {key: value for key, value in known if key in _NUMBERS and type(value) in (int, float)}

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from rhvae_mri.convert.adni_scans import complete_scans, replace_screenings, to_mpragemeta
 from rhvae_mri.convert.adni_tables import read_adni_tables
-from rhvae_mri.convert.aibl_tables import read_aibl_tables, read_scan_dates, write_aibl_tables
+from rhvae_mri.convert.aibl_tables import read_aibl_tables, read_scan_dates, stage_aibl_tables
 from rhvae_mri.convert.archive import Series, list_series
 from rhvae_mri.convert.bids_cleaning import mend_dataset, remove_personal_data
 from rhvae_mri.convert.clinica import ClinicaRun, run_clinica
@@ -42,7 +42,7 @@ from rhvae_mri.convert.staging import (
     choose_aibl_series,
     stage_adni_images,
     stage_aibl_images,
-    write_adni_tables,
+    write_tables,
 )
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import atomic_folder, atomic_path, write_json, write_text, write_tsv
@@ -177,7 +177,7 @@ def _convert_adni(download: _Download, output: Path) -> list[Row]:
         place = download.staging / "listed"
         listed = possible[possible["subject"].isin(usable["subject"])]
         stage_adni_images({}, listed["subject"].unique(), place / "images")
-        write_adni_tables(tables.staged(to_mpragemeta(listed, Ledger())), place / "tables")
+        write_tables(tables.staged(to_mpragemeta(listed, Ledger())), place / "tables")
         run = download.run("adni-to-bids", place, place / "bids", "-m", "T1")
         try:
             preferred = read_choice(place / "bids")
@@ -187,7 +187,7 @@ def _convert_adni(download: _Download, output: Path) -> list[Row]:
     sources = stage_adni_images(
         dict(usable["found"]), usable["subject"].unique(), download.staging / "images"
     )
-    write_adni_tables(tables.staged(to_mpragemeta(usable, download.ledger)), download.staging / "tables")
+    write_tables(tables.staged(to_mpragemeta(usable, download.ledger)), download.staging / "tables")
     download.ledger.made("MPRAGEMETA", [], len(tables.scans), len(usable), "scans on disk that can be used")
     run = download.run("adni-to-bids", download.staging, output, "-m", "T1")
     if run.exit_code != 0:
@@ -206,7 +206,7 @@ def _convert_aibl(download: _Download, output: Path) -> list[Row]:
     promised = read_scan_dates(tables)
     sessions = assign_sessions(list_series(download.images, "AIBL"), promised)
     broken = download.find_broken([each for each, session in sessions.items() if session])
-    write_aibl_tables(tables, download.staging / "tables")
+    write_tables(stage_aibl_tables(tables), download.staging / "tables")
     while True:
         chosen = choose_aibl_series((each for each in sessions if each not in broken), sessions)
         sources = stage_aibl_images(chosen, promised, download.staging / "images")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pandas
 
 from rhvae_mri.convert.adni_tables import AdniTables
-from rhvae_mri.convert.archive import Series
+from rhvae_mri.convert.archive import Series, name_some
 from rhvae_mri.convert.staging import Promised, is_dated
 from rhvae_mri.texts import plain_cell, visible
 
@@ -19,8 +19,6 @@ COLUMNS = ["cohort", "participant_id", "session_id", "status", "source", "reason
 _NO_IMAGE = "no image in the download"
 _NOT_MADE = "the converter made no image of it; its output in the log says why"
 _NOT_IN_TABLES = "the clinical tables lack the participant"
-#: As many image numbers are named in a reason.
-_NUMBERS_SHOWN = 5
 _STRAY = "in no participant's folder"
 
 
@@ -125,7 +123,7 @@ def report_adni(
             status, reason = "passed over", scan.reason or _passed_over(scan, taken, rejected)
         rows.append(Row(scan.subject, session or None, status, scan.found.folder, reason))
     for (subject, session), numbers in promised.items():
-        reason = f"{_NO_IMAGE}: the tables list {_some(numbers)}"
+        reason = f"{_NO_IMAGE}: the tables list {name_some(numbers)}"
         rows.append(Row(subject, session, "missing", None, reason))
     rows += _other_folders(series)
     for each in series:
@@ -137,7 +135,7 @@ def report_adni(
     for subject in sorted(listed - present - {""}):
         reason = left_out.get(subject, "" if subject in known else _NOT_IN_TABLES)
         if not reason and subject in awaited:
-            reason = f"the tables list {_some([f'I{number}' for number in awaited[subject]])}"
+            reason = f"the tables list {name_some([f'I{number}' for number in awaited[subject]])}"
         rows.append(Row(subject, None, "missing", None, f"{_NO_IMAGE}: {reason}" if reason else _NO_IMAGE))
     return rows
 
@@ -196,11 +194,6 @@ def _other_folders(series: Iterable[Series]) -> list[Row]:
     return [
         Row(each.subject, None, "passed over", folder, reason) for each in series for folder in each.others
     ]
-
-
-def _some(numbers: Sequence[str]) -> str:
-    rest = len(numbers) - _NUMBERS_SHOWN
-    return ", ".join(numbers[:_NUMBERS_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _passed_over(scan: Any, taken: str | None, rejected: Collection[str]) -> str:

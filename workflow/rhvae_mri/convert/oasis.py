@@ -41,7 +41,10 @@ _SHAPE = (256, 256, 160)
 
 
 def check_oasis(images: Path, tables: Path) -> None:
-    """Check that an OASIS-1 download has what its conversion needs."""
+    """Check that an OASIS-1 download can be converted; StudyError names all that is missing.
+
+    The images folder holds a folder for each session (``OAS1_0001_MR1``), or the discs that hold these.
+    """
     problems = []
     if not images.is_dir():
         problems.append(f"the images folder {images} does not exist")
@@ -83,19 +86,7 @@ def convert_oasis(
 ) -> None:
     """Convert an OASIS-1 download to BIDS, and report what became of every participant.
 
-    Parameters
-    ----------
-    cohort : str
-        The cohort's name in the study, for the report.
-    images, tables : pathlib.Path
-        As in `check_oasis`. Neither is changed.
-    bids, report, table_report, processes, log_folder
-        As in `rhvae_mri.convert.conversion.convert_to_bids`.
-
-    Raises
-    ------
-    StudyError
-        If the download is incomplete, none of its images can be read, or the converter fails.
+    Parameters, errors and reports are those of `rhvae_mri.convert.conversion.convert_to_bids`.
     """
     check_oasis(images, tables)
     sessions = find_sessions(images)
@@ -145,7 +136,7 @@ def convert_oasis(
 
 
 def describe_fault(folder: Path) -> str | None:
-    """Say why Clinica could not convert a participant's average image, or return None."""
+    """Say why Clinica could not convert the average image in a folder ``SUBJ_111``, or return None."""
     import nibabel
     from nibabel.filebasedimages import ImageFileError
 

@@ -8,29 +8,24 @@ from pathlib import Path
 
 from rhvae_mri.convert.adni_tables import AdniTables, read_adni_tables
 from rhvae_mri.convert.aibl_tables import read_aibl_tables
-from rhvae_mri.convert.archive import SUBJECTS, is_image_name, packed_archives, participant_folders
+from rhvae_mri.convert.archive import (
+    SUBJECTS,
+    is_image_name,
+    name_some,
+    packed_archives,
+    participant_folders,
+)
 from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.convert.study_tables import is_study_table
 from rhvae_mri.errors import StudyError
 
 _EXAMPLES = {"ADNI": "002_S_0295", "AIBL": "10"}
-_NAMES_SHOWN = 5
 
 
 def check_downloads(downloads: Iterable[tuple[str, str | os.PathLike[str], str | os.PathLike[str]]]) -> None:
-    """Check that raw downloads have what their conversion needs, and say of all of them what is missing.
+    """Check downloads (cohort, images, tables), and say of all of them at once what is missing (StudyError).
 
     The tables are read and brought into the converter's form just as the conversion does it.
-
-    Parameters
-    ----------
-    downloads : iterable of tuple
-        Cohort (``ADNI`` or ``AIBL``), folder of the images, folder of the study tables (CSV).
-
-    Raises
-    ------
-    StudyError
-        If anything stands against a conversion; it lists all that does.
     """
     lines, places = [], []
     for cohort, images, tables in downloads:
@@ -65,7 +60,7 @@ def _problems(cohort: str, images: Path, tables: Path) -> Iterator[str]:
             names = [path.name for path in sorted(images.iterdir(), key=lambda path: (path.is_file(), path))]
             yield (
                 f"the images folder {images} has no folder with a participant's name such as "
-                f"{_EXAMPLES[cohort]}; it holds {_some(names) or 'nothing'}"
+                f"{_EXAMPLES[cohort]}; it holds {name_some(names) or 'nothing'}"
             )
     if not tables.is_dir():
         yield f"the tables folder {tables} does not exist"
@@ -80,12 +75,8 @@ def _problems(cohort: str, images: Path, tables: Path) -> Iterator[str]:
     people = read.visits.merge["PTID"] if isinstance(read, AdniTables) else read["ptdemog"]["RID"]
     known = set(people)
     if present and not present & known:
+        some = name_some(sorted(present))
         yield (
-            f"none of the {len(present)} participants with images ({_some(sorted(present))}) has a visit in "
-            f"the tables, which have {len(known)} participants: are they tables of this study?"
+            f"none of the {len(present)} participants with images ({some}) has a visit in the tables, "
+            f"which have {len(known)} participants: are they tables of this study?"
         )
-
-
-def _some(names: list[str]) -> str:
-    rest = len(names) - _NAMES_SHOWN
-    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

@@ -86,7 +86,7 @@ def stage_aibl_images(series: Iterable[Series], promised: Promised, target: Path
     return sources
 
 
-def write_adni_tables(tables: Mapping[str, pandas.DataFrame], target: Path) -> None:
+def write_tables(tables: Mapping[str, pandas.DataFrame], target: Path) -> None:
     """Write the tables under the names that Clinica knows."""
     target.mkdir(parents=True)
     for name, table in tables.items():

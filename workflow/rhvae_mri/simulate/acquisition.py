@@ -56,19 +56,12 @@ def site_scanner(cohort: str, site: int, field_strength: float) -> Scanner:
     )
 
 
-def box_shape(voxel_size: tuple[float, float, float]) -> tuple[int, int, int]:
-    """Give the number of voxels of a scan along each axis."""
-    counts = [
-        int(numpy.ceil(extent / size - 1e-6)) for extent, size in zip(FIELD_OF_VIEW, voxel_size, strict=True)
-    ]
-    return counts[0], counts[1], counts[2]
-
-
-def box_affine(shape: tuple[int, int, int], voxel_size: tuple[float, float, float]) -> numpy.ndarray:
-    """Give the affine of a scan whose box is centred on the scanner's origin, axes RAS+."""
+def scan_box(voxel_size: tuple[float, float, float]) -> tuple[tuple[int, int, int], numpy.ndarray]:
+    """Give shape and affine (RAS+) of a scan whose box is centred on the scanner's origin."""
+    x, y, z = numpy.ceil(numpy.divide(FIELD_OF_VIEW, voxel_size) - 1e-6).astype(int).tolist()
     affine = numpy.diag([*voxel_size, 1.0])
-    affine[:3, 3] = -(numpy.array(shape) - 1) / 2 * voxel_size
-    return affine
+    affine[:3, 3] = -(numpy.array((x, y, z)) - 1) / 2 * voxel_size
+    return (x, y, z), affine
 
 
 def head_size(head_seed: int, sex: str) -> numpy.ndarray:

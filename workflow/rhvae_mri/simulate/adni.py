@@ -14,7 +14,7 @@ import numpy
 import pandas
 
 from rhvae_mri.seeds import derive_seed
-from rhvae_mri.simulate.records import Participant, Scan, Visit
+from rhvae_mri.simulate.records import Participant, Visit
 
 #: How ADNIMERGE writes a diagnosis, and the first one.
 _MERGE_DIAGNOSIS = {"CN": "CN", "MCI": "MCI", "AD": "Dementia"}
@@ -99,29 +99,26 @@ def facts_of(person: Participant, visit: Visit) -> Facts:
 
 def scan_facts(participants: Iterable[Participant]) -> list[Facts]:
     """Return what tables say of each scan."""
-    return [
-        facts_of(person, visit) | _scan_facts(person, visit, scan)
-        for person in participants
-        for visit, scan in person.scans()
-    ]
-
-
-def _scan_facts(person: Participant, visit: Visit, scan: Scan) -> Facts:
-    selected = next((each for each in visit.scans if each.field_strength > 2 and each.usable), None)
-    return {
-        "Orig/Proc": "Original",
-        "Visit": scan_visit_name(person.phase, visit.month),
-        "Sequence": scan.sequence,
-        "SeriesID": scan.series_id,
-        "ImageUID": scan.image_uid,
-        "LONIUID": f"S{scan.series_id}",
-        "PASS": int(scan.usable),
-        "loni_image": f"I{scan.image_uid}",
-        "series_type": "T1",
-        "series_quality": 2 if scan.usable else 4,
-        "series_selected": int(scan == selected),
-        "field_strength": scan.field_strength,
-    }
+    rows = []
+    for person in participants:
+        for visit, scan in person.scans():
+            selected = next((each for each in visit.scans if each.field_strength > 2 and each.usable), None)
+            own = {
+                "Orig/Proc": "Original",
+                "Visit": scan_visit_name(person.phase, visit.month),
+                "Sequence": scan.sequence,
+                "SeriesID": scan.series_id,
+                "ImageUID": scan.image_uid,
+                "LONIUID": f"S{scan.series_id}",
+                "PASS": int(scan.usable),
+                "loni_image": f"I{scan.image_uid}",
+                "series_type": "T1",
+                "series_quality": 2 if scan.usable else 4,
+                "series_selected": int(scan == selected),
+                "field_strength": scan.field_strength,
+            }
+            rows.append(facts_of(person, visit) | own)
+    return rows
 
 
 def table_of(rows: Iterable[Facts], columns: str) -> pandas.DataFrame:

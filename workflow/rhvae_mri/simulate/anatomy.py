@@ -77,24 +77,7 @@ def load_anatomy() -> AverageAnatomy:
 
 
 def whole_head_template(voxel_size_mm: float) -> nibabel.Nifti1Image:
-    """Give the average head on the study's template grid.
-
-    Parameters
-    ----------
-    voxel_size_mm : float
-        In mm, from 1 to 8.
-
-    Returns
-    -------
-    nibabel.Nifti1Image
-        float32, white matter about 100, on the grid of `rhvae_mri.imaging.grid.study_grid`. A voxel holds the
-        mean over its box.
-
-    Raises
-    ------
-    StudyError
-        If the voxel size is out of range.
-    """
+    """Give the average head on the study's grid (1 to 8 mm): box means, float32, white matter about 100."""
     shape, affine = study_grid(voxel_size_mm)
     data = load_anatomy().intensity
     for axis in range(3):

@@ -29,26 +29,11 @@ _FINE = 1.8
 
 
 def render_scan(participant: Participant, visit: Visit, scan: Scan, anatomy: AverageAnatomy) -> SimulatedScan:
-    """Render one scan.
-
-    Parameters
-    ----------
-    participant, visit, scan
-        Who, when and how; ``visit`` is one of the participant's and ``scan`` one of the visit's.
-    anatomy : AverageAnatomy
-        From `rhvae_mri.simulate.anatomy.load_anatomy`.
-
-    Returns
-    -------
-    SimulatedScan
-        The volume with its true affine, bias field and volumes. A truncated series is rendered as a good
-        one: its files are cut when they are written.
-    """
+    """Render one scan with its truth; a truncated series as a good one: its files are cut when written."""
     now = anatomy_at(participant, visit)
     deformation, (ventricles, hippocampi) = _deformation(now)
     scanner = acquisition.site_scanner(participant.cohort, participant.site, scan.field_strength)
-    shape = acquisition.box_shape(scan.voxel_size)
-    affine = acquisition.box_affine(shape, scan.voxel_size)
+    shape, affine = acquisition.scan_box(scan.voxel_size)
     size = acquisition.head_size(now.head_seed, participant.sex)
     margin = 6.0 + 1.5 * max(scan.voxel_size)
     pose = acquisition.draw_pose(size, _head_surface(anatomy), margin, scan.seed)

@@ -119,27 +119,13 @@ class _Plan(NamedTuple):
 
 
 def draw_cohort(cohort: str, counts: Mapping[str, int], voxel_size: float, seed: int) -> list[Participant]:
-    """Draw the participants of a cohort.
+    """Draw the participants of ``ADNI`` or ``AIBL``, with so many in each part (`GROUPS`).
 
-    Parameters
-    ----------
-    cohort : str
-        ``ADNI`` or ``AIBL``.
-    counts : mapping of str to int
-        Number of participants of each part (`GROUPS`). ``AD``, ``CN`` and ``MCI`` have a stable diagnosis and
-        good scans. The diagnosis of ``converters`` changes at the second visit. The tables list scans of
-        ``without_image`` that the download does not hold. The only scan of each of the last three carries the
-        fault of that name.
-    voxel_size : float
-        Typical voxel size in mm: slices are 1.2 times as thick, and the sites' scanners have 1 to 1.25 times
-        this size in the plane, as in ADNI with 1 mm.
-    seed : int
-        A participant depends on the seed and on the place in the part only.
-
-    Raises
-    ------
-    StudyError
-        If the cohort or a part is unknown, or a number is negative or exceeds the roster numbers.
+    ``AD``, ``CN`` and ``MCI`` have a stable diagnosis and good scans; that of ``converters`` changes at the
+    second visit. The tables list scans of ``without_image`` that the download does not hold. The only scan of
+    each of the last three carries the fault of that name. Slices are 1.2 times as thick as ``voxel_size``
+    (mm), and sites have 1 to 1.25 times this size in the plane, as in ADNI with 1 mm. A participant depends
+    on the seed and on the place in the part only.
     """
     if cohort not in _FOLLOW_UP_MONTH:
         raise StudyError(
@@ -314,7 +300,7 @@ def _working_day(date: datetime.date) -> datetime.date:
 
 
 def draw_anatomy(diagnosis: Diagnosis, age: float, sex: str, seed: int) -> Anatomy:
-    """Draw the anatomy at the first visit."""
+    """Draw the anatomy at the first visit; the head's own seed follows from the seed."""
     random = numpy.random.default_rng(seed)
     course = _COURSES[diagnosis]
     severity = course.severity + course.severity_spread * random.standard_normal()
