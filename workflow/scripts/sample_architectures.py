@@ -1,5 +1,6 @@
+from rhvae_mri.files import write_json, write_tsv
 from rhvae_mri.logs import log_job
-from rhvae_mri.search.candidates import draw_for_study, write_candidates
+from rhvae_mri.search.space import draw_for_study, tabulate_candidates
 
 with log_job(snakemake.log[0]):
     params = snakemake.params
@@ -10,4 +11,5 @@ with log_job(snakemake.log[0]):
         resolution=snakemake.wildcards.resolution,
         study_seed=params.seed,
     )
-    write_candidates(candidates, snakemake.output.candidates, snakemake.output.table)
+    write_json(snakemake.output.candidates, [candidate.to_dict() for candidate in candidates])
+    write_tsv(snakemake.output.table, tabulate_candidates(candidates))

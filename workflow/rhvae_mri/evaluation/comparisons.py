@@ -59,20 +59,7 @@ def compare_conditions(
     Runs of the same number are independent between conditions: random states derive from the condition's
     name too. What is paired are the participants.
 
-    Parameters
-    ----------
-    sets : sequence of SetPredictions
-        The test sets.
-    replicates : mapping of str to numpy.ndarray
-        By test cohort, from `rhvae_mri.evaluation.estimates.estimate_performance`.
-    published : pandas.DataFrame
-        From `rhvae_mri.evaluation.published.read_published`.
-    confidence : float
-        Coverage of the intervals.
-    n_permutations : int
-        Permutations of the second test.
-    seed : int
-        The study's seed.
+    ``replicates`` are those of `rhvae_mri.evaluation.estimates.estimate_performance`.
 
     Returns
     -------

@@ -34,24 +34,15 @@ DECIMALS = 4  # of percentages; far below what a participant more or less change
 
 
 class Estimates(NamedTuple):
-    """The tables of estimates and of curves, and all replicates.
+    """The tables of estimates and of ROC curves, and all replicates.
 
-    Attributes
-    ----------
-    table : pandas.DataFrame
-        One row per condition, test cohort and metric, with the columns of `ESTIMATE_COLUMNS`.
-    curves : pandas.DataFrame
-        One row per condition, test cohort and false positive rate: mean sensitivity over the runs, and its
-        band. At the lowest rates the band lies too high: a resample may lack the CN images with the largest
-        probabilities.
-    replicates : dict of str to numpy.ndarray
-        For each test cohort the metrics of every condition in every resample, as fractions, float64 of
-        shape (n_conditions, n_metrics, n_resamples).
+    At the lowest false positive rates the band of a curve lies too high: a resample may lack the CN images
+    with the largest probabilities.
     """
 
-    table: pandas.DataFrame
-    curves: pandas.DataFrame
-    replicates: dict[str, numpy.ndarray]
+    table: pandas.DataFrame  # one row per condition, test cohort and metric, `ESTIMATE_COLUMNS`
+    curves: pandas.DataFrame  # one row per condition, test cohort and false positive rate
+    replicates: dict[str, numpy.ndarray]  # by test cohort; shape (n_conditions, n_metrics, n_resamples)
 
 
 def estimate_performance(

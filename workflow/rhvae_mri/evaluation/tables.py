@@ -27,19 +27,8 @@ def classification_table(runs: pandas.DataFrame, published: pandas.DataFrame) ->
     The standard deviation is that of a sample (divisor n - 1). Which one the paper gives could not be read,
     so this is an assumption of the study; with 20 runs the other one is 2.5 % smaller.
 
-    Parameters
-    ----------
-    runs : pandas.DataFrame
-        Every run, from `rhvae_mri.evaluation.predictions.tabulate_runs`; the rows of the test sets are used.
-    published : pandas.DataFrame
-        From `read_published`; joined to the rows of the down-sampled resolution.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per condition, test cohort and metric, with the columns of `CLASSIFICATION_COLUMNS`, values
-        in percent. NaN stands where there is no published value, where a metric is not defined, and for the
-        standard deviation of a single seed.
+    Values are in percent, NaN where there is no published value (they are of the down-sampled resolution) or
+    a metric is not defined.
 
     Raises
     ------

@@ -44,27 +44,9 @@ def cross_validate(
 ) -> tuple[pandas.DataFrame, pandas.DataFrame]:
     """Train candidates on real images, once for each fold.
 
-    Parameters
-    ----------
-    candidates : sequence of Candidate
-        What to train.
-    stack : path
-        The packed images of ADNI.
-    folds : pandas.DataFrame
-        From `rhvae_mri.cohort.folds.split_folds`.
-    epochs, batch_size, precision
-        Settings that all candidates share; see `rhvae_mri.cnn.training.TrainingSettings`.
-    seed : int
-        The seed of the search; every candidate and fold has its own.
-    device : torch.device
-        Where to compute.
-    stop_below_percent : float, optional
-        A candidate whose first fold has a lower balanced accuracy is not trained on the others. The level is
-        fixed, so that what is stopped does not depend on the order of the jobs.
-    checkpoints : path, optional
-        A folder for the checkpoints, so that the call can be interrupted and goes on. The caller deletes it.
-    digest : str
-        Identifies images and code; see `rhvae_mri.cnn.training.train_network`.
+    A candidate whose first fold has a balanced accuracy below ``stop_below_percent`` is not trained on the
+    others. The level is fixed, so that what is stopped does not depend on the order of the jobs. With a
+    folder for ``checkpoints`` the call can be interrupted and goes on; the caller deletes it.
 
     Returns
     -------
