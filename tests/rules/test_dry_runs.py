@@ -75,7 +75,7 @@ def test_classic_augmentation_adds_one_condition_and_needs_no_synthetic_image(dr
     assert dry_run(tmp_path, config, "all")["train_cnn"] == 2 * 2 * 3
 
 
-SEARCH = {"split_folds", "sample_architectures", "train_candidates", "rank_candidates", "draw_search"}
+SEARCH = {"split_folds", "train_candidates", "rank_candidates", "draw_search"}
 
 
 def test_the_search_runs_when_it_is_asked_for_and_trains_no_other_network(dry_run, tmp_path, load_config):
@@ -88,7 +88,7 @@ def test_the_search_runs_when_it_is_asked_for_and_trains_no_other_network(dry_ru
     config["grid"]["full_resolution"] = True
     jobs = dry_run(tmp_path, config, "random_search")
     assert jobs["split_folds"] == 1
-    assert jobs["sample_architectures"] == jobs["rank_candidates"] == jobs["draw_search"] == 2
+    assert jobs["rank_candidates"] == jobs["draw_search"] == 2
     assert jobs["train_candidates"] == 2 * 3
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import pandas
 import torch
 
-from rhvae_mri.cnn.trained import TrainedNetwork
 from rhvae_mri.cnn.training import TrainingDiverged, TrainingSettings, train_network
 from rhvae_mri.cohort.folds import iterate_folds
 from rhvae_mri.search.space import Candidate
@@ -58,14 +57,15 @@ def cross_validate(
         One row for each candidate, fold and epoch; see `rhvae_mri.cnn.trained.TrainedNetwork`.
     """
     results: list[dict[str, Any]] = []
-    histories: list[pandas.DataFrame] = []
+    histories = [pandas.DataFrame(columns=[*_RUN, "epoch"])]
     for candidate in candidates:
         rates = candidate.learning_rate, candidate.weight_decay
         settings = TrainingSettings(epochs, batch_size, *rates, precision=precision)
+        is_given_up = False
         for fold, train, held_out in iterate_folds(folds):
             row = {"candidate": candidate.number, "fold": fold, "status": SKIPPED}
             results.append(row)
-            if _is_given_up(results, candidate.number, stop_below_percent):
+            if is_given_up:
                 continue
             name = f"candidate-{candidate.number}_fold-{fold}"
             try:
@@ -84,36 +84,20 @@ def cross_validate(
             except TrainingDiverged as error:
                 logger.warning("%s", error)
                 row["status"] = DIVERGED
-            else:
-                row |= _describe(trained, len(train))
-                histories.append(pandas.DataFrame(trained.history).assign(**{k: row[k] for k in _RUN}))
-    return pandas.DataFrame(results, columns=_RESULT), _join(histories)
-
-
-def _is_given_up(results: list[dict[str, Any]], number: int, stop_below_percent: float | None) -> bool:
-    """Whether the folds that a candidate has behind it exclude it from the search."""
-    behind = [row for row in results[:-1] if row["candidate"] == number]
-    if any(row["status"] != FINISHED for row in behind):
-        return True
-    if stop_below_percent is None or not behind:
-        return False
-    return behind[0]["balanced_accuracy_percent"] < stop_below_percent
-
-
-def _describe(trained: TrainedNetwork, n_images: int) -> dict[str, Any]:
-    """The outcome of a finished training on ``n_images`` images."""
-    selected = trained.history[trained.selected_epoch - 1]
-    return {
-        "status": FINISHED,
-        "balanced_accuracy_percent": 100 * selected["validation_balanced_accuracy"],
-        "selected_epoch": trained.selected_epoch,
-        "seconds": round(n_images * len(trained.history) / trained.images_per_second, 3),
-    }
-
-
-def _join(histories: list[pandas.DataFrame]) -> pandas.DataFrame:
-    """Join the histories, with the columns that name the run first; there may be none."""
-    if not histories:
-        return pandas.DataFrame(columns=[*_RUN, "epoch"])
-    history = pandas.concat(histories, ignore_index=True)
-    return history[[*_RUN, *history.columns.drop(_RUN)]]
+                is_given_up = True
+                continue
+            accuracy = 100 * trained.history[trained.selected_epoch - 1]["validation_balanced_accuracy"]
+            row |= {
+                "status": FINISHED,
+                "balanced_accuracy_percent": accuracy,
+                "selected_epoch": trained.selected_epoch,
+                "seconds": round(len(train) * len(trained.history) / trained.images_per_second, 3),
+            }
+            if stop_below_percent is not None and fold == 0:
+                is_given_up = accuracy < stop_below_percent
+            history = pandas.DataFrame(trained.history)
+            for position, column in enumerate(_RUN):
+                history.insert(position, column, row[column])
+            histories.append(history)
+    found = pandas.concat(histories[1:] or histories, ignore_index=True)
+    return pandas.DataFrame(results, columns=_RESULT), found

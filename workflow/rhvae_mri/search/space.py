@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy
@@ -134,7 +134,7 @@ def make_architecture(
     features = flattened_size(architecture, shape)
     ratio = (features / N_CLASSES) ** (1 / n_fully_connected)
     hidden = tuple(round(features / ratio**layer) for layer in range(1, n_fully_connected))
-    return Architecture(architecture.blocks, architecture.activation, dropout, hidden)
+    return replace(architecture, hidden_features=hidden)
 
 
 def find_fault(architecture: Architecture, shape: tuple[int, ...], max_parameters: int | None) -> str | None:
@@ -179,14 +179,21 @@ def _draw(
     space: SearchSpace, shape: tuple[int, ...], generator: numpy.random.Generator
 ) -> tuple[Architecture, float, float]:
     """Draw an architecture, valid or not, with its learning rate and weight decay."""
-    n_blocks = _whole_number(space.n_blocks, generator)
+
+    def whole_number(ends: Sequence[int]) -> int:
+        return int(generator.integers(ends[0], ends[1], endpoint=True))
+
+    def power(ends: Sequence[float]) -> float:
+        return 10 ** float(generator.uniform(math.log10(ends[0]), math.log10(ends[1])))
+
+    n_blocks = whole_number(space.n_blocks)
     first_channels = int(generator.choice(space.first_channels))
-    convolutions = [_whole_number(space.convolutions_per_block, generator) for _ in range(n_blocks)]
-    n_fully_connected = _whole_number(space.n_fully_connected, generator)
+    convolutions = [whole_number(space.convolutions_per_block) for _ in range(n_blocks)]
+    n_fully_connected = whole_number(space.n_fully_connected)
     dropout = float(generator.uniform(space.dropout[0], space.dropout[1]))
-    learning_rate = _power(space.learning_rate, generator)
+    learning_rate = power(space.learning_rate)
     has_weight_decay = generator.random() < space.weight_decay_probability
-    weight_decay = _power(space.weight_decay, generator) if has_weight_decay else 0.0
+    weight_decay = power(space.weight_decay) if has_weight_decay else 0.0
     architecture = make_architecture(
         first_channels,
         convolutions,
@@ -196,16 +203,6 @@ def _draw(
         channel_limit=space.channel_limit,
     )
     return architecture, learning_rate, weight_decay
-
-
-def _whole_number(ends: Sequence[int], generator: numpy.random.Generator) -> int:
-    """Draw a whole number between two ends, both included."""
-    return int(generator.integers(ends[0], ends[1], endpoint=True))
-
-
-def _power(ends: Sequence[float], generator: numpy.random.Generator) -> float:
-    """Draw a number whose logarithm is even between those of two ends."""
-    return 10 ** float(generator.uniform(math.log10(ends[0]), math.log10(ends[1])))
 
 
 def tabulate_candidates(candidates: Sequence[Candidate]) -> pandas.DataFrame:
