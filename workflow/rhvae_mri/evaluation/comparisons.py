@@ -9,8 +9,8 @@ import numpy
 import pandas
 
 from rhvae_mri.evaluation.conditions import CONDITION
-from rhvae_mri.evaluation.estimates import DECIMALS
 from rhvae_mri.evaluation.inference import (
+    DECIMALS,
     benjamini_hochberg,
     cohens_d,
     holm,

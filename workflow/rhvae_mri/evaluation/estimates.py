@@ -11,7 +11,7 @@ import numpy
 import pandas
 
 from rhvae_mri.evaluation.conditions import CONDITION
-from rhvae_mri.evaluation.inference import interval_over_resamples, mean_and_sd, percentile_interval
+from rhvae_mri.evaluation.inference import DECIMALS, interval_over_resamples, mean_and_sd, percentile_interval
 from rhvae_mri.evaluation.metrics import METRICS, confusion_counts, metrics_by_run
 from rhvae_mri.evaluation.predictions import SetPredictions
 from rhvae_mri.evaluation.resampling import (
@@ -29,8 +29,6 @@ ESTIMATE_COLUMNS = (
     *("test_cohort", "metric", "mean_percent", "sd_percent", "low_percent", "high_percent", "se_percent"),
     *("se_participants_percent", "se_seeds_percent", "degrees_of_freedom", "n_seeds", "n_AD", "n_CN"),
 )
-
-DECIMALS = 4  # of percentages; far below what a participant more or less changes
 
 
 class Estimates(NamedTuple):

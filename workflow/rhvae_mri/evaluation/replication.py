@@ -9,8 +9,7 @@ import numpy
 import pandas
 
 from rhvae_mri.evaluation.conditions import CONDITION, sort_rows
-from rhvae_mri.evaluation.estimates import DECIMALS
-from rhvae_mri.evaluation.inference import equivalence_test, t_interval, t_test
+from rhvae_mri.evaluation.inference import DECIMALS, equivalence_test, t_interval, t_test
 from rhvae_mri.evaluation.published import N_PUBLISHED_RUNS, PUBLISHED_KEY, PUBLISHED_RESOLUTION
 
 REPRODUCED = "reproduced"

@@ -6,7 +6,7 @@ import pandas
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.evaluation.conditions import CONDITION, check_columns, describe, sort_rows
-from rhvae_mri.evaluation.inference import mean_and_sd
+from rhvae_mri.evaluation.inference import DECIMALS, mean_and_sd
 from rhvae_mri.evaluation.predictions import RUN_COLUMNS
 from rhvae_mri.evaluation.published import PUBLISHED_KEY, PUBLISHED_RESOLUTION
 
@@ -17,8 +17,6 @@ CLASSIFICATION_COLUMNS = (
     *_CELL,
     *("mean_percent", "sd_percent", "n_seeds", "published_mean_percent", "published_sd_percent"),
 )
-
-_DECIMALS = 4  # far below what a participant more or less changes
 
 
 def classification_table(runs: pandas.DataFrame, published: pandas.DataFrame) -> pandas.DataFrame:
@@ -44,7 +42,7 @@ def classification_table(runs: pandas.DataFrame, published: pandas.DataFrame) ->
         raise StudyError(f"A run occurs more than once: {describe(tested[repeated].iloc[0])}.")
     rows = []
     for key, values in tested.groupby(list(_CELL), sort=False)["value_percent"]:
-        mean, sd = (round(value, _DECIMALS) for value in mean_and_sd(values))
+        mean, sd = (round(value, DECIMALS) for value in mean_and_sd(values))
         rows.append((*key, mean, sd, len(values)))
     table = pandas.DataFrame(rows, columns=list(CLASSIFICATION_COLUMNS[: len(_CELL) + 3])).merge(
         published.assign(resolution=PUBLISHED_RESOLUTION),
