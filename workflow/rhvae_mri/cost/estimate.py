@@ -90,20 +90,12 @@ class _Measured(NamedTuple):
 def estimate_cost(
     reference: Path, config: Mapping[str, Any], gpu_speedup: Sequence[float], sizes: StudySizes | None = None
 ) -> pandas.DataFrame:
-    """Estimate what a study costs.
+    """Estimate what a study costs, from the results of a finished one with its benchmarks and provenance.
 
-    Returns
-    -------
-    pandas.DataFrame
-        With `COLUMNS`: one row for each stage and one for the total. Of `QUANTITIES` there are a lowest, an
-        expected and a highest value. Core-hours of networks are those without a GPU, GPU-hours those with
-        one. Memory is that of the largest job, in MB. A stage that the reference has not run is in the table
-        without numbers, and is not in the total.
-
-    Raises
-    ------
-    StudyError
-        If the folder is no finished study of this workflow, or its benchmarks cannot be read.
+    ``gpu_speedup`` is the lowest and the highest number of CPU cores that a GPU is assumed to be worth, used
+    where the reference was computed without one. The table, with `COLUMNS`, has a row for each stage and one
+    for the total. Core-hours of networks are those without a GPU, GPU-hours those with one; memory is that of
+    the largest job, in MB. A stage that the reference has not run has no numbers, and is not in the total.
     """
     import pandas
 

@@ -59,15 +59,10 @@ def compare_conditions(
     Runs of the same number are independent between conditions: random states derive from the condition's
     name too. What is paired are the participants.
 
-    ``replicates`` are those of `rhvae_mri.evaluation.estimates.estimate_performance`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per condition that is not the reference, test cohort and metric: means of both in percent, the
-        difference in points with its interval and standard error, p-values as they are and corrected
-        within the family of one test cohort and metric (Holm; Benjamini-Hochberg), Cohen's d over the runs,
-        the p-value of the second test and the published difference, where there is one.
+    ``replicates`` are those of `rhvae_mri.evaluation.estimates.estimate_performance`. Each condition that is
+    not the reference has one row per test cohort and metric: means of both, their difference with its
+    interval, p-values as they are and corrected within the family of one test cohort and metric, Cohen's d
+    over the runs, the p-value of the second test, and the published difference, where there is one.
     """
     rows = [
         row

@@ -48,16 +48,11 @@ def estimate_performance(
 ) -> Estimates:
     """Estimate every metric of every condition, with its uncertainty over participants and runs.
 
-    ``threads`` conditions are resampled at a time.
-
-    Returns
-    -------
-    Estimates
-        ``mean`` and ``sd`` are over the runs, as in the paper (divisor n - 1). ``se`` is the standard error
-        over participants and runs, ``se_participants`` with the runs held fixed, ``se_seeds`` with the
-        participants held fixed (`rhvae_mri.evaluation.variance`). ``low`` and ``high`` are the bootstrap
-        percentile interval over participants and runs, brought to ``se`` and its degrees of
-        freedom. With a single run they are over participants alone.
+    ``mean`` and ``sd`` are over the runs, as in the paper. ``se`` is the standard error over participants and
+    runs, ``se_participants`` with the runs as they are, ``se_seeds`` with the participants as they are
+    (`rhvae_mri.evaluation.variance`). ``low`` and ``high`` are the bootstrap percentile interval over
+    participants and runs, brought to ``se`` and its degrees of freedom. With a single run they are over
+    participants alone. ``threads`` conditions are resampled at a time.
     """
     tables, curves, replicates = [], [], {}
     for each in sets:

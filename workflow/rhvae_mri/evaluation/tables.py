@@ -25,13 +25,8 @@ def classification_table(runs: pandas.DataFrame, published: pandas.DataFrame) ->
     The standard deviation is that of a sample (divisor n - 1). Which one the paper gives could not be read,
     so this is an assumption of the study; with 20 runs the other one is 2.5 % smaller.
 
-    Values are in percent, NaN where there is no published value (they are of the down-sampled resolution) or
+    Values are in percent, NaN where there is no published value (those are of the down-sampled resolution) or
     a metric is not defined.
-
-    Raises
-    ------
-    StudyError
-        If there is no run on a test set, or a run occurs twice.
     """
     check_columns(runs, [column for column in RUN_COLUMNS if column != "value_percent"])
     tested = runs[runs["set"] == "test"]

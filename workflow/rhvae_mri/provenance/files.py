@@ -48,27 +48,12 @@ def record_files(
 ) -> None:
     """Write size, checksum and sources of every file of a cohort, from the raw to the cropped image.
 
+    ``derivatives`` has the files of each of `STEPS`, one per kept image; the table ``target`` has `COLUMNS`.
     Sources are those that the JSON file beside each file names; their checksums are of the files as they are
-    now.
-
-    Parameters
-    ----------
-    images : path
-        The table of the cohort's images; those with the status ``kept`` count.
-    derivatives : mapping of str to sequence of str
-        The files of each step of `STEPS`, one per kept image and named after it.
-    template : path
-        The template of the registration.
-    target : path
-        The table to write, with `COLUMNS`: step is ``raw`` or one of `STEPS`, sha256 is missing for an empty
-        file, and note says why it is empty. Paths are relative to the working directory; a raw image outside
-        it is named by its BIDS URI, ``bids:raw:sub-…``, so that the table tells no folder of the machine.
-        The source of a raw image is the folder of its DICOM files, as ``download:`` and the path inside the
-        download; it has no checksum.
-    conversion : path, optional
-        The table of the conversion from DICOM; without it raw images have no source.
-    threads : int
-        How many files to read at a time.
+    now. Paths are relative to the working directory; a raw image outside it is named by its BIDS URI,
+    ``bids:raw:sub-…``, so that the table tells no folder of the machine. Its source is the folder of its
+    DICOM files, from the table of the ``conversion``: ``download:`` and the path inside the download, without
+    a checksum.
     """
     import pandas
 

@@ -41,20 +41,12 @@ def cross_validate(
     checkpoints: Path | None = None,
     digest: str = "",
 ) -> tuple[pandas.DataFrame, pandas.DataFrame]:
-    """Train candidates on real images, once for each fold.
+    """Train candidates on real images, once for each fold; return the results and the histories of epochs.
 
-    A candidate whose first fold has a balanced accuracy below ``stop_below_percent`` is not trained on the
-    others. The level is fixed, so that what is stopped does not depend on the order of the jobs. With a
-    folder for ``checkpoints`` the call can be interrupted and goes on; the caller deletes it.
-
-    Returns
-    -------
-    results : pandas.DataFrame
-        One row for each candidate and fold: candidate, fold, status, balanced_accuracy_percent (of the fold,
-        in the epoch that it chose), selected_epoch, seconds (training and validation). ``skipped`` are the
-        folds after one that diverged, or after a first fold below ``stop_below_percent``.
-    history : pandas.DataFrame
-        One row for each candidate, fold and epoch; see `rhvae_mri.cnn.trained.TrainedNetwork`.
+    The balanced accuracy of a result is that of the fold in the epoch that it chose, its seconds those of
+    training and validation. Folds after one that diverged are skipped, and so are those after a first fold
+    below ``stop_below_percent``. The level is fixed, so that what is stopped does not depend on the order of
+    the jobs. With a folder for ``checkpoints``, which the caller deletes, an interrupted call goes on.
     """
     results: list[dict[str, Any]] = []
     histories = [pandas.DataFrame(columns=[*_RUN, "epoch"])]

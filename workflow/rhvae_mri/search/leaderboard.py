@@ -33,22 +33,11 @@ NOTE = (
 
 
 def rank_candidates(candidates: Sequence[Candidate], results: pandas.DataFrame) -> pandas.DataFrame:
-    """Rank candidates by their mean balanced accuracy over the folds.
+    """Rank candidates by their mean balanced accuracy over the folds, the best first.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each candidate, the best first: rank, candidate, status (``complete``, ``diverged``,
-        ``stopped``), mean_percent, sd_percent (of a sample), se_percent, gap_percent and gap_se_percent (how
-        far the mean is below the winner's, and the standard error of this difference over the folds), the
-        balanced accuracy of each fold as ``fold_0_percent``, …, the hyper-parameters, n_parameters, seconds.
-        Of equal means the smaller network is first. Candidates that are not complete have no rank and no
-        mean.
-
-    Raises
-    ------
-    StudyError
-        If a candidate has no result, or none was trained on every fold.
+    The standard deviation is of a sample. The gap is how far a mean is below the winner's, and its standard
+    error that of the difference over the folds. Of equal means the smaller network is first. Candidates that
+    are not complete have no rank and no mean.
     """
     table = tabulate_candidates(candidates)
     if missing := sorted(set(table["candidate"]) - set(results["candidate"])):
