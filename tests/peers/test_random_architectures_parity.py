@@ -10,8 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from rhvae_mri.cnn.architectures import build_network
-from rhvae_mri.search.candidates import tabulate_candidates
-from rhvae_mri.search.space import SearchSpace, draw_candidates
+from rhvae_mri.search.space import SearchSpace, draw_candidates, tabulate_candidates
 
 pytestmark = pytest.mark.peer
 

@@ -43,7 +43,7 @@ NO_SYNTHETIC = [
 ]
 TRAINING = ("train_cnn", "evaluate", "train_rhvae")
 SYNTHETIC = ("train_rhvae", "generate_synthetic", "draw_slices", "draw_generation")
-SEARCH = ("split_folds", "sample_architectures", "train_candidates", "rank_candidates", "draw_search")
+SEARCH = ("split_folds", "train_candidates", "rank_candidates", "draw_search")
 CLASSIC = {"grid": {"training_data": ["real", "classic"]}}
 FULL = {"grid": {"full_resolution": True}}
 

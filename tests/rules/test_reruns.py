@@ -28,7 +28,7 @@ RERUNS = {
     "study.seed": (
         1,
         "compute_statistics draw_intruders draw_slices generate_synthetic measure_generation "
-        "register_to_mni sample_architectures select_test_cohorts simulate_adni simulate_aibl "
+        "rank_candidates register_to_mni select_test_cohorts simulate_adni simulate_aibl "
         "split_cohort split_folds tabulate_demographics tabulate_results train_candidates train_cnn "
         "train_rhvae",
     ),
@@ -142,20 +142,20 @@ RERUNS = {
         "compute_statistics describe_networks draw_losses draw_scheme gather_histories "
         "tabulate_generation write_index",
     ),
-    "search.candidates": (4, "rank_candidates sample_architectures"),
+    "search.candidates": (4, "rank_candidates"),
     "search.folds": (3, "split_folds"),
     "search.epochs": (3, "train_candidates"),
     "search.candidates_per_job": (2, "rank_candidates"),
-    "search.space.n_blocks": ([2, 5], "sample_architectures train_candidates"),
-    "search.space.first_channels": ([4, 8], "sample_architectures train_candidates"),
-    "search.space.convolutions_per_block": ([1, 2], "sample_architectures train_candidates"),
-    "search.space.channel_limit": (257, "sample_architectures train_candidates"),
-    "search.space.n_fully_connected": ([1, 2], "sample_architectures train_candidates"),
-    "search.space.dropout": ([0.0, 0.5], "sample_architectures train_candidates"),
-    "search.space.learning_rate": ([0.0001, 0.01], "sample_architectures train_candidates"),
-    "search.space.weight_decay": ([0.001, 0.01], "sample_architectures train_candidates"),
-    "search.space.weight_decay_probability": (0.25, "sample_architectures train_candidates"),
-    "search.space.max_parameters": (None, "sample_architectures train_candidates"),
+    "search.space.n_blocks": ([2, 5], "rank_candidates train_candidates"),
+    "search.space.first_channels": ([4, 8], "rank_candidates train_candidates"),
+    "search.space.convolutions_per_block": ([1, 2], "rank_candidates train_candidates"),
+    "search.space.channel_limit": (257, "rank_candidates train_candidates"),
+    "search.space.n_fully_connected": ([1, 2], "rank_candidates train_candidates"),
+    "search.space.dropout": ([0.0, 0.5], "rank_candidates train_candidates"),
+    "search.space.learning_rate": ([0.0001, 0.01], "rank_candidates train_candidates"),
+    "search.space.weight_decay": ([0.001, 0.01], "rank_candidates train_candidates"),
+    "search.space.weight_decay_probability": (0.25, "rank_candidates train_candidates"),
+    "search.space.max_parameters": (None, "rank_candidates train_candidates"),
     "saliency.steps": (65, "measure_saliency"),
     "statistics.resamples": (2001, "compute_statistics"),
     "statistics.confidence": (

@@ -54,6 +54,8 @@ def test_there_is_no_slope_where_the_classes_are_separated_or_one_is_absent():
     runs = numpy.array([[0.9, 0.8, 0.2, 0.1], [0.9, 0.3, 0.5, 0.1], [0.1, 0.2, 0.8, 0.9]])
     _, slopes = logistic_calibration(labels, runs)
     assert numpy.isnan(slopes).tolist() == [True, False, True]
+    alike = 0.4 + 1e-9 * numpy.array([[3.0, 1.0, 2.0, 0.0]])  # almost any slope fits them
+    assert numpy.isnan(logistic_calibration(labels, alike)[1]).all()
     intercepts, slopes = logistic_calibration(numpy.ones(4, bool), runs)
     assert numpy.isnan(slopes).all()
     assert numpy.isnan(intercepts).all()

@@ -4,10 +4,11 @@ from made_up_runs import GRID, write_predictions
 
 from rhvae_mri.evaluation.comparisons import COMPARISON_COLUMNS, compare_conditions
 from rhvae_mri.evaluation.estimates import estimate_performance
-from rhvae_mri.evaluation.inference import benjamini_hochberg, cohens_d, holm
+from rhvae_mri.evaluation.inference import benjamini_hochberg, cohens_d, holm, swap_test, t_test
 from rhvae_mri.evaluation.metrics import classification_metrics
 from rhvae_mri.evaluation.predictions import read_predictions
 from rhvae_mri.evaluation.published import read_published
+from rhvae_mri.evaluation.variance import contributions, outcomes, split_variance
 
 OPTIONS = {"confidence": 0.95, "n_permutations": 199, "seed": 3}
 
@@ -67,6 +68,17 @@ def test_a_comparison_is_of_the_same_architecture_training_set_and_resolution(ta
         difference = row.loc[metric, "difference_percent"]
         assert difference == pytest.approx(100 * (ours.mean() - real.mean()), abs=1e-3)
         assert row.loc[metric, "low_percent"] < difference < row.loc[metric, "high_percent"]
+        change = outcomes(adni.labels, at["augmented"], metric) - outcomes(adni.labels, at["real"], metric)
+        parts = split_variance(adni.labels, change, metric)
+        mean, freedom = ours.mean() - real.mean(), parts.degrees_of_freedom
+        assert row.loc[metric, "p_value"] == pytest.approx(t_test(mean, numpy.sqrt(parts.total), freedom))
+        if metric == "auc":
+            second = t_test(mean, numpy.sqrt(parts.participants), numpy.inf)
+        else:
+            second = swap_test(contributions(adni.labels, change, metric)[:, None], 20_000, 1)[0]
+        assert row.loc[metric, "p_participants"] == pytest.approx(
+            second, abs=1e-9 if metric == "auc" else 0.1
+        )
 
 
 def test_p_values_are_corrected_within_a_test_cohort_and_metric(table):

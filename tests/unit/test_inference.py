@@ -15,35 +15,21 @@ from rhvae_mri.evaluation.inference import (
 )
 
 
-def test_corrections_by_hand():
-    p_values = [0.01, 0.04, 0.03, numpy.nan, 0.5]
+def test_corrections_are_those_of_statsmodels_and_leave_out_what_is_missing():
+    from statsmodels.stats.multitest import multipletests
+
+    p_values = numpy.random.default_rng(0).random(40) ** 3
+    numpy.testing.assert_allclose(holm(p_values), multipletests(p_values, method="holm")[1])
+    numpy.testing.assert_allclose(benjamini_hochberg(p_values), multipletests(p_values, method="fdr_bh")[1])
     # ascending 0.01, 0.03, 0.04, 0.5; Holm: times 4, 3, 2, 1, never falling
+    p_values = [0.01, 0.04, 0.03, numpy.nan, 0.5]
     numpy.testing.assert_allclose(holm(p_values), [0.04, 0.09, 0.09, numpy.nan, 0.5])
     # Benjamini-Hochberg: times 4/1, 4/2, 4/3, 4/4, never rising from the end
     numpy.testing.assert_allclose(benjamini_hochberg(p_values), [0.04, 0.16 / 3, 0.16 / 3, numpy.nan, 0.5])
     assert holm([0.6, 0.7]).tolist() == [1, 1]
 
 
-@pytest.mark.parametrize(("ours", "name"), [(holm, "holm"), (benjamini_hochberg, "fdr_bh")])
-def test_corrections_are_those_of_statsmodels(ours, name):
-    from statsmodels.stats.multitest import multipletests
-
-    p_values = numpy.random.default_rng(0).random(40) ** 3
-    numpy.testing.assert_allclose(ours(p_values), multipletests(p_values, method=name)[1])
-
-
-def test_equivalence_is_that_of_statsmodels_for_large_samples():
-    from statsmodels.stats.weightstats import ztost
-
-    random = numpy.random.default_rng(1)
-    for shift in (0, 0.1, 0.3, 0.6):
-        sample = random.normal(shift, 1, 200)
-        expected = ztost(sample, -0.25, 0.25)[0]
-        found = equivalence_test(sample.mean(), sample.std(ddof=1) / numpy.sqrt(200), numpy.inf, 0.25)
-        assert found == pytest.approx(expected, abs=1e-9)
-
-
-def test_equivalence_is_that_of_statsmodels_for_small_samples():
+def test_equivalence_is_that_of_statsmodels():
     from statsmodels.stats.weightstats import ttost_ind
 
     first, second = numpy.random.default_rng(8).normal([0.0, 0.2], 1, (12, 2)).T

@@ -129,6 +129,7 @@ def test_an_absent_class_gives_n_a_and_not_a_number(read, tmp_path):
     table = predictions()
     runs = tabulate_runs(read(table[table["label"] == 1]))
     values = runs.set_index("metric")["value_percent"]
+    assert (set(runs["n_AD"]), set(runs["n_CN"])) == ({3}, {0})
     assert values[values.isna()].index.tolist() == ["specificity", "balanced_accuracy", "auc"]
     write_tsv(tmp_path / "runs.tsv", runs)
     assert (tmp_path / "runs.tsv").read_text().count("n/a") == 3

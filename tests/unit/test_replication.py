@@ -64,6 +64,7 @@ def test_all_168_published_numbers_are_there_whatever_was_run(published):
     ("shift", "error", "verdict"),
     [
         (0.5, 0.3, REPRODUCED),
+        (2.0, 0.1, REPRODUCED),
         (20.0, 1.0, NOT_REPRODUCED),
         (4.0, 6.0, INCONCLUSIVE),
         (-1.0, 9.0, INCONCLUSIVE),
@@ -75,13 +76,8 @@ def test_verdicts_follow_from_difference_and_uncertainty(published, shift, error
     assert len(narrow) > 10
     assert set(narrow["verdict"]) == {verdict}
     assert narrow["reason"].str.contains(f"{shift:+.1f} points", regex=False).all()
-
-
-def test_a_small_difference_is_reproduced_even_where_it_is_significant(published):
-    table = compare_with_published(our_results(published, 2.0, 0.1), published, **OPTIONS)
-    narrow = table[table["published_sd_percent"] < 1.5]
-    assert (narrow["p_difference"] < 0.05).all()
-    assert set(narrow["verdict"]) == {REPRODUCED}
+    if error == 0.1:  # reproduced even where the difference is significant
+        assert (narrow.loc[narrow["published_sd_percent"] < 1.5, "p_difference"] < 0.05).all()
 
 
 def test_numbers_of_one_row_by_hand(published):

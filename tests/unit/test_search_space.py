@@ -5,16 +5,18 @@ import pytest
 
 from rhvae_mri.cnn.architectures import build_network, count_parameters, read_architectures
 from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_tsv
-from rhvae_mri.search.candidates import draw_for_study, read_candidates, write_candidates
+from rhvae_mri.files import read_json, write_json
 from rhvae_mri.search.space import (
     TOO_MANY_PARAMETERS,
     TOO_MANY_POOLINGS,
+    Candidate,
     SearchSpace,
     draw_candidates,
+    draw_for_study,
     find_fault,
     make_architecture,
     size_of_network,
+    tabulate_candidates,
 )
 from rhvae_mri.tensor_files import write_image_stack
 
@@ -144,10 +146,10 @@ def test_a_space_without_valid_architectures_is_refused(space):
     assert "1000 with a pooling of a single voxel" in str(caught.value)
 
 
-def test_candidates_survive_their_file(candidates, tmp_path):
-    write_candidates(candidates[:12], tmp_path / "candidates.json", tmp_path / "candidates.tsv")
-    assert read_candidates(tmp_path / "candidates.json") == candidates[:12]
-    table = read_tsv(tmp_path / "candidates.tsv")
+def test_candidates_survive_their_file_and_stand_in_a_table(candidates, tmp_path):
+    write_json(tmp_path / "candidates.json", [candidate.to_dict() for candidate in candidates[:12]])
+    assert [Candidate.from_dict(one) for one in read_json(tmp_path / "candidates.json")] == candidates[:12]
+    table = tabulate_candidates(candidates[:12])
     assert table["candidate"].tolist() == list(range(12))
     for row, candidate in zip(table.itertuples(), candidates, strict=False):
         assert row.n_blocks == len(candidate.architecture.blocks)

@@ -24,34 +24,10 @@ rule split_folds:
         "../scripts/split_folds.py"
 
 
-rule sample_architectures:
-    """List the candidates: an architecture, learning rate, weight decay and dropout for each."""
-    input:
-        stack="<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
-    output:
-        candidates="<results>/search/resolution-{resolution}/candidates.json",
-        table="<results>/search/resolution-{resolution}/candidates.tsv",
-    log:
-        "<logs>/sample_architectures/resolution-{resolution}.log",
-    conda:
-        "../../envs/learn.yaml"
-    resources:
-        mem_mb=grows_with_attempt(2000),
-        runtime=grows_with_attempt(10),
-    params:
-        n_candidates=lookup("search/candidates", within=config),
-        space=settings("search/space"),
-        seed=SEED,
-        code=script_digest("sample_architectures"),
-    script:
-        "../scripts/sample_architectures.py"
-
-
 rule train_candidates:
     """Train some candidates, once for each fold; the fold that is held out chooses the epoch.
 
-    A candidate follows from its number, the space and the study's seed, so the job draws its own; it does not
-    wait for their list, which changes with every further candidate.
+    A candidate follows from its number, the space and the study's seed, so the job draws its own.
     """
     input:
         stack="<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
@@ -82,13 +58,15 @@ rule train_candidates:
 rule rank_candidates:
     """Rank the candidates by their mean balanced accuracy, and say how far the winner's can be trusted."""
     input:
-        candidates="<results>/search/resolution-{resolution}/candidates.json",
+        stack="<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
         results=collect(
             "<results>/search/resolution-{resolution}/candidates-{candidates}/folds.tsv",
             candidates=CANDIDATE_BATCHES,
             allow_missing=True,
         ),
     output:
+        candidates="<results>/search/resolution-{resolution}/candidates.json",
+        candidates_table="<results>/search/resolution-{resolution}/candidates.tsv",
         table="<results>/search/resolution-{resolution}/leaderboard.tsv",
         summary="<results>/search/resolution-{resolution}/leaderboard.json",
     log:
@@ -99,7 +77,10 @@ rule rank_candidates:
         mem_mb=grows_with_attempt(2000),
         runtime=grows_with_attempt(10),
     params:
+        n_candidates=lookup("search/candidates", within=config),
+        space=settings("search/space"),
         simulated=SIMULATED,
+        seed=SEED,
         code=script_digest("rank_candidates"),
     script:
         "../scripts/rank_candidates.py"

@@ -5,8 +5,8 @@ from rhvae_mri.files import read_tsv, write_tsv
 from rhvae_mri.learning.checkpoints import run_digest
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.logs import log_job
-from rhvae_mri.search.candidates import draw_for_study
 from rhvae_mri.search.cross_validation import cross_validate
+from rhvae_mri.search.space import draw_for_study
 from rhvae_mri.seeds import derive_seed
 
 with log_job(snakemake.log[0]):

@@ -18,15 +18,17 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy
 
 from rhvae_mri.cost.workload import Job, StudySizes, disk_work, expected_sizes, list_jobs, sizes_of_results
 from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_json
+from rhvae_mri.files import read_json, read_yaml
 
 if TYPE_CHECKING:
     import pandas
@@ -37,24 +39,14 @@ EXPONENT = 0.15
 
 @dataclass(frozen=True)
 class Stage:
-    """What is assumed of a stage.
+    """What is assumed of a stage."""
 
-    Attributes
-    ----------
-    scaling : str
-        What its time grows with.
-    startup_s : float
-        Seconds of a job that do not grow: Python and its libraries. At most half of a reference job counts.
-    base_mb : float
-        Memory of a job that does not grow. At most 95 percent of the reference's count.
-    folder : str or None
-        The folder of the results that it fills.
-    """
-
-    scaling: str
-    startup_s: float
-    base_mb: float
-    folder: str | None = None
+    scaling: str  # what its time grows with
+    startup_s: (
+        float  # of a job, does not grow: Python and its libraries; at most half of a reference job counts
+    )
+    base_mb: float  # of a job, does not grow; at most 95 percent of the reference's count
+    folder: str | None = None  # of the results, that it fills
 
 
 STAGES = {
@@ -87,11 +79,9 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class _Measured:
+class _Measured(NamedTuple):
     """One job of the reference."""
 
-    core_seconds: float
     seconds: float
     memory_mb: float
     job: Job
@@ -100,94 +90,69 @@ class _Measured:
 def estimate_cost(
     reference: Path, config: Mapping[str, Any], gpu_speedup: Sequence[float], sizes: StudySizes | None = None
 ) -> pandas.DataFrame:
-    """Estimate what a study costs.
+    """Estimate what a study costs, from the results of a finished one with its benchmarks and provenance.
 
-    Parameters
-    ----------
-    reference : pathlib.Path
-        The results of a finished study, with its ``benchmarks/`` and ``provenance/``.
-    config : mapping
-        The configuration of the study to come.
-    gpu_speedup : sequence of float
-        Lowest and highest number of CPU cores that a GPU is assumed to be worth; used where the reference was
-        computed without one.
-    sizes : StudySizes, optional
-        How many images the study to come has; by default `expected_sizes`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        With `COLUMNS`: one row for each stage and one for the total. Of `QUANTITIES` there are a lowest, an
-        expected and a highest value. Core-hours of networks are those without a GPU, GPU-hours those with
-        one. Memory is that of the largest job, in MB. A stage that the reference has not run is in the table
-        without numbers, and is not in the total.
-
-    Raises
-    ------
-    StudyError
-        If the folder is no finished study of this workflow, or its benchmarks cannot be read.
+    ``gpu_speedup`` is the lowest and the highest number of CPU cores that a GPU is assumed to be worth, used
+    where the reference was computed without one. The table, with `COLUMNS`, has a row for each stage and one
+    for the total. Core-hours of networks are those without a GPU, GPU-hours those with one; memory is that of
+    the largest job, in MB. A stage that the reference has not run has no numbers, and is not in the total.
     """
     import pandas
 
-    small = _read_configuration(reference)
+    small, measured_on_gpu = _read_configuration(reference)
     small_sizes = sizes_of_results(reference, small)
     sizes = sizes or expected_sizes(config, small_sizes.scans_per_image)
     measured = _read_benchmarks(reference / "benchmarks", list_jobs(small, small_sizes))
-    on_gpu = _computed_on_gpu(reference, small)
     disk = _estimate_disk(reference, disk_work(small, small_sizes), disk_work(config, sizes))
     wanted: dict[str, list[Job]] = {}
     for job in list_jobs(config, sizes):
         wanted.setdefault(job.stage, []).append(job)
     rows = []
     for stage, jobs in wanted.items():
-        row = _estimate_stage(stage, jobs, measured.get(stage, []), on_gpu, gpu_speedup)
-        folder = STAGES[jobs[0].rule].folder
-        if folder in disk:
-            # both architectures fill one folder
-            row |= disk.pop(folder)
-        rows.append(row)
+        about, of_stage = STAGES[jobs[0].rule], measured.get(stage, [])
+        row = {"stage": stage, "jobs": sum(job.count for job in jobs), "reference_jobs": len(of_stage)}
+        row["scaling"] = about.scaling
+        if of_stage:
+            row |= _estimate_stage(about, jobs, of_stage, measured_on_gpu, gpu_speedup)
+        # both architectures fill one folder
+        rows.append(row | _range("disk_gb", disk.pop(about.folder, ())))
     table = pandas.DataFrame(rows, columns=list(COLUMNS))
-    return pandas.concat([table, pandas.DataFrame([_total(table)])], ignore_index=True)
+    # ranges are added as if all errors went one way
+    total = {"stage": "total", "scaling": "sum of the stages; of the memory the largest job"}
+    total |= table[["jobs", "reference_jobs"]].sum().to_dict()
+    for column in (f"{quantity}_{end}" for quantity in QUANTITIES for end in _RANGE):
+        total[column] = table[column].max() if column.startswith("memory") else table[column].sum()
+    return pandas.concat([table, pandas.DataFrame([total])], ignore_index=True)
 
 
 def describe_estimate(table: pandas.DataFrame) -> str:
     """Write an estimate as text: the expected values, with the range in brackets."""
-    heads = ["stage", "jobs", "core-hours", "GPU-hours", "memory in GB", "disk in GB"]
-    lines = [heads]
-    for row in table.to_dict("records"):
+    lines = [["stage", "jobs", "core-hours", "GPU-hours", "memory in GB", "disk in GB"]]
+    rows = table.to_dict("records")
+    for row in rows:
         cells = [row["stage"], f"{row['jobs']:.0f}"]
         for quantity in QUANTITIES:
-            low, expected, high = (row[f"{quantity}_{end}"] for end in _RANGE)
             scale = 1e-3 if quantity == "memory_mb" else 1
-            known = not math.isnan(expected)
-            cells.append(
-                f"{_short(scale * expected)} ({_short(scale * low)} to {_short(scale * high)})"
-                if known
-                else "-"
-            )
+            low, expected, high = (_short(scale * row[f"{quantity}_{end}"]) for end in _RANGE)
+            known = not math.isnan(row[f"{quantity}_expected"])
+            cells.append(f"{expected} ({low} to {high})" if known else "-")
         lines.append(cells)
-    widths = [max(len(line[place]) for line in lines) for place in range(len(heads))]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = "\n".join(
-        "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines
     )
-    missing = [row["stage"] for row in table.to_dict("records") if not row["reference_jobs"]]
-    note = (
+    text += (
         "\nNetworks are counted twice, as core-hours without a GPU and as GPU-hours with one. In brackets: "
         "the range.\nDownloads are not counted, nor are jobs of seconds (crops, tables, figures)."
     )
+    missing = [row["stage"] for row in rows if not row["reference_jobs"]]
     if missing:
-        note += f"\nNot in the reference, and so not in the total: {', '.join(missing)}."
-    return text + note
+        text += f"\nNot in the reference, and so not in the total: {', '.join(missing)}."
+    return text
 
 
-def _read_configuration(reference: Path) -> dict[str, Any]:
-    """Read the configuration that a study was run with."""
-    import yaml
-
+def _read_configuration(reference: Path) -> tuple[dict[str, Any], bool]:
+    """Read the configuration that a study was run with, and whether its networks were computed on a GPU."""
     file = reference / "provenance" / "configuration.yaml"
     needed = [file, reference / "cohorts/cohort-ADNI/images.tsv", reference / "split/split.tsv"]
     missing = [str(each) for each in needed if not each.is_file()]
@@ -198,14 +163,10 @@ def _read_configuration(reference: Path) -> dict[str, Any]:
             cause="`estimate.reference` is not the results folder of a study, or the study is not finished.",
             remedy="Run a small study first, e.g. `make demo`, and set `estimate.reference` to its results.",
         )
-    return yaml.safe_load(file.read_text(encoding="utf-8"))
-
-
-def _computed_on_gpu(reference: Path, config: Mapping[str, Any]) -> bool:
-    """Say whether the networks of the reference were computed on a GPU."""
+    config = read_yaml(file)
     machine = reference / "provenance" / "machine.json"
     gpus = read_json(machine).get("gpus") if machine.is_file() else None
-    return bool(gpus) and config["study"]["device"] != "cpu"
+    return config, bool(gpus) and config["study"]["device"] != "cpu"
 
 
 def _read_benchmarks(folder: Path, jobs: Sequence[Job]) -> dict[str, list[_Measured]]:
@@ -224,8 +185,7 @@ def _read_benchmarks(folder: Path, jobs: Sequence[Job]) -> dict[str, list[_Measu
             except (StopIteration, KeyError, ValueError, UnicodeDecodeError):
                 continue  # of a job that was too short to be measured, or that was interrupted
             if seconds > 0 and math.isfinite(memory):
-                one = _Measured(seconds * job.threads, seconds, memory, job)
-                measured.setdefault(job.stage, []).append(one)
+                measured.setdefault(job.stage, []).append(_Measured(seconds, memory, job))
     if not measured:
         raise StudyError(
             "The study has no benchmarks that can be read.",
@@ -236,90 +196,72 @@ def _read_benchmarks(folder: Path, jobs: Sequence[Job]) -> dict[str, list[_Measu
 
 
 def _estimate_stage(
-    stage: str,
+    about: Stage,
     jobs: Sequence[Job],
     measured: Sequence[_Measured],
     on_gpu: bool,
     gpu_speedup: Sequence[float],
-) -> dict[str, Any]:
+) -> dict[str, float]:
     """Estimate time and memory of the jobs of a stage."""
-    about = STAGES[jobs[0].rule]
-    row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
-    row |= {"stage": stage, "jobs": sum(job.count for job in jobs), "reference_jobs": len(measured)}
-    row["scaling"] = about.scaling
-    if not measured:
-        return row
-    of_gpu = jobs[0].on_gpu
-    core = _hours(about, jobs, [(one.core_seconds, one.job) for one in measured], by_thread=True)
-    row |= {f"core_hours_{end}": hours for end, hours in zip(_RANGE, core, strict=True)}
-    if of_gpu and on_gpu:
-        gpu = _hours(about, jobs, [(one.seconds, one.job) for one in measured], by_thread=False)
-    elif of_gpu:
+    core = _hours(about, jobs, measured, by_thread=True)
+    gpu = numpy.zeros(3)
+    if jobs[0].on_gpu:
         slow, fast = gpu_speedup
-        gpu = core[0] / fast, core[1] / math.sqrt(slow * fast), core[2] / slow
-    else:
-        gpu = (0.0, 0.0, 0.0)
-    row |= {f"gpu_hours_{end}": hours for end, hours in zip(_RANGE, gpu, strict=True)}
+        gpu = core / (fast, math.sqrt(slow * fast), slow)
+        if on_gpu:
+            gpu = _hours(about, jobs, measured, by_thread=False)
     largest = max(jobs, key=lambda job: job.size)
     known = max(measured, key=lambda one: one.memory_mb)
     base = min(about.base_mb, 0.95 * known.memory_mb)
-    memory = [base + (known.memory_mb - base) * factor for factor in _grown(largest.size / known.job.size)]
-    row |= {f"memory_mb_{end}": value for end, value in zip(_RANGE, memory, strict=True)}
-    row["times_the_reference"] = max(job.work for job in jobs) / median(one.job.work for one in measured)
-    return row
+    memory = base + (known.memory_mb - base) * _grown(largest.size / known.job.size)
+    times = max(job.work for job in jobs) / median(one.job.work for one in measured)
+    return {
+        "times_the_reference": times,
+        **_range("core_hours", core),
+        **_range("gpu_hours", gpu),
+        **_range("memory_mb", memory),
+    }
 
 
 def _hours(
-    about: Stage, jobs: Sequence[Job], measured: Sequence[tuple[float, Job]], by_thread: bool
-) -> tuple[float, float, float]:
-    """Give the lowest, the expected and the highest number of hours of some jobs."""
+    about: Stage, jobs: Sequence[Job], measured: Sequence[_Measured], by_thread: bool
+) -> numpy.ndarray:
+    """Give the lowest, expected and highest number of hours of some jobs: of cores, or on the clock."""
 
     def cores(job: Job) -> int:
         return job.threads if by_thread else 1
 
     # a job that ends sooner than the assumed startup shows that this is too long
-    startup = min(about.startup_s, *(seconds / cores(job) / 2 for seconds, job in measured))
-    rates = [(seconds - startup * cores(job)) / job.work for seconds, job in measured]
-    usual = median(job.work for _, job in measured)
-    hours = [0.0, 0.0, 0.0]
+    startup = min(about.startup_s, *(one.seconds / 2 for one in measured))
+    rates = [(one.seconds - startup) * cores(one.job) / one.job.work for one in measured]
+    usual = median(one.job.work for one in measured)
+    seconds = usual * numpy.array([min(rates), median(rates), max(rates)])
+    hours = numpy.zeros(3)
     for job in jobs:
-        for place, (rate, factor) in enumerate(
-            zip((min(rates), median(rates), max(rates)), _grown(job.work / usual), strict=True)
-        ):
-            hours[place] += job.count * (startup * cores(job) + rate * usual * factor) / 3600
-    return hours[0], hours[1], hours[2]
+        hours += job.count * (startup * cores(job) + seconds * _grown(job.work / usual)) / 3600
+    return hours
 
 
-def _grown(ratio: float) -> tuple[float, float, float]:
+def _grown(ratio: float) -> numpy.ndarray:
     """Give by how much something grows at least, as expected, and at most, if its cause grows by a factor."""
-    ends = sorted((ratio ** (1 - EXPONENT), ratio ** (1 + EXPONENT)))
-    return ends[0], ratio, ends[1]
+    return numpy.sort([ratio ** (1 - EXPONENT), ratio, ratio ** (1 + EXPONENT)])
 
 
 def _estimate_disk(
     reference: Path, small: Mapping[str, float], large: Mapping[str, float]
-) -> dict[str, dict[str, float]]:
+) -> dict[str | None, numpy.ndarray]:
     """Estimate the size of each folder of the results, in GB of 10^9 bytes."""
-    disk = {}
+    disk: dict[str | None, numpy.ndarray] = {}
     for folder, work in small.items():
-        path = reference / folder
-        used = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        used = sum(file.stat().st_size for file in (reference / folder).rglob("*") if file.is_file())
         if used and work:
-            sizes = [1e-9 * used * factor for factor in _grown(large[folder] / work)]
-            disk[folder] = {f"disk_gb_{end}": size for end, size in zip(_RANGE, sizes, strict=True)}
+            disk[folder] = 1e-9 * used * _grown(large[folder] / work)
     return disk
 
 
-def _total(table: pandas.DataFrame) -> dict[str, Any]:
-    """Add up all stages; of the memory, take the largest. Ranges are added as if all errors went one way."""
-    row: dict[str, Any] = {"stage": "total", "jobs": table["jobs"].sum()}
-    row["reference_jobs"] = table["reference_jobs"].sum()
-    for quantity in QUANTITIES:
-        for end in _RANGE:
-            values = table[f"{quantity}_{end}"]
-            row[f"{quantity}_{end}"] = values.max() if quantity == "memory_mb" else values.sum()
-    row["scaling"] = "sum of the stages; of the memory the largest job"
-    return row
+def _range(quantity: str, values: Iterable[float]) -> dict[str, float]:
+    """Give the columns of a quantity's range; none without values."""
+    return {f"{quantity}_{end}": value for end, value in zip(_RANGE, values, strict=False)}
 
 
 def _short(value: float) -> str:

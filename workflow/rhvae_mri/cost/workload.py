@@ -29,27 +29,13 @@ _CLASSES = ("AD", "CN")
 
 @dataclass(frozen=True)
 class StudySizes:
-    """How many images a study has.
+    """How many images a study has."""
 
-    Attributes
-    ----------
-    images : dict of str to int
-        By cohort, those that are preprocessed.
-    scans : dict of str to int
-        By cohort, those that are converted: all visits of all participants.
-    training : dict of (str, str) to int
-        By training set and diagnosis.
-    validation : dict of str to int
-        By diagnosis.
-    tested : int
-        Of ADNI's test set.
-    """
-
-    images: dict[str, int]
-    scans: dict[str, int]
-    training: dict[tuple[str, str], int]
-    validation: dict[str, int]
-    tested: int
+    images: dict[str, int]  # by cohort, those that are preprocessed
+    scans: dict[str, int]  # by cohort, those that are converted: all visits of all participants
+    training: dict[tuple[str, str], int]  # by training set and diagnosis
+    validation: dict[str, int]  # by diagnosis
+    tested: int  # of ADNI's test set
 
     @property
     def scans_per_image(self) -> float:
@@ -60,34 +46,15 @@ class StudySizes:
 
 @dataclass(frozen=True)
 class Job:
-    """Some equal jobs.
+    """Some equal jobs."""
 
-    Attributes
-    ----------
-    stage : str
-        The rule, and for networks their architecture: ``train_cnn (baseline)``.
-    work : float
-        Of each job, in the stage's unit.
-    size : float
-        What the memory of a job grows with.
-    key : str
-        The place of the job's benchmark below the rule's folder, without ``.tsv``; of per-image jobs the
-        beginning that they share.
-    count : int
-        How many jobs.
-    threads : int
-        Of each job.
-    on_gpu : bool
-        Whether it would use a GPU.
-    """
-
-    stage: str
-    work: float
-    size: float
-    key: str
+    stage: str  # the rule, and for networks their architecture: "train_cnn (baseline)"
+    work: float  # of each job, in the stage's unit
+    size: float  # what the memory of a job grows with
+    key: str  # its benchmark below the rule's folder, without ".tsv"; of per-image jobs what they share
     count: int = 1
-    threads: int = 1
-    on_gpu: bool = False
+    threads: int = 1  # of each job
+    on_gpu: bool = False  # whether it would use a GPU
 
     @property
     def rule(self) -> str:
@@ -96,15 +63,7 @@ class Job:
 
 
 def sizes_of_results(results: Path, config: Mapping[str, Any]) -> StudySizes:
-    """Count the images of a finished study, in its tables.
-
-    Parameters
-    ----------
-    results : pathlib.Path
-        The study's results.
-    config : mapping
-        Its configuration.
-    """
+    """Count the images of a finished study, in its tables."""
     images, scans = {}, {}
     for cohort in _cohorts(config):
         table = read_tsv(results / f"cohorts/cohort-{cohort}/images.tsv")
@@ -125,14 +84,8 @@ def sizes_of_results(results: Path, config: Mapping[str, Any]) -> StudySizes:
 def expected_sizes(config: Mapping[str, Any], scans_per_image: float) -> StudySizes:
     """Say how many images a study will have, if all participants of `simulation.participants` are usable.
 
-    Parameters
-    ----------
-    config : mapping
-        The study's configuration. The participants with AD and CN are those of the published study in
-        ``config/paper.yaml``, whatever the source of the cohorts. Further test cohorts are not counted: how
-        many images they have is not known before they are listed.
-    scans_per_image : float
-        How many scans are converted for each image that is kept.
+    These are the published study's participants with AD and CN, whatever the source of the cohorts. Further
+    test cohorts are not counted: how many images they have is not known before they are listed.
     """
     known = config["simulation"]["participants"]
     people = {cohort: known[cohort] for cohort in _cohorts(config) if cohort in known}
@@ -150,15 +103,7 @@ def expected_sizes(config: Mapping[str, Any], scans_per_image: float) -> StudySi
 
 
 def list_jobs(config: Mapping[str, Any], sizes: StudySizes) -> list[Job]:
-    """List the jobs of a study that take time.
-
-    Parameters
-    ----------
-    config : mapping
-        The study's configuration.
-    sizes : StudySizes
-        How many images it has.
-    """
+    """List the jobs of a study that take time."""
     return [*_preprocessing(config, sizes), *_generation(config, sizes), *_networks(config, sizes)]
 
 

@@ -52,13 +52,9 @@ def measure_calibration(
 ) -> Calibration:
     """Measure the calibration of every condition.
 
-    Returns
-    -------
-    Calibration
-        ``measures``: one row per condition, test cohort and measure of `MEASURES`, mean and standard
-        deviation over the ``n_defined`` runs in which it is defined, for the Brier score with the interval
-        over participants and runs. ``curves``: one row per bin too, with the bin's bounds, mean
-        probability, observed share of AD with its interval, and the mean number of images.
+    Of each measure of `MEASURES` there are mean and standard deviation over the ``n_defined`` runs in which
+    it is defined, of the Brier score with the interval over participants and runs. Curves have one row per
+    bin (see `reliability_curve`).
     """
     measures, curves = [], []
     for each in sets:
@@ -119,19 +115,11 @@ def logistic_calibration(
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Fit the logistic recalibration of each run: probabilities of shape (n_runs, n_images).
 
-    Returns
-    -------
-    intercepts : numpy.ndarray, shape (n_runs,)
-        Calibration in the large: the intercept of a logistic regression whose slope is held at one. Below
-        zero where AD is predicted too often.
-    slopes : numpy.ndarray, shape (n_runs,)
-        The slope of the logistic regression on the logit, with its own intercept. Below one where the
-        probabilities are too extreme.
+    The first result is calibration in the large: the intercept of a logistic regression whose slope is one,
+    below zero where AD is predicted too often. The second is the slope of the logistic regression on the
+    logit, with its own intercept, below one where the probabilities are too extreme. NaN where there is no
+    finite solution: a class is absent, or the run separates the classes.
 
-        NaN where there is no finite solution: a class is absent, or the run separates the classes.
-
-    References
-    ----------
     B. Van Calster et al., "Calibration: the Achilles heel of predictive analytics", BMC Medicine 17, 2019.
     """
     clipped = numpy.clip(probabilities, CLIP, 1 - CLIP)

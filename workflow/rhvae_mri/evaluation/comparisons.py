@@ -9,8 +9,8 @@ import numpy
 import pandas
 
 from rhvae_mri.evaluation.conditions import CONDITION
-from rhvae_mri.evaluation.estimates import DECIMALS
 from rhvae_mri.evaluation.inference import (
+    DECIMALS,
     benjamini_hochberg,
     cohens_d,
     holm,
@@ -59,28 +59,10 @@ def compare_conditions(
     Runs of the same number are independent between conditions: random states derive from the condition's
     name too. What is paired are the participants.
 
-    Parameters
-    ----------
-    sets : sequence of SetPredictions
-        The test sets.
-    replicates : mapping of str to numpy.ndarray
-        By test cohort, from `rhvae_mri.evaluation.estimates.estimate_performance`.
-    published : pandas.DataFrame
-        From `rhvae_mri.evaluation.published.read_published`.
-    confidence : float
-        Coverage of the intervals.
-    n_permutations : int
-        Permutations of the second test.
-    seed : int
-        The study's seed.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per condition that is not the reference, test cohort and metric: means of both in percent, the
-        difference in points with its interval and standard error, p-values as they are and corrected
-        within the family of one test cohort and metric (Holm; Benjamini-Hochberg), Cohen's d over the runs,
-        the p-value of the second test and the published difference, where there is one.
+    ``replicates`` are those of `rhvae_mri.evaluation.estimates.estimate_performance`. Each condition that is
+    not the reference has one row per test cohort and metric: means of both, their difference with its
+    interval, p-values as they are and corrected within the family of one test cohort and metric, Cohen's d
+    over the runs, the p-value of the second test, and the published difference, where there is one.
     """
     rows = [
         row

@@ -11,7 +11,7 @@ import numpy
 import pandas
 
 from rhvae_mri.evaluation.conditions import CONDITION
-from rhvae_mri.evaluation.inference import interval_over_resamples, mean_and_sd, percentile_interval
+from rhvae_mri.evaluation.inference import DECIMALS, interval_over_resamples, mean_and_sd, percentile_interval
 from rhvae_mri.evaluation.metrics import METRICS, confusion_counts, metrics_by_run
 from rhvae_mri.evaluation.predictions import SetPredictions
 from rhvae_mri.evaluation.resampling import (
@@ -30,28 +30,17 @@ ESTIMATE_COLUMNS = (
     *("se_participants_percent", "se_seeds_percent", "degrees_of_freedom", "n_seeds", "n_AD", "n_CN"),
 )
 
-DECIMALS = 4  # of percentages; far below what a participant more or less changes
-
 
 class Estimates(NamedTuple):
-    """The tables of estimates and of curves, and all replicates.
+    """The tables of estimates and of ROC curves, and all replicates.
 
-    Attributes
-    ----------
-    table : pandas.DataFrame
-        One row per condition, test cohort and metric, with the columns of `ESTIMATE_COLUMNS`.
-    curves : pandas.DataFrame
-        One row per condition, test cohort and false positive rate: mean sensitivity over the runs, and its
-        band. At the lowest rates the band lies too high: a resample may lack the CN images with the largest
-        probabilities.
-    replicates : dict of str to numpy.ndarray
-        For each test cohort the metrics of every condition in every resample, as fractions, float64 of
-        shape (n_conditions, n_metrics, n_resamples).
+    At the lowest false positive rates the band of a curve lies too high: a resample may lack the CN images
+    with the largest probabilities.
     """
 
-    table: pandas.DataFrame
-    curves: pandas.DataFrame
-    replicates: dict[str, numpy.ndarray]
+    table: pandas.DataFrame  # one row per condition, test cohort and metric, `ESTIMATE_COLUMNS`
+    curves: pandas.DataFrame  # one row per condition, test cohort and false positive rate
+    replicates: dict[str, numpy.ndarray]  # by test cohort; shape (n_conditions, n_metrics, n_resamples)
 
 
 def estimate_performance(
@@ -59,16 +48,11 @@ def estimate_performance(
 ) -> Estimates:
     """Estimate every metric of every condition, with its uncertainty over participants and runs.
 
-    ``threads`` conditions are resampled at a time.
-
-    Returns
-    -------
-    Estimates
-        ``mean`` and ``sd`` are over the runs, as in the paper (divisor n - 1). ``se`` is the standard error
-        over participants and runs, ``se_participants`` with the runs held fixed, ``se_seeds`` with the
-        participants held fixed (`rhvae_mri.evaluation.variance`). ``low`` and ``high`` are the bootstrap
-        percentile interval over participants and runs, brought to ``se`` and its degrees of
-        freedom. With a single run they are over participants alone.
+    ``mean`` and ``sd`` are over the runs, as in the paper. ``se`` is the standard error over participants and
+    runs, ``se_participants`` with the runs as they are, ``se_seeds`` with the participants as they are
+    (`rhvae_mri.evaluation.variance`). ``low`` and ``high`` are the bootstrap percentile interval over
+    participants and runs, brought to ``se`` and its degrees of freedom. With a single run they are over
+    participants alone. ``threads`` conditions are resampled at a time.
     """
     tables, curves, replicates = [], [], {}
     for each in sets:

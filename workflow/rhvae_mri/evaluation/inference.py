@@ -9,6 +9,9 @@ import numpy
 from numpy.typing import ArrayLike
 from scipy import stats
 
+#: Decimals of percentages in tables; far below what a participant more or less changes.
+DECIMALS = 4
+
 
 def mean_and_sd(values: ArrayLike) -> tuple[float, float]:
     """Return mean and standard deviation of a sample (divisor n - 1) over the runs; NaN if not defined.

@@ -28,31 +28,15 @@ _NAMED_AT_MOST = 5  # how many faults a message lists
 
 @dataclass(frozen=True)
 class SetPredictions:
-    """The predictions of every run on one set of participants.
-
-    Attributes
-    ----------
-    test_cohort, set : str
-        The set: ``ADNI`` or ``AIBL``, ``validation`` or ``test``.
-    conditions : pandas.DataFrame
-        One row for each condition, with the columns of `CONDITION`, in the order of the study's tables.
-    seeds : numpy.ndarray of int, shape (n_runs,)
-        The runs' numbers.
-    image_ids : list of str, length n_images
-        One image of each participant.
-    labels : numpy.ndarray of bool, shape (n_images,)
-        True for AD.
-    probabilities : numpy.ndarray of float64, shape (n_conditions, n_runs, n_images)
-        Probabilities of AD.
-    """
+    """The predictions of every run on one set of participants."""
 
     test_cohort: str
-    set: str
-    conditions: pandas.DataFrame
-    seeds: numpy.ndarray
-    image_ids: list[str]
-    labels: numpy.ndarray
-    probabilities: numpy.ndarray
+    set: str  # validation or test
+    conditions: pandas.DataFrame  # one row each, with the columns of `CONDITION`, in the order of the tables
+    seeds: numpy.ndarray  # of the runs
+    image_ids: list[str]  # one image of each participant
+    labels: numpy.ndarray  # shape (n_images,), true for AD
+    probabilities: numpy.ndarray  # of AD, float64, shape (n_conditions, n_runs, n_images)
 
     def of(self, position: int) -> dict[str, Any]:
         """Return the columns that name a condition and this set, to begin a row of a table with."""
@@ -101,19 +85,10 @@ def prediction_table(
 def read_predictions(
     files: Iterable[str | os.PathLike[str]], seeds: Iterable[int] | None = None
 ) -> list[SetPredictions]:
-    """Read the predictions of all conditions.
+    """Read tables of predictions: of each evaluated set, ADNI before AIBL, validation before test.
 
-    Parameters
-    ----------
-    files : iterable of path
-        Tables of predictions, with the columns of `PREDICTION_COLUMNS`.
-    seeds : iterable of int, optional
-        The seeds that every condition must have. Without them, the seeds that any condition has.
-
-    Returns
-    -------
-    list of SetPredictions
-        Of each evaluated set: ADNI before AIBL, validation before test. Every run is there; none is chosen.
+    Every run is there; none is chosen. Every condition must have all ``seeds``; without these, the seeds that
+    any condition has.
 
     Raises
     ------

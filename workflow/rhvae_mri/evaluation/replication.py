@@ -9,8 +9,7 @@ import numpy
 import pandas
 
 from rhvae_mri.evaluation.conditions import CONDITION, sort_rows
-from rhvae_mri.evaluation.estimates import DECIMALS
-from rhvae_mri.evaluation.inference import equivalence_test, t_interval, t_test
+from rhvae_mri.evaluation.inference import DECIMALS, equivalence_test, t_interval, t_test
 from rhvae_mri.evaluation.published import N_PUBLISHED_RUNS, PUBLISHED_KEY, PUBLISHED_RESOLUTION
 
 REPRODUCED = "reproduced"
@@ -49,30 +48,15 @@ def compare_with_published(
     minimum_runs: int,
     departures: Sequence[str],
 ) -> pandas.DataFrame:
-    """Set every published number against ours.
+    """Set every published number against ours: one row each, with the columns of `REPLICATION_COLUMNS`.
 
-    Parameters
-    ----------
-    estimates : pandas.DataFrame
-        From `rhvae_mri.evaluation.estimates.estimate_performance`.
-    published : pandas.DataFrame
-        From `rhvae_mri.evaluation.published.read_published`; every row of it is in the result.
-    margin : float
-        Equivalence margin: a difference of fewer percentage points counts as none.
-    confidence : float
-        Coverage of the intervals; the tests have the level 1 - confidence.
-    minimum_runs : int
-        With fewer runs there is no verdict.
-    departures : sequence of str
-        In what the study differs from the published one, in words; any makes its numbers not comparable.
+    A difference of fewer percentage points than ``margin`` counts as none; the tests have the level
+    1 - ``confidence``. There is no verdict with fewer than ``minimum_runs``, nor with any of ``departures``:
+    in what the study differs from the published one, in words.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row per published number, with the columns of `REPLICATION_COLUMNS`. The published interval is
-        Student's, of 20 runs: of other runs with the same participants. Our interval is over participants
-        and runs. The standard error of the difference has ours (both) and the published runs'; how much the
-        published means owe to their participants cannot be known, so it is a lower bound.
+    The published interval is Student's, of 20 runs: of other runs with the same participants. Our interval is
+    over participants and runs. The standard error of the difference has ours (both) and the published runs';
+    how much the published means owe to their participants cannot be known, so it is a lower bound.
     """
     ours = estimates.drop(columns=["se_participants_percent", "se_seeds_percent", "n_AD", "n_CN"])
     table = published.assign(resolution=PUBLISHED_RESOLUTION).merge(

@@ -34,21 +34,11 @@ FALSE_POSITIVE_RATES = numpy.arange(N_STEPS + 1) / N_STEPS
 
 @dataclass(frozen=True)
 class Resamples:
-    """How often each participant and each run was drawn, in each resample.
+    """How often each participant and each run was drawn, in each resample."""
 
-    Attributes
-    ----------
-    labels : numpy.ndarray of bool, shape (n_images,)
-        True for AD.
-    participants : numpy.ndarray of float32, shape (n_images, n_resamples)
-        Counts; every resample has the same number of each diagnosis.
-    runs : numpy.ndarray of float32, shape (n_runs, n_resamples)
-        Counts.
-    """
-
-    labels: numpy.ndarray
-    participants: numpy.ndarray
-    runs: numpy.ndarray
+    labels: numpy.ndarray  # shape (n_images,), true for AD
+    participants: numpy.ndarray  # float32, shape (n_images, n_resamples); as many of each diagnosis in each
+    runs: numpy.ndarray  # float32, shape (n_runs, n_resamples)
 
 
 def draw_resamples(labels: numpy.ndarray, n_runs: int, n_resamples: int, seed: int) -> Resamples:
@@ -94,25 +84,12 @@ def resample_mean(
 def resample_metrics(
     probabilities: numpy.ndarray, resamples: Resamples
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Compute the metrics and the ROC curve of one condition in every resample.
+    """Compute the metrics and the ROC curve of one condition in every resample, as means over the runs.
 
-    Parameters
-    ----------
-    probabilities : numpy.ndarray, shape (n_runs, n_images)
-        Probabilities of AD.
-    resamples : Resamples
-        The resamples, or the sample itself.
+    ``probabilities`` has the shape (n_runs, n_images). Metrics are those of
+    `rhvae_mri.evaluation.metrics.METRICS`, NaN where a class is absent, shape (4, n_resamples). The curve is
+    the sensitivity at each of `FALSE_POSITIVE_RATES` (vertical averaging), shape (N_STEPS + 1, n_resamples).
 
-    Returns
-    -------
-    metrics : numpy.ndarray of float64, shape (4, n_resamples)
-        Means over the runs of the metrics of `rhvae_mri.evaluation.metrics.METRICS`, as fractions; NaN where
-        a class is absent.
-    curve : numpy.ndarray of float64, shape (N_STEPS + 1, n_resamples)
-        Mean over the runs of the sensitivity at each of `FALSE_POSITIVE_RATES` (vertical averaging).
-
-    Notes
-    -----
     A curve is the distribution function of the placements: the placement of an AD image is the fraction
     of CN images with a larger probability, equal ones counting one half. The area under it, one minus the
     mean placement, is that of `rhvae_mri.evaluation.metrics.area_under_curve`.

@@ -6,7 +6,7 @@ import pandas
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.evaluation.conditions import CONDITION, check_columns, describe, sort_rows
-from rhvae_mri.evaluation.inference import mean_and_sd
+from rhvae_mri.evaluation.inference import DECIMALS, mean_and_sd
 from rhvae_mri.evaluation.predictions import RUN_COLUMNS
 from rhvae_mri.evaluation.published import PUBLISHED_KEY, PUBLISHED_RESOLUTION
 
@@ -18,8 +18,6 @@ CLASSIFICATION_COLUMNS = (
     *("mean_percent", "sd_percent", "n_seeds", "published_mean_percent", "published_sd_percent"),
 )
 
-_DECIMALS = 4  # far below what a participant more or less changes
-
 
 def classification_table(runs: pandas.DataFrame, published: pandas.DataFrame) -> pandas.DataFrame:
     """Average the test metrics over all seeds and set the published values beside them.
@@ -27,24 +25,8 @@ def classification_table(runs: pandas.DataFrame, published: pandas.DataFrame) ->
     The standard deviation is that of a sample (divisor n - 1). Which one the paper gives could not be read,
     so this is an assumption of the study; with 20 runs the other one is 2.5 % smaller.
 
-    Parameters
-    ----------
-    runs : pandas.DataFrame
-        Every run, from `rhvae_mri.evaluation.predictions.tabulate_runs`; the rows of the test sets are used.
-    published : pandas.DataFrame
-        From `read_published`; joined to the rows of the down-sampled resolution.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per condition, test cohort and metric, with the columns of `CLASSIFICATION_COLUMNS`, values
-        in percent. NaN stands where there is no published value, where a metric is not defined, and for the
-        standard deviation of a single seed.
-
-    Raises
-    ------
-    StudyError
-        If there is no run on a test set, or a run occurs twice.
+    Values are in percent, NaN where there is no published value (those are of the down-sampled resolution) or
+    a metric is not defined.
     """
     check_columns(runs, [column for column in RUN_COLUMNS if column != "value_percent"])
     tested = runs[runs["set"] == "test"]
@@ -55,7 +37,7 @@ def classification_table(runs: pandas.DataFrame, published: pandas.DataFrame) ->
         raise StudyError(f"A run occurs more than once: {describe(tested[repeated].iloc[0])}.")
     rows = []
     for key, values in tested.groupby(list(_CELL), sort=False)["value_percent"]:
-        mean, sd = (round(value, _DECIMALS) for value in mean_and_sd(values))
+        mean, sd = (round(value, DECIMALS) for value in mean_and_sd(values))
         rows.append((*key, mean, sd, len(values)))
     table = pandas.DataFrame(rows, columns=list(CLASSIFICATION_COLUMNS[: len(_CELL) + 3])).merge(
         published.assign(resolution=PUBLISHED_RESOLUTION),

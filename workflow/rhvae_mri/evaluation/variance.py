@@ -33,26 +33,16 @@ SHARES = {
 class VarianceParts(NamedTuple):
     """Estimated variances of a mean over participants and runs.
 
-    Attributes
-    ----------
-    participants : float
-        Over participants, with these runs: holds the part of single pairs.
-    runs : float
-        Over runs, with these participants: holds the part of single pairs; NaN for a single run.
-    pairs : float
-        The part of single pairs of participant and run; NaN for a single run.
-    n_participants, n_runs : int
-        Sizes of the samples; of participants, those of the diagnoses that count.
-    n_classes : int
-        How many diagnoses count.
+    Those over participants (with these runs) and over runs (with these participants) hold the part of single
+    pairs of both. Those over runs and of pairs are NaN for a single run.
     """
 
     participants: float
     runs: float
     pairs: float
-    n_participants: int
+    n_participants: int  # of the diagnoses that count
     n_runs: int
-    n_classes: int
+    n_classes: int  # diagnoses that count
 
     @property
     def total(self) -> float:
@@ -76,23 +66,11 @@ class VarianceParts(NamedTuple):
 
 
 def outcomes(labels: numpy.ndarray, probabilities: numpy.ndarray, metric: str) -> numpy.ndarray:
-    """Return what each run makes of each image, so that a metric is a mean over images and runs.
+    """Return what each run makes of each image, shape (n_runs, n_images): a metric is their mean.
 
-    Parameters
-    ----------
-    labels : numpy.ndarray of bool, shape (n_images,)
-        True for AD.
-    probabilities : numpy.ndarray, shape (n_runs, n_images)
-        Of each run.
-    metric : str
-        One of `rhvae_mri.evaluation.metrics.METRICS`.
-
-    Returns
-    -------
-    numpy.ndarray of float64, shape (n_runs, n_images)
-        1 for an image that is called what it is, else 0. For the area under the ROC curve the placement: of
-        an AD image the fraction of CN images below it, of a CN image the fraction of AD images above it,
-        where equal ones count one half.
+    1 for an image that is called what it is, else 0. For the area under the ROC curve the placement: of an AD
+    image the fraction of CN images below it, of a CN image the fraction of AD images above it, where equal
+    ones count one half.
     """
     if metric != "auc":
         return ((probabilities > THRESHOLD) == labels).astype(float)

@@ -58,21 +58,10 @@ def describe_derivatives(
     *,
     simulated: bool,
 ) -> None:
-    """Write what makes a folder of preprocessed images a BIDS dataset.
+    """Write what makes a folder of preprocessed images a BIDS dataset, into its root.
 
-    Parameters
-    ----------
-    cohort : str
-        The cohort's name.
-    raw_dataset : path
-        The BIDS folder with the raw images, to which the sidecars refer as ``bids:raw:…``.
-    template : path
-        The template, to which the sidecars refer as ``bids:template:…``.
-    description_file, readme_file, ignore_file : path
-        The files to write, all in the root of the dataset: ``dataset_description.json``, ``README`` and
-        ``.bidsignore``. The last names the transforms, for which BIDS has no name, and every empty file.
-    simulated : bool
-        Whether the participants are simulated; name and README say so.
+    The sidecars refer to the folder ``raw_dataset`` as ``bids:raw:…``, to that of ``template`` as
+    ``bids:template:…``. ``.bidsignore`` names the transforms, for which BIDS has no name, and empty files.
     """
     root = Path(description_file).parent
     raw = _relative(raw_dataset, root)
@@ -99,17 +88,12 @@ def describe_derivatives(
         name=name, line="=" * len(name), version=rhvae_mri.__version__, raw=raw, simulated=note
     )
     write_text(readme_file, readme)
-    write_text(ignore_file, _IGNORED + _faults(root))
-
-
-def _faults(root: Path) -> str:
-    """Return the lines that name the empty files, together with the JSON file beside each."""
     # also those of images that an auditor has replaced since: they stay on the disk
     files = [path for path in root.rglob("sub-*") if path.is_file() and path.stat().st_size == 0]
-    empty = [_relative(file, root) for file in files]
-    # without its image, the validator would miss the file that a JSON file describes
-    lines = sorted(f"/{file.removesuffix('.nii.gz').removesuffix('.mat')}.*\n" for file in empty)
-    return _IGNORED_FAULTS + "".join(lines) if lines else ""
+    empty = [_relative(file, root).removesuffix(".nii.gz").removesuffix(".mat") for file in files]
+    # with the JSON file beside each: without its image, the validator would miss what that describes
+    faults = [_IGNORED_FAULTS, *sorted(f"/{name}.*\n" for name in empty)] if empty else []
+    write_text(ignore_file, _IGNORED + "".join(faults))
 
 
 def _relative(path: str | os.PathLike[str], start: Path) -> str:

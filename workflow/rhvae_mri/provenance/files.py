@@ -45,34 +45,15 @@ def record_files(
     *,
     conversion: str | os.PathLike[str] | None = None,
     threads: int = 1,
-    progress: bool = True,
 ) -> None:
     """Write size, checksum and sources of every file of a cohort, from the raw to the cropped image.
 
+    ``derivatives`` has the files of each of `STEPS`, one per kept image; the table ``target`` has `COLUMNS`.
     Sources are those that the JSON file beside each file names; their checksums are of the files as they are
-    now.
-
-    Parameters
-    ----------
-    images : path
-        The table of the cohort's images; those with the status ``kept`` count.
-    derivatives : mapping of str to sequence of str
-        The files of each step of `STEPS`, one per kept image and named after it.
-    template : path
-        The template of the registration.
-    target : path
-        The table to write, with the columns image_id, step (``raw`` or one of `STEPS`), path, sha256 (missing
-        for an empty file), bytes, sources, sources_sha256 and note (why a file is empty). Paths are relative
-        to the working directory; a raw image outside it is named by its BIDS URI, ``bids:raw:sub-…``, so
-        that the table tells no folder of the machine. The source of a raw image is the folder of its DICOM
-        files, as ``download:`` and the path inside the download; it has no checksum. Sources are separated
-        by ``; ``.
-    conversion : path, optional
-        The table of the conversion from DICOM; without it raw images have no source.
-    threads : int
-        How many files to read at a time.
-    progress : bool
-        Show a progress bar on standard error.
+    now. Paths are relative to the working directory; a raw image outside it is named by its BIDS URI,
+    ``bids:raw:sub-…``, so that the table tells no folder of the machine. Its source is the folder of its
+    DICOM files, from the table of the ``conversion``: ``download:`` and the path inside the download, without
+    a checksum.
     """
     import pandas
 
@@ -94,7 +75,7 @@ def record_files(
             rows.append(_row(image.image_id, step, path, _sources(path, chain)))
             chain.append(path)
         places |= {_name(path): Path(path) for path in chain}
-    checksums = file_checksums(places, threads=threads, progress=progress)
+    checksums = file_checksums(places, threads=threads)
     for row in rows:
         row["sha256"] = checksums.get(row["path"])
         sums = [checksums.get(source, MISSING) for source in row["sources"]]
@@ -102,18 +83,8 @@ def record_files(
     write_tsv(target, pandas.DataFrame(rows, columns=list(COLUMNS)).replace("", None))
 
 
-def file_checksums(places: Mapping[str, Path], *, threads: int = 1, progress: bool = True) -> dict[str, str]:
-    """Give the SHA-256 of each file with something in it.
-
-    Parameters
-    ----------
-    places : mapping of str to pathlib.Path
-        Where each file is, by its name in the table. Empty and missing files are left out of the result.
-    threads : int
-        How many files to read at a time.
-    progress : bool
-        Show a progress bar on standard error.
-    """
+def file_checksums(places: Mapping[str, Path], *, threads: int = 1) -> dict[str, str]:
+    """Give the SHA-256 of each file with something in it, by its name in the table."""
     from tqdm import tqdm
 
     there = {name: place for name, place in places.items() if place.is_file() and place.stat().st_size}
@@ -124,7 +95,7 @@ def file_checksums(places: Mapping[str, Path], *, threads: int = 1, progress: bo
             desc="checksums",
             unit="file",
             mininterval=5,
-            disable=not progress,
+            disable=None,  # where nobody watches
         )
         return dict(zip(there, sums, strict=True))
 
@@ -135,22 +106,11 @@ def verify_files(
     *,
     raw: str | os.PathLike[str] | None = None,
     threads: int = 1,
-    progress: bool = True,
 ) -> dict[str, str]:
     """Compute the checksums of a cohort's files again.
 
-    Parameters
-    ----------
-    table : path
-        From `record_files`.
-    root : path
-        The study's folder, where the table's paths start.
-    raw : path, optional
-        The BIDS folder of raw images that lie outside the study's folder.
-    threads : int
-        How many files to read at a time.
-    progress : bool
-        Show a progress bar on standard error.
+    The table is from `record_files`; its paths start in ``root``. ``raw`` is the BIDS folder of raw images
+    that lie outside the study's folder.
 
     Returns
     -------
@@ -165,9 +125,7 @@ def verify_files(
     """
     recorded = _read_recorded(table)
     places = {name: _place(name, root, raw) for name in recorded}
-    found = file_checksums(
-        {name: place for name, place in places.items() if place}, threads=threads, progress=progress
-    )
+    found = file_checksums({name: place for name, place in places.items() if place}, threads=threads)
     problems = {}
     for name, sums in recorded.items():
         place = places[name]
@@ -204,27 +162,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(bool(problems))
 
 
-def _row(image_id: str, step: str, path: str, sources: Sequence[str]) -> dict[str, Any]:
-    """Return what a file's row says before any checksum is known."""
+def _row(image_id: str, step: str, path: str, sources: list[str]) -> dict[str, Any]:
+    """Return what a file's row says before any checksum is known, and why there is nothing in the file."""
     file = Path(path)
-    return {
-        "image_id": image_id,
-        "step": step,
-        "path": _name(path),
-        "bytes": str(file.stat().st_size) if file.is_file() else None,
-        "sources": list(sources),
-        "note": _note(file),
-    }
-
-
-def _note(file: Path) -> str | None:
-    """Say why there is nothing in a file."""
+    row = {"image_id": image_id, "step": step, "path": _name(path), "sources": sources}
     if not file.is_file():
-        return "the file is missing"
-    if file.stat().st_size:
-        return None
-    fault = recorded_fault(file)
-    return "empty file" if fault is None else f"empty file, the image is left out: {fault.what}"
+        return row | {"note": "the file is missing"}
+    size = file.stat().st_size
+    fault = None if size else recorded_fault(file)
+    left_out = "" if fault is None else f", the image is left out: {fault.what}"
+    return row | {"bytes": str(size), "note": None if size else f"empty file{left_out}"}
 
 
 def _sources(path: str, chain: Sequence[str | os.PathLike[str]]) -> list[str]:

@@ -47,25 +47,10 @@ def record_provenance(
     software_file: str | os.PathLike[str],
     machine_file: str | os.PathLike[str],
 ) -> None:
-    """Record what the study runs with.
+    """Record what the study runs with: its configuration (YAML), its software and its machine (JSON).
 
     With one conda environment per rule, the packages are those of the environment of this job; the JSON file
     beside each image has the versions that made it.
-
-    Parameters
-    ----------
-    configuration : mapping
-        The configuration, as Snakemake has merged it.
-    revision : str
-        The revision of the code, see `code_revision`.
-    configuration_file : path
-        YAML file to write: the configuration; of paths that lead out of the working directory only the last
-        part is kept.
-    software_file : path
-        JSON file to write: version and revision of this library, versions of Python, of the tools and of all
-        installed packages.
-    machine_file : path
-        JSON file to write: processor, memory, operating system, graphics cards, and the time of the record.
     """
     import yaml
 
@@ -76,18 +61,7 @@ def record_provenance(
 
 
 def code_revision(folder: str | os.PathLike[str]) -> str:
-    """Give the git revision of a folder, marked ``-dirty`` where its tracked files were changed since.
-
-    Parameters
-    ----------
-    folder : path
-        A folder of the repository.
-
-    Returns
-    -------
-    str
-        40 hexadecimal digits, perhaps with the mark; ``unknown`` outside git or without it.
-    """
+    """Give the git revision of a folder, with ``-dirty`` where tracked files were changed; or ``unknown``."""
     git = ["git", "-C", os.fspath(folder)]
     revision = _output_of([*git, "rev-parse", "HEAD"])
     if not revision:
@@ -144,19 +118,15 @@ def _without_places(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _without_places(each) for key, each in value.items()}
     if isinstance(value, str | os.PathLike):
-        return _without_place(os.fspath(value))
+        text = os.fspath(value)
+        path = Path(text)
+        if path.is_absolute() and path.is_relative_to(Path.cwd()):
+            return path.relative_to(Path.cwd()).as_posix()
+        is_outside = path.is_absolute() or text.startswith("~") or ".." in path.parts
+        return f"{_ELSEWHERE}/{path.name}" if is_outside else text
     if isinstance(value, Sequence):
         return [_without_places(each) for each in value]
     return value
-
-
-def _without_place(text: str) -> str:
-    path = Path(text)
-    if path.is_absolute() and path.is_relative_to(Path.cwd()):
-        return path.relative_to(Path.cwd()).as_posix()
-    if path.is_absolute() or text.startswith("~") or ".." in path.parts:
-        return f"{_ELSEWHERE}/{path.name}"
-    return text
 
 
 def _output_of(command: Sequence[str], status: int = 0, **environment: str) -> str:

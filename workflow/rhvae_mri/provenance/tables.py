@@ -15,41 +15,19 @@ _PROCESSED = "chosen scans that ADNI pre-processed"
 
 @dataclass(frozen=True)
 class DownloadFacts:
-    """What the methods say of one cohort's download.
-
-    Attributes
-    ----------
-    cohort : str
-        The cohort's name.
-    derived : bool
-        Whether the download had no ADNIMERGE, so that it was put together from other tables.
-    diagnoses_from_dxsum : bool
-        Whether the diagnoses are those of DXSUM, because ADNIMERGE is not there or has none.
-    absent : tuple of tuple
-        Name of each further table that was not there, and what follows.
-    processed : tuple of int, optional
-        How many scans were converted, and how many of them ADNI had pre-processed; None for other cohorts.
-    """
+    """What the methods say of one cohort's download."""
 
     cohort: str
-    derived: bool = False
-    diagnoses_from_dxsum: bool = False
-    absent: tuple[tuple[str, str], ...] = ()
-    processed: tuple[int, int] | None = None
+    derived: bool = False  # put together from other tables, because it had no ADNIMERGE
+    diagnoses_from_dxsum: bool = False  # because ADNIMERGE is not there or has none
+    absent: tuple[tuple[str, str], ...] = ()  # further tables that were not there, and what follows
+    processed: tuple[int, int] | None = None  # scans converted, and how many of them ADNI had pre-processed
 
 
 def read_download_facts(
     cohorts: Iterable[str], records: Iterable[str | os.PathLike[str]]
 ) -> tuple[DownloadFacts, ...]:
-    """Read what the methods say of the download of each cohort that was converted.
-
-    Parameters
-    ----------
-    cohorts : iterable of str
-        The names of the cohorts.
-    records : iterable of path
-        Of each, ``tables.tsv`` of the conversion.
-    """
+    """Read what the methods say of each converted cohort's download, from its ``tables.tsv``."""
     return tuple(_read(cohort, record) for cohort, record in zip(cohorts, records, strict=True))
 
 

@@ -17,9 +17,8 @@ import pandas
 from rhvae_mri.cnn.architectures import Architecture, read_architectures
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
-from rhvae_mri.search.candidates import HYPERPARAMETERS, tabulate_candidates
 from rhvae_mri.search.cross_validation import DIVERGED, FINISHED
-from rhvae_mri.search.space import Candidate
+from rhvae_mri.search.space import HYPERPARAMETERS, Candidate, tabulate_candidates
 
 #: What became of a candidate, if it did not diverge: trained on every fold, or given up after the first one.
 COMPLETE, STOPPED = "complete", "stopped"
@@ -34,29 +33,11 @@ NOTE = (
 
 
 def rank_candidates(candidates: Sequence[Candidate], results: pandas.DataFrame) -> pandas.DataFrame:
-    """Rank candidates by their mean balanced accuracy over the folds.
+    """Rank candidates by their mean balanced accuracy over the folds, the best first.
 
-    Parameters
-    ----------
-    candidates : sequence of Candidate
-        The candidates of the search.
-    results : pandas.DataFrame
-        Of all of them, from `rhvae_mri.search.cross_validation.cross_validate`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each candidate, the best first: rank, candidate, status (``complete``, ``diverged``,
-        ``stopped``), mean_percent, sd_percent (of a sample), se_percent, gap_percent and gap_se_percent (how
-        far the mean is below the winner's, and the standard error of this difference over the folds), the
-        balanced accuracy of each fold as ``fold_0_percent``, …, the hyper-parameters, n_parameters, seconds.
-        Of equal means the smaller network is first. Candidates that are not complete have no rank and no
-        mean.
-
-    Raises
-    ------
-    StudyError
-        If a candidate has no result, or none was trained on every fold.
+    The standard deviation is of a sample. The gap is how far a mean is below the winner's, and its standard
+    error that of the difference over the folds. Of equal means the smaller network is first. Candidates that
+    are not complete have no rank and no mean.
     """
     table = tabulate_candidates(candidates)
     if missing := sorted(set(table["candidate"]) - set(results["candidate"])):
@@ -65,7 +46,11 @@ def rank_candidates(candidates: Sequence[Candidate], results: pandas.DataFrame) 
         index="candidate", columns="fold", values="balanced_accuracy_percent", dropna=False
     ).loc[table["candidate"]]
     n_folds = len(accuracies.columns)
-    table["status"] = _statuses(results)[table["candidate"]].to_numpy()
+    counts = pandas.crosstab(results["candidate"], results["status"])
+    counts = counts.reindex(table["candidate"], columns=[FINISHED, DIVERGED], fill_value=0)
+    table["status"] = numpy.select(
+        [counts[FINISHED] == n_folds, counts[DIVERGED] > 0], [COMPLETE, DIVERGED], STOPPED
+    )
     values = accuracies.to_numpy(dtype=float, copy=True)
     values[(table["status"] != COMPLETE).to_numpy()] = numpy.nan
     if numpy.isnan(values).all():
@@ -94,24 +79,7 @@ def rank_candidates(candidates: Sequence[Candidate], results: pandas.DataFrame) 
 def summarise_search(
     candidates: Sequence[Candidate], leaderboard: pandas.DataFrame, *, resolution: str, simulated: bool
 ) -> dict[str, Any]:
-    """Describe the winner and what the search says of it, as JSON values.
-
-    Parameters
-    ----------
-    candidates : sequence of Candidate
-        The candidates of the search.
-    leaderboard : pandas.DataFrame
-        From `rank_candidates`.
-    resolution : {"full", "downsampled"}
-        The size of the images.
-    simulated : bool
-        Whether the images are simulated.
-
-    Returns
-    -------
-    dict
-        For ``leaderboard.json``; see `choose_network`.
-    """
+    """Describe the winner and what the search says of it, as JSON values for ``leaderboard.json``."""
     complete = leaderboard[leaderboard["status"] == COMPLETE]
     # Here equal means must not be ordered by the fold that is left out, as they are in the leaderboard.
     by_size = complete.sort_values(["n_parameters", "candidate"])
@@ -119,6 +87,7 @@ def summarise_search(
     best = complete.iloc[0]
     is_near = complete["gap_percent"] <= best["se_percent"]
     winner = next(candidate for candidate in candidates if candidate.number == best["candidate"])
+    statistics = ("mean_percent", "sd_percent", "se_percent")
     return {
         "simulated": simulated,
         "resolution": resolution,
@@ -128,12 +97,7 @@ def summarise_search(
         "n_stopped": int((leaderboard["status"] == STOPPED).sum()),
         "n_rejected_draws": int(leaderboard.filter(regex="^rejected_").to_numpy().sum()),
         "n_folds": len(folds.columns),
-        "winner": winner.to_dict()
-        | {
-            "mean_percent": round(float(best["mean_percent"]), 4),
-            "sd_percent": round(float(best["sd_percent"]), 4),
-            "se_percent": round(float(best["se_percent"]), 4),
-        },
+        "winner": winner.to_dict() | {name: round(float(best[name]), 4) for name in statistics},
         "n_within_one_se": int(is_near.sum()),
         "unseen_fold_percent": round(mean_on_unseen_folds(folds.to_numpy()), 4),
         "note": NOTE,
@@ -143,10 +107,7 @@ def summarise_search(
 def mean_on_unseen_folds(accuracies: numpy.ndarray) -> float:
     """Choose the best candidate without each fold in turn, and return their mean accuracy on that fold.
 
-    Parameters
-    ----------
-    accuracies : numpy.ndarray of shape (n_candidates, n_folds)
-        Accuracies; of equal means the first candidate is chosen.
+    ``accuracies`` has the shape (n_candidates, n_folds); of equal means the first candidate is chosen.
 
     Examples
     --------
@@ -168,36 +129,10 @@ def choose_network(
 ) -> tuple[Architecture, float, float]:
     """Choose what to train: an architecture of the study, or the winner of a search with its own settings.
 
-    Parameters
-    ----------
-    architectures : path
-        The architectures of the study; see `rhvae_mri.cnn.architectures.read_architectures`.
-    architecture, resolution : str
-        Which of them.
-    learning_rate, weight_decay : float
-        The settings of Adam for them.
-    search : path, optional
-        ``leaderboard.json`` of a search, from `summarise_search`. With one, all others are without effect.
-
-    Returns
-    -------
-    architecture : Architecture
-        What to train, with its dropout.
-    learning_rate, weight_decay : float
-        How.
+    ``search`` is ``leaderboard.json`` of a search, from `summarise_search`; with one, all others are without
+    effect. Learning rate and weight decay are those of Adam.
     """
     if search:
         winner = Candidate.from_dict(read_json(search)["winner"])
         return winner.architecture, winner.learning_rate, winner.weight_decay
     return read_architectures(architectures)[architecture][resolution], learning_rate, weight_decay
-
-
-def _statuses(results: pandas.DataFrame) -> pandas.Series:
-    """What became of each candidate, by its number."""
-
-    def status(folds: pandas.Series) -> str:
-        if (folds == FINISHED).all():
-            return COMPLETE
-        return DIVERGED if (folds == DIVERGED).any() else STOPPED
-
-    return results.groupby("candidate")["status"].agg(status)

@@ -1,4 +1,4 @@
-"""Random architectures: the ranges that are searched, and the candidates drawn from them.
+"""Random architectures: the ranges that are searched, the candidates drawn from them, and a table of these.
 
 A candidate is built as ClinicaDL builds its random architectures. The number of channels doubles from block
 to block up to a limit; in a block of several convolutions all but the last keep the number that comes in.
@@ -8,11 +8,13 @@ The widths of the fully connected layers fall geometrically, from the flattened 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy
+import pandas
 import torch
 
 from rhvae_mri.cnn.architectures import (
@@ -25,6 +27,7 @@ from rhvae_mri.cnn.architectures import (
 from rhvae_mri.cnn.layers import pooled_shape
 from rhvae_mri.errors import StudyError
 from rhvae_mri.seeds import derive_seed
+from rhvae_mri.tensor_files import ImageStack
 
 #: Draws of one candidate before the search gives up; a space of the study needs a handful.
 MAX_DRAWS = 1000
@@ -32,71 +35,42 @@ MAX_DRAWS = 1000
 #: Why a draw is rejected.
 TOO_MANY_POOLINGS, TOO_MANY_PARAMETERS = "too_many_poolings", "too_many_parameters"
 
+#: The hyper-parameters that are searched, in the order of the tables.
+HYPERPARAMETERS = (
+    *("n_blocks", "first_channels", "n_convolutions", "n_fully_connected"),
+    *("dropout", "learning_rate", "weight_decay"),
+)
+
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """What a candidate is drawn from; pairs are the ends of a range, both included.
+    """What a candidate is drawn from, the configuration's section ``search: space``.
 
-    Attributes
-    ----------
-    n_blocks : pair of int
-        Convolutional blocks.
-    first_channels : sequence of int
-        Output channels of the first block, one of these.
-    convolutions_per_block : pair of int
-        Convolutions in a block, drawn for each.
-    channel_limit : int
-        Where the doubling of the channels ends.
-    n_fully_connected : pair of int
-        Fully connected layers, the last one included.
-    dropout : pair of float
-        Drawn evenly.
-    learning_rate : pair of float
-        Drawn evenly in its logarithm.
-    weight_decay : pair of float
-        Drawn evenly in its logarithm, where there is any.
-    weight_decay_probability : float
-        The share of the candidates with weight decay.
-    max_parameters : int or None
-        The largest network; larger ones are rejected, like those that pool a map of one voxel.
+    Pairs are the ends of a range, both included; rates are drawn evenly in their logarithm.
     """
 
     n_blocks: Sequence[int]
-    first_channels: Sequence[int]
-    convolutions_per_block: Sequence[int]
-    channel_limit: int
-    n_fully_connected: Sequence[int]
+    first_channels: Sequence[int]  # one of these
+    convolutions_per_block: Sequence[int]  # drawn for each block
+    channel_limit: int  # where the doubling of the channels ends
+    n_fully_connected: Sequence[int]  # the last layer included
     dropout: Sequence[float]
     learning_rate: Sequence[float]
     weight_decay: Sequence[float]
-    weight_decay_probability: float
-    max_parameters: int | None
+    weight_decay_probability: float  # the share of the candidates that have any
+    max_parameters: int | None  # larger networks are rejected, like those that pool a map of one voxel
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One architecture of the search and the settings to train it with.
+    """One architecture of the search and the settings of Adam to train it with."""
 
-    Attributes
-    ----------
-    number : int
-        Its number, from 0.
-    architecture : Architecture
-        What the network is made of.
-    learning_rate, weight_decay : float
-        Of Adam.
-    n_parameters : int
-        Trained parameters.
-    rejected : mapping of str to int
-        How many draws before this one were rejected, by reason.
-    """
-
-    number: int
+    number: int  # from 0
     architecture: Architecture
     learning_rate: float
     weight_decay: float
     n_parameters: int
-    rejected: Mapping[str, int]
+    rejected: Mapping[str, int]  # how many draws before this one were rejected, by reason
 
     def to_dict(self) -> dict[str, Any]:
         """Return the candidate as JSON values."""
@@ -109,27 +83,29 @@ class Candidate:
         return cls(**values | {"architecture": Architecture.from_dict(description["architecture"])})
 
 
+def draw_for_study(
+    stack: str | os.PathLike[str],
+    space: Mapping[str, Any],
+    batch: str,
+    *,
+    resolution: str,
+    study_seed: int,
+) -> list[Candidate]:
+    """Draw the candidates ``first-last`` of a study's search, for the size of the packed images.
+
+    Each resolution has candidates of its own.
+    """
+    with ImageStack(stack) as images:
+        shape = images.shape
+    first, last = map(int, batch.split("-"))
+    seed = derive_seed(study_seed, "sample_architectures", resolution)
+    return draw_candidates(SearchSpace(**space), range(first, last + 1), shape, seed)
+
+
 def draw_candidates(
     space: SearchSpace, numbers: Iterable[int], shape: tuple[int, ...], seed: int
 ) -> list[Candidate]:
-    """Draw candidates; each has a seed of its own, so it is the same alone and among others.
-
-    Parameters
-    ----------
-    space : SearchSpace
-        What to draw from.
-    numbers : iterable of int
-        The numbers of the candidates, from 0 on.
-    shape : tuple of int
-        The size of the images in voxels.
-    seed : int
-        The seed of the search.
-
-    Raises
-    ------
-    StudyError
-        If hardly any architecture of the space is valid for images of this size.
-    """
+    """Draw candidates; each has a seed of its own, so it is the same alone and among others."""
     return [_draw_candidate(space, number, shape, derive_seed(seed, number)) for number in numbers]
 
 
@@ -142,22 +118,7 @@ def make_architecture(
     shape: tuple[int, ...],
     channel_limit: int = 256,
 ) -> Architecture:
-    """Build an architecture by the rules of the search.
-
-    Parameters
-    ----------
-    first_channels : int
-        Output channels of the first block.
-    convolutions : sequence of int
-        For each block, its number of convolutions.
-    n_fully_connected : int
-        Fully connected layers, the last one included.
-    dropout : float
-        Dropout before the classifier.
-    shape : tuple of int
-        The size of the images in voxels, on which the fully connected layers depend.
-    channel_limit : int
-        Where the doubling of the channels ends.
+    """Build an architecture by the rules of the search; ``convolutions`` has their number in each block.
 
     Examples
     --------
@@ -173,25 +134,13 @@ def make_architecture(
     features = flattened_size(architecture, shape)
     ratio = (features / N_CLASSES) ** (1 / n_fully_connected)
     hidden = tuple(round(features / ratio**layer) for layer in range(1, n_fully_connected))
-    return Architecture(architecture.blocks, architecture.activation, dropout, hidden)
+    return replace(architecture, hidden_features=hidden)
 
 
 def find_fault(architecture: Architecture, shape: tuple[int, ...], max_parameters: int | None) -> str | None:
     """Say why an architecture is no candidate for images of a size, or None if it is one.
 
-    Parameters
-    ----------
-    architecture : Architecture
-        The architecture.
-    shape : tuple of int
-        The size of the images in voxels.
-    max_parameters : int or None
-        The largest number of trained parameters; None: any.
-
-    Returns
-    -------
-    {"too_many_poolings", "too_many_parameters"} or None
-        A pooling is too many where a dimension of the map before it has one voxel.
+    A pooling is too many where a dimension of the map before it has one voxel.
     """
     if min(pooled_shape(shape, len(architecture.blocks) - 1)) < 2:
         return TOO_MANY_POOLINGS
@@ -230,14 +179,21 @@ def _draw(
     space: SearchSpace, shape: tuple[int, ...], generator: numpy.random.Generator
 ) -> tuple[Architecture, float, float]:
     """Draw an architecture, valid or not, with its learning rate and weight decay."""
-    n_blocks = _whole_number(space.n_blocks, generator)
+
+    def whole_number(ends: Sequence[int]) -> int:
+        return int(generator.integers(ends[0], ends[1], endpoint=True))
+
+    def power(ends: Sequence[float]) -> float:
+        return 10 ** float(generator.uniform(math.log10(ends[0]), math.log10(ends[1])))
+
+    n_blocks = whole_number(space.n_blocks)
     first_channels = int(generator.choice(space.first_channels))
-    convolutions = [_whole_number(space.convolutions_per_block, generator) for _ in range(n_blocks)]
-    n_fully_connected = _whole_number(space.n_fully_connected, generator)
+    convolutions = [whole_number(space.convolutions_per_block) for _ in range(n_blocks)]
+    n_fully_connected = whole_number(space.n_fully_connected)
     dropout = float(generator.uniform(space.dropout[0], space.dropout[1]))
-    learning_rate = _power(space.learning_rate, generator)
+    learning_rate = power(space.learning_rate)
     has_weight_decay = generator.random() < space.weight_decay_probability
-    weight_decay = _power(space.weight_decay, generator) if has_weight_decay else 0.0
+    weight_decay = power(space.weight_decay) if has_weight_decay else 0.0
     architecture = make_architecture(
         first_channels,
         convolutions,
@@ -249,11 +205,31 @@ def _draw(
     return architecture, learning_rate, weight_decay
 
 
-def _whole_number(ends: Sequence[int], generator: numpy.random.Generator) -> int:
-    """Draw a whole number between two ends, both included."""
-    return int(generator.integers(ends[0], ends[1], endpoint=True))
+def tabulate_candidates(candidates: Sequence[Candidate]) -> pandas.DataFrame:
+    """Describe candidates in a table, one row for each.
 
-
-def _power(ends: Sequence[float], generator: numpy.random.Generator) -> float:
-    """Draw a number whose logarithm is even between those of two ends."""
-    return 10 ** float(generator.uniform(math.log10(ends[0]), math.log10(ends[1])))
+    The columns are candidate, `HYPERPARAMETERS` (``n_convolutions`` of all blocks together), ``convolutions``
+    and ``channels`` of each block and ``hidden_features`` of each fully connected layer but the last as text,
+    n_parameters, and rejected draws by reason.
+    """
+    rows = []
+    for candidate in candidates:
+        blocks = candidate.architecture.blocks
+        rows.append(
+            {
+                "candidate": candidate.number,
+                "n_blocks": len(blocks),
+                "first_channels": blocks[0][-1],
+                "n_convolutions": sum(map(len, blocks)),
+                "n_fully_connected": len(candidate.architecture.hidden_features) + 1,
+                "dropout": candidate.architecture.dropout,
+                "learning_rate": candidate.learning_rate,
+                "weight_decay": candidate.weight_decay,
+                "convolutions": ", ".join(str(len(block)) for block in blocks),
+                "channels": ", ".join(str(block[-1]) for block in blocks),
+                "hidden_features": ", ".join(map(str, candidate.architecture.hidden_features)) or None,
+                "n_parameters": candidate.n_parameters,
+                **{f"rejected_{reason}": number for reason, number in candidate.rejected.items()},
+            }
+        )
+    return pandas.DataFrame(rows)
