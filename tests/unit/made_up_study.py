@@ -81,7 +81,7 @@ def rhvae_history(n_epochs=300, recoveries=(), seed=0, n_voxels=28560):
 
 
 def runs(grid, n_seeds=20, n_ad=100, n_cn=100):
-    """Every metric of every run on every set, as `rhvae_mri.evaluation.predictions.tabulate_runs` gives them."""
+    """Every metric of every run on every set, like `rhvae_mri.evaluation.predictions.tabulate_runs`."""
     random = numpy.random.default_rng(2)
     rows = []
     for condition in grid:
