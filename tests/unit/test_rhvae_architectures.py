@@ -8,13 +8,13 @@ from hypothesis import settings as hypothesis_settings
 from torch import nn
 
 from rhvae_mri.errors import StudyError
-from rhvae_mri.rhvae.architectures import build_architecture, check_networks, count_parameters
-from rhvae_mri.rhvae.convolutions import ConvolutionalDecoder, halved_shapes
-from rhvae_mri.rhvae.model import RHVAE
-from rhvae_mri.rhvae.networks import Encoder, Networks
-from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
-from rhvae_mri.rhvae.storage import load_model, save_model
-from rhvae_mri.rhvae.training import train_rhvae
+from rhvae_mri.generators.rhvae.architectures import build_architecture, check_networks, count_parameters
+from rhvae_mri.generators.rhvae.convolutions import ConvolutionalDecoder, halved_shapes
+from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.networks import Encoder, Networks
+from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
+from rhvae_mri.generators.rhvae.storage import load_model, save_model
+from rhvae_mri.generators.rhvae.training import train_rhvae
 
 # With one latent dimension the metric has no elements below its diagonal.
 pytestmark = pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")

@@ -9,13 +9,13 @@ from safetensors.torch import save_file
 from rhvae_mri.cnn.data import ImagePart, ImageSet
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import write_json
-from rhvae_mri.rhvae.chains import effective_sample_size, scale_reduction
-from rhvae_mri.rhvae.metric import LatentMetric
-from rhvae_mri.rhvae.model import RHVAE
-from rhvae_mri.rhvae.sampler import chain_summary, chain_table, sample_latent
-from rhvae_mri.rhvae.settings import RHVAESettings, SamplerSettings
-from rhvae_mri.rhvae.storage import save_model
-from rhvae_mri.rhvae.synthetic import BATCH_SIZE, DecodedImages, load_decoded, save_codes
+from rhvae_mri.generators.rhvae.chains import effective_sample_size, scale_reduction
+from rhvae_mri.generators.rhvae.metric import LatentMetric
+from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.sampler import chain_summary, chain_table, sample_latent
+from rhvae_mri.generators.rhvae.settings import RHVAESettings, SamplerSettings
+from rhvae_mri.generators.rhvae.storage import save_model
+from rhvae_mri.generators.rhvae.synthetic import BATCH_SIZE, DecodedImages, load_decoded, save_codes
 from rhvae_mri.tensor_files import ImageStack, write_image_stack
 
 SHAPE = (9, 7, 8)

@@ -5,11 +5,11 @@ import torch
 from torch.distributions import Bernoulli, MultivariateNormal
 
 from rhvae_mri.errors import StudyError
-from rhvae_mri.rhvae import likelihood
-from rhvae_mri.rhvae.hamiltonian import sqrt_beta
-from rhvae_mri.rhvae.model import RHVAE
-from rhvae_mri.rhvae.networks import build_networks
-from rhvae_mri.rhvae.settings import RHVAESettings, SamplerSettings, TrainingSettings
+from rhvae_mri.generators.rhvae import likelihood
+from rhvae_mri.generators.rhvae.hamiltonian import sqrt_beta
+from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.networks import build_networks
+from rhvae_mri.generators.rhvae.settings import RHVAESettings, SamplerSettings, TrainingSettings
 
 SHAPE = (3, 2, 4)
 SMALL = RHVAESettings(

@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from rhvae_mri.rhvae.metric import LatentMetric
-from rhvae_mri.rhvae.sampler import log_density, sample_latent
-from rhvae_mri.rhvae.settings import SamplerSettings
+from rhvae_mri.generators.rhvae.metric import LatentMetric
+from rhvae_mri.generators.rhvae.sampler import log_density, sample_latent
+from rhvae_mri.generators.rhvae.settings import SamplerSettings
 
 #: Long steps, so that short chains forget where they began.
 FAST = SamplerSettings(steps=30, leapfrog_steps=6, step_size=0.25)

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import nn
 
-from rhvae_mri.rhvae import adam as adam_module
-from rhvae_mri.rhvae import voxel_layers
-from rhvae_mri.rhvae.adam import Adam
-from rhvae_mri.rhvae.model import RHVAE
-from rhvae_mri.rhvae.networks import Decoder, Networks, build_networks
-from rhvae_mri.rhvae.settings import RHVAESettings
-from rhvae_mri.rhvae.voxel_layers import VoxelLinear, collected_factors, product
+from rhvae_mri.generators.rhvae import adam as adam_module
+from rhvae_mri.generators.rhvae import voxel_layers
+from rhvae_mri.generators.rhvae.adam import Adam
+from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.networks import Decoder, Networks, build_networks
+from rhvae_mri.generators.rhvae.settings import RHVAESettings
+from rhvae_mri.generators.rhvae.voxel_layers import VoxelLinear, collected_factors, product
 
 SETTINGS = RHVAESettings(latent_dimension=3, encoder_layers=(9, 7), decoder_layers=(6, 8), metric_layers=(5,))
 SHAPE = (4, 5, 3)

@@ -123,10 +123,10 @@ def _add_seed_and_device(command: argparse.ArgumentParser) -> None:
 def _train_rhvae(options: argparse.Namespace) -> None:
     import pandas
 
+    from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
+    from rhvae_mri.generators.rhvae.storage import save_model
+    from rhvae_mri.generators.rhvae.training import train_rhvae
     from rhvae_mri.learning.devices import choose_device
-    from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
-    from rhvae_mri.rhvae.storage import save_model
-    from rhvae_mri.rhvae.training import train_rhvae
 
     images, _ = _open_images(options.images)
     trained = train_rhvae(
@@ -142,10 +142,10 @@ def _train_rhvae(options: argparse.Namespace) -> None:
 
 
 def _generate(options: argparse.Namespace) -> None:
+    from rhvae_mri.generators.rhvae.sampler import sample_latent
+    from rhvae_mri.generators.rhvae.storage import load_model
+    from rhvae_mri.generators.rhvae.synthetic import DecodedImages
     from rhvae_mri.learning.devices import choose_device
-    from rhvae_mri.rhvae.sampler import sample_latent
-    from rhvae_mri.rhvae.storage import load_model
-    from rhvae_mri.rhvae.synthetic import DecodedImages
     from rhvae_mri.tensor_files import write_image_stack
 
     model = load_model(options.model, choose_device(options.device, 1))

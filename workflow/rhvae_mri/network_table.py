@@ -11,9 +11,9 @@ import pandas
 from torch import nn
 
 from rhvae_mri.cnn.architectures import Architecture, ConvolutionalNetwork
+from rhvae_mri.generators.rhvae.architectures import build_architecture
+from rhvae_mri.generators.rhvae.settings import RHVAESettings
 from rhvae_mri.learning.layers import LAYER_COLUMNS, list_layers, shapes_only
-from rhvae_mri.rhvae.architectures import build_architecture
-from rhvae_mri.rhvae.settings import RHVAESettings
 from rhvae_mri.search.leaderboard import choose_network
 from rhvae_mri.tensor_files import ImageStack
 

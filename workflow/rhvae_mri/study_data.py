@@ -21,7 +21,7 @@ from rhvae_mri.tensor_files import ImageStack
 if TYPE_CHECKING:
     import torch
 
-    from rhvae_mri.rhvae.synthetic import DecodedImages
+    from rhvae_mri.generators.rhvae.synthetic import DecodedImages
 
 #: Label of each diagnosis; AD is the positive class.
 LABELS = {"CN": 0, "AD": 1}
@@ -95,7 +95,7 @@ def open_synthetic(
     """
     if not models:
         return dict(zip(DIAGNOSES if files else (), files, strict=True))
-    from rhvae_mri.rhvae.synthetic import load_decoded
+    from rhvae_mri.generators.rhvae.synthetic import load_decoded
 
     pairs = zip(DIAGNOSES, files, models, strict=True)
     return {diagnosis: load_decoded(codes, model, device) for diagnosis, codes, model in pairs}
@@ -121,7 +121,7 @@ def build_training_sets(
         Real images, real ones that the training transforms, synthetic ones, or real and synthetic ones.
     synthetic : mapping of str to path or array
         By diagnosis, the synthetic images of the RHVAE of this training set: packed in a file, or an array
-        (`rhvae_mri.rhvae.synthetic.DecodedImages` decodes them on the fly); empty where the
+        (`rhvae_mri.generators.rhvae.synthetic.DecodedImages` decodes them on the fly); empty where the
         data are real.
     n_synthetic_per_class : int
         How many of them, from the first on.

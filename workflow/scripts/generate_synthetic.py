@@ -1,12 +1,12 @@
 from itertools import islice
 
 from rhvae_mri.files import write_json, write_tsv
+from rhvae_mri.generators.rhvae.sampler import chain_summary, chain_table, sample_latent
+from rhvae_mri.generators.rhvae.settings import SamplerSettings
+from rhvae_mri.generators.rhvae.storage import load_model
+from rhvae_mri.generators.rhvae.synthetic import DecodedImages, save_codes
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.logs import log_job
-from rhvae_mri.rhvae.sampler import chain_summary, chain_table, sample_latent
-from rhvae_mri.rhvae.settings import SamplerSettings
-from rhvae_mri.rhvae.storage import load_model
-from rhvae_mri.rhvae.synthetic import DecodedImages, save_codes
 from rhvae_mri.seeds import derive_seed
 from rhvae_mri.tensor_files import write_image_stack
 

@@ -1,11 +1,11 @@
 from rhvae_mri.files import read_tsv, write_tsv
+from rhvae_mri.generators.assessment.measures import EvidenceSettings, measure_generation
+from rhvae_mri.generators.assessment.neighbours import neighbour_table
+from rhvae_mri.generators.assessment.pictures import save_pictures
+from rhvae_mri.generators.rhvae.storage import load_model
+from rhvae_mri.generators.rhvae.synthetic import load_decoded
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.logs import log_job
-from rhvae_mri.rhvae.evidence.measures import EvidenceSettings, measure_generation
-from rhvae_mri.rhvae.evidence.neighbours import neighbour_table
-from rhvae_mri.rhvae.evidence.pictures import save_pictures
-from rhvae_mri.rhvae.storage import load_model
-from rhvae_mri.rhvae.synthetic import load_decoded
 from rhvae_mri.seeds import derive_seed
 from rhvae_mri.study_data import list_class_images, read_class_images
 from rhvae_mri.tensor_files import ImageStack

@@ -29,7 +29,7 @@ def render_generation(
     ----------
     table : pandas.DataFrame
         The quality tables of all RHVAEs, one below the other: training_set, diagnosis and the columns of
-        `rhvae_mri.rhvae.evidence.measures.COLUMNS`.
+        `rhvae_mri.generators.assessment.measures.COLUMNS`.
     target : path
         The file to write, atomically.
     simulated : bool

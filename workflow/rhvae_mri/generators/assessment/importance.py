@@ -36,8 +36,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from rhvae_mri.rhvae.hamiltonian import sqrt_beta
-from rhvae_mri.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.hamiltonian import sqrt_beta
+from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.seeds import derive_seed
 
 

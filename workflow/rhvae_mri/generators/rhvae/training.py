@@ -11,14 +11,14 @@ import numpy
 import torch
 from tqdm import tqdm
 
+from rhvae_mri.generators.rhvae.checks import check_images
+from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.networks import Networks
+from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
+from rhvae_mri.generators.rhvae.training_run import TrainingRun
 from rhvae_mri.learning.checkpoints import run_digest
 from rhvae_mri.learning.randomness import own_random_state
 from rhvae_mri.learning.regular_checkpoints import RegularCheckpoints
-from rhvae_mri.rhvae.checks import check_images
-from rhvae_mri.rhvae.model import RHVAE
-from rhvae_mri.rhvae.networks import Networks
-from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
-from rhvae_mri.rhvae.training_run import TrainingRun
 from rhvae_mri.seeds import derive_seed
 
 logger = logging.getLogger(__name__)

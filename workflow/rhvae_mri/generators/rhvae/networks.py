@@ -1,6 +1,6 @@
 """The three networks of the RHVAE: encoder, decoder and metric network, as multi-layer perceptrons.
 
-Any other modules with the same inputs and outputs can take their place; see `rhvae_mri.rhvae.architectures`.
+Any other modules with the same inputs and outputs can take their place; see `architectures`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from rhvae_mri.rhvae.settings import RHVAESettings
-from rhvae_mri.rhvae.voxel_layers import VoxelLinear
+from rhvae_mri.generators.rhvae.settings import RHVAESettings
+from rhvae_mri.generators.rhvae.voxel_layers import VoxelLinear
 
 
 class Networks(NamedTuple):

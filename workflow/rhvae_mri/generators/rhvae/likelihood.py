@@ -17,8 +17,8 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from rhvae_mri.rhvae.networks import Decoder
-from rhvae_mri.rhvae.voxel_layers import GradientFactors, product
+from rhvae_mri.generators.rhvae.networks import Decoder
+from rhvae_mri.generators.rhvae.voxel_layers import GradientFactors, product
 
 
 @dataclass(frozen=True)

@@ -7,23 +7,30 @@ from torch import nn
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
-from rhvae_mri.rhvae.evidence.diversity import C1, C2, SCALE_WEIGHTS, ms_ssim, n_scales, pair_similarity
-from rhvae_mri.rhvae.evidence.geodesics import geodesic, straight_line
-from rhvae_mri.rhvae.evidence.importance import estimate_likelihood
-from rhvae_mri.rhvae.evidence.measures import COLUMNS, EvidenceSettings, measure_generation
-from rhvae_mri.rhvae.evidence.neighbours import (
+from rhvae_mri.generators.assessment.diversity import (
+    C1,
+    C2,
+    SCALE_WEIGHTS,
+    ms_ssim,
+    n_scales,
+    pair_similarity,
+)
+from rhvae_mri.generators.assessment.geodesics import geodesic, straight_line
+from rhvae_mri.generators.assessment.importance import estimate_likelihood
+from rhvae_mri.generators.assessment.measures import COLUMNS, EvidenceSettings, measure_generation
+from rhvae_mri.generators.assessment.neighbours import (
     TABLE_COLUMNS,
     block_means,
     nearest_images,
     neighbour_table,
     precision_and_recall,
 )
-from rhvae_mri.rhvae.evidence.pictures import save_pictures
-from rhvae_mri.rhvae.metric import LatentMetric
-from rhvae_mri.rhvae.model import RHVAE
-from rhvae_mri.rhvae.networks import Networks
-from rhvae_mri.rhvae.settings import RHVAESettings
-from rhvae_mri.rhvae.synthetic import DecodedImages
+from rhvae_mri.generators.assessment.pictures import save_pictures
+from rhvae_mri.generators.rhvae.metric import LatentMetric
+from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.networks import Networks
+from rhvae_mri.generators.rhvae.settings import RHVAESettings
+from rhvae_mri.generators.rhvae.synthetic import DecodedImages
 from rhvae_mri.tensor_files import ImageStack
 
 SHAPE = (10, 6, 5)

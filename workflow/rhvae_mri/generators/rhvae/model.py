@@ -14,13 +14,13 @@ import torch
 from torch import nn
 
 from rhvae_mri.errors import StudyError
-from rhvae_mri.rhvae.architectures import build_architecture
-from rhvae_mri.rhvae.hamiltonian import PhasePoint, flow
-from rhvae_mri.rhvae.likelihood import decoder_potential
-from rhvae_mri.rhvae.metric import LatentMetric
-from rhvae_mri.rhvae.networks import Decoder, Networks
-from rhvae_mri.rhvae.settings import RHVAESettings
-from rhvae_mri.rhvae.voxel_layers import VoxelLinear
+from rhvae_mri.generators.rhvae.architectures import build_architecture
+from rhvae_mri.generators.rhvae.hamiltonian import PhasePoint, flow
+from rhvae_mri.generators.rhvae.likelihood import decoder_potential
+from rhvae_mri.generators.rhvae.metric import LatentMetric
+from rhvae_mri.generators.rhvae.networks import Decoder, Networks
+from rhvae_mri.generators.rhvae.settings import RHVAESettings
+from rhvae_mri.generators.rhvae.voxel_layers import VoxelLinear
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ class RHVAE(nn.Module):
         return torch.sigmoid(self.decoder(positions)).reshape(len(positions), *self.image_shape)
 
     def voxel_layers(self) -> list[VoxelLinear]:
-        """The layers whose gradients can be collected as factors (`rhvae_mri.rhvae.voxel_layers`).
+        """The layers whose gradients can be collected as factors (`rhvae_mri.generators.rhvae.voxel_layers`).
 
         Encoder and metric network are differentiated once; a decoder is differentiated twice, except the
         study's, whose derivatives are written out.

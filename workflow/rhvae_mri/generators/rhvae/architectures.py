@@ -6,9 +6,9 @@ can take their place, as in this example, whose decoder is a sum of learned imag
 
 >>> import numpy
 >>> from torch import nn
->>> from rhvae_mri.rhvae.networks import Networks
->>> from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
->>> from rhvae_mri.rhvae.training import train_rhvae
+>>> from rhvae_mri.generators.rhvae.networks import Networks
+>>> from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
+>>> from rhvae_mri.generators.rhvae.training import train_rhvae
 >>> class Moments(nn.Module):
 ...     def __init__(self):
 ...         super().__init__()
@@ -30,7 +30,7 @@ can take their place, as in this example, whose decoder is a sum of learned imag
 >>> trained.model.decode(torch.zeros(4, 2)).shape
 torch.Size([4, 8, 8])
 
-`rhvae_mri.rhvae.storage.load_model` takes such modules too, and puts the stored weights into them.
+`rhvae_mri.generators.rhvae.storage.load_model` takes such modules too, and puts the stored weights into them.
 
 A decoder of your own runs at every position of the flow, and with the published integrator once more for all
 of them together. So it has to give the same for the same input. Dropout, or statistics of the batch, would
@@ -47,9 +47,9 @@ from torch import nn
 from torch.func import functional_call
 
 from rhvae_mri.errors import StudyError
-from rhvae_mri.rhvae.convolutions import ConvolutionalDecoder, convolutional_features
-from rhvae_mri.rhvae.networks import Encoder, MetricNetwork, Networks, build_networks
-from rhvae_mri.rhvae.settings import RHVAESettings
+from rhvae_mri.generators.rhvae.convolutions import ConvolutionalDecoder, convolutional_features
+from rhvae_mri.generators.rhvae.networks import Encoder, MetricNetwork, Networks, build_networks
+from rhvae_mri.generators.rhvae.settings import RHVAESettings
 
 
 def build_architecture(

@@ -10,17 +10,17 @@ import numpy
 import pandas
 import torch
 
-from rhvae_mri.rhvae.evidence.diversity import n_scales, pair_similarity
-from rhvae_mri.rhvae.evidence.importance import estimate_likelihood
-from rhvae_mri.rhvae.evidence.neighbours import (
+from rhvae_mri.generators.assessment.diversity import n_scales, pair_similarity
+from rhvae_mri.generators.assessment.importance import estimate_likelihood
+from rhvae_mri.generators.assessment.neighbours import (
     block_means,
     block_side,
     nearest_images,
     precision_and_recall,
     within_manifold,
 )
-from rhvae_mri.rhvae.model import RHVAE
-from rhvae_mri.rhvae.synthetic import largest_difference
+from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.synthetic import largest_difference
 from rhvae_mri.seeds import derive_seed
 
 #: A synthetic image counts as a copy when its nearest training image is this many times closer than the
@@ -85,7 +85,7 @@ def measure_generation(
         Determines all random draws.
     stored : numpy.ndarray, shape (t, x, y, z), optional
         The synthetic images as they were stored, which are compared with ``synthetic``; see
-        `rhvae_mri.rhvae.synthetic.largest_difference`.
+        `rhvae_mri.generators.rhvae.synthetic.largest_difference`.
     settings : EvidenceSettings, optional
         How much is computed.
 

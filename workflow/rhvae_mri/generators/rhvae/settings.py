@@ -33,7 +33,7 @@ class RHVAESettings:
         Lambda, the multiple of the identity in the inverse metric.
     networks : {"mlp", "convolutional"}
         The study's multi-layer perceptrons, or networks of 3-D convolutions with far fewer parameters, which
-        the study does not have; see `rhvae_mri.rhvae.architectures`.
+        the study does not have; see `architectures`.
     encoder_layers, decoder_layers, metric_layers : tuple of int
         Widths of the hidden layers of the perceptrons, from input to output.
     channels : tuple of int
@@ -44,7 +44,7 @@ class RHVAESettings:
         squared error). Both are summed over the voxels.
     integrator : {"published", "generalized"}
         ``published`` computes what Pyraug 0.0.6 and pythae 0.1.2 compute, down to how they differentiate:
-        see `rhvae_mri.rhvae.hamiltonian` for how that differs from the equations. ``generalized`` is the
+        see `hamiltonian` for how that differs from the equations. ``generalized`` is the
         leapfrog that is implicit in momentum and position, time-reversible up to the fixed-point
         iterations, and differentiated in full.
 

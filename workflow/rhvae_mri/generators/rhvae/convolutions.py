@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import skip_init
 
-from rhvae_mri.rhvae.networks import linear
+from rhvae_mri.generators.rhvae.networks import linear
 
 
 def halved_shapes(image_shape: Sequence[int], n_layers: int) -> list[tuple[int, ...]]:

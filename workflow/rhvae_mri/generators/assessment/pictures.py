@@ -13,11 +13,11 @@ import pandas
 import torch
 
 from rhvae_mri.files import write_tsv
-from rhvae_mri.rhvae.evidence.geodesics import LatentPath, geodesic, straight_line
-from rhvae_mri.rhvae.evidence.neighbours import nearest_images
-from rhvae_mri.rhvae.metric import LatentMetric
-from rhvae_mri.rhvae.model import RHVAE
-from rhvae_mri.rhvae.sampler import log_density
+from rhvae_mri.generators.assessment.geodesics import LatentPath, geodesic, straight_line
+from rhvae_mri.generators.assessment.neighbours import nearest_images
+from rhvae_mri.generators.rhvae.metric import LatentMetric
+from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.sampler import log_density
 from rhvae_mri.tensor_files import write_image_stack
 
 #: Places along a principal axis, in standard deviations of the training images' latent means.

@@ -1,7 +1,7 @@
 """Sampling of latent positions by Hamiltonian Monte Carlo on the learned Riemannian volume.
 
 The target density is proportional to sqrt(det G^{-1}(z)): high where training images lie. Its logarithm and
-the exact gradient of that are in closed form (`rhvae_mri.rhvae.metric`). The density does not vanish far from
+the exact gradient of that are in closed form (`metric`). The density does not vanish far from
 the centroids, where it falls to a constant set by the regularization; chains of the study's length that
 start at centroids do not get there.
 
@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tqdm import tqdm
 
-from rhvae_mri.rhvae.chains import effective_sample_size, scale_reduction
-from rhvae_mri.rhvae.metric import LatentMetric
-from rhvae_mri.rhvae.settings import SamplerSettings
+from rhvae_mri.generators.rhvae.chains import effective_sample_size, scale_reduction
+from rhvae_mri.generators.rhvae.metric import LatentMetric
+from rhvae_mri.generators.rhvae.settings import SamplerSettings
 from rhvae_mri.seeds import derive_seed
 
 if TYPE_CHECKING:

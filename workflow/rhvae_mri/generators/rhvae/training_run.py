@@ -10,14 +10,14 @@ import numpy
 import torch
 
 from rhvae_mri.errors import StudyError
+from rhvae_mri.generators.rhvae.adam import Adam
+from rhvae_mri.generators.rhvae.architectures import check_networks
+from rhvae_mri.generators.rhvae.best_weights import BestWeights
+from rhvae_mri.generators.rhvae.model import RHVAE, RHVAEOutput
+from rhvae_mri.generators.rhvae.networks import Networks
+from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
+from rhvae_mri.generators.rhvae.voxel_layers import collected_factors
 from rhvae_mri.learning.checkpoints import TrainingState
-from rhvae_mri.rhvae.adam import Adam
-from rhvae_mri.rhvae.architectures import check_networks
-from rhvae_mri.rhvae.best_weights import BestWeights
-from rhvae_mri.rhvae.model import RHVAE, RHVAEOutput
-from rhvae_mri.rhvae.networks import Networks
-from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
-from rhvae_mri.rhvae.voxel_layers import collected_factors
 from rhvae_mri.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ RECENT_EPOCHS = 10
 
 
 class TrainingRun:
-    """The state of one training, and its steps; the parameters are those of `rhvae_mri.rhvae.training`."""
+    """The state of one training, and its steps; the parameters are those of `training.train_rhvae`."""
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy
 import torch
 
-from rhvae_mri.rhvae.metric import LatentMetric
+from rhvae_mri.generators.rhvae.metric import LatentMetric
 
 #: Neighbours of each centroid in the graph, and pieces in which the length of an edge is measured.
 GRAPH_NEIGHBOURS = 10

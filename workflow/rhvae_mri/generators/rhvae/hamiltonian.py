@@ -37,15 +37,15 @@ from typing import Protocol
 
 import torch
 
-from rhvae_mri.rhvae.likelihood import Potential
-from rhvae_mri.rhvae.metric import LatentMetric, MetricValues
-from rhvae_mri.rhvae.settings import RHVAESettings
+from rhvae_mri.generators.rhvae.likelihood import Potential
+from rhvae_mri.generators.rhvae.metric import LatentMetric, MetricValues
+from rhvae_mri.generators.rhvae.settings import RHVAESettings
 
 FIXED_POINT_ITERATIONS = 3
 
 
 class PotentialFunction(Protocol):
-    """Latent positions to the potential there; see `rhvae_mri.rhvae.likelihood.decoder_potential`."""
+    """Latent positions to the potential there; see `likelihood.decoder_potential`."""
 
     def __call__(
         self, positions: torch.Tensor, *, weights: bool = True, visited: Sequence[Potential] = ()

@@ -4,7 +4,7 @@ Two things make them cheaper than `torch.nn.Linear` is. Their float32 products o
 which on the processors of benchmarks/README.md is two to three times as fast as the library that torch uses
 by default; it computes in float32, too. And while `collected_factors` says so, the gradient of a weight is
 not formed: it is a product of two matrices with a row for each image and position, which take a hundredth of
-its memory, and `rhvae_mri.rhvae.adam.Adam` forms it block by block where it is used.
+its memory, and `rhvae_mri.generators.rhvae.adam.Adam` forms it block by block where it is used.
 """
 
 from __future__ import annotations

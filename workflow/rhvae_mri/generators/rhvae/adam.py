@@ -1,7 +1,7 @@
 """Adam, which forms the gradients of large weights block by block.
 
 The update is the fused one of `torch.optim.Adam`, with its usual constants. A gradient that
-`rhvae_mri.rhvae.voxel_layers` has collected as factors never exists as a whole: each block of it is formed,
+`voxel_layers` has collected as factors never exists as a whole: each block of it is formed,
 used while it is in the processor's cache, and forgotten.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from rhvae_mri.rhvae.voxel_layers import VoxelLinear, product
+from rhvae_mri.generators.rhvae.voxel_layers import VoxelLinear, product
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8

@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import atomic_path
-from rhvae_mri.rhvae.model import RHVAE
-from rhvae_mri.rhvae.storage import load_model
+from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.storage import load_model
 
 #: Tells these files from others, and their version.
 FORMAT = "rhvae-mri latent codes 1"

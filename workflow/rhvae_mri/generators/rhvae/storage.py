@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import atomic_path
-from rhvae_mri.rhvae.model import RHVAE
-from rhvae_mri.rhvae.networks import Networks
-from rhvae_mri.rhvae.settings import RHVAESettings
+from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.networks import Networks
+from rhvae_mri.generators.rhvae.settings import RHVAESettings
 
 #: Tells these files from others, and their version.
 FORMAT = "rhvae-mri RHVAE 1"
