@@ -23,6 +23,7 @@ from reporting import REPOSITORY, Bar, describe_machine, finish, measure, run_be
 
 from rhvae_mri.cohort.images import COLUMNS
 from rhvae_mri.errors import StudyError
+from rhvae_mri.study.checks import complete
 
 #: Bounds of the project: seconds, and MB of 1,000,000 bytes.
 LONGEST_PLAN_S = 30.0
@@ -89,7 +90,7 @@ def main() -> int:
 
 def write_study(folder: Path) -> None:
     """Write the published study as it stands when its images are listed: BIDS folders and image tables."""
-    config = yaml.safe_load((REPOSITORY / "config" / "paper.yaml").read_text(encoding="utf-8"))
+    config = complete(yaml.safe_load((REPOSITORY / "config" / "paper.yaml").read_text(encoding="utf-8")))
     for cohort, counts in PUBLISHED.items():
         bids = folder / "bids" / cohort
         config["cohorts"][cohort] |= {"source": "bids", "bids": f"bids/{cohort}"}
@@ -186,7 +187,7 @@ def make_cohorts(folder: Path) -> None:
     from rhvae_mri.simulate.download import write_download
     from rhvae_mri.simulate.participants import draw_cohort
 
-    config = yaml.safe_load((REPOSITORY / "config" / "paper.yaml").read_text(encoding="utf-8"))
+    config = complete(yaml.safe_load((REPOSITORY / "config" / "paper.yaml").read_text(encoding="utf-8")))
     usable = {}
     for cohort, counts in LARGE.items():
         participants = draw_cohort(cohort, {**counts, **_NO_FAULTS}, 1.0, SEED)

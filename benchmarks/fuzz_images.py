@@ -123,7 +123,7 @@ def shift_origin(files: Files, dice: random.Random) -> Change:
 
 
 def turn_header(files: Files, dice: random.Random) -> Change:
-    """A header that is turned, and voxels that are not."""
+    """A header that is turned, and voxels that are not: registration seldom finds the way back, and may."""
     path, voxels, affine = _choose(dice, files)
     axis, degrees = dice.randrange(3), dice.choice([90, 180, 270])
     form = _about_centre(_rotation(axis, degrees), voxels.shape, affine)
@@ -132,7 +132,7 @@ def turn_header(files: Files, dice: random.Random) -> Change:
         path,
         f"header turned by {degrees} degrees about {'xyz'[axis]}",
         _image(voxels, form, form),
-        FAILED,
+        EITHER,
     )
 
 

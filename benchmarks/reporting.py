@@ -24,7 +24,7 @@ sys.path.insert(0, str(REPOSITORY / "workflow"))
 
 from rhvae_mri.errors import StudyError  # noqa: E402
 from rhvae_mri.imaging.sidecars import software_versions  # noqa: E402
-from rhvae_mri.memory import peak_memory  # noqa: E402
+from rhvae_mri.jobs import peak_memory  # noqa: E402
 
 
 @dataclass(frozen=True)

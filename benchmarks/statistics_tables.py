@@ -21,6 +21,7 @@ from reporting import REPOSITORY, Bar, describe_machine, finish, run_benchmark
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import write_tsv
+from rhvae_mri.study.checks import complete
 
 sys.path.insert(0, str(REPOSITORY / "tests" / "unit"))
 
@@ -72,7 +73,7 @@ def main() -> int:
 
 def make_study(folder: Path) -> int:
     """Write the configuration and the predictions of a finished study; return the number of predictions."""
-    config = yaml.safe_load((REPOSITORY / "config" / "paper.yaml").read_text(encoding="utf-8"))
+    config = complete(yaml.safe_load((REPOSITORY / "config" / "paper.yaml").read_text(encoding="utf-8")))
     config["pathvars"]["results"] = "results"
     for name, cohort in config["cohorts"].items():
         (folder / "results" / "bids" / f"cohort-{name}").mkdir(parents=True)

@@ -9,6 +9,8 @@ import pytest
 import yaml
 from fault_study import Study
 
+from rhvae_mri.study.checks import complete
+
 ROOT = Path(__file__).parents[1]
 SNAKEFILE = ROOT / "workflow" / "Snakefile"
 #: The tests that run the small study (fixture `undisturbed`); all others of whole studies are of the demo.
@@ -56,7 +58,7 @@ def shared_networks():
 @pytest.fixture(scope="session")
 def load_config():
     def load(name="config.yaml"):
-        return yaml.safe_load((ROOT / "config" / name).read_text())
+        return complete(yaml.safe_load((ROOT / "config" / name).read_text()))
 
     return load
 

@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional
 
 import rhvae_mri
+from rhvae_mri import locks
 from rhvae_mri.cnn import convolution
 from rhvae_mri.cnn.architectures import Architecture, build_network, place_network
 from rhvae_mri.cnn.data import ImagePart, ImageSet
@@ -26,7 +27,6 @@ from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.generators.rhvae.synthetic import DecodedImages
 from rhvae_mri.generators.rhvae.training import train_rhvae
 from rhvae_mri.generators.rhvae.voxel_layers import collected_factors
-from rhvae_mri.learning import device_locks
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.learning.interrupts import TrainingInterrupted
 
@@ -59,11 +59,11 @@ def chosen_device(tmp_path_factory):
     flags = cudnn.allow_tf32, cudnn.deterministic, matmul.allow_tf32
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("locks")))
-        patch.setattr(device_locks, "_held", {})
+        patch.setattr(locks, "_held", {})
         assert choose_device("cuda") == GPU
         yield
-        for file in device_locks._held.values():
-            file.close()
+        for lock in locks._held.values():
+            lock.release()
     cudnn.allow_tf32, cudnn.deterministic, matmul.allow_tf32 = flags
 
 

@@ -14,8 +14,8 @@ _COMMON = ("simulated", "rhvae-mri", "SIMULATED", "MPRAGE", "MP-RAGE", "ORIGINAL
 def small_config(load_config):
     config = load_config()
     for cohort, sizes in {"ADNI": (2, 2), "AIBL": (1, 1)}.items():
-        participants = config["simulation"]["participants"][cohort]
-        participants.update(dict.fromkeys(participants, 0), AD=sizes[0], CN=sizes[1])
+        config["simulation"]["participants"][cohort] = dict(zip(("AD", "CN"), sizes, strict=True))
+    config["simulation"]["special_cases"] = False
     return config
 
 

@@ -32,19 +32,20 @@ TARGET = "results/derivatives/cohort-ADNI/dataset_description.json"
 
 
 @pytest.fixture
-def use_as_module(tmp_path, load_config):
+def use_as_module(tmp_path):
     """Write a workflow that uses this one, and run it."""
 
     def run(source, options, *arguments, results="results"):
         folder = tmp_path / "other"
         (folder / "config").mkdir(parents=True, exist_ok=True)
         (folder / "Snakefile").write_text(SNAKEFILE.format(source=source, options=options))
-        config = load_config()
-        for counts in config["simulation"]["participants"].values():
-            counts.update(dict.fromkeys(counts, 0))
-        config["simulation"]["participants"]["ADNI"]["AD"] = 1
-        config["cohorts"]["AIBL"]["source"] = "none"
-        config["pathvars"]["results"] = results
+        # what is not given has its default, although the module's own config.yaml is not read
+        participants = {"ADNI": {"AD": 1, "CN": 0}}
+        config = {
+            "simulation": {"special_cases": False, "participants": participants},
+            "cohorts": {"AIBL": {"source": "none"}},
+            "pathvars": {"results": results},
+        }
         (folder / "config" / "study.yaml").write_text(yaml.safe_dump({"alzheimer": config}))
         result = subprocess.run(
             [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],

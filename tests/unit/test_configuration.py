@@ -5,30 +5,32 @@ import jsonschema
 import pytest
 import yaml
 
-from rhvae_mri.configuration import check_configuration, check_sources, is_simulated
-from rhvae_mri.configuration_page import describe_configuration
+from rhvae_mri.cnn.augmentation import AugmentationSettings
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
+from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
+from rhvae_mri.imaging.registration import Levels
+from rhvae_mri.study.checks import check_configuration, check_sources, complete, result_settings
+from rhvae_mri.study.configuration import Configuration, build_schema
+from rhvae_mri.study.documents import DEFAULTS, MODELINE, PAGE, SCHEMA, list_keys, write_documents
+from rhvae_mri.study.settings import fill
+from rhvae_mri.study_grid import is_simulated
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = ROOT / "workflow/schemas/config.schema.json"
+FILES = ["config/config.yaml", "config/paper.yaml", "config/medium.yaml", "tests/small_study.yaml"]
+KEYS = dict(key for name, node in build_schema()["properties"].items() for key in list_keys(name, node))
+
+
+THIRD = {"source": "bids", "bids": "oasis", "values": {"diagnosis": {"AD": [0.5, 1], "CN": ["healthy"]}}}
 
 
 def load(name):
-    return yaml.safe_load((ROOT / "config" / name).read_text())
-
-
-def keys(content, prefix=""):
-    """All dotted keys of a nested dictionary."""
-    for key, value in content.items():
-        yield f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from keys(value, f"{prefix}{key}.")
+    return complete(yaml.safe_load((ROOT / "config" / name).read_text()))
 
 
 def problems(config):
     with pytest.raises(StudyError) as caught:
-        check_configuration(config, SCHEMA)
+        check_configuration(config)
     return str(caught.value)
 
 
@@ -49,43 +51,82 @@ def paper_with_folders():
     return config
 
 
-def test_both_configurations_are_valid():
-    check_configuration(load("config.yaml"), SCHEMA)
-    check_configuration(paper_with_folders(), SCHEMA)
+def test_both_studies_are_valid():
+    check_configuration(load("config.yaml"))
+    check_configuration(paper_with_folders())
     assert is_simulated(load("config.yaml"))
     assert not is_simulated(load("paper.yaml"))
 
 
-def test_both_configurations_set_every_key_so_none_shows_through_from_the_other():
-    assert list(keys(load("config.yaml"))) == list(keys(load("paper.yaml")))
+def test_schema_defaults_and_page_are_those_of_the_keys(tmp_path):
+    for name in (SCHEMA, DEFAULTS, PAGE):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    write_documents(tmp_path)
+    for name in (SCHEMA, DEFAULTS, PAGE):
+        assert (tmp_path / name).read_text() == (ROOT / name).read_text(), "run `make docs`"
+    assert yaml.safe_load((ROOT / DEFAULTS).read_text()) == Configuration().model_dump()
 
 
-def test_the_schema_is_valid_and_describes_every_key_with_a_default():
-    schema = read_json(SCHEMA)
-    jsonschema.Draft202012Validator.check_schema(schema)
-
-    def leaves(node, name):
-        if node.get("type") == "object" and "properties" in node:
-            assert node["additionalProperties"] is False, name
-            for key, child in node["properties"].items():
-                yield from leaves(child, f"{name}.{key}")
-        else:
-            yield name, node
-
-    for name, leaf in leaves(schema, ""):
+def test_every_key_is_described_and_the_schema_is_valid():
+    jsonschema.Draft202012Validator.check_schema(build_schema())
+    for name, leaf in KEYS.items():
         assert leaf.get("description"), name
-        assert "default" in leaf, name
+        assert leaf.get("mark") != "D" or leaf["assumption"], name
 
 
-def test_the_schema_defaults_are_the_values_of_the_default_configuration():
-    def compare(node, value, name):
-        if "properties" in node:
-            for key, child in node["properties"].items():
-                compare(child, value[key], f"{name}.{key}")
-        else:
-            assert node["default"] == value, name
+@pytest.mark.parametrize("name", FILES)
+def test_a_configuration_names_its_schema_for_editors(name):
+    text = (ROOT / name).read_text()
+    assert text.startswith(MODELINE)
+    jsonschema.validate(
+        yaml.safe_load(text), read_json((ROOT / name).parent / MODELINE.split("=")[1].strip())
+    )
 
-    compare(read_json(SCHEMA), load("config.yaml"), "")
+
+@pytest.mark.parametrize("name", FILES[1:])
+def test_other_configurations_have_only_what_differs_from_the_default(name):
+    def compare(given, default, path=()):
+        for key, value in given.items():
+            if isinstance(value, dict):
+                compare(value, default[key], (*path, key))
+            elif (*path[:1], key) not in (("cohorts", "images"), ("cohorts", "tables")):  # places to fill in
+                assert value != default[key], (*path, key)
+
+    compare(yaml.safe_load((ROOT / name).read_text()), Configuration().model_dump())
+
+
+def test_what_is_not_given_has_its_default_and_what_is_given_stays_as_it_is():
+    given = {"template": {"voxel_size": 2}, "bias_correction": {"spline_distance": 200}}
+    config = check_configuration(given | {"cohorts": {"OASIS3": THIRD, "AIBL": {"source": "none"}}})
+    assert config["template"] == {"source": "simulated", "file": None, "voxel_size": 2}
+    assert isinstance(config["bias_correction"]["spline_distance"], int)
+    assert list(config["cohorts"]) == ["ADNI", "AIBL", "OASIS3"]
+    assert config["cohorts"]["OASIS3"]["require_diagnosis"] is True
+    assert config["cohorts"]["OASIS3"]["values"] == THIRD["values"]
+    assert check_configuration({}) == load("config.yaml") == check_configuration(load("config.yaml"))
+
+
+def test_what_alters_no_result_is_no_parameter_of_a_job():
+    config = load("config.yaml")
+    settings = result_settings(config)
+    assert "threads" not in settings["rhvae"]
+    assert settings["rhvae"] == {key: value for key, value in config["rhvae"].items() if key != "threads"}
+    assert settings["cohorts"]["ADNI"].keys() == {
+        "source",
+        "require_diagnosis",
+        "columns",
+        "values",
+        "prefer",
+    }
+    assert "exclude" not in settings
+
+
+def test_the_settings_of_the_library_are_filled_from_a_section():
+    rhvae = load("paper.yaml")["rhvae"]
+    assert fill(RHVAESettings, rhvae) == RHVAESettings()
+    assert fill(TrainingSettings, rhvae) == TrainingSettings(1e-4, 50, 10_000, 50)
+    assert fill(Levels, load("paper.yaml")["registration"]) == Levels()
+    assert AugmentationSettings().rotation == 5
 
 
 def test_the_paper_configuration_has_the_published_values():
@@ -94,7 +135,6 @@ def test_the_paper_configuration_has_the_published_values():
     assert config["cnn"]["epochs"] == {"baseline": 100, "optimized": 50}
     assert config["cnn"]["optimized"] == "published"
     assert (config["search"]["candidates"], config["search"]["folds"]) == (100, 5)
-    assert config["search"]["stop_below_percent"] is None
     assert config["synthetic"]["sizes"] == [500, 1000, 2000, 3000, 5000, 10000]
     assert config["grid"]["training_sets"] == ["train-50", "train-full"]
     assert config["split"]["n_test_per_class"] == 100
@@ -120,15 +160,39 @@ def test_a_number_without_a_dot_is_caught(text, better):
 
 def test_a_missing_key_and_a_value_out_of_bounds_are_both_named():
     config = changed("cnn.seeds", 0)
-    del config["split"]["max_tries"]
+    config["cohorts"]["Third"] = {}
     text = problems(config)
-    assert "missing key `max_tries` in split" in text
-    assert "`cnn.seeds` is 0" in text
+    assert "missing key `source` in cohorts.Third" in text
+    assert "`cnn.seeds` is 0: it should be greater than or equal to 1." in text
 
 
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
+        ("study.device", True, "YAML reads yes as true: write it in quotation marks."),
+        ("study.name", False, "YAML reads no as false: write it in quotation marks."),
+        ("cnn.batch_size", 4.5, "`cnn.batch_size` is 4.5"),
+        ("cnn.batch_size", True, "`cnn.batch_size` is True"),
+        ("cnn.weight_decay", float("nan"), "`cnn.weight_decay` is nan"),
+        ("cnn", None, "`cnn` is None: it should have keys of its own."),
+        (
+            "split.aibl_per_class",
+            "some",
+            "`split.aibl_per_class` is 'some': it should be 'all', or it should be",
+        ),
+        ("synthetic.sizes", [20, 20], "`synthetic.sizes` is [20, 20]: it has a value twice."),
+        ("grid.architectures", ["best"], "`grid.architectures.0` is 'best'"),
+        ("cohorts.ADNI.source", "oasis1", "`cohorts.ADNI.source` is 'oasis1': only ADNI and AIBL"),
+        (
+            "simulation.participants.OASIS",
+            {"AD": 1, "CN": 1},
+            "unknown key `OASIS` in simulation.participants",
+        ),
+        ("search.space.n_blocks", [2], "`search.space.n_blocks`"),
+        ("search.space.n_blocks", [2, 3, 4], "`search.space.n_blocks`"),
+        ("search.space.n_blocks", [0, 3], "`search.space.n_blocks.0`"),
+        ("search.space.n_blocks", "2-6", "`search.space.n_blocks`"),
+        ("search.space.dropout", [0.9, 0.0], "`search.space.dropout` is [0.9, 0.0]: give the lower end"),
         ("cohorts.ADNI.source", "download", "`cohorts.ADNI.images` is not set"),
         ("cohorts.AIBL.source", "bids", "`cohorts.AIBL.bids` is not set"),
         ("cohorts.ADNI.source", "none", "only other cohorts can be left out"),
@@ -147,9 +211,26 @@ def test_a_missing_key_and_a_value_out_of_bounds_are_both_named():
         ("grid.exclude", [{}], "`grid.exclude.0` is {}"),
         ("grid.exclude", [{"seed": 1}], "unknown key `seed` in grid.exclude.0"),
         ("synthetic.sizes", [21], "21 cannot be divided into two classes"),
+        ("cohorts.OASIS3", {"bids": "oasis"}, "missing key `source` in cohorts.OASIS3"),
+        ("cohorts.OASIS3", {"source": "download"}, "`cohorts.OASIS3.source` is 'download'"),
+        ("cohorts.OASIS3", {"source": "bids"}, "`cohorts.OASIS3.bids` is not set"),
+        ("cohorts.OASIS3", {"source": "oasis1", "images": "x"}, "`cohorts.OASIS3.tables` is not set"),
+        (
+            "cohorts.OASIS3",
+            THIRD | {"column": {}},
+            "unknown key `column` in cohorts.OASIS3: did you mean `columns`?",
+        ),
+        (
+            "cohorts.OASIS3",
+            THIRD | {"columns": {"ages": "x"}},
+            "unknown key `ages` in cohorts.OASIS3.columns: did you mean `age`?",
+        ),
+        ("cohorts.OASIS3", THIRD | {"values": {"diagnosis": {"Ad": [1]}}}, "did you mean `AD`?"),
+        ("cohorts.OASIS3", THIRD | {"bids": "{x}"}, "`cohorts.OASIS3.bids` is '{x}'"),
+        ("cohorts.OASIS-3", THIRD, "unknown key `OASIS-3` in cohorts"),
     ],
 )
-def test_contradictions_between_keys_are_named(path, value, message):
+def test_wrong_values_and_contradictions_are_named_with_their_keys(path, value, message):
     assert message in problems(changed(path, value))
 
 
@@ -166,13 +247,6 @@ def test_a_converted_cohort_needs_no_download():
     check_sources(paper_with_folders(), [])
 
 
-def test_the_page_about_the_configuration_is_up_to_date():
-    page = (ROOT / "config" / "README.md").read_text()
-    assert page == describe_configuration(read_json(SCHEMA)), "run `make docs`"
-    for key in keys(load("config.yaml")):
-        assert key.split(".")[-1] in page
-
-
 @pytest.mark.parametrize(
     "key", ["pathvars.results", "cohorts.AIBL.bids", "exclude", "template.file", "quality.deep.file"]
 )
@@ -184,47 +258,12 @@ def test_paths_that_snakemake_would_read_otherwise_are_refused(key, path):
 
 @pytest.mark.parametrize("path", ["a b; $(touch x) 'q' \"z\" `x` é", "-dash", "../other"])
 def test_other_paths_are_taken_as_they_are(path):
-    check_configuration(changed("pathvars.results", path), SCHEMA)
-
-
-@pytest.mark.parametrize("name", ["n_blocks", "dropout", "weight_decay"])
-def test_a_range_of_the_search_that_is_upside_down_is_refused(name):
-    config = load("config.yaml")
-    config["search"]["space"][name] = config["search"]["space"][name][::-1]
-    assert f"`search.space.{name}`" in problems(config)
-
-
-@pytest.mark.parametrize("value", [[2], [2, 3, 4], [0, 3], "2-6"])
-def test_a_range_of_the_search_has_two_ends_within_its_bounds(value):
-    config = load("config.yaml")
-    config["search"]["space"]["n_blocks"] = value
-    assert "`search.space.n_blocks" in problems(config)
-
-
-THIRD = {"source": "bids", "bids": "oasis", "values": {"diagnosis": {"AD": [0.5, 1], "CN": ["healthy"]}}}
+    check_configuration(changed("pathvars.results", path))
 
 
 def test_a_further_cohort_needs_a_source_and_may_have_terms_of_its_own():
-    check_configuration(changed("cohorts.OASIS3", THIRD), SCHEMA)
-    check_configuration(changed("cohorts.OASIS3", {"source": "none"}), SCHEMA)
-
-
-@pytest.mark.parametrize(
-    ("name", "cohort", "message"),
-    [
-        ("OASIS3", {"bids": "oasis"}, "missing key `source` in cohorts.OASIS3"),
-        ("OASIS3", {"source": "download"}, "`cohorts.OASIS3.source` is 'download'"),
-        ("OASIS3", {"source": "bids"}, "`cohorts.OASIS3.bids` is not set"),
-        ("OASIS3", {"source": "oasis1", "images": "x"}, "`cohorts.OASIS3.tables` is not set"),
-        ("OASIS3", THIRD | {"column": {}}, "unknown key `column` in cohorts.OASIS3: did you mean `columns`?"),
-        ("OASIS3", THIRD | {"columns": {"ages": "x"}}, "`cohorts.OASIS3.columns` is 'ages'"),
-        ("OASIS3", THIRD | {"values": {"diagnosis": {"Ad": [1]}}}, "'Ad' is not one of"),
-        ("OASIS3", THIRD | {"bids": "{x}"}, "`cohorts.OASIS3.bids` is '{x}'"),
-        ("OASIS-3", THIRD, "unknown key `OASIS-3` in cohorts"),
-    ],
-)
-def test_a_wrong_further_cohort_is_explained(name, cohort, message):
-    assert message in problems(changed(f"cohorts.{name}", cohort))
+    check_configuration(changed("cohorts.OASIS3", THIRD))
+    check_configuration(changed("cohorts.OASIS3", {"source": "none"}))
 
 
 def test_the_folders_of_a_further_cohort_are_checked(tmp_path):

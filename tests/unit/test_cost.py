@@ -81,7 +81,7 @@ def test_a_worked_example(config, tmp_path):
         for number in range(count):
             benchmark(results / f"benchmarks/correct_bias/cohort-{cohort}/a/b{number}.tsv", 11.5, 120)
     large = copy.deepcopy(config)
-    large["simulation"]["voxel_size"] = 1.0
+    large["template"]["voxel_size"] = 1
     row = rows(estimate_cost(results, large, SPEEDUP))["correct_bias"]
     images = 25 + 25 + 5 + 8
     assert row["jobs"] == images

@@ -11,8 +11,7 @@ from phantoms import save
 from safetensors.torch import save_file
 from scipy import ndimage
 
-from rhvae_mri.descriptors import read_descriptor
-from rhvae_mri.downloads import sha256_of
+from rhvae_mri.downloads import read_descriptor, sha256_of
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
 from rhvae_mri.imaging.grid import study_grid

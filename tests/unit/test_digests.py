@@ -138,4 +138,4 @@ def test_a_rule_has_the_digest_of_its_own_script_and_the_styles_that_it_reads(ru
     assert digest == script
     if not original:
         read = {path.name for path in files_of(WORKFLOW / "scripts" / f"{script[0]}.py")}
-        assert set(re.findall(r'own_file\("\.\./style/([\w.]+)"\)', RULES[rule])) == read
+        assert set(re.findall(r'workflow_file\("\.\./style/([\w.]+)"\)', RULES[rule])) == read

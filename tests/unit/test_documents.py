@@ -8,6 +8,7 @@ import pytest
 import yaml
 from results_dictionary import CONDITION, read_dictionary
 
+from rhvae_mri import __version__
 from rhvae_mri.evaluation.conditions import CONDITION as CONDITION_COLUMNS
 from rhvae_mri.files import read_json
 
@@ -21,8 +22,10 @@ DOCUMENTS = sorted(
 _FOLDERS = "workflow|tests|envs|config|resources|docs|benchmarks"
 
 
-def names_of(documents):
-    return [str(path.relative_to(ROOT)) for path in documents]
+def code_of(text):
+    """All code of a document: blocks that are indented or fenced, and code in lines."""
+    blocks = re.findall(r"^ {4,}(.*)$", text, re.MULTILINE) + re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)
+    return "\n".join(blocks + re.findall(r"`([^`\n]+)`", text))
 
 
 def anchors(text):
@@ -31,88 +34,90 @@ def anchors(text):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def code_of(text):
-    """All code of a document: blocks that are indented or fenced, and code in lines."""
-    blocks = re.findall(r"^ {4,}(.*)$", text, re.MULTILINE) + re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)
-    return "\n".join(blocks + re.findall(r"`([^`\n]+)`", text))
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=names_of(DOCUMENTS))
-def test_links_lead_to_files_and_headings(document):
-    text = document.read_text()
+def broken_links(document, text):
+    """Links that lead to no file, heading or address of the web."""
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         place, _, anchor = target.partition("#")
-        if re.match(r"[a-z]+:", target):
-            assert target.startswith(("https://", "mailto:")), target
-            continue
         other = (document.parent / place).resolve() if place else document
-        assert other.exists(), target
-        assert not anchor or anchor in anchors(other.read_text()), target
+        if re.match(r"[a-z]+:", target):
+            if not target.startswith(("https://", "mailto:")):
+                yield target
+        elif not other.exists() or (anchor and anchor not in anchors(other.read_text())):
+            yield target
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=names_of(DOCUMENTS))
-def test_paths_of_the_repository_exist(document):
-    paths = re.findall(rf"(?<![\w/.<>*-])(?:{_FOLDERS})/[\w./*-]*\w", code_of(document.read_text()))
-    assert [path for path in paths if not any(ROOT.glob(path))] == []
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=names_of(DOCUMENTS))
-def test_commands_exist(document):
-    code = code_of(document.read_text())
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert set(re.findall(r"(?:^|[`\n])make ([a-z-]+)", code)) <= set(targets)
-    rules = re.findall(r"^rule (\w+)", (ROOT / "workflow/Snakefile").read_text(), re.MULTILINE)
-    asked = re.findall(r"(?:^|/)snakemake (?:--[a-z-]+ )*([a-z_]+)$", code, re.MULTILINE)
-    assert set(asked) - {"conda"} <= set(rules)  # `--sdm conda`
+def unknown_names(code):
+    """Paths, targets of make and of Snakemake, modules and configurations that are not there."""
+    paths = re.findall(rf"(?<![\w/.<>*-])(?:{_FOLDERS})/[\w./*-]*\w", code)
+    yield from (path for path in paths + re.findall(r"--configfile (\S+)", code) if not any(ROOT.glob(path)))
     for module in re.findall(r"python -m (rhvae_mri[\w.]*)", code):
         place = ROOT.joinpath("workflow", *module.split("."))
-        assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), module
-    for file in re.findall(r"--configfile (\S+)", code):
-        assert (ROOT / file).is_file(), file
+        if not (place.with_suffix(".py").is_file() or (place / "__main__.py").is_file()):
+            yield module
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    yield from set(re.findall(r"(?:^|[`\n])make ([a-z-]+)", code)) - set(targets)
+    rules = re.findall(r"^rule (\w+)", (ROOT / "workflow/Snakefile").read_text(), re.MULTILINE)
+    asked = re.findall(r"(?:^|/)snakemake (?:--[a-z-]+ )*([a-z_]+)$", code, re.MULTILINE)
+    yield from set(asked) - {"conda", *rules}  # `--sdm conda`
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=names_of(DOCUMENTS))
-def test_keys_of_the_configuration_exist(document):
+def unknown_keys(text):
+    """Keys of the configuration that the schema does not have."""
     schema = read_json(ROOT / "workflow/schemas/config.schema.json")["properties"]
-    sections = "|".join(schema)
-    for key in re.findall(rf"`((?:{sections})(?:\.[\w<>*]+)+)[`:]", document.read_text()):
-        if key.endswith((".tsv", ".json", ".md")):
-            continue
+    for key in re.findall(rf"`((?:{'|'.join(schema)})(?:\.[\w<>*]+)+)[`:]", text):
         node = {"properties": schema}
-        for part in key.split("."):
+        for part in key.split(".") if not key.endswith((".tsv", ".json", ".md")) else ():
             if node.get("additionalProperties"):  # names of the user's own
                 break
             known = node.get("properties", {})
             further = list(node.get("patternProperties", {}).values())
-            assert part in known or further or part == "*", key
+            if not (part in known or further or part == "*"):
+                yield key
+                break
             node = known.get(part) or (further or list(known.values()))[0]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_paths_commands_and_keys_lead_somewhere(document):
+    text = document.read_text()
+    assert list(broken_links(document, text)) == []
+    assert list(unknown_names(code_of(text))) == []
+    assert list(unknown_keys(text)) == []
+
+
+def test_what_leads_nowhere_is_found():
+    text = "[a](absent.md) [b](README.md#absent) [c](ftp://x) [d](https://x)"
+    assert list(broken_links(ROOT / "README.md", text)) == ["absent.md", "README.md#absent", "ftp://x"]
+    code = (
+        "docs/absent.md\ndocs/use.md\nmake absent\npython -m rhvae_mri.absent\nsnakemake --cores absent_rule"
+    )
+    assert set(unknown_names(code)) == {"docs/absent.md", "absent", "rhvae_mri.absent", "absent_rule"}
+    assert list(unknown_keys("`cnn.sedes` `cnn.seeds` `cohorts.mine.source` `study.absent: x`")) == [
+        "cnn.sedes",
+        "study.absent",
+    ]
 
 
 def test_the_messages_that_are_explained_are_those_of_the_code():
     text = (ROOT / "docs/troubleshooting.md").read_text()
     parts = ("workflow/rhvae_mri/**/*.py", "workflow/rules/*.smk", "envs/check_python.py")
-    sources = [path for part in parts for path in ROOT.glob(part)]
     # texts that are divided over lines are one text
-    code = re.sub(r'"\s+f?"', "", "".join(path.read_text() for path in sources))
+    code = re.sub(r'"\s+f?"', "", "".join(path.read_text() for part in parts for path in ROOT.glob(part)))
     first_column = "\n".join(re.findall(r"^\| (`.*?) \| ", text, re.MULTILINE))
-    of_others = {"Error: Directory cannot be locked"}
-    assert [words for words in re.findall(r"`([^`]+)`", first_column) if words not in code] == sorted(
-        of_others
-    )
+    unknown = [words for words in re.findall(r"`([^`]+)`", first_column) if words not in code]
+    assert unknown == ["Error: Directory cannot be locked"]  # of Snakemake
 
 
-def test_every_output_of_the_demo_is_described_and_nothing_else():
+def test_every_output_of_the_demo_is_described_and_nothing_else_and_figures_with_their_source_tables():
     lines = (ROOT / "tests/golden/expected_outputs.txt").read_text().splitlines()
     outputs = [line.split(maxsplit=1)[1] for line in lines if line.strip()]
     entries = read_dictionary()
-    hidden = re.compile(r"(^|/)\.\w")
-    unknown = [
-        output
-        for output in outputs
-        if not hidden.search(output) and not any(entry.describes(output) for entry in entries)
-    ]
-    assert unknown == []
+    shown = [output for output in outputs if not re.search(r"(^|/)\.\w", output)]
+    assert [one for one in shown if not any(entry.describes(one) for entry in entries)] == []
     assert [entry.patterns for entry in entries if not any(map(entry.describes, outputs))] == []
+    tables = [f"{one[:-4]}.tsv" for one in shown if fnmatch(one, "figures/*.svg")]
+    assert tables
+    assert [one for one in tables if not any(each.columns and each.describes(one) for each in entries)] == []
 
 
 def test_every_column_is_explained_once_and_no_other():
@@ -125,35 +130,20 @@ def test_every_column_is_explained_once_and_no_other():
     assert tuple(CONDITION) == CONDITION_COLUMNS
 
 
-def test_each_figure_of_the_demo_has_a_source_table_that_is_described():
-    lines = (ROOT / "tests/golden/expected_outputs.txt").read_text().split()
-    for figure in (name for name in lines if fnmatch(name, "figures/*.svg")):
-        table = figure.removesuffix(".svg") + ".tsv"
-        assert any(entry.columns and entry.describes(table) for entry in read_dictionary()), table
-
-
 def test_the_citation_file_has_what_its_format_asks_for():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert citation["cff-version"] == "1.2.0"
-    assert isinstance(citation["message"], str)
-    assert citation["type"] in ("software", "dataset")
-    assert re.search(
-        rf'__version__ = "{citation["version"]}"', (ROOT / "workflow/rhvae_mri/__init__.py").read_text()
-    )
+    article = citation.pop("preferred-citation")
+    keys = {"cff-version", "message", "type", "title", "version", "license", "authors", "keywords"}
+    assert citation.keys() == keys
+    assert (citation["cff-version"], citation["type"], article["type"]) == ("1.2.0", "software", "article")
+    assert citation["version"] == __version__
     assert (ROOT / "LICENSE").read_text().startswith(f"{citation['license']} License")
-    for work in (citation, citation["preferred-citation"]):
-        assert isinstance(work["title"], str)
-        assert work["authors"]
-        for author in work["authors"]:
-            assert author.keys() <= {"family-names", "given-names", "name", "orcid", "affiliation"}
-            assert ("name" in author) != ("family-names" in author)
-    article = citation["preferred-citation"]
-    assert article["type"] == "article"
+    for author in citation["authors"] + article["authors"]:
+        assert author.keys() <= {"family-names", "given-names", "name", "orcid", "affiliation"}
+        assert ("name" in author) != ("family-names" in author)
+    assert {type(value) for value in (citation["title"], article["title"], citation["message"])} == {str}
     assert isinstance(article["year"], int)
-    for identifier in article["identifiers"]:
-        assert identifier["type"] in ("doi", "url", "swh", "other")
-    allowed = {"cff-version", "message", "type", "title", "version", "license", "authors", "keywords"}
-    assert citation.keys() - {"preferred-citation"} <= allowed
+    assert {identifier["type"] for identifier in article["identifiers"]} <= {"doi", "url", "swh", "other"}
 
 
 def test_the_changelog_explains_its_mark_and_has_entries_for_this_version():

@@ -1,14 +1,20 @@
+"""Pinned downloads from a server with faults, and files of the user's own."""
+
 import hashlib
 import http.server
+import json
 import threading
 
 import pytest
 
-from rhvae_mri.downloads import check_file, fetch, sha256_of
+from rhvae_mri import downloads
+from rhvae_mri.downloads import check_file, fetch, obtain_file, read_descriptor, sha256_of
 from rhvae_mri.errors import StudyError
 
 CONTENT = bytes(range(256)) * 2000
+HALF = len(CONTENT) // 2
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+PINNED = {"url": "https://example.invalid/w.bin", "sha256": SHA256}
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -30,9 +36,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if isinstance(trouble, int):
             self.send_error(trouble)
             return
-        start = (
-            int(asked.removeprefix("bytes=").rstrip("-")) if asked and not self.server.ignores_ranges else 0
-        )
+        begin = asked and not self.server.ignores_ranges
+        start = int(asked.removeprefix("bytes=").rstrip("-")) if begin else 0
         if start >= len(CONTENT):
             self.send_error(416)
             return
@@ -52,6 +57,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server(monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(downloads, "_PAUSE", 0.0)
+    monkeypatch.setattr(downloads, "_TIMEOUT", 5.0)
     server = Server()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -61,95 +68,89 @@ def server(monkeypatch):
     server.server_close()
 
 
-def get(server, target, **options):
-    return fetch(server.url, SHA256, target, pause=0.0, timeout=5.0, **options)
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / "new" / "weights.bin"
 
 
-def test_a_file_is_downloaded_once(server, tmp_path):
-    target = tmp_path / "new" / "weights.bin"
-    assert get(server, target) == target
+AT_HALF = f"bytes={HALF}-"
+
+
+@pytest.mark.parametrize(
+    ("plan", "ignores_ranges", "there_before", "ranges"),
+    [
+        ([], False, {}, [None]),
+        (["break off", "break off"], False, {}, [None, AT_HALF, f"bytes={HALF + HALF // 2}-"]),
+        (["break off"], True, {}, [None, AT_HALF]),
+        ([503, 429, 500], False, {}, [None] * 4),
+        ([], False, {".part": CONTENT[:HALF]}, [AT_HALF]),
+        ([], False, {".part": CONTENT}, [f"bytes={len(CONTENT)}-"]),
+        ([], False, {".part": b"something else entirely"}, ["bytes=23-", None]),
+        ([], False, {".part": CONTENT[:-1] + b"?"}, [f"bytes={len(CONTENT)}-", None]),
+        ([], False, {"": b"of an older pin"}, [None]),
+        ([], False, {"": CONTENT}, []),
+    ],
+    ids=[
+        "undisturbed",
+        "broken off twice",
+        "a server without ranges",
+        "passing errors of the server",
+        "half of it from the last run",
+        "all of it from the last run",
+        "a stale part",
+        "a damaged part",
+        "a file of an older pin",
+        "it is there",
+    ],
+)
+def test_a_file_is_downloaded_from_where_the_last_attempt_stopped(
+    server, target, plan, ignores_ranges, there_before, ranges
+):
+    server.plan, server.ignores_ranges = plan, ignores_ranges
+    target.parent.mkdir()
+    for end, content in there_before.items():
+        target.with_name(target.name + end).write_bytes(content)
+    assert fetch(server.url, SHA256, target) == target
     assert target.read_bytes() == CONTENT
-    get(server, target)
-    assert server.ranges == [None]
+    assert server.ranges == ranges
     assert [path.name for path in target.parent.iterdir()] == ["weights.bin"]
 
 
-def test_a_broken_transfer_goes_on_where_it_stopped(server, tmp_path):
-    server.plan = ["break off", "break off"]
-    get(server, tmp_path / "weights.bin")
-    assert (tmp_path / "weights.bin").read_bytes() == CONTENT
-    half = len(CONTENT) // 2
-    assert server.ranges == [None, f"bytes={half}-", f"bytes={half + half // 2}-"]
-
-
-def test_another_run_goes_on_where_the_last_one_stopped(server, tmp_path):
+def test_what_arrived_before_the_last_attempt_failed_stays_for_the_next_run(server, target, monkeypatch):
+    monkeypatch.setattr(downloads, "_ATTEMPTS", 1)
     server.plan = ["break off"]
     with pytest.raises(StudyError, match="failed 1 times"):
-        get(server, tmp_path / "weights.bin", attempts=1)
-    assert not (tmp_path / "weights.bin").exists()
-    get(server, tmp_path / "weights.bin")
-    assert server.ranges[-1] == f"bytes={len(CONTENT) // 2}-"
+        fetch(server.url, SHA256, target)
+    assert [path.name for path in target.parent.iterdir()] == ["weights.bin.part"]
 
 
-def test_a_server_without_ranges_sends_the_whole_file_again(server, tmp_path):
-    server.plan, server.ignores_ranges = ["break off"], True
-    get(server, tmp_path / "weights.bin")
-    assert (tmp_path / "weights.bin").read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize("rest", [b"something else entirely", CONTENT[:-1] + b"?"])
-def test_a_stale_part_is_thrown_away(server, tmp_path, rest):
-    (tmp_path / "weights.bin.part").write_bytes(rest)
-    get(server, tmp_path / "weights.bin")
-    assert (tmp_path / "weights.bin").read_bytes() == CONTENT
-    assert server.ranges[-1] is None
-
-
-def test_a_complete_part_needs_no_transfer(server, tmp_path):
-    (tmp_path / "weights.bin.part").write_bytes(CONTENT)
-    get(server, tmp_path / "weights.bin")
-    assert (tmp_path / "weights.bin").read_bytes() == CONTENT
-
-
-def test_passing_errors_of_the_server_are_retried(server, tmp_path):
-    server.plan = [503, 429, 500]
-    get(server, tmp_path / "weights.bin")
-    assert len(server.ranges) == 4
-
-
-def test_a_missing_file_is_not_asked_for_twice(server, tmp_path):
+def test_a_missing_file_is_not_asked_for_twice(server, target):
     server.plan = [404]
     with pytest.raises(StudyError, match="answers 404") as error:
-        get(server, tmp_path / "weights.bin")
+        fetch(server.url, SHA256, target)
     assert error.value.where == server.url
     assert len(server.ranges) == 1
 
 
-def test_the_wrong_file_is_refused_and_removed(server, tmp_path):
+def test_the_wrong_file_is_refused_and_removed(server, target):
     with pytest.raises(StudyError, match=f"{SHA256}, not the pinned {'0' * 64}"):
-        fetch(server.url, "0" * 64, tmp_path / "weights.bin", pause=0.0)
-    assert list(tmp_path.iterdir()) == []
+        fetch(server.url, "0" * 64, target)
+    assert list(target.parent.iterdir()) == []
     assert len(server.ranges) == 1
 
 
-def test_a_file_of_an_older_pin_is_replaced(server, tmp_path):
-    (tmp_path / "weights.bin").write_bytes(b"older")
-    get(server, tmp_path / "weights.bin")
-    assert (tmp_path / "weights.bin").read_bytes() == CONTENT
-
-
-def test_without_network_the_error_says_what_to_do(server, tmp_path):
+def test_without_network_the_error_says_what_to_do(server, target):
     server.shutdown()
     server.server_close()
-    with pytest.raises(StudyError, match=r"failed 2 times.*refused") as error:
-        get(server, tmp_path / "weights.bin", attempts=2)
+    with pytest.raises(StudyError, match=r"failed 5 times.*refused") as error:
+        fetch(server.url, SHA256, target)
     assert "no network" in error.value.cause
-    assert str(tmp_path / "weights.bin") in error.value.remedy
+    assert str(target) in error.value.remedy
 
 
-def test_only_web_addresses_are_accepted(tmp_path):
+def test_only_web_addresses_are_accepted(target):
     with pytest.raises(StudyError, match="not an http"):
-        fetch("file:///etc/hosts", SHA256, tmp_path / "x")
+        fetch("file:///etc/hosts", SHA256, target)
 
 
 def test_a_users_own_file_is_checked(tmp_path):
@@ -165,3 +166,49 @@ def test_a_users_own_file_is_checked(tmp_path):
     assert sha256_of(file) == SHA256
     with pytest.raises(StudyError, match="not the pinned"):
         check_file(file, "0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("text", "entry", "message"),
+    [
+        ("{", None, "not valid JSON"),
+        ("[1]", None, "no text `url`"),
+        ('{"url": "http://a/b"}', None, "no text `sha256`"),
+        ("[1]", "first", "no entry 'first'"),
+        ("text", "first", "no entry 'first'"),
+    ],
+)
+def test_a_wrong_descriptor_is_named(tmp_path, text, entry, message):
+    (tmp_path / "d.json").write_text(text)
+    with pytest.raises(StudyError, match=message) as error:
+        read_descriptor(tmp_path / "d.json", entry)
+    assert error.value.where == tmp_path / "d.json"
+
+
+def test_one_of_several_descriptors_is_taken_by_its_name(tmp_path):
+    file = tmp_path / "d.json"
+    file.write_text(json.dumps({"first": {"url": "https://a/b", "sha256": "0"}, "second": PINNED}))
+    assert read_descriptor(file, "second") == PINNED
+    with pytest.raises(StudyError, match="no entry 'third'") as error:
+        read_descriptor(file, "third")
+    assert error.value.remedy == "Its entries are first, second."
+
+
+def test_a_download_that_is_there_is_taken_with_all_that_its_descriptor_says(tmp_path):
+    (tmp_path / "w.bin").write_bytes(CONTENT)
+    (tmp_path / "d.yaml").write_text(json.dumps(PINNED | {"name": "a test", "license": "MIT"}))
+    file, origin = obtain_file(tmp_path / "d.yaml", tmp_path)
+    assert file.read_bytes() == CONTENT
+    assert origin == {"Origin": "a test", "URL": PINNED["url"], "License": "MIT", "SHA256": SHA256}
+    (tmp_path / "d.json").write_text(json.dumps(PINNED))
+    assert obtain_file(tmp_path / "d.json", tmp_path)[1]["Origin"] == "w.bin"
+
+
+def test_the_users_own_file_is_taken_as_it_is(tmp_path):
+    (tmp_path / "w.bin").write_bytes(CONTENT)
+    file, origin = obtain_file(str(tmp_path / "w.bin"), tmp_path / "downloads")
+    assert file == tmp_path / "w.bin"
+    assert origin == {"Origin": "the user's file", "SHA256": SHA256}
+    assert not (tmp_path / "downloads").exists()
+    with pytest.raises(StudyError, match="does not exist"):
+        obtain_file(tmp_path / "no.bin", tmp_path)

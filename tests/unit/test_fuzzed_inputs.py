@@ -11,7 +11,6 @@ from clinica_dataset import Dataset, write_table
 
 from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
 from rhvae_mri.cohort.images import list_images, read_images
-from rhvae_mri.configuration import check_configuration, check_sources
 from rhvae_mri.convert.adni_scans import complete_scans, replace_screenings, to_mpragemeta
 from rhvae_mri.convert.adni_tables import read_adni_tables
 from rhvae_mri.convert.aibl_tables import read_aibl_tables
@@ -22,9 +21,8 @@ from rhvae_mri.convert.preflight import check_downloads
 from rhvae_mri.cost.workload import expected_sizes, list_jobs
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import write_tsv
+from rhvae_mri.study.checks import check_configuration, check_sources
 from rhvae_mri.study_grid import list_conditions
-
-SCHEMA = Path(__file__).parents[2] / "workflow/schemas/config.schema.json"
 
 VALUES = [
     *(None, True, False, 0, -1, 1, 2, 3, 7, 10**30, -0.0, 1e308, float("nan"), float("inf"), 0.5, 1e-300),
@@ -34,35 +32,26 @@ VALUES = [
 ]
 
 CELLS = [
-    "",
-    "n/a",
-    "nan",
-    "sub-1",
-    "ses-M000",
-    "CN",
-    "ad",
-    "-4",
-    "1e999",
-    "x" * 3000,
-    "=1",
-    '"',
-    "\t",
-    "\n",
-    "\r",
+    *("", "n/a", "nan", "sub-1", "ses-M000", "CN", "ad", "-4", "1e999", "x" * 3000, "=1", '"', "\t", "\n"),
+    *("\r", "\x00", "\x1b", "\ufeff", "\u202e", "../..", "sub-A", "sub-A/..", "ses-", "M", "2026-13-01"),
+    *("keep", "None"),
 ]
-CELLS += [
-    "\x00",
-    "\x1b",
-    "\ufeff",
-    "\u202e",
-    "../..",
-    "sub-A",
-    "sub-A/..",
-    "ses-",
-    "M",
-    "2026-13-01",
-    "keep",
-    "None",
+#: What the tables of a download may have as well.
+STUDY_CELLS = [
+    *(
+        "2006-13-45",
+        "0000-00-00",
+        "31Feb2006",
+        "1677-01-01",
+        "12/2006",
+        "sc",
+        "nv",
+        "m99999",
+        "m٣",
+        "inf",
+        ";",
+    ),
+    *("002_S_1", "002_S_12345678", "I٣", "²", "1" * 400, "x" * 200_000),
 ]
 
 
@@ -94,7 +83,7 @@ def test_a_nonsensical_configuration_is_a_clear_error_or_can_be_planned(seed, lo
             continue
         changed.append((path, value))
     try:
-        check_configuration(config, SCHEMA)
+        config = check_configuration(config)
         check_sources(config, [name for name, one in config["cohorts"].items() if one["source"] != "none"])
     except StudyError as error:
         assert error.remedy, changed
@@ -105,17 +94,11 @@ def test_a_nonsensical_configuration_is_a_clear_error_or_can_be_planned(seed, lo
     assert list_jobs(config, expected_sizes(config, 1.0)), changed
 
 
-#: What the tables of a download may have as well.
-STUDY_CELLS = ["2006-13-45", "0000-00-00", "31Feb2006", "1677-01-01", "12/2006", "sc", "nv", "m99999", "m٣"]
-STUDY_CELLS += ["002_S_1", "002_S_12345678", "I٣", "²", "inf", "1" * 400, ";", "x" * 200_000]
-
-
 def spoil(path, chance, separator="\t", cells=CELLS):
     """Damage a table: a cell, a row, a column, the bytes, or all of it."""
     content = path.read_bytes()
-    kind = chance.choice(
-        ["cell", "cell", "cell", "row", "column", "bytes", "cut", "empty", "header", "encoding"]
-    )
+    kinds = ["cell", "cell", "cell", "row", "column", "bytes", "cut", "empty", "header", "encoding"]
+    kind = chance.choice(kinds)
     lines = [line.split(separator) for line in content.decode(errors="surrogateescape").split("\n")]
     row = chance.randrange(len(lines))
     if kind == "cell":
@@ -123,8 +106,7 @@ def spoil(path, chance, separator="\t", cells=CELLS):
     elif kind == "row":
         lines.insert(row, chance.choice([lines[row], lines[row][:1], lines[row] * 3, []]))
     elif kind == "column":
-        for line in lines:
-            del line[:1]
+        lines = [line[1:] for line in lines]
     elif kind == "header":
         lines[0] = [chance.choice([name, name.upper(), "", name * 2]) for name in lines[0]]
     text = "\n".join(separator.join(line) for line in lines)

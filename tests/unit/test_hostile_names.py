@@ -23,7 +23,7 @@ from rhvae_mri.cohort.images import list_images
 from rhvae_mri.convert.adni_tables import read_adni_tables
 from rhvae_mri.convert.conversion import convert_to_bids
 from rhvae_mri.convert.ledger import Ledger
-from rhvae_mri.descriptors import obtain_file
+from rhvae_mri.downloads import obtain_file
 from rhvae_mri.errors import StudyError
 from rhvae_mri.evaluation.published import read_published
 from rhvae_mri.evaluation.rendering import render_classification
@@ -34,28 +34,9 @@ from rhvae_mri.texts import plain_cell, visible
 
 #: Parts of names; each would do something if a shell, a terminal, a table or a page read it as its own.
 HOSTILE = [
-    "a b",
-    "a'b",
-    'a"b',
-    "a;touch pwned;",
-    "$(touch pwned)",
-    "`touch pwned`",
-    "a|touch pwned",
-    "a&touch pwned&",
-    "-rf",
-    "--help",
-    "a\nb",
-    "a\tb",
-    "a\x1b[2Jb",
-    "\u202egpj",
-    "Zoë",
-    "患者",
-    "*",
-    "{b}",
-    "<b>",
-    "%s%n",
-    "=cmd|' /C calc'!A0",
-    "\udcff",
+    *("a b", "a'b", 'a"b', "a;touch pwned;", "$(touch pwned)", "`touch pwned`", "a|touch pwned", "*", "{b}"),
+    *("a&touch pwned&", "-rf", "--help", "a\nb", "a\tb", "a\x1b[2Jb", "\u202egpj", "Zoë", "患者", "<b>"),
+    *("%s%n", "=cmd|' /C calc'!A0", "\udcff"),
 ]
 
 MARKUP = "</script><img src=x onerror=alert(1)>\"'&<svg/onload=alert(1)>]]>"
@@ -84,67 +65,61 @@ class Tags(HTMLParser):
         self.attributes += [name for name, _ in attrs]
 
 
-@pytest.mark.parametrize("part", HOSTILE)
-def test_an_image_with_a_hostile_name_is_left_out_with_the_reason(tmp_path, empty_place, part):
-    part = part.replace("/", "")  # no name of a file has one
+@pytest.fixture
+def dataset(tmp_path, empty_place):
+    """A BIDS dataset with one good participant."""
     dataset = Dataset(tmp_path)
     dataset.add("sub-GOOD", ("ses-M000", "CN", True))
+    return dataset
+
+
+def printable(text):
+    return text.replace("\n", "").replace("\t", "").isprintable()
+
+
+@pytest.mark.parametrize("part", HOSTILE)
+def test_an_image_with_a_hostile_name_is_left_out_with_the_reason(dataset, part):
+    part = part.replace("/", "")  # no name of a file has one
     for name, session in ((f"sub-{part}", "ses-M000"), ("sub-B", f"ses-{part}")):
         write_nifti(dataset.image(name, session))
     write_nifti(dataset.image("sub-C", "ses-M000", f"_acq-{part}_T1w.nii.gz"))
     dataset.participants.append({"participant_id": "sub-C", "sex": "F", "age_bl": 70, "site": "1"})
-    write_table(
-        dataset.bids / "sub-C" / "sub-C_sessions.tsv", [{"session_id": "ses-M000", "diagnosis": "CN"}]
-    )
+    session = [{"session_id": "ses-M000", "diagnosis": "CN"}]
+    write_table(dataset.bids / "sub-C" / "sub-C_sessions.tsv", session)
     fates = dataset.fates()
     assert fates.pop("sub-GOOD_ses-M000") == "kept"
-    assert len(fates) == 3
-    assert set(fates.values()) == {"a name that BIDS does not allow"}
+    assert [*fates.values()] == ["a name that BIDS does not allow"] * 3
     text = dataset.target.read_text(encoding="utf-8")
     assert len(text.splitlines()) == 5
-    assert all(line.isprintable() for line in text.replace("\t", " ").splitlines())
+    assert printable(text)
 
 
 @pytest.mark.parametrize("name", ["sub-../../../etc", "sub-A/../B", *(f"sub-{part}" for part in HOSTILE)])
-def test_hostile_participants_of_a_table_are_named_in_an_error(tmp_path, empty_place, name):
-    dataset = Dataset(tmp_path)
-    dataset.add("sub-GOOD", ("ses-M000", "CN", True))
-    dataset.bids.joinpath("participants.tsv").write_text("")
+def test_hostile_participants_of_a_table_are_named_in_an_error(dataset, name):
     with open(dataset.bids / "participants.tsv", "w", newline="", errors="surrogateescape") as file:
         csv.writer(file, delimiter="\t").writerows([["participant_id"], ["sub-GOOD"], [name]])
     with pytest.raises(StudyError) as caught:
         list_images("ADNI", dataset.bids, None, None, dataset.target)
-    assert str(caught.value).replace("\n", "").isprintable()
+    assert printable(str(caught.value))
     assert not dataset.target.exists()
 
 
 @pytest.mark.parametrize("session", ["ses-../../x", "ses-a b", "$(touch pwned)"])
-def test_hostile_sessions_of_a_table_are_listed(tmp_path, empty_place, session):
-    dataset = Dataset(tmp_path)
-    dataset.add("sub-GOOD", ("ses-M000", "CN", True))
-    rows = [
-        {"session_id": "ses-M000", "diagnosis": "CN", "MMSE": 28},
-        {"session_id": session, "diagnosis": "CN"},
-    ]
-    write_table(dataset.bids / "sub-GOOD" / "sub-GOOD_sessions.tsv", rows)
+def test_hostile_sessions_of_a_table_are_listed(dataset, tmp_path, session):
+    rows = [{"session_id": name, "diagnosis": "CN"} for name in ("ses-M000", session)]
+    write_table(dataset.bids / "sub-GOOD" / "sub-GOOD_sessions.tsv", [rows[0] | {"MMSE": 28}, rows[1]])
     assert dataset.fates(values=tmp_path / "values.tsv") == {"sub-GOOD_ses-M000": "kept"}
     (row,) = read_tsv(tmp_path / "values.tsv").to_dict("records")
-    assert (row["variable"], row["participants"], row["status"]) == (
-        "session_id",
-        "sub-GOOD",
-        "not understood",
-    )
+    expected = {"variable": "session_id", "participants": "sub-GOOD", "status": "not understood"}
+    assert row | expected == row
 
 
-def test_a_conversion_report_leads_to_no_file_outside_the_dataset(tmp_path, empty_place):
-    dataset = Dataset(tmp_path)
-    dataset.add("sub-GOOD", ("ses-M000", "CN", True))
+def test_a_conversion_report_leads_to_no_file_outside_the_dataset(dataset):
     # what the path of this participant's table would lead to, without a check of the name
     name = "sub-GOOD/../../x"
     (dataset.bids.parent / "x" / "sub-GOOD").mkdir(parents=True)
-    rows = [{"session_id": "ses-M000", "diagnosis": "AD"}]
     leads_to = dataset.bids / name / f"{name}_sessions.tsv"
-    write_table(leads_to, rows)
+    write_table(leads_to, [{"session_id": "ses-M000", "diagnosis": "AD"}])
     assert leads_to.resolve().is_relative_to(dataset.bids.parent)
     assert not leads_to.resolve().is_relative_to(dataset.bids)
     dataset.converted(name, None, "missing", "=HYPERLINK(1)")
@@ -153,117 +128,109 @@ def test_a_conversion_report_leads_to_no_file_outside_the_dataset(tmp_path, empt
     assert pandas.isna(row["diagnosis"])
 
 
-def test_formulas_in_the_cells_of_a_table_are_defused(tmp_path):
-    dataset = Dataset(tmp_path)
-    dataset.add("sub-A", ("ses-M000", "CN", True))
+def test_formulas_in_the_cells_of_a_table_are_defused(dataset):
     dataset.add("sub-B", ("ses-M000", "=cmd|' /C calc'!A0", True))
-    dataset.participants[0]["site"] = "@SUM(1+1)"
-    dataset.participants[0]["age_bl"] = "-71.5"
-    table = dataset.table().set_index("participant_id")
-    assert table.loc["sub-A", "site"] == "'@SUM(1+1)"
+    dataset.participants[0] |= {"site": "@SUM(1+1)", "age_bl": "-71.5"}
+    assert dataset.table().set_index("participant_id").loc["sub-GOOD", "site"] == "'@SUM(1+1)"
     for cell in dataset.target.read_text().replace("\n", "\t").split("\t"):
         assert cell[:1] not in "=+@" or not cell
 
 
-@pytest.mark.parametrize(
-    ("text", "written"),
-    [
-        ("=1+1", "'=1+1"),
-        ("+cmd", "'+cmd"),
-        ("-cmd", "'-cmd"),
-        ("@x", "'@x"),
-        ("\t=1", "'=1"),
-        ("-1.5e3", "-1.5e3"),
-        ("+7", "+7"),
-        ("-", "-"),
-        ("a=b", "a=b"),
-        ("two\nlines\r\n", "two lines"),
-        ("a\x00b", r"a\x00b"),
-    ],
-)
-def test_plain_cells(text, written):
-    assert plain_cell(text) == written
+def test_plain_cells():
+    written = {text: f"'{text}" for text in ("=1+1", "+cmd", "-cmd", "@x")}
+    written |= {text: text for text in ("-1.5e3", "+7", "-", "a=b")}
+    written |= {"\t=1": "'=1", "two\nlines\r\n": "two lines", "a\x00b": r"a\x00b"}
+    assert {text: plain_cell(text) for text in written} == written
 
 
 @pytest.mark.parametrize("part", HOSTILE)
 def test_errors_show_names_and_change_no_terminal(part):
-    lines = str(StudyError(f"No {part}.", where=part, remedy="Look.")).split("\n")
-    assert all(line.isprintable() for line in lines)
-    "".join(lines).encode()
+    text = str(StudyError(f"No {part}.", where=part, remedy="Look."))
+    assert all(line.isprintable() for line in text.split("\n"))
+    text.encode()
     assert visible(part).isprintable()
 
 
-def places(folder):
-    return [folder / name for name in ("bids", "report.tsv", "tables.tsv")]
+@pytest.fixture
+def convert(tmp_path, empty_place):
+    """Write a download of some participants, let it be spoiled, convert it, and give the report."""
+
+    def run(participants, spoil, cohort="ADNI", download="download", bids="bids"):
+        images, tables, _ = handmade.write_cohort(participants, tmp_path / download)
+        spoil(images)
+        before = sorted(tmp_path.rglob("*"))
+        targets = tmp_path / bids, tmp_path / "report.tsv", tmp_path / "tables.tsv"
+        convert_to_bids(cohort, images, tables, *targets, progress=False)
+        new = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*") if path not in before}
+        assert new == {bids.split("/")[0], "report.tsv", "tables.tsv"}
+        assert printable((tmp_path / "report.tsv").read_text())
+        assert {path.name for path in targets[0].glob("sub-*")} == {
+            each.participant_id for each in participants
+        }
+        return read_tsv(tmp_path / "report.tsv")
+
+    return run
 
 
 @pytest.mark.parametrize("cohort", ["ADNI", "AIBL"])
-def test_a_download_with_hostile_folders_and_headers_is_converted_and_runs_nothing(
-    tmp_path, empty_place, cohort
-):
+def test_a_download_with_hostile_folders_and_headers_is_converted_and_runs_nothing(convert, cohort):
+    def spoil(images):
+        for path in images.rglob("*.dcm"):
+            header = pydicom.dcmread(path)
+            header.PatientID = "../../../../x"
+            header.PatientName = "$(touch pwned)^`touch pwned`"
+            header.SeriesDescription = header.ProtocolName = "/../../y; touch pwned"
+            header.ImageComments = "%p%s%d ../z"
+            header.save_as(path)
+        # the archive's folder of a series has a name that anything can stand in
+        for number, folder in enumerate(sorted(images.glob("*/*/*"))):
+            if cohort == "ADNI" or folder.parent.name.startswith("MPRAGE_SAG"):
+                folder.rename(folder.with_name(f"-o {number} $(touch pwned) `touch pwned` ;'\"|& é"))
+
     participants = {"ADNI": handmade.adni_cohort, "AIBL": handmade.aibl_cohort}[cohort]()[:2]
-    images, tables, _ = handmade.write_cohort(participants, tmp_path / "down load; $(touch pwned) 'x'")
-    for path in images.rglob("*.dcm"):
-        header = pydicom.dcmread(path)
-        header.PatientID = "../../../../x"
-        header.PatientName = "$(touch pwned)^`touch pwned`"
-        header.SeriesDescription = header.ProtocolName = "/../../y; touch pwned"
-        header.ImageComments = "%p%s%d ../z"
-        header.save_as(path)
-    # the archive's folder of a series has a name that anything can stand in
-    for number, folder in enumerate(sorted(images.glob("*/*/*"))):
-        if cohort == "ADNI" or folder.parent.name.startswith("MPRAGE_SAG"):
-            folder.rename(folder.with_name(f"-o {number} $(touch pwned) `touch pwned` ;'\"|& é"))
-    before = sorted(tmp_path.rglob("*"))
-    bids = tmp_path / "out put" / "bids; $(touch pwned)"
-    convert_to_bids(cohort, images, tables, bids, *places(tmp_path)[1:], progress=False)
-    report = read_tsv(tmp_path / "report.tsv")
-    assert (report["status"] == "converted").sum() == 3
-    assert {path.name for path in bids.glob("sub-*")} == {each.participant_id for each in participants}
-    new = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*") if path not in before}
-    assert new == {"out put", "report.tsv", "tables.tsv"}
+    places = "down load; $(touch pwned) 'x'", "out put/bids; $(touch pwned)"
+    assert (convert(participants, spoil, cohort, *places)["status"] == "converted").sum() == 3
 
 
-def test_a_series_whose_name_breaks_tables_is_set_aside(tmp_path, empty_place):
-    participants = handmade.adni_cohort()[:2]
-    images, tables, _ = handmade.write_cohort(participants, tmp_path)
-    folder = sorted(images.glob("002_S_0001/*/*"))[0]
-    folder.rename(folder.with_name("2006\n=1\t\x1b[2J"))
-    convert_to_bids("ADNI", images, tables, *places(tmp_path), progress=False)
-    report = read_tsv(tmp_path / "report.tsv")
-    spoiled = report[report["status"] == "unreadable"]
-    assert spoiled["reason"].str.contains("cannot be printed").all()
-    assert len(spoiled) == 1
+def test_a_series_whose_name_breaks_tables_is_set_aside(convert):
+    def spoil(images):
+        folder = sorted(images.glob("002_S_0001/*/*"))[0]
+        folder.rename(folder.with_name("2006\n=1\t\x1b[2J"))
+
+    report = convert(handmade.adni_cohort()[:2], spoil)
+    (reason,) = report["reason"][report["status"] == "unreadable"]
+    assert "cannot be printed" in reason
     assert (report["status"] == "converted").sum() == 2
-    assert all(
-        line.isprintable() for line in (tmp_path / "report.tsv").read_text().replace("\t", " ").split("\n")
-    )
+
+
+def test_links_that_lead_in_circles_end(convert):
+    def spoil(images):
+        for name in "abcdef":
+            (images / "010_S_4004" / name).symlink_to(images / "010_S_4004", target_is_directory=True)
+
+    # one series of this participant is broken, so its files are linked one by one
+    assert "converted" in set(convert(handmade.adni_cohort()[3:4], spoil)["status"])
 
 
 def test_hostile_rows_of_the_clinical_tables_reach_no_path(tmp_path, empty_place):
     _, tables, _ = handmade.write_cohort(handmade.adni_cohort(), tmp_path)
     path = tables / "ADNIMERGE.csv"
     rows = list(csv.DictReader(path.read_text().splitlines()))
-    for hostile in ("../../x", "002_S_0001/../../x", "=cmd", "-rf", MARKUP, "٠٠٢_S_٠٠٠١"):
-        rows.append(rows[0] | {"PTID": hostile, "RID": hostile})
-    pandas.DataFrame(rows).to_csv(path, index=False)
+    hostile = ("../../x", "002_S_0001/../../x", "=cmd", "-rf", MARKUP, "٠٠٢_S_٠٠٠١")
+    spoiled = [rows[0] | {"PTID": name, "RID": name} for name in hostile]
+    pandas.DataFrame(rows + spoiled).to_csv(path, index=False)
     ledger = Ledger()
     staged = read_adni_tables(tables, tmp_path / "images", ledger).staged(pandas.DataFrame())
-    assert set(staged["ADNIMERGE"]["PTID"]) == {row["PTID"] for row in rows[: len(rows) - 6]}
+    assert set(staged["ADNIMERGE"]["PTID"]) == {row["PTID"] for row in rows}
     cells = ledger.table().query("column == 'PTID'")["value"].tolist()
     assert len(cells) == 6
     assert {"'=cmd", "'-rf"} < set(cells)
 
 
-def test_links_that_lead_in_circles_end(tmp_path):
-    participants = handmade.adni_cohort()[
-        3:4
-    ]  # one of its series is broken, so its files are linked one by one
-    images, tables, _ = handmade.write_cohort(participants, tmp_path)
-    for name in "abcdef":
-        (images / "010_S_4004" / name).symlink_to(images / "010_S_4004", target_is_directory=True)
-    convert_to_bids("ADNI", images, tables, *places(tmp_path), progress=False)
-    assert "converted" in set(read_tsv(tmp_path / "report.tsv")["status"])
+#: A row of the list of decisions.
+DECISION = dict(
+    zip(DECISION_COLUMNS, ("ADNI", "sub-A", "ses-M000", "keep", "x", "me", "2026-01-01"), strict=True)
+)
 
 
 @pytest.mark.parametrize(
@@ -277,24 +244,17 @@ def test_links_that_lead_in_circles_end(tmp_path):
     ],
 )
 def test_hostile_decisions_are_refused(tmp_path, empty_place, column, cell, words):
-    row = dict(
-        zip(DECISION_COLUMNS, ("ADNI", "sub-A", "ses-M000", "keep", "x", "me", "2026-01-01"), strict=True)
-    )
-    path = write_table(tmp_path / "exclude.tsv", [row | {column: cell}])
+    path = write_table(tmp_path / "exclude.tsv", [DECISION | {column: cell}])
     with pytest.raises(StudyError, match=words):
         read_decisions(path, "ADNI", {("sub-A", ""), ("sub-A", "ses-M000")})
 
 
 def test_reasons_of_decisions_stay_one_cell_and_no_formula(tmp_path):
-    row = dict(
-        zip(DECISION_COLUMNS, ("ADNI", "sub-A", "ses-M000", "keep", "", "", "2026-01-01"), strict=True)
-    )
-    cells = row | {"reason": "=1 \v2", "who": f"@{MARKUP}"}
+    cells = DECISION | {"reason": "=1 \v2", "who": f"@{MARKUP}"}
     path = tmp_path / "exclude.tsv"
     path.write_text("\t".join(cells) + "\n" + "\t".join(cells.values()) + "\n")
     decision = read_decisions(path, "ADNI").find("sub-A", "ses-M000")
-    assert decision.reason == "'=1 2"
-    assert decision.who == f"'@{MARKUP}"
+    assert (decision.reason, decision.who) == ("'=1 2", f"'@{MARKUP}")
 
 
 def test_the_audit_page_shows_hostile_cells_as_text(tmp_path):
@@ -345,21 +305,24 @@ def test_the_result_tables_and_figures_show_hostile_names_as_text(tmp_path):
     }
 
 
+ENDS = ["/..", "/.", "/", "/%2e%2e", "/-rf", "/a b", "/$(touch pwned)", "/.hidden", "", "?/../x"]
+
+
 @pytest.mark.parametrize(
-    "end", ["/..", "/.", "/", "/%2e%2e", "/-rf", "/a b", "/$(touch pwned)", "/.hidden", "", "?/../x"]
+    ("url", "words"),
+    [
+        *((f"http://127.0.0.1:9{end}", "plain name") for end in ENDS),
+        ("file:///etc/passwd", "not an http"),
+        ("ftp://127.0.0.1/x.nii", "not an http"),
+        ("data:text/plain,x/x.nii", "not an http"),
+    ],
 )
-def test_a_download_gets_no_name_that_leads_elsewhere(tmp_path, empty_place, end):
-    descriptor = tmp_path / "descriptor.json"
-    descriptor.write_text(json.dumps({"url": f"http://127.0.0.1:9{end}", "sha256": "0" * 64}))
-    with pytest.raises(StudyError, match="plain name"):
-        obtain_file(descriptor, tmp_path / "downloads")
-
-
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x.nii", "data:text/plain,x/x.nii"])
-def test_a_download_comes_from_a_web_address_only(tmp_path, url):
+def test_a_download_comes_from_the_web_and_gets_no_name_that_leads_elsewhere(
+    tmp_path, empty_place, url, words
+):
     descriptor = tmp_path / "descriptor.json"
     descriptor.write_text(json.dumps({"url": url, "sha256": "0" * 64}))
-    with pytest.raises(StudyError):
+    with pytest.raises(StudyError, match=words):
         obtain_file(descriptor, tmp_path / "downloads")
     assert not list((tmp_path / "downloads").glob("*"))
 

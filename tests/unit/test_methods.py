@@ -123,7 +123,6 @@ def test_the_methods_say_what_is_simulated_and_what_was_not_run(methods):
         ({"cnn__optimized": "searched"}, "this study's own random search"),
         ({"split__require_balance": False}, "the best of them was taken"),
         ({"statistics__resamples": 777}, "777 resamples"),
-        ({"saliency__method": "guided_backpropagation"}, "by guided backpropagation."),
         ({"grid__training_data": ["real", "classic"]}, "under classic augmentation"),
     ],
 )

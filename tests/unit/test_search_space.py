@@ -2,7 +2,6 @@ import math
 
 import numpy
 import pytest
-import yaml
 
 from rhvae_mri.cnn.architectures import build_network, count_parameters, read_architectures
 from rhvae_mri.errors import StudyError
@@ -23,10 +22,9 @@ DOWNSAMPLED, FULL, DEMO = (84, 104, 89), (169, 208, 179), (21, 26, 22)
 
 
 @pytest.fixture(scope="module")
-def space(root):
+def space(load_config):
     """The space of the published study."""
-    config = yaml.safe_load((root / "config" / "paper.yaml").read_text())
-    return SearchSpace(**config["search"]["space"])
+    return SearchSpace(**load_config("paper.yaml")["search"]["space"])
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy
 import pytest
 from phantoms import coordinates, save
 
-from rhvae_mri.descriptors import read_descriptor
+from rhvae_mri.downloads import read_descriptor
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
 from rhvae_mri.imaging import template

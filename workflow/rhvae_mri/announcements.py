@@ -10,25 +10,7 @@ CHEAP = 200
 
 
 def announce_start(jobs: Iterable[tuple[str, Mapping[str, str]]], results: str) -> str | None:
-    """Warn of many trainings, and say what they will cost or how to find out.
-
-    Parameters
-    ----------
-    jobs : iterable of (rule, wildcards)
-        The jobs that are going to run.
-    results : str
-        The folder of results.
-
-    Returns
-    -------
-    str or None
-        The warning; None where there is nothing to warn of.
-
-    Examples
-    --------
-    >>> announce_start([("train_rhvae", {}), ("train_cnn", {"seeds": "0-19"})], "results") is None
-    True
-    """
+    """Warn of many trainings among the jobs (rule, wildcards), and say their cost or how to find out."""
     n_networks, n_rhvaes = 0, 0
     for rule, wildcards in jobs:
         if rule.endswith("train_rhvae"):
@@ -44,11 +26,8 @@ def announce_start(jobs: Iterable[tuple[str, Mapping[str, str]]], results: str) 
         from rhvae_mri.cost.estimate import describe_estimate
         from rhvae_mri.files import read_tsv
 
-        lines += [
-            f"The whole study was estimated to take ({estimate}):",
-            "",
-            describe_estimate(read_tsv(estimate)),
-        ]
+        text = describe_estimate(read_tsv(estimate))
+        lines.append(f"The whole study was estimated to take ({estimate}):\n\n{text}")
     else:
         lines.append("What the study costs, the target `estimate` says before anything is trained.")
     lines.append("Ctrl-C stops it; the same command goes on from there.")
@@ -56,13 +35,7 @@ def announce_start(jobs: Iterable[tuple[str, Mapping[str, str]]], results: str) 
 
 
 def announce_end(results: str) -> str:
-    """Say where to begin to read.
-
-    Parameters
-    ----------
-    results : str
-        The folder of results.
-    """
+    """Say where to begin to read in the folder of results."""
     index = Path(results, "index.html")
     if index.is_file():
         return f"Results: open {index}, which leads to all tables, figures and pages."

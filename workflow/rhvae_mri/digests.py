@@ -22,8 +22,7 @@ _RUNTIME = {
     for file in (
         "__init__",  # what the version is called: results keep that of the code that made them
         "logs",  # where messages go
-        "locks",  # which job waits for which
-        "learning/device_locks",  # which of the GPUs a job gets; it depends on the other jobs, too
+        "locks",  # which job waits for which, and which GPU a job gets, which depends on the other jobs, too
         "learning/interrupts",  # when a training stops, to go on from its checkpoint later
     )
 }
@@ -33,21 +32,6 @@ def script_digest(name: str) -> str:
     """Digest the syntax trees of a script of the workflow and of all library modules that it imports.
 
     Imports inside functions count, and so do imports of imports; modules that alter no result do not.
-
-    Parameters
-    ----------
-    name : str
-        Name of the script, without its ending.
-
-    Returns
-    -------
-    str
-        16 hexadecimal digits.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such script.
     """
     found: set[str] = set()
     waiting = [f"scripts/{name}.py"]

@@ -1,6 +1,7 @@
-"""Downloads of pinned files: checked against a SHA-256, retried, resumed, written atomically.
+"""Files from elsewhere that the study needs: pinned downloads, by descriptor, or files of the user's own.
 
-This module is the only one that touches the network.
+This module is the only one that touches the network. It does not use pooch (1.9), which takes a transfer that
+broke off from its start again, in the next attempt and in the next run, and asks again also after a 404.
 """
 
 from __future__ import annotations
@@ -9,23 +10,83 @@ import hashlib
 import http.client
 import logging
 import os
+import re
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from rhvae_mri.errors import StudyError
+from rhvae_mri.files import read_yaml
 
 logger = logging.getLogger(__name__)
 
 _BLOCK = 1 << 20
+_ATTEMPTS = 5
+
+#: Seconds before the second attempt, which double each time, and without any byte after which one ends.
+_PAUSE, _TIMEOUT = 2.0, 30.0
 
 #: Answers after which another attempt may help: time-out, too many requests, and every error of the server.
 _TRANSIENT = (408, 425, 429)
 
+#: Optional texts of a descriptor, and what sidecars call them.
+_ORIGIN = {"name": "Origin", "url": "URL", "license": "License", "reference": "Reference"}
 
-class _Interrupted(Exception):
-    """A transfer that broke off, or never started, for a reason that may pass."""
+
+def obtain_file(
+    source: str | os.PathLike[str], downloads: str | os.PathLike[str], entry: str | None = None
+) -> tuple[Path, dict[str, str]]:
+    """Give the file that a descriptor (.json, .yaml, .yml) or an entry of it pins, or the user's own.
+
+    Beside it is what a sidecar says of its origin: Origin, SHA256, and URL and more of a download.
+    """
+    if not os.fspath(source).lower().endswith((".json", ".yaml", ".yml")):
+        file = check_file(source)
+        return file, {"Origin": "the user's file", "SHA256": sha256_of(file)}
+    descriptor = read_descriptor(source, entry)
+    name = urlsplit(descriptor["url"]).path.rsplit("/", 1)[-1]
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name):
+        raise StudyError(
+            "The address does not end in the plain name of a file.",
+            where=descriptor["url"],
+            remedy="Give an address that ends in letters, digits, dots and dashes; or download the file "
+            "yourself and give its path.",
+        )
+    file = fetch(descriptor["url"], descriptor["sha256"], Path(downloads) / name)
+    known = {"name": name, **descriptor}
+    origin = {term: str(known[key]) for key, term in _ORIGIN.items() if key in known}
+    return file, {**origin, "SHA256": descriptor["sha256"].lower()}
+
+
+def read_descriptor(path: str | os.PathLike[str], entry: str | None = None) -> dict[str, Any]:
+    """Read the `url`, the `sha256` and what else a JSON or YAML file, or an entry of it, says of one."""
+    file = check_file(path)
+    try:
+        descriptor = read_yaml(file)  # JSON is YAML
+    except StudyError as error:
+        raise StudyError(
+            "The descriptor is not valid JSON or YAML.", where=file, cause=error.cause
+        ) from error
+    if entry is not None:
+        known = sorted(descriptor) if isinstance(descriptor, dict) else []
+        if entry not in known:
+            raise StudyError(
+                f"The file of descriptors has no entry {entry!r}.",
+                where=file,
+                remedy=f"Its entries are {', '.join(known)}." if known else None,
+            )
+        descriptor = descriptor[entry]
+    for key in ("url", "sha256"):
+        if not isinstance(descriptor, dict) or not isinstance(descriptor.get(key), str):
+            raise StudyError(
+                f"The descriptor has no text `{key}`.",
+                where=file,
+                remedy="A descriptor needs `url` and `sha256`; resources/template.json is one.",
+            )
+    return descriptor
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
@@ -35,25 +96,7 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
 
 
 def check_file(path: str | os.PathLike[str], sha256: str | None = None) -> Path:
-    """Check a file that the user gives.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    sha256 : str, optional
-        What its SHA-256 must be; without it the file must only exist and not be empty.
-
-    Returns
-    -------
-    pathlib.Path
-        The file.
-
-    Raises
-    ------
-    StudyError
-        If there is no such file, it is empty, or it is another file.
-    """
+    """Check that a file that the user gives is there, is not empty and, if it is pinned, is the right one."""
     file = Path(path).expanduser()
     if not file.is_file():
         raise StudyError(
@@ -64,66 +107,30 @@ def check_file(path: str | os.PathLike[str], sha256: str | None = None) -> Path:
         )
     if file.stat().st_size == 0:
         raise StudyError("The file is empty.", where=file, remedy="Copy or download it again.")
-    if sha256 is not None:
-        found = sha256_of(file)
-        if found != sha256.lower():
-            raise StudyError(
-                f"The file has the SHA-256 {found}, not the pinned {sha256}.",
-                where=file,
-                cause="It is another version of the file, or the copy is damaged.",
-                remedy="Download it again, or pin its SHA-256 if you mean to use this version.",
-            )
+    if sha256 is not None and (found := sha256_of(file)) != sha256.lower():
+        raise StudyError(
+            f"The file has the SHA-256 {found}, not the pinned {sha256}.",
+            where=file,
+            cause="It is another version of the file, or the copy is damaged.",
+            remedy="Download it again, or pin its SHA-256 if you mean to use this version.",
+        )
     return file
 
 
-def fetch(
-    url: str,
-    sha256: str,
-    target: str | os.PathLike[str],
-    *,
-    attempts: int = 5,
-    timeout: float = 30.0,
-    pause: float = 2.0,
-) -> Path:
-    """Download a file, unless it is there already.
+def fetch(url: str, sha256: str, target: Path) -> Path:
+    """Download a pinned file, unless it is there already.
 
     What has arrived is kept in ``<target>.part``, from which the next attempt, or the next run, goes on.
-
-    Parameters
-    ----------
-    url : str
-        The address, http or https.
-    sha256 : str
-        The file's SHA-256.
-    target : path
-        Where the file is to be.
-    attempts : int
-        How often to try before giving up.
-    timeout : float
-        Seconds without any byte after which an attempt ends.
-    pause : float
-        Seconds before the second attempt; it doubles each time.
-
-    Returns
-    -------
-    pathlib.Path
-        The target.
-
-    Raises
-    ------
-    StudyError
-        If the address is wrong, the server cannot be reached, or the file is not the pinned one.
     """
-    target = Path(target)
     if not url.startswith(("http://", "https://")):
         raise StudyError(f"{url} is not an http or https address.", remedy="Correct the descriptor's `url`.")
     if target.is_file() and sha256_of(target) == sha256.lower():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
-    for attempt in range(1, attempts + 1):
+    for attempt in range(1, _ATTEMPTS + 1):
         try:
-            resumed = _transfer(url, part, timeout)
+            resumed = _transfer(url, part)
             found = sha256_of(part)
             if found == sha256.lower():
                 os.replace(part, target)
@@ -139,26 +146,32 @@ def fetch(
             problem = "the parts do not fit together; starting afresh"
         except _Interrupted as error:
             problem = str(error)
-        logger.warning("Attempt %d of %d to download %s: %s", attempt, attempts, url, problem)
-        if attempt < attempts:
-            time.sleep(pause * 2 ** (attempt - 1))
+        logger.warning("Attempt %d of %d to download %s: %s", attempt, _ATTEMPTS, url, problem)
+        if attempt < _ATTEMPTS:
+            time.sleep(_PAUSE * 2 ** (attempt - 1))
     raise StudyError(
-        f"The download failed {attempts} times; the last time: {problem}.",
+        f"The download failed {_ATTEMPTS} times; the last time: {problem}.",
         where=url,
         cause="This machine has no network, or the server is down.",
         remedy=f"Run again with network (it goes on where it stopped), or put the file at {target}.",
     )
 
 
-def _transfer(url: str, part: Path, timeout: float) -> bool:
+class _Interrupted(Exception):
+    """A transfer that broke off, or never started, for a reason that may pass."""
+
+
+def _transfer(url: str, part: Path) -> bool:
     """Bring ``part`` to its full length; say whether its beginning was there before."""
     have = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "rhvae-mri"})
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as response:
-            resumed = bool(have) and _continues(response, have)
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+            start = response.headers.get("Content-Range", "")
+            # a server that knows no ranges sends the whole file
+            resumed = have > 0 and response.status == 206 and start.startswith(f"bytes {have}-")
             _receive(response, part, have if resumed else 0)
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:  # nothing after these bytes: they are the whole file, or more
@@ -174,11 +187,6 @@ def _transfer(url: str, part: Path, timeout: float) -> bool:
     except (OSError, http.client.HTTPException) as error:  # URLError and time-outs are OSErrors
         raise _Interrupted(str(getattr(error, "reason", error)) or type(error).__name__) from error
     return resumed
-
-
-def _continues(response: http.client.HTTPResponse, have: int) -> bool:
-    """Say whether the answer starts where the partial file ends."""
-    return response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
 
 
 def _receive(response: http.client.HTTPResponse, part: Path, have: int) -> None:

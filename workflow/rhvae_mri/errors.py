@@ -10,16 +10,8 @@ from rhvae_mri.texts import visible
 class StudyError(Exception):
     """A problem with the input, the configuration or the machine that a user can act on.
 
-    Parameters
-    ----------
-    what : str
-        What went wrong, in one sentence.
-    where : str or path, optional
-        The file, image, table column or configuration key that is concerned.
-    cause : str, optional
-        The likely cause.
-    remedy : str, optional
-        What to do next.
+    `what` is one sentence; `where` the file, image, column or key concerned, `cause` the likely one, `remedy`
+    what to do next.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Reading and writing of the study's small files; every write is atomic.
+"""Reading and writing of the study's small files, and folders that are complete or absent.
 
-A file is written beside its target under a temporary name and moved into place when it is complete, so a
-reader never sees half a file and an interrupted job leaves none. What a killed one leaves, the next removes.
+Every write is atomic: it goes beside its target under a temporary name and moves into place when complete, so
+a reader never sees half of it and an interrupted job leaves none. What a killed one leaves, the next removes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,15 +37,8 @@ MISSING = "n/a"
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path that becomes ``path`` when the block ends without an error.
 
-    Parameters
-    ----------
-    path : path
-        Where the file is to be. Missing parent folders are made.
-
-    Yields
-    ------
-    pathlib.Path
-        A path in the same folder and with the same suffixes (readers such as nibabel go by them).
+    It has the same folder, which is made where it is missing, and the same suffixes: readers such as nibabel
+    go by them.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -61,10 +55,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def remove_unfinished(path: str | os.PathLike[str]) -> None:
-    """Remove what a process left that was killed while it wrote a file (see `atomic_path`).
+    """Remove what a process left that was killed while it wrote a file; a checkpoint takes tens of gigabytes.
 
-    A checkpoint of the study's largest network takes tens of gigabytes. Only one process writes a file at a
-    time: `rhvae_mri.logs.log_job` sees to that.
+    Only one process writes a file at a time: `rhvae_mri.logs.log_job` sees to that.
     """
     target = Path(path)
     for unfinished in target.parent.glob(f".????????.{glob.escape(target.name)}"):
@@ -80,21 +73,32 @@ def _usual_mode() -> int:
     return 0o666 & ~mask
 
 
-def bring_back_times(folder: str | os.PathLike[str]) -> int:
-    """Give the present time to files whose time is in the future, as after a clock was set back.
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield an empty folder beside ``path`` that takes its place when the block ends without an error.
+
+    Its name is always the same, so the next job removes what a killed one has left.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.partial")
+    if temporary.exists():
+        shutil.rmtree(temporary)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def reset_future_times(folder: str | os.PathLike[str]) -> int:
+    """Give the present time to files from the future, as after a clock was set back; return their number.
 
     Snakemake refuses an output that is older than its input, so nothing could be made of such files until
     then. Less than a minute is left: clocks of a cluster differ by that much.
-
-    Parameters
-    ----------
-    folder : path
-        A folder, with all that is below it; it need not exist.
-
-    Returns
-    -------
-    int
-        The number of these files.
     """
     present = time.time()
     ahead = [
@@ -114,24 +118,12 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
-    """Write ``content`` as indented JSON, atomically.
-
-    Raises
-    ------
-    ValueError
-        If ``content`` holds a NaN or an infinite number, which JSON does not have.
-    """
+    """Write ``content`` as indented JSON, atomically; a ValueError for NaN or infinity, which JSON lacks."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read a JSON file in UTF-8, or with a mark of UTF-8, UTF-16 or UTF-32.
-
-    Raises
-    ------
-    ValueError
-        If it is no JSON.
-    """
+    """Read JSON in UTF-8, or with a mark of UTF-8, UTF-16 or UTF-32; a ValueError if it is none."""
     try:
         return json.loads(Path(path).read_bytes())
     except RecursionError as error:
@@ -139,13 +131,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 def read_yaml(path: str | os.PathLike[str]) -> Any:
-    """Read a YAML file that holds plain values.
-
-    Raises
-    ------
-    StudyError
-        If it is no YAML, or not in UTF-8.
-    """
+    """Read a YAML file that holds plain values."""
     import yaml
 
     try:
@@ -172,24 +158,9 @@ def write_tsv(path: str | os.PathLike[str], table: pandas.DataFrame) -> None:
 
 
 def read_tsv(path: str | os.PathLike[str], text_columns: tuple[str, ...] = ()) -> pandas.DataFrame:
-    """Read a tab-separated table.
+    """Read a tab-separated table, in which only ``n/a`` and empty cells are missing and nothing is quoted.
 
-    Parameters
-    ----------
-    path : path
-        The table.
-    text_columns : tuple of str
-        Columns that stay text even if every cell looks like a number (identifiers such as ``007``).
-
-    Returns
-    -------
-    pandas.DataFrame
-        The table; ``n/a`` and empty cells are missing values, no other text is. There is no quotation.
-
-    Raises
-    ------
-    StudyError
-        If the file is no such table.
+    Identifiers such as ``007`` stay text in the columns that are named.
     """
     import pandas
 
@@ -212,7 +183,6 @@ def read_tsv(path: str | os.PathLike[str], text_columns: tuple[str, ...] = ()) -
 
 
 def _on_one_line(cell: Any) -> Any:
-    """Put a text on one line without tabs."""
     return " ".join(re.split(r"[\t\n\r]+", cell)) if isinstance(cell, str) else cell
 
 

@@ -32,49 +32,29 @@ def bids_files(folder: Path) -> list[Path]:
 
 
 def bids_digest(folder: Path) -> str:
-    """Digest a BIDS dataset: its tables by their content, all else by size and times.
+    """Digest a BIDS dataset in 16 digits: its tables by their content, all else by size and times.
 
     An image that is changed and keeps its size, its time of modification and the time of its directory entry,
     which only the system sets, is not noticed.
-
-    Returns
-    -------
-    str
-        16 hexadecimal digits.
     """
     return _digest(folder, _files(folder, _OTHER_FOLDERS), entry_time=True)
 
 
 def download_digest(images: Path, tables: Path) -> str:
-    """Digest a download: its tables by their content, its images by size and time of modification.
+    """Digest a download in 16 digits: its tables by their content, its images by size and modification time.
 
     A conversion takes hours, so the time of the directory entry does not count: a copy or a change of
     permissions sets it.
-
-    Returns
-    -------
-    str
-        16 hexadecimal digits.
     """
     parts = [_digest(folder, _files(folder), entry_time=False) for folder in (images, tables)]
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
 
 def digest_of_cohort(cohort: Mapping[str, Any], record: str | os.PathLike[str]) -> str | None:
-    """Digest the folders that a cohort of the configuration comes from.
+    """Digest the folders that a cohort of the configuration comes from, if there are any.
 
-    Parameters
-    ----------
-    cohort : mapping
-        The cohort's part of the configuration.
-    record : path
-        JSON file with the digest of the last conversion. It counts where the download is not there any more:
-        once a cohort is converted, nobody needs it.
-
-    Returns
-    -------
-    str or None
-        None for a cohort that the workflow simulates, or whose folders are missing without a record.
+    Once a cohort is converted, nobody needs its download: where that is gone, the digest in the record of the
+    last conversion counts, a JSON file.
     """
     if cohort["source"] == "bids":
         return bids_digest(Path(cohort["bids"])) if Path(cohort["bids"]).is_dir() else None
@@ -87,7 +67,7 @@ def digest_of_cohort(cohort: Mapping[str, Any], record: str | os.PathLike[str]) 
 
 
 def is_unfetched(path: Path) -> bool:
-    """Say whether a file is annexed (git-annex, DataLad) and its content is not there.
+    """Say whether a file is annexed (git-annex, DataLad) and its content is elsewhere.
 
     It is a link that leads nowhere, or a small file that holds the place of the content.
     """
@@ -103,32 +83,18 @@ def is_unfetched(path: Path) -> bool:
 
 
 def check_fetched(cohort: str, folder: Path, *, allow_missing: bool = False) -> None:
-    """Check that the images and tables of an annexed BIDS dataset are there.
-
-    Parameters
-    ----------
-    cohort : str
-        The cohort's name.
-    folder : pathlib.Path
-        The dataset.
-    allow_missing : bool
-        Images may be missing, tables may not.
-
-    Raises
-    ------
-    StudyError
-        With the command that gets what is missing.
-    """
+    """Check that an annexed BIDS dataset's tables, and its images unless they may be missing, are there."""
     modules = folder / ".gitmodules"
     paths = re.findall(r"^\s*path\s*=\s*(.+?)\s*$", modules.read_text(), re.M) if modules.is_file() else []
     empty = [path for path in paths if (folder / path).is_dir() and not any((folder / path).iterdir())]
+    go_on = "set `allow_missing: true` for the cohort."
     if empty and not allow_missing:
         raise StudyError(
             f"{len(empty)} parts of the BIDS dataset of {cohort} are not installed; the first is {empty[0]}.",
             where=folder,
             cause="They are datasets of their own (git submodules, DataLad subdatasets).",
             remedy=f"Install them: git -C '{folder}' submodule update --init --recursive. To go on without "
-            "them, set `allow_missing: true` for the cohort.",
+            f"them, {go_on}",
         )
     ends = (".tsv", ".json") if allow_missing else (".tsv", ".json", "T1w.nii", "T1w.nii.gz")
     missing = [path for path in bids_files(folder) if path.name.endswith(ends) and is_unfetched(path)]
@@ -137,15 +103,13 @@ def check_fetched(cohort: str, folder: Path, *, allow_missing: bool = False) -> 
         command = f"git ls-files {patterns} ':!derivatives' ':!sourcedata' | git annex get --batch"
         if paths:
             command = f'git submodule foreach --recursive "{command}" && {command}'
+        remedy = f"Get them: (cd '{folder}' && {command})."
         raise StudyError(
             f"{len(missing)} files of the BIDS dataset of {cohort} are annexed and were not fetched.",
             where=folder,
             cause="A DataLad or git-annex dataset was cloned without its content; first: "
             f"{missing[0].relative_to(folder)}.",
-            remedy=f"Get them: (cd '{folder}' && {command})."
-            + (
-                "" if allow_missing else " To go on without images, set `allow_missing: true` for the cohort."
-            ),
+            remedy=remedy if allow_missing else f"{remedy} To go on without images, {go_on}",
         )
 
 

@@ -1,8 +1,10 @@
-"""What the jobs of the workflow find on the machine: this library, perhaps a GPU, signals of a scheduler."""
+"""What jobs find on the machine: this library, perhaps a GPU, memory, signals of a scheduler."""
 
 from __future__ import annotations
 
 import os
+import re
+import resource
 import shutil
 import signal
 import threading
@@ -10,10 +12,9 @@ from pathlib import Path
 
 
 def export_library() -> None:
-    """Put this library on PYTHONPATH, so that every process started from here can import it.
+    """Put this library, which is not installed, on the PYTHONPATH of every process started from here.
 
-    The library is not installed. Jobs inherit the path from the process that reads the Snakefile; on a
-    cluster's node that is a process there.
+    Jobs inherit it from the process that reads the Snakefile; on a cluster's node that is a process there.
     """
     library = str(Path(__file__).parents[1])
     paths = [library, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
@@ -21,13 +22,7 @@ def export_library() -> None:
 
 
 def count_gpus(device: str) -> int:
-    """Say how many GPUs one training job takes.
-
-    Parameters
-    ----------
-    device : {"auto", "cpu", "cuda"}
-        As in the configuration; ``auto`` takes a GPU where the machine has NVIDIA's tools.
-    """
+    """Say how many GPUs a training job takes; for ``auto`` one where the machine has NVIDIA's tools."""
     if device == "auto":
         return int(shutil.which("nvidia-smi") is not None)
     return int(device == "cuda")
@@ -42,3 +37,14 @@ def ignore_time_warnings() -> None:
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+def peak_memory() -> int:
+    """Return the largest resident memory of this process so far, in bytes."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        # Linux counts the parent's memory at the fork into `ru_maxrss`, but not into `VmHWM`
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(encoding="utf-8"), re.MULTILINE)
+        if found:
+            return int(found[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -20,17 +20,11 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def log_job(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Send standard output, standard error and `logging` to a file for the duration of the block.
+    """Send standard output, standard error and `logging` to a new log file for the duration of the block.
 
-    The redirection is made at the level of file descriptors, because ANTs and dcm2niix print from native
-    code. When the block fails, the traceback goes to the log and the error alone to the terminal.
-
-    Where the same job of an earlier run still runs, its end is waited for, and then the job is done again.
-
-    Parameters
-    ----------
-    path : path
-        The log file; it is replaced.
+    It redirects file descriptors, because ANTs and dcm2niix print from native code. When the block fails, the
+    traceback goes to the log and the error alone to the terminal. Where the same job of an earlier run still
+    runs, its end is waited for, and then the job is done again.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -82,15 +76,7 @@ def _say(terminal: int, error: BaseException, log: Path) -> None:
 
 @contextmanager
 def keep_beside_log(log: str | os.PathLike[str], *tables: str | os.PathLike[str]) -> Iterator[None]:
-    """Keep a copy of tables beside the log when the block fails: Snakemake removes the outputs of such a job.
-
-    Parameters
-    ----------
-    log : path
-        The job's log: beside ``cohort-A.log`` a copy of ``values.tsv`` is ``cohort-A.values.tsv``.
-    *tables : path
-        The tables, as far as they were written.
-    """
+    """Copy tables to the log's folder when the block fails: Snakemake removes the outputs of such a job."""
     try:
         yield
     except StudyError:

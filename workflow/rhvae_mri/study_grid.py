@@ -52,6 +52,11 @@ def idle_exclusions(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> 
     ]
 
 
+def is_simulated(config: Mapping[str, Any]) -> bool:
+    """Whether any cohort of the study is simulated."""
+    return any(cohort["source"] == "simulated" for cohort in config["cohorts"].values())
+
+
 def synthetic_training_sets(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
     """List the training sets whose synthetic images some condition trains on, in the order of the grid."""
     return list(dict.fromkeys(each["training_set"] for each in conditions if each["n_synthetic"]))

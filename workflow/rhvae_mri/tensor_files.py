@@ -11,8 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy
 from safetensors import SafetensorError, safe_open
@@ -32,29 +31,7 @@ def write_image_stack(
     dtype: str = "float32",
     metadata: dict[str, str] | None = None,
 ) -> None:
-    """Write images of one shape to a safetensors file, holding one image in memory at a time.
-
-    Parameters
-    ----------
-    path : path
-        The file to write, atomically.
-    keys : sequence of str
-        The name of each image, unique, in the order of ``images``.
-    images : iterable of numpy.ndarray
-        As many arrays of ``shape`` as there are keys; may be a generator.
-    shape : tuple of int
-        The shape of every image.
-    dtype : {"float32", "float16"}
-        The element type in the file.
-    metadata : dict of str to str, optional
-        Free text entries of the header.
-
-    Raises
-    ------
-    StudyError
-        If a key occurs twice, an image has another shape or a non-finite voxel, or the numbers of keys and
-        images differ.
-    """
+    """Write as many images of one shape as there are keys, atomically, holding one in memory at a time."""
     if len(set(keys)) != len(keys):
         repeated = sorted({key for key in keys if list(keys).count(key) > 1})
         raise StudyError(f"Image names occur more than once: {', '.join(repeated[:5])}.", where=path)
@@ -78,19 +55,7 @@ def write_image_stack(
 
 
 class ImageStack:
-    """Read access to a file of `write_image_stack`, by memory map.
-
-    Use it as a context manager.
-
-    Attributes
-    ----------
-    keys : tuple of str
-        The images' names, in the order in which they were written.
-    shape : tuple of int
-        The shape of every image.
-    metadata : dict of str to str
-        The header's free text entries.
-    """
+    """Read access to a file of `write_image_stack`, by memory map; a context manager."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -113,34 +78,24 @@ class ImageStack:
         self._file.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.__exit__(kind, error, trace)
-
-    def __len__(self) -> int:
-        return len(self.keys)
+    def __exit__(self, *raised: Any) -> None:
+        self._file.__exit__(*raised)
 
     def read(self, key: str) -> numpy.ndarray:
-        """Read one image as float32.
-
-        Raises
-        ------
-        StudyError
-            If the file holds no image of that name.
-        """
+        """Read one image as float32."""
         if key not in self.keys:
             raise StudyError(f"The image stack holds no image {key}.", where=self.path)
         return self._file.get_tensor(key).astype(numpy.float32, copy=False)
 
-    def as_array(self) -> numpy.ndarray:
-        """Map the whole stack into memory as one read-only array of shape (n, *shape), without reading it.
+    def read_many(self, keys: Sequence[str]) -> numpy.ndarray:
+        """Read images into one float32 array of shape (len(keys), *shape)."""
+        stack = numpy.empty((len(keys), *self.shape), dtype=numpy.float32)
+        for position, key in enumerate(keys):
+            stack[position] = self.read(key)
+        return stack
 
-        Raises
-        ------
-        StudyError
-            If the file was not written by `write_image_stack` (other types, gaps between the images).
-        """
+    def as_array(self) -> numpy.ndarray:
+        """Map the whole stack into memory as one read-only array of shape (n, *shape), without reading it."""
         with open(self.path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length))
@@ -153,14 +108,6 @@ class ImageStack:
         dtype = numpy.dtype(names[types.pop()]).newbyteorder("<")
         size = int(numpy.prod(self.shape)) * dtype.itemsize
         if any(entry["data_offsets"] != [i * size, (i + 1) * size] for i, entry in enumerate(entries)):
-            raise StudyError(
-                "The tensors of this file are not one block of images of one shape.", where=self.path
-            )
+            what = "The tensors of this file are not one block of images of one shape."
+            raise StudyError(what, where=self.path)
         return numpy.memmap(self.path, dtype=dtype, mode="r", offset=8 + length, shape=shape)
-
-    def read_many(self, keys: Sequence[str]) -> numpy.ndarray:
-        """Read images into one float32 array of shape (len(keys), *shape)."""
-        stack = numpy.empty((len(keys), *self.shape), dtype=numpy.float32)
-        for position, key in enumerate(keys):
-            stack[position] = self.read(key)
-        return stack

@@ -12,8 +12,8 @@ rule record_provenance:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(1000),
+        runtime=grows_with_attempt(10),
     params:
         # the one rule that takes the whole configuration: it writes it down
         configuration=config,
@@ -46,8 +46,8 @@ rule record_files:
         "../../envs/preprocess.yaml"
     threads: lookup("quality/threads", within=config)
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(240),
+        mem_mb=grows_with_attempt(1000),
+        runtime=grows_with_attempt(240),
     params:
         code=script_digest("record_files"),
     script:
@@ -71,8 +71,8 @@ rule describe_derivatives:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(30),
+        mem_mb=grows_with_attempt(1000),
+        runtime=grows_with_attempt(30),
     params:
         raw=raw_dataset,
         simulated=SIMULATED,
@@ -94,9 +94,9 @@ rule draw_audit:
         cropped=cropped_images,
         template="<results>/template/template.nii.gz",
         exclude=branch(config["exclude"], then=config["exclude"]),
-        page_style=own_file("../style/page.css"),
-        audit_style=own_file("../style/audit.css"),
-        audit_script=own_file("../style/audit.js"),
+        page_style=workflow_file("../style/page.css"),
+        audit_style=workflow_file("../style/audit.css"),
+        audit_script=workflow_file("../style/audit.js"),
     output:
         page=report(
             directory("<results>/audit/cohort-{cohort}"),
@@ -114,7 +114,7 @@ rule draw_audit:
     threads: lookup("quality/threads", within=config)
     resources:
         mem_mb=pool_memory,
-        runtime=growing(240),
+        runtime=grows_with_attempt(240),
     params:
         simulated=SIMULATED,
         voxel_size=lookup("template/voxel_size", within=config),

@@ -5,8 +5,8 @@ rule draw_seeds:
     """Draw the balanced accuracy of every seed of every condition, with mean and standard deviation."""
     input:
         runs="<results>/tables/runs.tsv",
-        published=own_file("../../resources/published_results.tsv"),
-        style=own_file("../style/study.mplstyle"),
+        published=workflow_file("../../resources/published_results.tsv"),
+        style=workflow_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/seeds.svg",
@@ -21,8 +21,8 @@ rule draw_seeds:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         simulated=SIMULATED,
         code=script_digest("draw_seeds"),
@@ -35,8 +35,8 @@ rule draw_sizes:
     input:
         runs="<results>/tables/runs.tsv",
         estimates="<results>/statistics/estimates.tsv",
-        published=own_file("../../resources/published_results.tsv"),
-        style=own_file("../style/study.mplstyle"),
+        published=workflow_file("../../resources/published_results.tsv"),
+        style=workflow_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/sizes.svg",
@@ -51,8 +51,8 @@ rule draw_sizes:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         simulated=SIMULATED,
         code=script_digest("draw_sizes"),
@@ -65,7 +65,7 @@ rule draw_roc:
     input:
         curves="<results>/statistics/roc.tsv",
         estimates="<results>/statistics/estimates.tsv",
-        style=own_file("../style/study.mplstyle"),
+        style=workflow_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/roc_{architecture}.svg",
@@ -80,8 +80,8 @@ rule draw_roc:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         simulated=SIMULATED,
         code=script_digest("draw_roc"),
@@ -93,7 +93,7 @@ rule draw_reliability:
     """Draw the share of AD among the images of a predicted probability, for every condition."""
     input:
         curves="<results>/statistics/reliability.tsv",
-        style=own_file("../style/study.mplstyle"),
+        style=workflow_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/reliability_{architecture}.svg",
@@ -108,8 +108,8 @@ rule draw_reliability:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         simulated=SIMULATED,
         code=script_digest("draw_reliability"),
@@ -121,7 +121,7 @@ rule draw_confusion:
     """Draw the confusion matrix of every condition of an architecture on one test set."""
     input:
         counts="<results>/statistics/confusion.tsv",
-        style=own_file("../style/study.mplstyle"),
+        style=workflow_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/confusion_{architecture}_{cohort}.svg",
@@ -140,8 +140,8 @@ rule draw_confusion:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         simulated=SIMULATED,
         code=script_digest("draw_confusion"),

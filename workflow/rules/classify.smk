@@ -8,7 +8,7 @@ rule train_cnn:
         split="<results>/split/split.tsv",
         synthetic=synthetic_sets,
         models=synthetic_models,
-        architectures=own_file("../../resources/architectures.json"),
+        architectures=workflow_file("../../resources/architectures.json"),
         search=searched_architecture,
     output:
         networks="<results>/cnn/<condition>/seeds-{seeds}/networks.safetensors",
@@ -28,13 +28,7 @@ rule train_cnn:
     params:
         n_synthetic_per_class=lookup("{n_synthetic}", within=SYNTHETIC_PER_CLASS),
         epochs=lookup("cnn/epochs/{architecture}", within=config),
-        learning_rate=lookup("cnn/learning_rate", within=config),
-        weight_decay=lookup("cnn/weight_decay", within=config),
-        batch_size=lookup("cnn/batch_size", within=config),
-        augmentation=augmentation_ranges,
-        precision=lookup("cnn/precision", within=config),
-        resident_gb=lookup("cnn/resident_gb", within=config),
-        device=lookup("study/device", within=config),
+        cnn=settings("cnn", "learning_rate", "weight_decay", "batch_size", "precision"),
         seed=SEED,
         code=script_digest("train_cnn"),
     script:

@@ -42,17 +42,22 @@ if LIBRARY not in sys.path:
     sys.path.insert(0, LIBRARY)
 
 from rhvae_mri.announcements import announce_end, announce_start
-from rhvae_mri.configuration import check_configuration, check_sources, is_simulated
 from rhvae_mri.digests import script_digest
 from rhvae_mri.errors import StudyError
-from rhvae_mri.files import bring_back_times, read_json, read_tsv
+from rhvae_mri.files import read_json, read_tsv, reset_future_times
 from rhvae_mri.input_folders import digest_of_cohort
 from rhvae_mri.jobs import count_gpus, export_library, ignore_time_warnings
 from rhvae_mri.locks import claim
 from rhvae_mri.provenance.study import code_revision, packages_digest
 from rhvae_mri.reporting.contents import CAPTIONS
+from rhvae_mri.study.checks import (
+    check_configuration,
+    check_sources,
+    result_settings,
+)
 from rhvae_mri.study_grid import (
     batch_seeds,
+    is_simulated,
     list_conditions,
     saliency_conditions,
     synthetic_per_class,
@@ -64,7 +69,7 @@ if not workflow.is_main_process:
     ignore_time_warnings()
 
 
-def own_file(path):
+def workflow_file(path):
     """A file that comes with the workflow, by its path relative to the rules.
 
     Snakemake remembers the paths of inputs. Below the working directory this one is relative, so that a
@@ -100,7 +105,10 @@ def is_converted(cohort):
 
 
 try:
-    check_configuration(config, workflow.source_path("../schemas/config.schema.json"))
+    # in place: Snakemake gives this very mapping to the scripts
+    complete_config = check_configuration(config)
+    config.clear()
+    config.update(complete_config)
     COHORTS = [
         name for name, cohort in config["cohorts"].items() if cohort["source"] != "none"
     ]
@@ -109,6 +117,8 @@ try:
 except StudyError as error:
     raise WorkflowError(f"{error}") from None
 
+#: The configuration without what alters no result, such as places and threads.
+RESULT_SETTINGS = result_settings(config)
 #: The cohorts that a converter makes BIDS datasets of.
 CONVERTED = [name for name in COHORTS if config["cohorts"][name]["source"] != "bids"]
 #: BIDS entity `res` of the registered images, from the template's voxel size in mm.
@@ -166,6 +176,16 @@ wildcard_constraints:
     n_synthetic=r"\d+",
     seeds=r"\d+-\d+",
     candidates=r"\d+-\d+",
+
+
+def settings(section, *names):
+    """What results depend on in a section of the configuration, as one parameter; of some keys, where they are named.
+
+    What alters no result is not in it, so that a change of it runs nothing again: a script that needs it takes it
+    from `snakemake.config`.
+    """
+    chosen = lookup(section, within=RESULT_SETTINGS)
+    return {name: chosen[name] for name in names} if names else chosen
 
 
 def folders_digest(wildcards):
@@ -279,13 +299,6 @@ def synthetic_models(wildcards):
     )
 
 
-def augmentation_ranges(wildcards):
-    """The ranges of the transforms, for the conditions that use them, so that no other depends on them."""
-    if wildcards.training_data != "classic":
-        return None
-    return config["classic_augmentation"]
-
-
 def searched_architecture(wildcards):
     """The outcome of the search, for networks that take their architecture from it."""
     if (
@@ -305,12 +318,12 @@ def raw_dataset(wildcards):
 
 
 def begin_run():
-    """Let no other run work on the same results until this one ends, and mend what a step of the clock left."""
+    """Let no other run work on the same results until this one ends, and reset times that lie in the future."""
     try:
         claim(f"{RESULTS}/logs/.run.lock")
     except StudyError as error:
         raise WorkflowError(f"{error}") from None
-    ahead = bring_back_times(RESULTS)
+    ahead = reset_future_times(RESULTS)
     if ahead:
         print(
             f"{ahead} files of the results had a time in the future, and have the present one now.",
@@ -318,7 +331,7 @@ def begin_run():
         )
 
 
-def refuse_rest():
+def fail_if_jobs_remain():
     """Fail where Snakemake ends without an error although jobs are left."""
     rest = [
         job for job in workflow.dag.needrun_jobs() if not workflow.dag.finished(job)
@@ -334,7 +347,7 @@ def refuse_rest():
         raise WorkflowError(f"{error}")
 
 
-def growing(amount):
+def grows_with_attempt(amount):
     """Memory in MB or time in minutes that is enough for a job; a further attempt gets more of it."""
 
     def resource(wildcards, attempt):
@@ -351,7 +364,7 @@ def pool_memory(wildcards, threads, attempt):
 def n4_memory(wildcards, attempt):
     """Memory of N4 in MB, for a head of 256 mm and voxels of 1 mm; measured in benchmarks/README.md."""
     simulated = config["cohorts"][wildcards.cohort]["source"] == "simulated"
-    voxel_size = config["simulation"]["voxel_size"] if simulated else 1.0
+    voxel_size = config["template"]["voxel_size"] if simulated else 1.0
     if config["bias_correction"]["padding"] == "coarse":
         return attempt * (500 + int(30e-6 * (256 / voxel_size) ** 3))
     # ANTs pads the image to whole spline distances, at 24 bytes a voxel and something in reserve

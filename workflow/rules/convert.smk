@@ -31,13 +31,12 @@ rule convert_to_bids:
         "<benchmarks>/convert_to_bids/cohort-{cohort}.tsv"
     conda:
         "../../envs/convert.yaml"
-    threads: lookup("conversion/processes", within=config)
+    threads: 2
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(720),
+        mem_mb=grows_with_attempt(4000),
+        runtime=grows_with_attempt(720),
     params:
         source=lookup("cohorts/{cohort}/source", within=config),
-        processes=lookup("conversion/processes", within=config),
         folders=folders_digest,
         code=script_digest("convert_to_bids"),
     script:
@@ -66,19 +65,13 @@ checkpoint list_images:
         "<logs>/list_images/cohort-{cohort}.log",
     conda:
         "../../envs/preprocess.yaml"
-    threads: lookup("conversion/processes", within=config)
+    threads: 2
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(240),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(240),
     params:
         folders=dataset_digest,
-        require_diagnosis=lookup(
-            "cohorts/{cohort}/require_diagnosis", within=config, default=True
-        ),
-        source=lookup("cohorts/{cohort}/source", within=config),
-        columns=lookup("cohorts/{cohort}/columns", within=config, default=None),
-        values=lookup("cohorts/{cohort}/values", within=config, default=None),
-        prefer=lookup("cohorts/{cohort}/prefer", within=config, default=None),
+        cohort=settings("cohorts/{cohort}"),
         code=script_digest("list_images"),
     script:
         "../scripts/list_images.py"

@@ -13,8 +13,8 @@ rule estimate_cost:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=growing(500),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(500),
+        runtime=grows_with_attempt(10),
     params:
         gpu_speedup=lookup("estimate/gpu_speedup", within=config),
         # like record_provenance, it takes the whole configuration: every part of it costs something

@@ -27,14 +27,12 @@ rule evaluate:
     threads: lookup("cnn/threads", within=config)
     resources:
         mem_mb=cnn_memory,
-        runtime=growing(240),
+        runtime=grows_with_attempt(240),
         gpu=GPUS,
     params:
         cohorts=COHORTS,
-        batch_size=lookup("evaluation/batch_size", within=config),
+        batch_size=16,
         precision=lookup("cnn/precision", within=config),
-        resident_gb=lookup("cnn/resident_gb", within=config),
-        device=lookup("study/device", within=config),
         code=script_digest("evaluate"),
     script:
         "../scripts/evaluate.py"
@@ -55,8 +53,8 @@ rule summarise_runs:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         seeds=lookup("cnn/seeds", within=config),
         code=script_digest("summarise_runs"),
@@ -68,8 +66,8 @@ rule tabulate_classification:
     """Set mean and standard deviation over the seeds beside the published numbers."""
     input:
         runs="<results>/tables/runs.tsv",
-        published=own_file("../../resources/published_results.tsv"),
-        style=own_file("../style/page.css"),
+        published=workflow_file("../../resources/published_results.tsv"),
+        style=workflow_file("../style/page.css"),
     output:
         table="<results>/tables/classification.tsv",
         html=report(
@@ -85,8 +83,8 @@ rule tabulate_classification:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         title=lookup("study/name", within=config),
         optimized=lookup("cnn/optimized", within=config),

@@ -21,24 +21,7 @@ rule train_rhvae:
         runtime=training_runtime,
         gpu=GPUS,
     params:
-        latent_dimension=lookup("rhvae/latent_dimension", within=config),
-        networks=lookup("rhvae/networks", within=config),
-        encoder_layers=lookup("rhvae/encoder_layers", within=config),
-        decoder_layers=lookup("rhvae/decoder_layers", within=config),
-        metric_layers=lookup("rhvae/metric_layers", within=config),
-        channels=lookup("rhvae/channels", within=config),
-        leapfrog_steps=lookup("rhvae/leapfrog_steps", within=config),
-        leapfrog_step_size=lookup("rhvae/leapfrog_step_size", within=config),
-        sqrt_beta_zero=lookup("rhvae/sqrt_beta_zero", within=config),
-        temperature=lookup("rhvae/temperature", within=config),
-        regularization=lookup("rhvae/regularization", within=config),
-        integrator=lookup("rhvae/integrator", within=config),
-        reconstruction=lookup("rhvae/reconstruction", within=config),
-        learning_rate=lookup("rhvae/learning_rate", within=config),
-        batch_size=lookup("rhvae/batch_size", within=config),
-        max_epochs=lookup("rhvae/max_epochs", within=config),
-        patience=lookup("rhvae/patience", within=config),
-        device=lookup("study/device", within=config),
+        rhvae=settings("rhvae"),
         seed=SEED,
         code=script_digest("train_rhvae"),
     script:
@@ -63,16 +46,13 @@ rule generate_synthetic:
     threads: lookup("rhvae/threads", within=config)
     resources:
         mem_mb=rhvae_memory,
-        runtime=growing(240),
+        runtime=grows_with_attempt(240),
         gpu=GPUS,
     params:
         n_images=N_SYNTHETIC,
         n_stored=N_SYNTHETIC if STORES_IMAGES else min(16, N_SYNTHETIC),
-        steps=lookup("synthetic/steps", within=config),
-        leapfrog_steps=lookup("synthetic/leapfrog_steps", within=config),
-        leapfrog_step_size=lookup("synthetic/leapfrog_step_size", within=config),
+        sampler=settings("synthetic", "steps", "leapfrog_steps", "leapfrog_step_size"),
         dtype=lookup("synthetic/dtype", within=config),
-        device=lookup("study/device", within=config),
         seed=SEED,
         code=script_digest("generate_synthetic"),
     script:
@@ -102,12 +82,9 @@ rule measure_generation:
     threads: lookup("rhvae/threads", within=config)
     resources:
         mem_mb=rhvae_memory,
-        runtime=growing(240),
+        runtime=grows_with_attempt(240),
         gpu=GPUS,
     params:
-        importance_samples=lookup("evidence/importance_samples", within=config),
-        n_synthetic=lookup("evidence/n_synthetic", within=config),
-        device=lookup("study/device", within=config),
         seed=SEED,
         code=script_digest("measure_generation"),
     script:
@@ -122,7 +99,7 @@ rule tabulate_generation:
             training_set=SYNTHETIC_TRAINING_SETS,
             diagnosis=["AD", "CN"],
         ),
-        style=own_file("../style/page.css"),
+        style=workflow_file("../style/page.css"),
     output:
         table="<results>/tables/generation.tsv",
         html=report(
@@ -136,8 +113,8 @@ rule tabulate_generation:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(30),
     params:
         title=lookup("study/name", within=config),
         simulated=SIMULATED,

@@ -12,7 +12,7 @@ rule write_methods:
         tables=collect(
             "<results>/conversion/cohort-{cohort}/tables.tsv", cohort=CONVERTED
         ),
-        style=own_file("../style/page.css"),
+        style=workflow_file("../style/page.css"),
     output:
         html=report(
             "<results>/report/methods.html",
@@ -26,8 +26,8 @@ rule write_methods:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         converted=CONVERTED,
         simulated=SIMULATED,
@@ -55,9 +55,9 @@ rule write_index:
         "<results>/split/leakage.json",
         "<results>/tables/histories.tsv",
         "<results>/tables/layers.tsv",
-        captions=[own_file(f"../report/{name}.rst") for name in CAPTIONS],
-        page_style=own_file("../style/page.css"),
-        index_style=own_file("../style/index.css"),
+        captions=[workflow_file(f"../report/{name}.rst") for name in CAPTIONS],
+        page_style=workflow_file("../style/page.css"),
+        index_style=workflow_file("../style/index.css"),
     output:
         page="<results>/index.html",
     log:
@@ -65,8 +65,8 @@ rule write_index:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         title=lookup("study/name", within=config),
         simulated=SIMULATED,

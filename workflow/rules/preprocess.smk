@@ -9,7 +9,7 @@ rule prepare_template:
             cases={"file": lookup("template/file", within=config)},
             otherwise=[],
         ),
-        descriptor=own_file("../../resources/template.json"),
+        descriptor=workflow_file("../../resources/template.json"),
     output:
         image="<results>/template/template.nii.gz",
         sidecar="<results>/template/template.json",
@@ -18,11 +18,10 @@ rule prepare_template:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(60),
     params:
-        source=lookup("template/source", within=config),
-        voxel_size=lookup("template/voxel_size", within=config),
+        template=settings("template"),
         code=script_digest("prepare_template"),
     script:
         "../scripts/prepare_template.py"
@@ -40,8 +39,8 @@ rule outline_regions:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(30),
     params:
         code=script_digest("outline_regions"),
     script:
@@ -62,19 +61,12 @@ rule correct_bias:
         "<benchmarks>/correct_bias/cohort-{cohort}/{folder}/{image_id}.tsv"
     conda:
         "../../envs/preprocess.yaml"
-    threads: lookup("bias_correction/threads", within=config)
     resources:
         mem_mb=n4_memory,
-        runtime=growing(20),
+        runtime=grows_with_attempt(20),
     params:
         image=image_content,
-        spline_distance=lookup("bias_correction/spline_distance", within=config),
-        shrink_factor=lookup("bias_correction/shrink_factor", within=config),
-        iterations=lookup("bias_correction/iterations", within=config),
-        convergence_threshold=lookup(
-            "bias_correction/convergence_threshold", within=config
-        ),
-        padding=lookup("bias_correction/padding", within=config),
+        n4=settings("bias_correction"),
         code=script_digest("correct_bias"),
     script:
         "../scripts/correct_bias.py"
@@ -109,15 +101,11 @@ rule register_to_mni:
         "<benchmarks>/register_to_mni/cohort-{cohort}/{folder}/{image_id}_res-{res}.tsv"
     conda:
         "../../envs/preprocess.yaml"
-    threads: lookup("registration/threads", within=config)
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(15),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(15),
     params:
-        shrink_factors=lookup("registration/shrink_factors", within=config),
-        smoothing=lookup("registration/smoothing", within=config),
-        smoothing_unit=lookup("registration/smoothing_unit", within=config),
-        iterations=lookup("registration/iterations", within=config),
+        levels=settings("registration"),
         seed=SEED,
         code=script_digest("register_to_mni"),
     script:
@@ -149,8 +137,8 @@ rule crop_to_template:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=growing(500),
-        runtime=growing(5),
+        mem_mb=grows_with_attempt(500),
+        runtime=grows_with_attempt(5),
     params:
         voxel_size=lookup("template/voxel_size", within=config),
         code=script_digest("crop_to_template"),

@@ -20,7 +20,7 @@ rule measure_quality:
     threads: lookup("quality/threads", within=config)
     resources:
         mem_mb=pool_memory,
-        runtime=growing(240),
+        runtime=grows_with_attempt(240),
     params:
         code=script_digest("measure_quality"),
     script:
@@ -35,7 +35,7 @@ rule prepare_deep_quality:
             cases={"file": lookup("quality/deep/file", within=config)},
             otherwise=[],
         ),
-        descriptor=own_file("../../resources/deep_quality.json"),
+        descriptor=workflow_file("../../resources/deep_quality.json"),
     output:
         weights="<results>/quality/deep_quality_weights.safetensors",
         sidecar="<results>/quality/deep_quality_weights.json",
@@ -44,11 +44,10 @@ rule prepare_deep_quality:
     conda:
         "../../envs/learn.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(60),
     params:
-        source=lookup("quality/deep/source", within=config),
-        network=lookup("quality/deep/network", within=config),
+        deep=settings("quality/deep", "source", "network"),
         code=script_digest("prepare_deep_quality"),
     script:
         "../scripts/prepare_deep_quality.py"
@@ -71,16 +70,13 @@ rule check_deep_quality:
         "<benchmarks>/check_deep_quality/cohort-{cohort}.tsv"
     conda:
         "../../envs/learn.yaml"
-    threads: lookup("quality/deep/threads", within=config)
+    threads: lookup("quality/threads", within=config)
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(240),
+        mem_mb=grows_with_attempt(4000),
+        runtime=grows_with_attempt(240),
         gpu=0 if config["quality"]["deep"]["source"] == "none" else GPUS,
     params:
-        network=lookup("quality/deep/network", within=config),
-        threshold=lookup("quality/deep/threshold", within=config),
-        batch_size=lookup("quality/deep/batch_size", within=config),
-        device=lookup("study/device", within=config),
+        deep=settings("quality/deep", "network", "threshold"),
         code=script_digest("check_deep_quality"),
     script:
         "../scripts/check_deep_quality.py"
@@ -101,11 +97,10 @@ rule check_quality:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(1000),
+        runtime=grows_with_attempt(10),
     params:
-        limits=lookup("quality/limits", within=config),
-        outlier_z=lookup("quality/outlier_z", within=config),
+        quality=settings("quality", "limits", "outlier_z"),
         code=script_digest("check_quality"),
     script:
         "../scripts/check_quality.py"

@@ -11,7 +11,7 @@ rule draw_slices:
             training_set=PICTURED_TRAINING_SET,
             diagnosis=["AD", "CN"],
         ),
-        style=own_file("../style/study.mplstyle"),
+        style=workflow_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/slices.svg",
@@ -26,8 +26,8 @@ rule draw_slices:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         simulated=SIMULATED,
         training_set=PICTURED_TRAINING_SET,
@@ -51,7 +51,7 @@ rule draw_generation:
             training_set=PICTURED_TRAINING_SET,
             diagnosis=["AD", "CN"],
         ),
-        style=own_file("../style/study.mplstyle"),
+        style=workflow_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/generation_{picture}.svg",
@@ -66,8 +66,8 @@ rule draw_generation:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         simulated=SIMULATED,
         code=script_digest("draw_generation"),
@@ -85,7 +85,7 @@ rule draw_intruders:
             training_set=PICTURED_TRAINING_SET,
             diagnosis=["AD", "CN"],
         ),
-        style=own_file("../style/study.mplstyle"),
+        style=workflow_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/intruders.svg",
@@ -101,8 +101,8 @@ rule draw_intruders:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         simulated=SIMULATED,
         training_set=PICTURED_TRAINING_SET,
@@ -121,7 +121,7 @@ rule draw_losses:
             training_set=SYNTHETIC_TRAINING_SETS,
             diagnosis=["AD", "CN"],
         ),
-        style=own_file("../style/study.mplstyle"),
+        style=workflow_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/losses.svg",
@@ -136,8 +136,8 @@ rule draw_losses:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         simulated=SIMULATED,
         models=list(product(SYNTHETIC_TRAINING_SETS, ["AD", "CN"])),
@@ -163,8 +163,8 @@ rule gather_histories:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         code=script_digest("gather_histories"),
     script:
@@ -175,7 +175,7 @@ rule draw_training:
     """Draw loss and accuracy of every run by epoch, with the selected epochs."""
     input:
         histories="<results>/tables/histories.tsv",
-        style=own_file("../style/study.mplstyle"),
+        style=workflow_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/training_{architecture}_{training_set}.svg",
@@ -194,8 +194,8 @@ rule draw_training:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         simulated=SIMULATED,
         code=script_digest("draw_training"),
@@ -210,7 +210,7 @@ rule describe_networks:
             "<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
             resolution=RESOLUTIONS,
         ),
-        architectures=own_file("../../resources/architectures.json"),
+        architectures=workflow_file("../../resources/architectures.json"),
         searches=branch(
             config["cnn"]["optimized"] == "searched",
             then=expand(
@@ -225,8 +225,8 @@ rule describe_networks:
     conda:
         "../../envs/learn.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         conditions=CONDITIONS,
         resolutions=RESOLUTIONS,
@@ -246,7 +246,7 @@ rule draw_networks:
     """Draw the architectures of the classifiers or of the RHVAE."""
     input:
         layers="<results>/tables/layers.tsv",
-        style=own_file("../style/study.mplstyle"),
+        style=workflow_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/networks_{model}.svg",
@@ -261,8 +261,8 @@ rule draw_networks:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         simulated=SIMULATED,
         code=script_digest("draw_networks"),
@@ -278,7 +278,7 @@ rule draw_split:
         metrics=collect("<results>/quality/cohort-{cohort}/metrics.tsv", cohort=COHORTS),
         split="<results>/split/split.tsv",
         independent="<results>/split/independent.tsv",
-        style=own_file("../style/study.mplstyle"),
+        style=workflow_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/split.svg",
@@ -293,8 +293,8 @@ rule draw_split:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         simulated=SIMULATED,
         cohorts=COHORTS,
@@ -308,7 +308,7 @@ rule draw_scheme:
     input:
         split="<results>/split/split.tsv",
         independent="<results>/split/independent.tsv",
-        style=own_file("../style/study.mplstyle"),
+        style=workflow_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/scheme.svg",
@@ -323,8 +323,8 @@ rule draw_scheme:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         simulated=SIMULATED,
         conditions=CONDITIONS,

@@ -27,11 +27,10 @@ rule measure_saliency:
         runtime=training_runtime,
         gpu=GPUS,
     params:
-        method=lookup("saliency/method", within=config),
+        method="integrated_gradients",
         steps=lookup("saliency/steps", within=config),
         batch_size=lookup("cnn/batch_size", within=config),
         align_corners=lookup("tensors/align_corners", within=config),
-        device=lookup("study/device", within=config),
         code=script_digest("measure_saliency"),
     script:
         "../scripts/measure_saliency.py"
@@ -50,7 +49,7 @@ rule draw_saliency:
             "training_data-{item[training_data]}/n_synthetic-{item[n_synthetic]}/resolution-{item[resolution]}/saliency.tsv",
             item=SALIENCY_CONDITIONS,
         ),
-        style=own_file("../style/study.mplstyle"),
+        style=workflow_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/saliency.svg",
@@ -65,8 +64,8 @@ rule draw_saliency:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(30),
     params:
         simulated=SIMULATED,
         code=script_digest("draw_saliency"),

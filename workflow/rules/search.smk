@@ -14,8 +14,8 @@ rule split_folds:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(1000),
+        runtime=grows_with_attempt(10),
     params:
         n_folds=lookup("search/folds", within=config),
         seed=SEED,
@@ -36,12 +36,11 @@ rule sample_architectures:
     conda:
         "../../envs/learn.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         n_candidates=lookup("search/candidates", within=config),
-        # as a whole: a candidate depends on every range
-        space=lookup("search/space", within=config),
+        space=settings("search/space"),
         seed=SEED,
         code=script_digest("sample_architectures"),
     script:
@@ -72,12 +71,8 @@ rule train_candidates:
         runtime=training_runtime,
         gpu=GPUS,
     params:
-        space=lookup("search/space", within=config),
-        epochs=lookup("search/epochs", within=config),
-        batch_size=lookup("cnn/batch_size", within=config),
-        precision=lookup("cnn/precision", within=config),
-        stop_below_percent=lookup("search/stop_below_percent", within=config),
-        device=lookup("study/device", within=config),
+        search=settings("search", "space", "epochs"),
+        cnn=settings("cnn", "batch_size", "precision"),
         seed=SEED,
         code=script_digest("train_candidates"),
     script:
@@ -101,8 +96,8 @@ rule rank_candidates:
     conda:
         "../../envs/learn.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
     params:
         simulated=SIMULATED,
         code=script_digest("rank_candidates"),
@@ -115,7 +110,7 @@ rule draw_search:
     input:
         leaderboard="<results>/search/resolution-{resolution}/leaderboard.tsv",
         summary="<results>/search/resolution-{resolution}/leaderboard.json",
-        style=own_file("../style/study.mplstyle"),
+        style=workflow_file("../style/study.mplstyle"),
     output:
         svg=report(
             "<results>/figures/search_{resolution}.svg",
@@ -130,8 +125,8 @@ rule draw_search:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(30),
     params:
         code=script_digest("draw_search"),
     script:

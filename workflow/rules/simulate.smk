@@ -14,13 +14,14 @@ rule simulate_adni:
     conda:
         "../../envs/convert.yaml"
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(60),
+        mem_mb=grows_with_attempt(3000),
+        runtime=grows_with_attempt(60),
     params:
         cohort="ADNI",
         generation=lookup("simulation/tables", within=config),
         participants=lookup("simulation/participants/ADNI", within=config),
-        voxel_size=lookup("simulation/voxel_size", within=config),
+        special_cases=lookup("simulation/special_cases", within=config),
+        voxel_size=lookup("template/voxel_size", within=config),
         seed=SEED,
         code=script_digest("simulate_download"),
     script:
@@ -41,6 +42,7 @@ use rule simulate_adni as simulate_aibl with:
         # AIBL's tables are still the release of 2018
         generation=2018,
         participants=lookup("simulation/participants/AIBL", within=config),
-        voxel_size=lookup("simulation/voxel_size", within=config),
+        special_cases=lookup("simulation/special_cases", within=config),
+        voxel_size=lookup("template/voxel_size", within=config),
         seed=SEED,
         code=script_digest("simulate_download"),

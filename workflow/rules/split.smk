@@ -16,8 +16,8 @@ rule find_duplicates:
     conda:
         "../../envs/learn.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(60),
     params:
         code=script_digest("find_duplicates"),
     script:
@@ -38,16 +38,18 @@ rule split_cohort:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(30),
     params:
-        n_test_per_class=lookup("split/n_test_per_class", within=config),
-        validation_fraction=lookup("split/validation_fraction", within=config),
-        train_subsets=lookup("split/train_subsets", within=config),
-        p_threshold=lookup("split/p_threshold", within=config),
-        site_threshold=lookup("split/site_threshold", within=config),
-        max_tries=lookup("split/max_tries", within=config),
-        require_balance=lookup("split/require_balance", within=config),
+        split=settings(
+            "split",
+            "n_test_per_class",
+            "validation_fraction",
+            "train_subsets",
+            "p_threshold",
+            "site_threshold",
+            "require_balance",
+        ),
         seed=SEED,
         code=script_digest("split_cohort"),
     script:
@@ -72,8 +74,8 @@ rule select_test_cohorts:
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(30),
     params:
         cohorts=COHORTS,
         aibl_per_class=lookup("split/aibl_per_class", within=config),
@@ -91,7 +93,7 @@ rule tabulate_demographics:
         demographics="<results>/split/demographics.tsv",
         leakage="<results>/split/leakage.json",
         images=collect("<results>/cohorts/cohort-{cohort}/images.tsv", cohort=COHORTS),
-        style=own_file("../style/page.css"),
+        style=workflow_file("../style/page.css"),
     output:
         differences="<results>/split/differences.tsv",
         html=report(
@@ -107,8 +109,8 @@ rule tabulate_demographics:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(1000),
+        runtime=grows_with_attempt(10),
     params:
         title=lookup("study/name", within=config),
         simulated=SIMULATED,

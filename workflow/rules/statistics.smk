@@ -16,8 +16,8 @@ rule pack_predictions:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(30),
     params:
         code=script_digest("pack_predictions"),
     script:
@@ -39,8 +39,8 @@ rule estimate_performance:
         "../../envs/report.yaml"
     threads: 2
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(30),
     params:
         resamples=lookup("statistics/resamples", within=config),
         confidence=lookup("statistics/confidence", within=config),
@@ -62,10 +62,10 @@ rule measure_calibration:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(30),
     params:
-        bins=lookup("statistics/calibration_bins", within=config),
+        bins=10,
         resamples=lookup("statistics/resamples", within=config),
         confidence=lookup("statistics/confidence", within=config),
         seed=SEED,
@@ -79,8 +79,8 @@ rule compare_conditions:
     input:
         predictions="<results>/statistics/predictions.safetensors",
         replicates="<results>/statistics/replicates.safetensors",
-        published=own_file("../../resources/published_results.tsv"),
-        style=own_file("../style/page.css"),
+        published=workflow_file("../../resources/published_results.tsv"),
+        style=workflow_file("../style/page.css"),
     output:
         table="<results>/tables/comparisons.tsv",
         html=report(
@@ -96,8 +96,8 @@ rule compare_conditions:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(30),
     params:
         title=lookup("study/name", within=config),
         simulated=SIMULATED,
@@ -114,9 +114,9 @@ rule compare_with_published:
     input:
         estimates="<results>/statistics/estimates.tsv",
         configuration="<results>/provenance/configuration.yaml",
-        schema=own_file("../schemas/config.schema.json"),
-        published=own_file("../../resources/published_results.tsv"),
-        style=own_file("../style/page.css"),
+        schema=workflow_file("../schemas/config.schema.json"),
+        published=workflow_file("../../resources/published_results.tsv"),
+        style=workflow_file("../style/page.css"),
     output:
         table="<results>/tables/published.tsv",
         html=report(
@@ -132,8 +132,8 @@ rule compare_with_published:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(30),
     params:
         title=lookup("study/name", within=config),
         simulated=SIMULATED,
@@ -149,11 +149,11 @@ rule list_assumptions:
     """List every value that the paper does not give, with our choice and where it can be changed."""
     input:
         configuration="<results>/provenance/configuration.yaml",
-        schema=own_file("../schemas/config.schema.json"),
+        schema=workflow_file("../schemas/config.schema.json"),
         tables=collect(
             "<results>/conversion/cohort-{cohort}/tables.tsv", cohort=CONVERTED
         ),
-        style=own_file("../style/page.css"),
+        style=workflow_file("../style/page.css"),
     output:
         table="<results>/tables/assumptions.tsv",
         html=report(
@@ -169,8 +169,8 @@ rule list_assumptions:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
+        mem_mb=grows_with_attempt(1000),
+        runtime=grows_with_attempt(10),
     params:
         title=lookup("study/name", within=config),
         converted=CONVERTED,

@@ -16,11 +16,10 @@ rule pack_tensors:
     conda:
         "../../envs/learn.yaml"
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(120),
+        mem_mb=grows_with_attempt(3000),
+        runtime=grows_with_attempt(120),
     params:
-        dtype=lookup("tensors/dtype", within=config),
-        align_corners=lookup("tensors/align_corners", within=config),
+        tensors=settings("tensors"),
         code=script_digest("pack_tensors"),
     script:
         "../scripts/pack_tensors.py"

@@ -7,10 +7,8 @@ with log_job(snakemake.log[0]):
     table = check_deep_quality(
         derivative_table(snakemake.input.images).rename(columns={"path": "registered"}),
         snakemake.input.get("weights") or None,
-        network=snakemake.params.network,
-        threshold=snakemake.params.threshold,
-        batch_size=snakemake.params.batch_size,
-        device=snakemake.params.device,
+        **snakemake.params.deep,
+        device=snakemake.config["study"]["device"],
         threads=snakemake.threads,
     )
     write_tsv(snakemake.output.table, table)

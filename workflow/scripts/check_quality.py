@@ -14,7 +14,6 @@ with log_job(snakemake.log[0]):
         read_tsv(snakemake.input.metrics, (*NAMES, "fault")),
         read_tsv(snakemake.input.deep_quality, (*NAMES, "reason")),
         read_decisions(exclude, snakemake.wildcards.cohort),
-        limits=snakemake.params.limits,
-        outlier_z=snakemake.params.outlier_z,
+        **snakemake.params.quality,
     )
     write_tsv(snakemake.output.table, quality)

@@ -6,10 +6,7 @@ with log_job(snakemake.log[0]), record_faults(snakemake.output.image):
     correct_bias(
         snakemake.input.image,
         snakemake.output.image,
-        spline_distance_mm=snakemake.params.spline_distance,
-        shrink_factor=snakemake.params.shrink_factor,
-        iterations=snakemake.params.iterations,
-        convergence_threshold=snakemake.params.convergence_threshold,
-        padding=snakemake.params.padding,
+        spline_distance_mm=snakemake.params.n4["spline_distance"],
+        padding=snakemake.params.n4["padding"],
         threads=snakemake.threads,
     )

@@ -10,7 +10,7 @@ from rhvae_mri.study_data import list_evaluated_sets
 
 with log_job(snakemake.log[0]):
     params = snakemake.params
-    device = choose_device(params.device, snakemake.threads)
+    device = choose_device(snakemake.config["study"]["device"], snakemake.threads)
     sets = list_evaluated_sets(
         snakemake.input.split,
         snakemake.input.independent,
@@ -28,7 +28,7 @@ with log_job(snakemake.log[0]):
                 batch_size=params.batch_size,
                 device=device,
                 precision=params.precision,
-                resident_bytes=int(params.resident_gb * 1e9),
+                resident_bytes=int(snakemake.config["cnn"]["resident_gb"] * 1e9),
             )
             tables.append(
                 prediction_table(

@@ -12,8 +12,10 @@ from rhvae_mri.tensor_files import write_image_stack
 
 with log_job(snakemake.log[0]):
     params, names = snakemake.params, snakemake.wildcards
-    model = load_model(snakemake.input.model, choose_device(params.device, snakemake.threads))
-    settings = SamplerSettings(params.steps, params.leapfrog_steps, params.leapfrog_step_size)
+    device = choose_device(snakemake.config["study"]["device"], snakemake.threads)
+    model = load_model(snakemake.input.model, device)
+    sampler = params.sampler
+    settings = SamplerSettings(sampler["steps"], sampler["leapfrog_steps"], sampler["leapfrog_step_size"])
     seed = derive_seed(params.seed, "generate_synthetic", names.training_set, names.diagnosis)
     sample = sample_latent(model.final_metric(), params.n_images, seed=seed, settings=settings, progress=True)
     # The first n images of a file are the synthetic set of size n, whatever the largest size.

@@ -7,7 +7,7 @@ from rhvae_mri.logs import keep_beside_log, log_job
 
 logger = logging.getLogger("list_images")
 
-log, output = snakemake.log[0], snakemake.output
+log, output, cohort = snakemake.log[0], snakemake.output, snakemake.params.cohort
 with log_job(log), keep_beside_log(log, output["values"], output.table):
     logger.info("Digest of the dataset: %s", snakemake.params.folders)
     list_images(
@@ -16,9 +16,9 @@ with log_job(log), keep_beside_log(log, output["values"], output.table):
         Path(snakemake.input.report) if snakemake.input.report else None,
         Path(snakemake.input.exclude) if snakemake.input.exclude else None,
         Path(output.table),
-        require_diagnosis=snakemake.params.require_diagnosis,
-        terms=terms_of_cohort(snakemake.params.source, snakemake.params.columns, snakemake.params["values"]),
-        prefer=snakemake.params.prefer or (),
+        require_diagnosis=cohort["require_diagnosis"],
+        terms=terms_of_cohort(cohort["source"], cohort["columns"], cohort["values"]),
+        prefer=cohort["prefer"] or (),
         values=Path(output["values"]),
         contents=Path(output.contents),
         threads=snakemake.threads,

@@ -16,8 +16,9 @@ with log_job(snakemake.log[0]):
         read_class_images(snakemake.input.stack, snakemake.input.split, images, names.diagnosis)
         for images in (names.training_set, "validation")
     )
-    model = load_model(snakemake.input.model, choose_device(params.device, snakemake.threads))
-    settings = EvidenceSettings(params.importance_samples, params.n_synthetic)
+    device = choose_device(snakemake.config["study"]["device"], snakemake.threads)
+    model = load_model(snakemake.input.model, device)
+    settings = EvidenceSettings()
     synthetic = load_decoded(snakemake.input.codes, model)
     seed = derive_seed(params.seed, "measure_generation", names.training_set, names.diagnosis)
     with ImageStack(snakemake.input.stored) as stored:

@@ -25,7 +25,7 @@ with log_job(snakemake.log[0]):
         method=params.method,
         steps=params.steps,
         batch_size=params.batch_size,
-        device=choose_device(params.device, snakemake.threads),
+        device=choose_device(snakemake.config["study"]["device"], snakemake.threads),
     )
     write_image_stack(snakemake.output.maps, list(maps), maps.values(), images.shape)
     selected = network.history[network.selected_epoch - 1]

@@ -12,6 +12,5 @@ with log_job(snakemake.log[0]):
         snakemake.output.stack,
         snakemake.output.index,
         resolution=snakemake.wildcards.resolution,
-        dtype=snakemake.params.dtype,
-        align_corners=snakemake.params.align_corners,
+        **snakemake.params.tensors,
     )

@@ -4,6 +4,5 @@ from rhvae_mri.quality.deep_weights import prepare_deep_quality_weights
 SOURCES = {"descriptor": snakemake.input.descriptor, "file": str(snakemake.input.file)}
 
 with log_job(snakemake.log[0]):
-    prepare_deep_quality_weights(
-        SOURCES[snakemake.params.source], snakemake.params.network, snakemake.output.weights
-    )
+    deep = snakemake.params.deep
+    prepare_deep_quality_weights(SOURCES[deep["source"]], deep["network"], snakemake.output.weights)

@@ -8,4 +8,5 @@ SOURCES = {
 }
 
 with log_job(snakemake.log[0]):
-    prepare_template(SOURCES[snakemake.params.source], snakemake.params.voxel_size, snakemake.output.image)
+    template = snakemake.params.template
+    prepare_template(SOURCES[template["source"]], template["voxel_size"], snakemake.output.image)

@@ -2,6 +2,7 @@ from rhvae_mri.imaging.images import record_faults
 from rhvae_mri.imaging.registration import Levels, register_to_template
 from rhvae_mri.logs import log_job
 from rhvae_mri.seeds import derive_seed
+from rhvae_mri.study.settings import fill
 
 with log_job(snakemake.log[0]), record_faults(snakemake.output.image, snakemake.output.affine):
     params = snakemake.params
@@ -12,10 +13,5 @@ with log_job(snakemake.log[0]), record_faults(snakemake.output.image, snakemake.
         snakemake.output.affine,
         threads=snakemake.threads,
         seed=derive_seed(params.seed, "register_to_mni", snakemake.wildcards.image_id),
-        levels=Levels(
-            tuple(params.shrink_factors),
-            tuple(params.smoothing),
-            params.smoothing_unit,
-            tuple(params.iterations),
-        ),
+        levels=fill(Levels, params.levels),
     )

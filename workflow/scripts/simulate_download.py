@@ -3,15 +3,17 @@ from pathlib import Path
 from rhvae_mri.logs import log_job
 from rhvae_mri.seeds import derive_seed
 from rhvae_mri.simulate.download import simulate_download
+from rhvae_mri.simulate.participants import SPECIAL_CASES
 
 with log_job(snakemake.log[0]):
+    params = snakemake.params
     simulate_download(
-        snakemake.params.cohort,
-        snakemake.params.participants,
-        snakemake.params.voxel_size,
-        derive_seed(snakemake.params.seed, "simulate_download", snakemake.params.cohort),
+        params.cohort,
+        params.participants | (SPECIAL_CASES[params.cohort] if params.special_cases else {}),
+        float(params.voxel_size),
+        derive_seed(params.seed, "simulate_download", params.cohort),
         Path(snakemake.output.images),
         Path(snakemake.output.tables),
         Path(snakemake.output.truth),
-        generation=snakemake.params.generation,
+        generation=params.generation,
     )

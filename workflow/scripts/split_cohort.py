@@ -8,21 +8,10 @@ from rhvae_mri.files import read_tsv
 from rhvae_mri.logs import log_job
 from rhvae_mri.seeds import derive_seed
 
-SETTINGS = (
-    "n_test_per_class",
-    "validation_fraction",
-    "train_subsets",
-    "p_threshold",
-    "site_threshold",
-    "max_tries",
-    "require_balance",
-)
-
 with log_job(snakemake.log[0]):
     params = snakemake.params
     usable = select_usable(read_images(Path(snakemake.input.images)), read_tsv(snakemake.input.quality))
     usable = leave_out(usable, read_tsv(snakemake.input.duplicates), "ADNI")
-    settings = {name: params[name] for name in SETTINGS}
-    result = split_cohort(usable, seed=derive_seed(params.seed, "split_cohort"), **settings)
+    result = split_cohort(usable, seed=derive_seed(params.seed, "split_cohort"), **params.split)
     check_leakage(result.split, {}, {})
     write_split(result, Path(snakemake.output.split), Path(snakemake.output.balance))

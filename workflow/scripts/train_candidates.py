@@ -14,18 +14,20 @@ with log_job(snakemake.log[0]):
     # Beside the output, because Snakemake deletes the declared outputs of a failed job.
     checkpoints = Path(snakemake.output.results).with_name("checkpoints")
     candidates = draw_for_study(
-        files.stack, params.space, names.candidates, resolution=names.resolution, study_seed=params.seed
+        files.stack,
+        params.search["space"],
+        names.candidates,
+        resolution=names.resolution,
+        study_seed=params.seed,
     )
     results, history = cross_validate(
         candidates,
         files.stack,
         read_tsv(files.folds),
-        epochs=params.epochs,
-        batch_size=params.batch_size,
-        precision=params.precision,
+        epochs=params.search["epochs"],
+        **params.cnn,
         seed=derive_seed(params.seed, "train_candidates", names.resolution),
-        device=choose_device(params.device, snakemake.threads),
-        stop_below_percent=params.stop_below_percent,
+        device=choose_device(snakemake.config["study"]["device"], snakemake.threads),
         checkpoints=checkpoints,
         digest=run_digest({"code": params.code}, files.stack, files.folds),
     )

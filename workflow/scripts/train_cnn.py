@@ -17,7 +17,7 @@ from rhvae_mri.study_grid import seeds_of_batch
 
 with log_job(snakemake.log[0]):
     params, names = snakemake.params, snakemake.wildcards
-    device = choose_device(params.device, snakemake.threads)
+    device = choose_device(snakemake.config["study"]["device"], snakemake.threads)
     synthetic = open_synthetic(snakemake.input.synthetic, snakemake.input.get("models"), device)
     train, validation = build_training_sets(
         snakemake.input.stack,
@@ -27,13 +27,13 @@ with log_job(snakemake.log[0]):
         synthetic,
         params.n_synthetic_per_class,
     )
-    augmentation = params.augmentation and AugmentationSettings(**params.augmentation)
+    augmentation = AugmentationSettings() if names.training_data == "classic" else None
     architecture, learning_rate, weight_decay = choose_network(
         snakemake.input.architectures,
         names.architecture,
         names.resolution,
-        params.learning_rate,
-        params.weight_decay,
+        params.cnn["learning_rate"],
+        params.cnn["weight_decay"],
         snakemake.input.get("search"),
     )
     # Beside the output, because Snakemake deletes the declared outputs of a failed job.
@@ -44,17 +44,22 @@ with log_job(snakemake.log[0]):
         train,
         validation,
         TrainingSettings(
-            params.epochs, params.batch_size, learning_rate, weight_decay, augmentation, params.precision
+            params.epochs,
+            params.cnn["batch_size"],
+            learning_rate,
+            weight_decay,
+            augmentation,
+            params.cnn["precision"],
         ),
         seeds=seeds_of_batch(names.seeds, params.seed, condition),
         device=device,
         checkpoints=checkpoints,
         digest=run_digest(dict(params.items()), *snakemake.input),
-        resident_bytes=int(params.resident_gb * 1e9),
+        resident_bytes=int(snakemake.config["cnn"]["resident_gb"] * 1e9),
     )
     save_networks(snakemake.output.networks, trained)
     histories = [pandas.DataFrame(run.history).assign(seed=seed) for seed, run in trained.items()]
     write_tsv(snakemake.output.history, pandas.concat(histories))
-    metrics = training_metrics(trained, len(train), params.precision, device)
+    metrics = training_metrics(trained, len(train), params.cnn["precision"], device)
     write_json(snakemake.output.metrics, metrics)
     shutil.rmtree(checkpoints, ignore_errors=True)

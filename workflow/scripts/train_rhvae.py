@@ -1,5 +1,4 @@
 import json
-from dataclasses import fields
 from pathlib import Path
 
 import pandas
@@ -12,6 +11,7 @@ from rhvae_mri.learning.checkpoints import run_digest
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.logs import log_job
 from rhvae_mri.seeds import derive_seed
+from rhvae_mri.study.settings import fill
 from rhvae_mri.study_data import read_class_images
 
 with log_job(snakemake.log[0]):
@@ -23,10 +23,10 @@ with log_job(snakemake.log[0]):
     checkpoint = Path(snakemake.output.model).with_name("checkpoint.safetensors")
     trained = train_rhvae(
         images,
-        RHVAESettings(**{field.name: params[field.name] for field in fields(RHVAESettings)}),
-        TrainingSettings(params.learning_rate, params.batch_size, params.max_epochs, params.patience),
+        fill(RHVAESettings, params.rhvae),
+        fill(TrainingSettings, params.rhvae),
         seed=derive_seed(params.seed, "train_rhvae", names.training_set, names.diagnosis),
-        device=choose_device(params.device, snakemake.threads),
+        device=choose_device(snakemake.config["study"]["device"], snakemake.threads),
         checkpoint=checkpoint,
         digest=run_digest(dict(params.items()), *snakemake.input),
         progress=True,

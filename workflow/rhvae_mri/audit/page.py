@@ -26,8 +26,7 @@ from rhvae_mri.audit.sections import (
     sheet_section,
 )
 from rhvae_mri.errors import StudyError
-from rhvae_mri.files import write_text, write_tsv
-from rhvae_mri.folders import atomic_folder
+from rhvae_mri.files import atomic_folder, write_text, write_tsv
 from rhvae_mri.imaging.images import ImageError, derivative_table, read_image
 from rhvae_mri.pages import html_page
 

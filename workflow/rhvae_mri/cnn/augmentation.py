@@ -45,14 +45,14 @@ class AugmentationSettings:
         The largest standard deviation of the Gaussian noise.
     """
 
-    flip_probability: float
-    rotation: float
-    translation: float
-    scaling: float
-    gamma: float
-    contrast: float
-    brightness: float
-    noise: float
+    flip_probability: float = 0.5
+    rotation: float = 5.0
+    translation: float = 0.03
+    scaling: float = 0.05
+    gamma: float = 0.2
+    contrast: float = 0.1
+    brightness: float = 0.05
+    noise: float = 0.03
 
     def __post_init__(self) -> None:
         bounds = {"rotation": 180.0, "translation": 1.0, "scaling": 1.0, "contrast": 1.0}
@@ -60,9 +60,7 @@ class AugmentationSettings:
             bound = bounds.get(name, math.inf)
             is_valid = 0 <= value <= 1 if name == "flip_probability" else 0 <= value < bound
             if not is_valid:
-                raise StudyError(
-                    f"{value} is no valid value of {name}.", where=f"classic_augmentation: {name}"
-                )
+                raise StudyError(f"{value} is no valid value of {name}.", where=name)
 
 
 class ClassicAugmentation:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from rhvae_mri.cnn.trained import TrainedNetwork
-from rhvae_mri.memory import peak_memory
+from rhvae_mri.jobs import peak_memory
 
 
 def training_metrics(

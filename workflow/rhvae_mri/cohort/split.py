@@ -34,6 +34,9 @@ SETS = ("test", "validation", "train")
 #: The training set that holds all others.
 TRAIN_FULL = "train-full"
 
+#: Most draws per diagnosis [ours].
+MAX_TRIES = 20_000
+
 _COLUMNS = ["image_id", "participant_id", "session_id", "diagnosis", "age", "sex", "site"]
 _BALANCE_COLUMNS = ["comparison", "variable", "test", "statistic", "p_value", "threshold", "n_tries"]
 
@@ -64,7 +67,7 @@ def split_cohort(
     seed: int,
     p_threshold: float = 0.80,
     site_threshold: float = 0.05,
-    max_tries: int = 20_000,
+    max_tries: int = MAX_TRIES,
     require_balance: bool = True,
 ) -> SplitResult:
     """Split a cohort's participants into training, validation and test sets.

@@ -45,8 +45,7 @@ from rhvae_mri.convert.staging import (
     write_adni_tables,
 )
 from rhvae_mri.errors import StudyError
-from rhvae_mri.files import atomic_path, write_json, write_text, write_tsv
-from rhvae_mri.folders import atomic_folder
+from rhvae_mri.files import atomic_folder, atomic_path, write_json, write_text, write_tsv
 
 logger = logging.getLogger(__name__)
 

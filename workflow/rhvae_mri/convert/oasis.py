@@ -24,8 +24,7 @@ from rhvae_mri.convert.conversion_report import Row, report_table
 from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.convert.privacy import remove_personal_data
 from rhvae_mri.errors import StudyError
-from rhvae_mri.files import write_tsv
-from rhvae_mri.folders import atomic_folder
+from rhvae_mri.files import atomic_folder, write_tsv
 
 logger = logging.getLogger(__name__)
 

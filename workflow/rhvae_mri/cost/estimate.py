@@ -59,7 +59,7 @@ class Stage:
 
 STAGES = {
     "convert_to_bids": Stage("scans x voxels of a scan", 4, 200, "bids"),
-    "correct_bias": Stage("images x voxels of a scan x (1 + iterations of N4)", 1.5, 90),
+    "correct_bias": Stage("images x voxels of a scan", 1.5, 90),
     "register_to_mni": Stage("images x voxels of the template", 1.5, 90, "derivatives"),
     "measure_quality": Stage("images x voxels of the template", 2, 120),
     "check_deep_quality": Stage("images", 3, 300),
@@ -71,7 +71,7 @@ STAGES = {
     "generate_synthetic": Stage(
         "images x (steps x centroids x latent dimension squared + weights)", 3, 430, "synthetic"
     ),
-    "measure_generation": Stage("importance samples x images x weights of the outer layers", 3, 430),
+    "measure_generation": Stage("images x weights of the outer layers", 3, 430),
     "train_cnn": Stage("seeds x epochs x (images + a third of the validation's) x voxels", 3, 430, "cnn"),
     "evaluate": Stage("seeds x images of validation and tests x voxels", 3, 430),
     "measure_saliency": Stage("test images x steps x voxels", 3, 430),

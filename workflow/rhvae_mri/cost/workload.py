@@ -188,31 +188,23 @@ def disk_work(config: Mapping[str, Any], sizes: StudySizes) -> dict[str, float]:
 def _preprocessing(config: Mapping[str, Any], sizes: StudySizes) -> Iterator[Job]:
     scan = _scan_voxels(config)
     head, crop = (count / config["template"]["voxel_size"] ** 3 for count in (_HEAD, _CROP))
-    iterations = (
-        sum(config["bias_correction"]["iterations"]) / config["bias_correction"]["shrink_factor"] ** 3
-    )
-    deep = config["quality"]["deep"]
     for cohort, images in sizes.images.items():
         place = f"cohort-{cohort}"
         if sizes.scans[cohort]:
-            threads = config["conversion"]["processes"]
-            yield Job("convert_to_bids", sizes.scans[cohort] * scan, 1, place, threads=threads)
-        threads = config["bias_correction"]["threads"]
-        yield Job("correct_bias", scan * (1 + iterations), scan, f"{place}/", images, threads)
-        threads = config["registration"]["threads"]
-        yield Job("register_to_mni", head, head, f"{place}/", images, threads)
+            yield Job("convert_to_bids", sizes.scans[cohort] * scan, 1, place, threads=2)
+        yield Job("correct_bias", scan, scan, f"{place}/", images)
+        yield Job("register_to_mni", head, head, f"{place}/", images)
         threads = config["quality"]["threads"]
         yield Job("measure_quality", images * head, head * threads, place, threads=threads)
         yield Job("draw_audit", images * head, head * threads, place, threads=threads)
-        if deep["source"] != "none":
-            job = Job("check_deep_quality", images, deep["batch_size"], place, threads=deep["threads"])
-            yield _on_gpu(job)
+        if config["quality"]["deep"]["source"] != "none":
+            yield _on_gpu(Job("check_deep_quality", images, 1, place, threads=threads))
         for resolution in _resolutions(config):
             yield Job("pack_tensors", images * crop, crop, f"{place}_resolution-{resolution}")
 
 
 def _generation(config: Mapping[str, Any], sizes: StudySizes) -> Iterator[Job]:
-    settings, sampler, evidence = config["rhvae"], config["synthetic"], config["evidence"]
+    settings, sampler = config["rhvae"], config["synthetic"]
     weights, threads = _weights(config), settings["threads"]
     n_synthetic = max(synthetic_per_class(sampler["sizes"], sampler["count"]).values())
     latent = settings["latent_dimension"]
@@ -225,7 +217,7 @@ def _generation(config: Mapping[str, Any], sizes: StudySizes) -> Iterator[Job]:
             steps = sampler["steps"] * sampler["leapfrog_steps"]
             work = n_synthetic * (steps * images * latent**2 + weights)
             yield _on_gpu(Job("generate_synthetic", work, weights, key, threads=threads))
-            work = evidence["importance_samples"] * (images + sizes.validation[diagnosis]) * weights
+            work = (images + sizes.validation[diagnosis]) * weights
             yield _on_gpu(Job("measure_generation", work, weights, key, threads=threads))
 
 
@@ -252,8 +244,7 @@ def _networks(config: Mapping[str, Any], sizes: StudySizes) -> Iterator[Job]:
             job = Job(stage, (last - first + 1) * work, batch * voxels, f"{place}/seeds-{seeds}", 1, threads)
             yield _on_gpu(job)
         work = settings["seeds"] * evaluated * voxels
-        size = config["evaluation"]["batch_size"] * voxels
-        yield _on_gpu(Job(f"evaluate ({each['architecture']})", work, size, place, threads=threads))
+        yield _on_gpu(Job(f"evaluate ({each['architecture']})", work, voxels, place, threads=threads))
         if each in shown:
             work = sizes.tested * config["saliency"]["steps"] * voxels
             yield _on_gpu(Job("measure_saliency", work, batch * voxels, place, threads=threads))
@@ -287,7 +278,7 @@ def _resolutions(config: Mapping[str, Any]) -> list[str]:
 def _scan_voxels(config: Mapping[str, Any]) -> float:
     """Voxels of a scan; those of real cohorts measure 1 mm."""
     simulated = any(cohort["source"] == "simulated" for cohort in config["cohorts"].values())
-    return _SCAN / (config["simulation"]["voxel_size"] if simulated else 1.0) ** 3
+    return _SCAN / (config["template"]["voxel_size"] if simulated else 1.0) ** 3
 
 
 def _input_voxels(condition: Mapping[str, Any], per_mm: float) -> float:

@@ -13,9 +13,9 @@ from typing import Any
 
 import pandas
 
-from rhvae_mri.configuration import is_simulated
 from rhvae_mri.evaluation.sheets import Sheet
 from rhvae_mri.provenance.tables import DownloadFacts
+from rhvae_mri.study_grid import is_simulated
 
 #: A mark that names D, such as [D], [C/D] and [D: false].
 _ASSUMED = re.compile(r"\[[^\]]*\bD\b[^\]]*\]")

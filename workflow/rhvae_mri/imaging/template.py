@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy
 
-from rhvae_mri.descriptors import obtain_file
+from rhvae_mri.downloads import obtain_file
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import save_image
 from rhvae_mri.imaging.grid import TEMPLATE_ORIGIN, TEMPLATE_SHAPE, study_grid

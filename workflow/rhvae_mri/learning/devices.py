@@ -7,7 +7,7 @@ import logging
 import torch
 
 from rhvae_mri.errors import StudyError
-from rhvae_mri.learning.device_locks import acquire_device
+from rhvae_mri.locks import acquire_device
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ def choose_device(request: str = "auto", threads: int = 1) -> torch.device:
     """Choose where to compute, and say so in the log.
 
     Where there are several GPUs, each job of a user gets one of its own; where all are taken, it waits (see
-    `rhvae_mri.learning.device_locks`). Only GPUs that torch sees count, so ``CUDA_VISIBLE_DEVICES``, which
+    `rhvae_mri.locks`). Only GPUs that torch sees count, so ``CUDA_VISIBLE_DEVICES``, which
     schedulers set too, is respected. On a GPU, float32 then means float32, and the same work gives the same
     numbers: by default torch lets cuDNN round the factors of convolutions to 10 bits (TF32) and add up their
     gradients in an order that changes from run to run; some machines switch on TF32 for all products.

@@ -11,8 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from rhvae_mri.descriptors import obtain_file
-from rhvae_mri.downloads import check_file
+from rhvae_mri.downloads import check_file, obtain_file
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import atomic_path, write_json
 from rhvae_mri.imaging.sidecars import sidecar_path, software_versions

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rhvae_mri.configuration import is_simulated
+from rhvae_mri.cohort.split import MAX_TRIES
 from rhvae_mri.evaluation.conditions import ordered
 from rhvae_mri.provenance.tables import DownloadFacts
 from rhvae_mri.quality.definitions import LIMITS
 from rhvae_mri.quality.verdict import MAXIMUM_PEAK
 from rhvae_mri.reporting.references import cite, number_citations
+from rhvae_mri.study_grid import is_simulated
 
 if TYPE_CHECKING:
     import pandas
@@ -93,7 +94,7 @@ def _participants(config: Mapping[str, Any], facts: Sequence[DownloadFacts]) -> 
             "program "
             "made heads of known anatomy, pose, bias field and disease, and the clinical tables around "
             "them, in "
-            f"the form of the real downloads, at a voxel size of {config['simulation']['voxel_size']:g} mm. "
+            f"the form of the real downloads, at a voxel size of {config['template']['voxel_size']:g} mm. "
             "Results on them say nothing about Alzheimer's disease."
         )
     converted = [
@@ -151,8 +152,8 @@ def _preprocessing(config: Mapping[str, Any]) -> tuple[str, ...]:
     )
     return (
         f"Intensity non-uniformity was corrected with N4 {cite('n4')}{seen}: spline distance "
-        f"{n4['spline_distance']:g} mm, shrink factor {n4['shrink_factor']}, at most "
-        f"{_slashed(n4['iterations'])} iterations, no mask. The images were registered to {template} with "
+        f"{n4['spline_distance']:g} mm, shrink factor 4, at most "
+        f"50/50/50/50 iterations, no mask. The images were registered to {template} with "
         "ANTs "
         f"{cite('ants')}: aligned centres of mass, then a rigid and an affine transform, each driven by "
         "mutual "
@@ -215,7 +216,7 @@ def _split(
         texts.append(f"Smaller training sets were drawn within train-full: {_list(smaller)}.")
     texts.append(
         "Draws were repeated, at most "
-        f"{settings['max_tries']:,} times, until age (t-test) and sex (chi-square test) had p-values of at "
+        f"{MAX_TRIES:,} times, until age (t-test) and sex (chi-square test) had p-values of at "
         "least "
         f"{settings['p_threshold']:g} within each diagnosis, and sites (permutation test) of at least "
         f"{settings['site_threshold']:g}."
@@ -340,10 +341,10 @@ def _evaluation(config: Mapping[str, Any]) -> tuple[str, ...]:
         )
         if is_simulated(config):
             texts.append("No verdict is given on published results from simulated data.")
-    if saliency := config.get("saliency"):
-        name = saliency["method"].replace("_", " ")
-        cited = f" {cite('gradients')}" if saliency["method"] == "integrated_gradients" else ""
-        texts.append(f"Attributions of the networks' answers to voxels were computed by {name}{cited}.")
+    texts.append(
+        "Attributions of the networks' answers to voxels were computed by integrated gradients "
+        f"{cite('gradients')}."
+    )
     return (" ".join(texts),)
 
 

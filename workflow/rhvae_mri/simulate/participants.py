@@ -29,6 +29,19 @@ Group = Literal[
 #: The parts of a cohort, in the order in which they are listed.
 GROUPS: tuple[Group, ...] = get_args(Group)
 
+#: The participants of a simulated cohort that are not for the study.
+SPECIAL_CASES: dict[str, dict[Group, int]] = {
+    "ADNI": {
+        "MCI": 4,
+        "converters": 2,
+        "without_image": 2,
+        "truncated_series": 1,
+        "wrong_field_of_view": 1,
+        "motion_noise": 1,
+    },
+    "AIBL": {"MCI": 2, "converters": 1, "without_image": 1, "truncated_series": 1},
+}
+
 #: ADNI's phases: share of the participants, first and last screening, range of roster numbers (wider than the
 #: real ones, so that a large simulated cohort fits in).
 _PHASES = {

@@ -1,0 +1,285 @@
+"""Checks of the study's configuration: every problem at once, each with what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.input_folders import check_fetched
+from rhvae_mri.study.configuration import Configuration, build_schema
+from rhvae_mri.study_grid import idle_exclusions, is_simulated, list_conditions
+
+#: Numbers such as 1e-5, which YAML 1.1 reads as text because they have no dot.
+_NUMBER_WITHOUT_DOT = re.compile(r"^[-+]?\d+[eE][-+]?\d+$")
+
+#: The keys of a cohort that each kind of source needs.
+_SOURCE_KEYS = {
+    "simulated": (),
+    "none": (),
+    "download": ("images", "tables"),
+    "oasis1": ("images", "tables"),
+    "bids": ("bids",),
+}
+
+#: The cohorts of the study, and the sources that only they, and that only others may have.
+_STUDY_COHORTS, _OF_STUDY, _OF_OTHERS = ("ADNI", "AIBL"), ("simulated", "download"), ("oasis1",)
+
+
+def complete(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in the defaults of all keys that a configuration does not have; nothing is checked."""
+    return _over(Configuration().model_dump(), config)
+
+
+def check_configuration(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Check a configuration against the bounds of its keys and the rules between them, and complete it.
+
+    Values that were given stay as they are; the error names every wrong, missing or unknown key at once.
+    """
+    problems = list(_keys_without_text(config))  # with such a key the rest cannot be checked
+    if not problems:
+        config = complete(config)
+        try:
+            config = _over(Configuration.model_validate(config).model_dump(), config)
+            problems = list(_contradictions(config))
+        except ValidationError as error:
+            problems = list(_explain(error.errors(include_url=False), config))
+    if problems:
+        raise StudyError(
+            "The configuration is not valid:\n" + "\n".join(f"  - {line}" for line in problems),
+            where="the file given with --configfile (by default config/config.yaml)",
+            remedy="Correct the keys above; config/README.md explains each key.",
+        )
+    return dict(config)
+
+
+def check_sources(config: Mapping[str, Any], cohorts: Sequence[str]) -> None:
+    """Check that the folders and files of a valid configuration are there and complete.
+
+    ``cohorts`` are those whose download is still needed. The error names each missing folder with its key and
+    everything that is missing inside a download, or is annexed and was not fetched.
+    """
+    missing = []
+    for name in cohorts:
+        for key in _SOURCE_KEYS[config["cohorts"][name]["source"]]:
+            if not Path(config["cohorts"][name][key]).is_dir():
+                missing.append(f"`cohorts.{name}.{key}`: there is no folder {config['cohorts'][name][key]}.")
+    for key, section in _own_files(config):
+        if not Path(section["file"]).is_file():
+            missing.append(f"`{key}.file`: there is no file {section['file']}.")
+    if config["exclude"] is not None and not Path(config["exclude"]).is_file():
+        missing.append(f"`exclude`: there is no file {config['exclude']}.")
+    if missing:
+        raise StudyError(
+            "The configuration points to what is not there:\n" + "\n".join(f"  - {line}" for line in missing),
+            cause="A mistyped path, or a disk that is not mounted.",
+            remedy="Correct the paths in the configuration.",
+        )
+    if config["exclude"] is not None:
+        from rhvae_mri.cohort.exclusions import check_cohorts
+
+        check_cohorts(Path(config["exclude"]), config["cohorts"])
+    sources = [(name, config["cohorts"][name]) for name in cohorts]
+    for name, cohort in sources:
+        if cohort["source"] == "bids":
+            check_fetched(name, Path(cohort["bids"]), allow_missing=cohort["allow_missing"])
+    downloads = [
+        (name, Path(cohort["images"]), Path(cohort["tables"]))
+        for name, cohort in sources
+        if cohort["source"] == "download"
+    ]
+    if downloads:
+        from rhvae_mri.convert.preflight import check_downloads
+
+        check_downloads(downloads)
+    for _, cohort in sources:
+        if cohort["source"] == "oasis1":
+            from rhvae_mri.convert.oasis import check_oasis
+
+            check_oasis(Path(cohort["images"]), Path(cohort["tables"]))
+
+
+def result_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out of a complete configuration what alters no result, such as places and threads."""
+
+    def select(node: Mapping[str, Any], value: Any) -> Any:
+        if "properties" in node:
+            children = node["properties"]
+            return {name: select(child, value[name]) for name, child in children.items() if _counts(child)}
+        children = [child for child in node.get("patternProperties", {}).values() if "properties" in child]
+        return {name: select(children[0], each) for name, each in value.items()} if children else value
+
+    selected: dict[str, Any] = select(build_schema(), config)
+    return selected
+
+
+def _counts(node: Mapping[str, Any]) -> bool:
+    return bool(node.get("alters_results", True))
+
+
+def _over(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Put given values in the place of defaults, section by section."""
+    merged = dict(defaults)
+    for key, value in given.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _over(merged[key], value) if both else value
+    return merged
+
+
+def _own_files(config: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The sections, with their keys, for which the user gives a file of their own."""
+    sections = {"template": config["template"], "quality.deep": config["quality"]["deep"]}
+    return [(key, section) for key, section in sections.items() if section["source"] == "file"]
+
+
+def _paths(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield every path of the configuration that is set, with its key."""
+    places = {f"pathvars.{name}": path for name, path in config["pathvars"].items()}
+    for name, cohort in config["cohorts"].items():
+        places |= {f"cohorts.{name}.{key}": cohort[key] for key in ("images", "tables", "bids")}
+    places |= {"exclude": config["exclude"], "template.file": config["template"]["file"]}
+    places["quality.deep.file"] = config["quality"]["deep"]["file"]
+    yield from ((key, path) for key, path in places.items() if path is not None)
+
+
+def _keys_without_text(section: Any, path: str = "") -> Iterator[str]:
+    """Name the keys that YAML reads as something else than text, such as a number or a date."""
+    if isinstance(section, Mapping):
+        for key, value in section.items():
+            if not isinstance(key, str):
+                yield f"{path}{key}: a key has to be text; write it in quotation marks.{_yes_or_no(key)}"
+            yield from _keys_without_text(value, f"{path}{key}: ")
+    elif isinstance(section, list | tuple):
+        for value in section:
+            yield from _keys_without_text(value, path)
+
+
+def _explain(errors: Sequence[ErrorDetails], config: Mapping[str, Any]) -> Iterator[str]:
+    """Say in plain words what the errors of a validation mean, those of one value in one line."""
+    rules: dict[str, tuple[Any, list[str]]] = {}
+    for error in errors:
+        *parents, last = [str(part) for part in error["loc"]]
+        place = ".".join(parents) or "the top level"
+        if error["type"] == "extra_forbidden":
+            yield f"unknown key `{last}` in {place}: {_nearest(last, _known_keys(parents))}"
+        elif error["type"] == "missing":
+            yield f"missing key `{last}` in {place}."
+        elif last == "[key]":
+            known = re.findall("'([^']+)'", str(error.get("ctx", {}).get("expected", "")))
+            hint = _nearest(parents[-1], known) if known else "a name is of letters and digits."
+            yield f"unknown key `{parents[-1]}` in {'.'.join(parents[:-1])}: {hint}"
+        else:
+            key, value = _find(config, error["loc"])
+            is_section = error["type"] in ("model_type", "dict_type")
+            rule = "it should have keys of its own" if is_section else error["msg"]
+            rules.setdefault(key, (value, []))[1].append(re.sub("^(Input|String|List)", "it", rule))
+    for key, (value, texts) in rules.items():
+        if isinstance(value, str) and _NUMBER_WITHOUT_DOT.match(value):
+            yield (
+                f"`{key}` is the text '{value}', not a number: YAML needs a dot in front of the exponent. "
+                f"Write {_with_dot(value)}."
+            )
+        else:
+            yield f"`{key}` is {value!r}: {', or '.join(dict.fromkeys(texts))}.{_yes_or_no(value)}"
+
+
+def _find(config: Any, location: Sequence[str | int]) -> tuple[str, Any]:
+    """The dotted key and the value of a location, which may go on with the kinds that a value could have."""
+    parts = []
+    for part in location:
+        try:
+            config = config[part]
+        except (KeyError, TypeError, IndexError):
+            break
+        parts.append(str(part))
+    return ".".join(parts), config
+
+
+def _known_keys(location: Sequence[str]) -> list[str]:
+    """The keys that a section of the configuration may have."""
+    node = build_schema()
+    for part in location:
+        children = node.get("properties") or {
+            part: next(iter(node.get("patternProperties", {}).values()), {})
+        }
+        node = node["items"] if "items" in node else children[part]
+    return list(node["properties"])
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """Say which key may have been meant."""
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean `{nearest[0]}`?" if nearest else f"known keys: {', '.join(known)}."
+
+
+def _yes_or_no(value: Any) -> str:
+    """Say where true and false may come from."""
+    if not isinstance(value, bool):
+        return ""
+    return f" YAML reads {'yes' if value else 'no'} as {str(value).lower()}: write it in quotation marks."
+
+
+def _with_dot(number: str) -> str:
+    """``1e-5`` as YAML 1.1 reads it as a number: ``1.0e-5``."""
+    mantissa, exponent = re.split("[eE]", number)
+    sign = "" if exponent[0] in "+-" else "+"
+    return f"{mantissa}.0e{sign}{exponent}"
+
+
+def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+    """Rules between keys."""
+    for name, cohort in config["cohorts"].items():
+        if cohort["source"] in (_OF_OTHERS if name in _STUDY_COHORTS else _OF_STUDY):
+            yield (
+                f"`cohorts.{name}.source` is {cohort['source']!r}: only {' and '.join(_STUDY_COHORTS)} can "
+                f"be {' or '.join(_OF_STUDY)}, and only further cohorts {' or '.join(_OF_OTHERS)}."
+            )
+        for variable, meanings in (cohort["values"] or {}).items():
+            cells = [str(cell) for spellings in meanings.values() for cell in spellings]
+            if twice := sorted({cell for cell in cells if cells.count(cell) > 1}):
+                yield f"`cohorts.{name}.values.{variable}` gives {', '.join(twice)} two meanings."
+        for key in _SOURCE_KEYS[cohort["source"]]:
+            if cohort[key] is None:
+                yield (
+                    f"`cohorts.{name}.{key}` is not set, but `cohorts.{name}.source` is "
+                    f"'{cohort['source']}': give the folder's path."
+                )
+    for key, path in _paths(config):
+        if any(letter in "{}<>" or not letter.isprintable() for letter in path):
+            yield (
+                f"`{key}` is {path!r}: Snakemake takes braces and angle brackets in a path for wildcards, "
+                "and characters that cannot be printed break tables and logs. Give another name."
+            )
+    template = config["template"]["source"]
+    if is_simulated(config) != (template == "simulated"):
+        yield (
+            "`template.source` must be 'simulated' when a cohort is, and must not be when all are real: "
+            "simulated heads have their own skull and scalp."
+        )
+    for key, section in _own_files(config):
+        if section["file"] is None:
+            yield f"`{key}.file` is not set, but `{key}.source` is 'file': give the file's path."
+    if config["cohorts"]["ADNI"]["source"] == "none":
+        yield "`cohorts.ADNI.source` is 'none': the study trains on ADNI, only other cohorts can be left out."
+    sets = ["train-full", *(f"train-{size}" for size in config["split"]["train_subsets"])]
+    for name in config["grid"]["training_sets"]:
+        if name not in sets:
+            yield (
+                f"`grid.training_sets` asks for `{name}`, which the split does not make "
+                f"(it makes {', '.join(sets)}): add its size to `split.train_subsets`."
+            )
+    for excluded in idle_exclusions(config["grid"], config["synthetic"]["sizes"]):
+        names = ", ".join(f"{name}: {value}" for name, value in excluded.items())
+        yield f"`grid.exclude` leaves out {{{names}}}, but the grid has no such condition."
+    if not list_conditions(config["grid"], config["synthetic"]["sizes"]):
+        yield "`grid.exclude` leaves out every condition of the grid: nothing remains to be trained."
+    if config["synthetic"]["count"] == "total":
+        for size in config["synthetic"]["sizes"]:
+            if size % 2:
+                yield f"`synthetic.sizes`: {size} cannot be divided into two classes of equal size."
