@@ -309,9 +309,8 @@ def _pythae_epoch(shape: tuple[int, ...], device: str, turns: Turns) -> None:
 
 def _our_generation(shape: tuple[int, ...], device: str, turns: Turns) -> None:
     from rhvae_mri.generators.rhvae.model import RHVAE
-    from rhvae_mri.generators.rhvae.sampler import sample_latent
+    from rhvae_mri.generators.rhvae.sampler import decode_images, sample_latent
     from rhvae_mri.generators.rhvae.settings import RHVAESettings
-    from rhvae_mri.generators.rhvae.synthetic import DecodedImages
 
     model = RHVAE(RHVAESettings(), shape, _networks(shape)).to(device)
     model.fit_metric(_images(CENTROIDS, shape).to(device))
@@ -322,7 +321,7 @@ def _our_generation(shape: tuple[int, ...], device: str, turns: Turns) -> None:
     def generate(n: int) -> float:
         clock.lap()
         sample = sample_latent(model.final_metric(), n, seed=SEED)
-        for _ in DecodedImages(model, sample.positions).one_by_one():
+        for _ in decode_images(model, sample.positions):
             pass
         return clock.lap()[0]
 

@@ -70,17 +70,15 @@ def train_rhvae(
 
 def generate(model: str, number: int, images: str, *, seed: int = 0, device: Device = "auto") -> None:
     """Draw a number of synthetic images from a model of train-rhvae."""
-    from rhvae_mri.generators.rhvae.sampler import sample_latent
+    from rhvae_mri.generators.rhvae.sampler import decode_images, sample_latent
     from rhvae_mri.generators.rhvae.storage import load_model
-    from rhvae_mri.generators.rhvae.synthetic import DecodedImages
     from rhvae_mri.learning.devices import choose_device
     from rhvae_mri.tensor_files import write_image_stack
 
     trained = load_model(model, choose_device(device, 1))
     sample = sample_latent(trained.final_metric(), number, seed=seed, progress=True)
     names = [f"synthetic-{place:05d}" for place in range(number)]
-    decoded = DecodedImages(trained, sample.positions, "float32").one_by_one()
-    write_image_stack(images, names, decoded, trained.image_shape)
+    write_image_stack(images, names, decode_images(trained, sample.positions), trained.image_shape)
 
 
 def train_cnn(

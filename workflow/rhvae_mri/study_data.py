@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy
 import pandas
@@ -17,11 +16,6 @@ from rhvae_mri.cnn.data import ImagePart, ImageSet
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
 from rhvae_mri.tensor_files import ImageStack
-
-if TYPE_CHECKING:
-    import torch
-
-    from rhvae_mri.generators.rhvae.synthetic import DecodedImages
 
 #: Label of each diagnosis; AD is the positive class.
 LABELS = {"CN": 0, "AD": 1}
@@ -77,36 +71,12 @@ def read_class_images(
         return images.read_many(list_class_images(split, training_set, diagnosis))
 
 
-def open_synthetic(
-    files: Sequence[str | os.PathLike[str]],
-    models: Sequence[str | os.PathLike[str]] | None,
-    device: torch.device | str,
-) -> dict[str, str | os.PathLike[str] | DecodedImages]:
-    """Give the synthetic images of both classes as `build_training_sets` takes them.
-
-    Parameters
-    ----------
-    files : sequence of path
-        The packed images of AD and of CN, or the latent codes; empty for real images alone.
-    models : sequence of path, optional
-        The models that decode the latent codes, where ``files`` are such.
-    device : torch.device or str
-        Where to decode.
-    """
-    if not models:
-        return dict(zip(DIAGNOSES if files else (), files, strict=True))
-    from rhvae_mri.generators.rhvae.synthetic import load_decoded
-
-    pairs = zip(DIAGNOSES, files, models, strict=True)
-    return {diagnosis: load_decoded(codes, model, device) for diagnosis, codes, model in pairs}
-
-
 def build_training_sets(
     stack: str | os.PathLike[str],
     split: str | os.PathLike[str],
     training_set: str,
     training_data: str,
-    synthetic: Mapping[str, str | os.PathLike[str] | numpy.ndarray],
+    synthetic: Sequence[str | os.PathLike[str]],
     n_synthetic_per_class: int,
 ) -> tuple[ImageSet, ImageSet]:
     """Build the training and the validation set of one condition.
@@ -119,10 +89,9 @@ def build_training_sets(
         ``train-full``, ``train-50``, …
     training_data : {"real", "classic", "synthetic", "augmented"}
         Real images, real ones that the training transforms, synthetic ones, or real and synthetic ones.
-    synthetic : mapping of str to path or array
-        By diagnosis, the synthetic images of the RHVAE of this training set: packed in a file, or an array
-        (`rhvae_mri.generators.rhvae.synthetic.DecodedImages` decodes them on the fly); empty where the
-        data are real.
+    synthetic : sequence of path
+        The synthetic images of AD and of CN from the RHVAEs of this training set; empty where the data are
+        real.
     n_synthetic_per_class : int
         How many of them, from the first on.
 
@@ -138,13 +107,9 @@ def build_training_sets(
         real = rows[rows[training_set] == 1]
         parts.append(_real_part(stack, real["image_id"]))
         labels += real["diagnosis"].map(LABELS).tolist()
-    for diagnosis, source in synthetic.items():
-        if isinstance(source, str | os.PathLike):
-            with ImageStack(source) as stored:
-                part = ImagePart(stored.as_array(), range(n_synthetic_per_class), str(source))
-        else:
-            part = ImagePart(source, range(n_synthetic_per_class), f"synthetic images of {diagnosis}")
-        parts.append(part)
+    for diagnosis, source in zip(DIAGNOSES if synthetic else (), synthetic, strict=True):
+        with ImageStack(source) as stored:
+            parts.append(ImagePart(stored.as_array(), range(n_synthetic_per_class), str(source)))
         labels += [LABELS[diagnosis]] * n_synthetic_per_class
     validation = rows[rows["set"] == "validation"]
     return ImageSet(parts, labels), build_image_set(stack, validation)

@@ -12,19 +12,18 @@ from rhvae_mri.learning.checkpoints import run_digest
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.logs import log_job
 from rhvae_mri.search.leaderboard import choose_network
-from rhvae_mri.study_data import build_training_sets, open_synthetic
+from rhvae_mri.study_data import build_training_sets
 from rhvae_mri.study_grid import seeds_of_batch
 
 with log_job(snakemake.log[0]):
     params, names = snakemake.params, snakemake.wildcards
     device = choose_device(snakemake.config["study"]["device"], snakemake.threads)
-    synthetic = open_synthetic(snakemake.input.synthetic, snakemake.input.get("models"), device)
     train, validation = build_training_sets(
         snakemake.input.stack,
         snakemake.input.split,
         names.training_set,
         names.training_data,
-        synthetic,
+        snakemake.input.synthetic,
         params.n_synthetic_per_class,
     )
     augmentation = AugmentationSettings() if names.training_data == "classic" else None

@@ -82,7 +82,7 @@ def pair_similarity(images: numpy.ndarray, n_pairs: int, seed: int) -> PairSimil
     Parameters
     ----------
     images : numpy.ndarray, shape (n, x, y, z)
-        May be mapped from a file or decoded on the fly.
+        May be mapped from a file.
     n_pairs : int
         How many pairs; all of them if there are not more.
     seed : int

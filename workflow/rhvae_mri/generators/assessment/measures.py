@@ -20,7 +20,6 @@ from rhvae_mri.generators.assessment.neighbours import (
     within_manifold,
 )
 from rhvae_mri.generators.rhvae.model import RHVAE
-from rhvae_mri.generators.rhvae.synthetic import largest_difference
 from rhvae_mri.seeds import derive_seed
 
 #: A synthetic image counts as a copy when its nearest training image is this many times closer than the
@@ -32,7 +31,7 @@ COLUMNS = ("measure", "images", "value", "uncertainty", "n", "detail")
 
 
 @dataclass(frozen=True)
-class EvidenceSettings:
+class MeasureSettings:
     """How much is computed for the measures.
 
     Attributes
@@ -66,8 +65,7 @@ def measure_generation(
     synthetic: numpy.ndarray,
     *,
     seed: int,
-    stored: numpy.ndarray | None = None,
-    settings: EvidenceSettings | None = None,
+    settings: MeasureSettings | None = None,
 ) -> pandas.DataFrame:
     """Measure how good a model and its synthetic images are.
 
@@ -80,13 +78,10 @@ def measure_generation(
     held_out : numpy.ndarray of float32, shape (m, x, y, z)
         Real images of the same class that it was not trained on, at least one.
     synthetic : numpy.ndarray, shape (s, x, y, z)
-        Its synthetic images; may be mapped from a file or decoded on the fly.
+        Its synthetic images; may be mapped from a file.
     seed : int
         Determines all random draws.
-    stored : numpy.ndarray, shape (t, x, y, z), optional
-        The synthetic images as they were stored, which are compared with ``synthetic``; see
-        `rhvae_mri.generators.rhvae.synthetic.largest_difference`.
-    settings : EvidenceSettings, optional
+    settings : MeasureSettings, optional
         How much is computed.
 
     Returns
@@ -96,13 +91,8 @@ def measure_generation(
         error by bootstrap over the ``n`` images (of shares, by Laplace's rule), missing where there is only
         one; ``detail`` says how the measure was taken and how to read it.
     """
-    settings = settings or EvidenceSettings()
+    settings = settings or MeasureSettings()
     table = _Table(seed, settings.n_resamples)
-    if stored is not None:
-        n_compared = min(len(stored), len(synthetic))
-        detail = "largest difference of a voxel between the stored images and those decoded from their codes"
-        difference = largest_difference(stored, synthetic)
-        table.add_row("stored_difference", "synthetic", difference, numpy.nan, n_compared, detail)
     synthetic = synthetic[: settings.n_synthetic]
     reconstructed = _measure_reconstruction(table, model, training, held_out, settings)
     _measure_likelihood(table, model, training, held_out, settings)
@@ -166,7 +156,7 @@ def _measure_reconstruction(
     model: RHVAE,
     training: numpy.ndarray,
     held_out: numpy.ndarray,
-    settings: EvidenceSettings,
+    settings: MeasureSettings,
 ) -> numpy.ndarray:
     """Errors of the decoded latent means; returns the decoded held-out images."""
     spread = training.var(axis=0, dtype=numpy.float64).mean()
@@ -193,7 +183,7 @@ def _measure_reconstruction(
 
 
 def _measure_likelihood(
-    table: _Table, model: RHVAE, training: numpy.ndarray, held_out: numpy.ndarray, settings: EvidenceSettings
+    table: _Table, model: RHVAE, training: numpy.ndarray, held_out: numpy.ndarray, settings: MeasureSettings
 ) -> None:
     kind = {"bce": "Bernoulli likelihood of grey values, no density", "mse": "normal, unit variance"}
     how = f"nats per image; {settings.n_draws} importance samples; {kind[model.settings.reconstruction]}"
@@ -259,7 +249,7 @@ def _measure_coverage(
     training: numpy.ndarray,
     held_out: numpy.ndarray,
     synthetic: numpy.ndarray,
-    settings: EvidenceSettings,
+    settings: MeasureSettings,
 ) -> None:
     real, k = block_means(training), settings.n_neighbours
     made = block_means(synthetic[: len(training)])
@@ -285,7 +275,7 @@ def _measure_diversity(
     training: numpy.ndarray,
     held_out: numpy.ndarray,
     synthetic: numpy.ndarray,
-    settings: EvidenceSettings,
+    settings: MeasureSettings,
 ) -> None:
     scales = n_scales(training.shape[1:])
     for name, images in (("training", training), ("held-out", held_out), ("synthetic", synthetic)):

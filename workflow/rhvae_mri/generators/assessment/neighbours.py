@@ -15,7 +15,7 @@ import pandas
 
 TABLE_COLUMNS = ("image_id", "nearest_real", "distance", "real_neighbour", "real_distance")
 
-#: Images that are read at a time from a set that is decoded or mapped from a file.
+#: Images that are read at a time from a set that is mapped from a file.
 _CHUNK = 64
 
 #: `block_means` keeps at most this many blocks along an axis.
@@ -43,7 +43,7 @@ def nearest_images(images: numpy.ndarray, among: numpy.ndarray, k: int = 1) -> N
     Parameters
     ----------
     images : numpy.ndarray, shape (n, *image_shape)
-        May be mapped from a file or decoded on the fly; it is read in chunks.
+        May be mapped from a file; it is read in chunks.
     among : numpy.ndarray, shape (m, *image_shape)
         Where to look, in memory.
     k : int

@@ -16,15 +16,17 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+import numpy
 import torch
 from tqdm import tqdm
 
 from rhvae_mri.generators.rhvae.chains import effective_sample_size, scale_reduction
 from rhvae_mri.generators.rhvae.metric import LatentMetric
+from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.generators.rhvae.settings import SamplerSettings
 from rhvae_mri.seeds import derive_seed
 
@@ -35,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 #: Chains that are computed together: a GPU takes as long for thousands as for one.
 CHAINS = {"cpu": 250, "cuda": 2500}
+
+#: Latent positions that are decoded together.
+DECODED = 16
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,15 @@ def sample_latent(
     if n:
         logger.info("%d chains accepted %.1f %% of their proposals.", n, 100 * sample.acceptance.mean())
     return sample
+
+
+@torch.no_grad()
+def decode_images(model: RHVAE, positions: torch.Tensor, dtype: str = "float32") -> Iterator[numpy.ndarray]:
+    """Decode latent positions (n, d) one by one; an image is the same, to the last bit, for every n."""
+    for batch in positions.to(model.centroids).split(DECODED):
+        # The last bits of a product depend on the number of its rows, so a batch is always full.
+        filled = torch.cat([batch, batch.new_zeros(DECODED - len(batch), batch.shape[1])])
+        yield from model.decode(filled)[: len(batch)].cpu().numpy().astype(dtype)
 
 
 def chain_table(sample: LatentSample, image_ids: Sequence[str]) -> pandas.DataFrame:

@@ -53,6 +53,12 @@ def save_model(path: str | os.PathLike[str], model: RHVAE, metadata: Mapping[str
         save_file(tensors, temporary, metadata=header)
 
 
+def save_codes(path: str | os.PathLike[str], codes: torch.Tensor) -> None:
+    """Write latent positions (n, d) as the tensor `codes` of a safetensors file, atomically."""
+    with atomic_path(path) as temporary:
+        save_file({"codes": codes.detach().cpu().contiguous()}, temporary)
+
+
 def load_model(
     path: str | os.PathLike[str], device: torch.device | str = "cpu", networks: Networks | None = None
 ) -> RHVAE:
