@@ -214,7 +214,7 @@ def _rates(_: tuple[int, ...], device: str, turns: Turns) -> None:
     """Measure the copy bandwidth and the rate of a large matrix product in float32."""
     import torch
 
-    from rhvae_mri.generators.rhvae.voxel_layers import product
+    from rhvae_mri.generators.rhvae.kernels.voxel_layers import product
 
     def best(action: Callable[[], Any]) -> float:
         times, clock = [], Clock(device)
@@ -239,10 +239,10 @@ def _rates(_: tuple[int, ...], device: str, turns: Turns) -> None:
 def _our_step(shape: tuple[int, ...], device: str, turns: Turns) -> None:
     import torch
 
-    from rhvae_mri.generators.rhvae.adam import Adam
+    from rhvae_mri.generators.rhvae.kernels.adam import Adam
+    from rhvae_mri.generators.rhvae.kernels.voxel_layers import collected_factors
     from rhvae_mri.generators.rhvae.model import RHVAE
     from rhvae_mri.generators.rhvae.settings import RHVAESettings
-    from rhvae_mri.generators.rhvae.voxel_layers import collected_factors
 
     settings = RHVAESettings()
     model = RHVAE(settings, shape, _networks(shape)).to(device)
@@ -252,7 +252,7 @@ def _our_step(shape: tuple[int, ...], device: str, turns: Turns) -> None:
 
     def step() -> None:
         noise = torch.randn(2, BATCH, settings.latent_dimension).to(device)
-        with collected_factors(layers):  # as in `rhvae_mri.generators.rhvae.training_run`
+        with collected_factors(layers):  # as in `rhvae_mri.generators.rhvae.training`
             model(images, *noise).loss.backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -366,7 +366,7 @@ def _networks(shape: tuple[int, ...]) -> Any:
     from rhvae_mri.generators.rhvae.networks import build_networks
     from rhvae_mri.generators.rhvae.settings import RHVAESettings
 
-    return build_networks(RHVAESettings(), math.prod(shape), torch.Generator().manual_seed(SEED))
+    return build_networks(RHVAESettings(), shape, torch.Generator().manual_seed(SEED))
 
 
 def _pythae_model(shape: tuple[int, ...]) -> Any:

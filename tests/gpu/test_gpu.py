@@ -20,12 +20,12 @@ from rhvae_mri.cnn.architectures import Architecture, build_network, place_netwo
 from rhvae_mri.cnn.data import ImagePart, ImageSet
 from rhvae_mri.cnn.training import TrainingSettings as CnnSettings
 from rhvae_mri.cnn.training import train_network, train_networks
-from rhvae_mri.generators.rhvae.adam import Adam
+from rhvae_mri.generators.rhvae.kernels.adam import Adam
+from rhvae_mri.generators.rhvae.kernels.voxel_layers import collected_factors
 from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.generators.rhvae.sampler import decode_images, sample_latent
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.generators.rhvae.training import train_rhvae
-from rhvae_mri.generators.rhvae.voxel_layers import collected_factors
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.learning.interrupts import TrainingInterrupted
 
@@ -140,7 +140,7 @@ def test_an_rhvae_learns_alike_and_the_same_again():
 
 
 def test_an_rhvae_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
-    from rhvae_mri.generators.rhvae.training_run import TrainingRun
+    from rhvae_mri.generators.rhvae.training import TrainingRun
 
     images, checkpoint = random_images(20), tmp_path / "checkpoint.safetensors"
     whole = train_rhvae(images, SETTINGS, TRAINING, seed=5, device=GPU)

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from rhvae_mri.generators.rhvae.kernels.voxel_layers import collected_factors
 from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.generators.rhvae.sampler import log_density
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
-from rhvae_mri.generators.rhvae.voxel_layers import collected_factors
 
 pytestmark = pytest.mark.peer
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from rhvae_mri.generators.rhvae.hamiltonian import PhasePoint, flow, leapfrog_step, sqrt_beta
-from rhvae_mri.generators.rhvae.likelihood import Potential
 from rhvae_mri.generators.rhvae.metric import LatentMetric
+from rhvae_mri.generators.rhvae.potential import Potential
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
 
 GENERALIZED = RHVAESettings(integrator="generalized", sqrt_beta_zero=1.0)

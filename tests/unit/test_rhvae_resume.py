@@ -16,8 +16,7 @@ from safetensors.torch import load_file
 from rhvae_mri.errors import StudyError
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.generators.rhvae.storage import save_model
-from rhvae_mri.generators.rhvae.training import train_rhvae
-from rhvae_mri.generators.rhvae.training_run import TrainingRun
+from rhvae_mri.generators.rhvae.training import TrainingRun, train_rhvae
 from rhvae_mri.learning import checkpoints as checkpoints_module
 from rhvae_mri.learning.interrupts import TrainingInterrupted
 

@@ -55,7 +55,7 @@ def test_a_model_survives_the_round_trip(model, tmp_path):
 
 def test_own_modules_are_loaded_into_those_that_are_given(model, tmp_path):
     save_model(tmp_path / "model.safetensors", model)
-    networks = build_networks(SMALL, 12)
+    networks = build_networks(SMALL, (12,))
     again = load_model(tmp_path / "model.safetensors", networks=networks)
     assert again.decoder is networks.decoder
     assert torch.equal(again.decoder.logits.weight, model.decoder.logits.weight)

@@ -27,7 +27,15 @@ logger = logging.getLogger(__name__)
 
 
 class Optimizer(Protocol):
-    """What a checkpoint needs of an optimizer; those of `torch.optim` have it."""
+    """What a loop and its checkpoints need of an optimizer; those of `torch.optim` have it."""
+
+    param_groups: list[dict[str, Any]]
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+
+    def step(self) -> Any:
+        """Take a step along the gradients that there are."""
 
     @property
     def state(self) -> Mapping[torch.Tensor, dict[str, Any]]:

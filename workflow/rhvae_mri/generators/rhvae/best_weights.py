@@ -11,19 +11,13 @@ from rhvae_mri.learning.checkpoints import TrainingState
 
 
 class BestWeights:
-    """Keeps the weights to which a training goes back.
+    """Keeps the weights to which a training goes back, in the ``tensors`` of its state.
 
     The loss of an epoch is known before its last optimizer step has been tried. So the weights at the end of
     the best epoch are only a candidate, without a copy, until the next batch has shown them to be good; the
-    copy still has the best weights before them. With a GPU the copy is in pinned memory of the host.
-
-    Parameters
-    ----------
-    model : RHVAE
-        The model that is trained; its weights so far are the first copy.
-    state : TrainingState
-        Its ``tensors`` get the copy, its ``progress`` the epochs of the copy (``best``) and of the candidate;
-        0 stands for weights from before the first epoch, or for no candidate.
+    copy still has the best weights before them. With a GPU the copy is in pinned memory of the host. The
+    ``progress`` of the state has the epochs of the copy (``best``) and of the candidate; 0 stands for weights
+    from before the first epoch, or for no candidate.
     """
 
     def __init__(self, model: RHVAE, state: TrainingState) -> None:
@@ -31,7 +25,7 @@ class BestWeights:
         self._state = state
         state.progress.update(best=0, candidate=0)
         for name, value in self._live().items():
-            state.tensors[name] = _kept(value)
+            state.tensors[name] = _kept(value, pinned=value.is_cuda)
 
     @property
     def epoch(self) -> int:
@@ -86,7 +80,6 @@ class BestWeights:
         return {f"best/{name}": value for name, value in values if name not in ("centroids", "matrices")}
 
 
-def _kept(value: torch.Tensor, pinned: bool | None = None) -> torch.Tensor:
+def _kept(value: torch.Tensor, *, pinned: bool) -> torch.Tensor:
     """A copy in the memory of the host."""
-    pinned = value.is_cuda if pinned is None else pinned
     return torch.empty_like(value, device="cpu", pin_memory=pinned).copy_(value)

@@ -18,16 +18,9 @@ def effective_sample_size(trace: torch.Tensor) -> torch.Tensor:
     The sum of the autocorrelations is cut off where the sums of two neighbours stop being positive, and
     these sums are made to fall (Geyer's initial monotone sequence).
 
-    Parameters
-    ----------
-    trace : torch.Tensor, shape (n, ...)
-        Successive states of one number per chain; all further axes are other chains and other numbers.
-
-    Returns
-    -------
-    torch.Tensor of float64, shape (...)
-        At most n log10(n) (chains whose states alternate can be worth more than n draws); 1 for a chain
-        that never moved.
+    ``trace`` (n, ...) has the successive states of one number per chain; all further axes are other chains
+    and other numbers. At most n log10(n) (chains whose states alternate can be worth more than n draws); 1
+    for a chain that never moved.
     """
     n = len(trace)
     if n < 2:
@@ -45,18 +38,9 @@ def effective_sample_size(trace: torch.Tensor) -> torch.Tensor:
 def scale_reduction(means: torch.Tensor, variances: torch.Tensor, length: int) -> torch.Tensor:
     """Compute by how much the spread could still shrink if the chains ran on (Gelman and Rubin's R-hat).
 
-    Parameters
-    ----------
-    means, variances : torch.Tensor, shape (m, ...)
-        Mean and unbiased variance of the states of each of m chains.
-    length : int
-        States per chain.
-
-    Returns
-    -------
-    torch.Tensor of float64, shape (...)
-        1 where all chains have seen the same distribution; NaN for fewer than two chains or states, or
-        where no chain has moved.
+    From mean and unbiased variance (m, ...) of the states of each of m chains of a length. It is 1 where all
+    chains have seen the same distribution, and NaN for fewer than two chains or states, or where no chain has
+    moved.
     """
     if len(means) < 2 or length < 2:
         return torch.full(means.shape[1:], torch.nan, dtype=torch.float64)

@@ -37,15 +37,15 @@ from typing import Protocol
 
 import torch
 
-from rhvae_mri.generators.rhvae.likelihood import Potential
 from rhvae_mri.generators.rhvae.metric import LatentMetric, MetricValues
+from rhvae_mri.generators.rhvae.potential import Potential
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
 
 FIXED_POINT_ITERATIONS = 3
 
 
 class PotentialFunction(Protocol):
-    """Latent positions to the potential there; see `likelihood.decoder_potential`."""
+    """Latent positions to the potential there; see `decoder_potential`."""
 
     def __call__(
         self, positions: torch.Tensor, *, weights: bool = True, visited: Sequence[Potential] = ()
@@ -59,22 +59,12 @@ Launch = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class PhasePoint:
-    """Positions with everything that was computed there, and momenta.
+    """Positions with everything that was computed there, and momenta."""
 
-    Attributes
-    ----------
-    position, momentum : torch.Tensor, shape (n, d)
-        z and rho.
-    metric : MetricValues
-        The metric at z.
-    potential : Potential
-        The decoder's part of the Hamiltonian at z.
-    """
-
-    position: torch.Tensor
-    momentum: torch.Tensor
-    metric: MetricValues
-    potential: Potential
+    position: torch.Tensor  #: z, (n, d)
+    momentum: torch.Tensor  #: rho, (n, d)
+    metric: MetricValues  #: at z
+    potential: Potential  #: at z
 
 
 def sqrt_beta(step: int, settings: RHVAESettings) -> float:
@@ -124,20 +114,7 @@ def flow(
 def leapfrog_step(
     point: PhasePoint, metric: LatentMetric, potential: PotentialFunction, settings: RHVAESettings
 ) -> PhasePoint:
-    """Take one generalized leapfrog step, without tempering.
-
-    Parameters
-    ----------
-    point : PhasePoint
-        Where the step begins.
-    metric, potential, settings
-        As in `flow`.
-
-    Returns
-    -------
-    PhasePoint
-        Where it ends.
-    """
+    """Take one generalized leapfrog step, without tempering."""
     size = settings.leapfrog_step_size
     momentum = point.momentum
     for _ in range(FIXED_POINT_ITERATIONS):

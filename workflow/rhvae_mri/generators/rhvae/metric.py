@@ -21,24 +21,12 @@ import torch
 
 @dataclass(frozen=True)
 class MetricValues:
-    """The metric at n latent positions.
+    """The metric at n latent positions."""
 
-    Attributes
-    ----------
-    weights : torch.Tensor, shape (n, N)
-        w_i(z), the weight of each centroid.
-    inverse : torch.Tensor, shape (n, d, d)
-        G^{-1}(z).
-    metric : torch.Tensor, shape (n, d, d)
-        G(z).
-    log_det_inverse : torch.Tensor, shape (n,)
-        log det G^{-1}(z), from a Cholesky factor; NaN where the matrix is not positive definite.
-    """
-
-    weights: torch.Tensor
-    inverse: torch.Tensor
-    metric: torch.Tensor
-    log_det_inverse: torch.Tensor
+    weights: torch.Tensor  #: w_i(z), the weight of each centroid, (n, N)
+    inverse: torch.Tensor  #: G^{-1}(z), (n, d, d)
+    metric: torch.Tensor  #: G(z), (n, d, d)
+    log_det_inverse: torch.Tensor  #: log det G^{-1}(z), (n,); NaN where that is not positive definite
 
     def velocity(self, momentum: torch.Tensor) -> torch.Tensor:
         """G^{-1} rho, of shape (n, d)."""

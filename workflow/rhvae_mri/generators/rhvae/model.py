@@ -14,39 +14,26 @@ import torch
 from torch import nn
 
 from rhvae_mri.errors import StudyError
-from rhvae_mri.generators.rhvae.architectures import build_architecture
 from rhvae_mri.generators.rhvae.hamiltonian import PhasePoint, flow
-from rhvae_mri.generators.rhvae.likelihood import decoder_potential
+from rhvae_mri.generators.rhvae.kernels.voxel_layers import VoxelLinear
 from rhvae_mri.generators.rhvae.metric import LatentMetric
-from rhvae_mri.generators.rhvae.networks import Decoder, Networks
+from rhvae_mri.generators.rhvae.networks import Networks, build_networks
+from rhvae_mri.generators.rhvae.potential import decoder_potential, has_voxel_kernel
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
-from rhvae_mri.generators.rhvae.voxel_layers import VoxelLinear
 
 
 @dataclass(frozen=True)
 class RHVAEOutput:
-    """What one pass through the model gives.
+    """What one pass through the model gives."""
 
-    Attributes
-    ----------
-    loss : torch.Tensor, shape ()
-        The mean over the batch of the four terms below.
-    reconstruction, prior, momentum, posterior : torch.Tensor, shape (n,)
-        -log p(x | z_K), -log N(z_K; 0, I), -log N(rho_K; 0, G(z_K)) and log q(z_0 | x).
-    mean, log_variance : torch.Tensor, shape (n, d)
-        The encoder's output.
-    end : PhasePoint
-        z_K, rho_K, the metric there, and the decoder's logits.
-    """
-
-    loss: torch.Tensor
-    reconstruction: torch.Tensor
-    prior: torch.Tensor
-    momentum: torch.Tensor
-    posterior: torch.Tensor
-    mean: torch.Tensor
-    log_variance: torch.Tensor
-    end: PhasePoint
+    loss: torch.Tensor  #: the mean over the batch of the sum of the four terms below, ()
+    reconstruction: torch.Tensor  #: -log p(x | z_K), (n,)
+    prior: torch.Tensor  #: -log N(z_K; 0, I), (n,)
+    momentum: torch.Tensor  #: -log N(rho_K; 0, G(z_K)), (n,)
+    posterior: torch.Tensor  #: log q(z_0 | x), (n,)
+    mean: torch.Tensor  #: of the encoder, (n, d)
+    log_variance: torch.Tensor  #: of the encoder, (n, d)
+    end: PhasePoint  #: z_K, rho_K, the metric there, and the decoder's logits
 
 
 class RHVAE(nn.Module):
@@ -83,7 +70,7 @@ class RHVAE(nn.Module):
         self.settings = settings
         self.image_shape = tuple(int(length) for length in image_shape)
         if networks is None:
-            networks = build_architecture(settings, self.image_shape, generator)
+            networks = build_networks(settings, self.image_shape, generator)
         self.encoder = networks.encoder
         self.decoder = networks.decoder
         self.metric_network = networks.metric
@@ -150,13 +137,7 @@ class RHVAE(nn.Module):
         return RHVAEOutput(loss=loss, **terms, mean=mean, log_variance=log_variance, end=end)
 
     def final_metric(self) -> LatentMetric:
-        """The metric of the whole training set.
-
-        Raises
-        ------
-        StudyError
-            If `fit_metric` has not been called.
-        """
+        """The metric of the whole training set; StudyError if `fit_metric` has not been called."""
         if not len(self.centroids):
             raise StudyError(
                 "The RHVAE has no final metric yet.",
@@ -167,15 +148,7 @@ class RHVAE(nn.Module):
 
     @torch.no_grad()
     def fit_metric(self, images: torch.Tensor, batch_size: int = 64) -> None:
-        """Take the centroids and matrices of all training images as the final metric.
-
-        Parameters
-        ----------
-        images : torch.Tensor, shape (N, *image_shape)
-            The training set, on the model's device.
-        batch_size : int
-            Images per pass through the networks.
-        """
+        """Take the centroids and matrices of all training images, (N, *image_shape), as the final metric."""
         batches = images.split(batch_size)
         self.centroids = torch.cat([self.encoder(batch)[0] for batch in batches])
         factors = torch.cat([self.metric_network(batch) for batch in batches])
@@ -186,13 +159,13 @@ class RHVAE(nn.Module):
         return torch.sigmoid(self.decoder(positions)).reshape(len(positions), *self.image_shape)
 
     def voxel_layers(self) -> list[VoxelLinear]:
-        """The layers whose gradients can be collected as factors (`rhvae_mri.generators.rhvae.voxel_layers`).
+        """The layers whose gradients can be collected as factors; none without kernels.
 
-        Encoder and metric network are differentiated once; a decoder is differentiated twice, except the
-        study's, whose derivatives are written out.
+        Encoder and metric network are differentiated once; a decoder is differentiated twice, except by the
+        kernel, which has the derivatives written out.
         """
         modules = [*self.encoder.modules(), *self.metric_network.modules()]
-        if type(self.decoder) is Decoder:
+        if has_voxel_kernel(self.decoder):
             modules.append(self.decoder.logits)
         return list(dict.fromkeys(module for module in modules if isinstance(module, VoxelLinear)))
 

@@ -46,47 +46,20 @@ DECODED = 16
 class LatentSample:
     """Latent positions drawn by the sampler, and how well the chains mixed.
 
-    Attributes
-    ----------
-    positions : torch.Tensor, shape (n, d)
-        The last state of each chain, on the device of the metric.
-    acceptance : torch.Tensor, shape (n,)
-        The fraction of proposals that each chain accepted.
-    step_acceptance : torch.Tensor, shape (steps,)
-        The fraction of chains that accepted the proposal of each step.
-    effective_size : torch.Tensor of float64, shape (n, d + 1)
-        Effective sample size of each chain (`effective_sample_size`), for the log-density and for each
-        latent coordinate. The samples are one per chain, so it does not count them; it says whether a chain
-        has forgotten the centroid where it began.
-    scale_reduction : torch.Tensor of float64, shape (d + 1,)
-        `scale_reduction` over the second halves of all chains, for the same quantities. Far above 1, the
-        chains have stayed near their own centroids.
+    The samples are one per chain, so the effective size of a chain does not count them; it says whether the
+    chain has forgotten the centroid where it began. With a scale reduction far above 1, the chains have
+    stayed near their own centroids.
     """
 
-    positions: torch.Tensor
-    acceptance: torch.Tensor
-    step_acceptance: torch.Tensor
-    effective_size: torch.Tensor
-    scale_reduction: torch.Tensor
+    positions: torch.Tensor  #: the last state of each chain, on the device of the metric, (n, d)
+    acceptance: torch.Tensor  #: the fraction of proposals that each chain accepted, (n,)
+    step_acceptance: torch.Tensor  #: the fraction of chains that accepted the proposal of a step, (steps,)
+    effective_size: torch.Tensor  #: of each chain, for log-density and latent coordinates, (n, d + 1)
+    scale_reduction: torch.Tensor  #: over the second halves of all chains, for the same, (d + 1,)
 
 
 def log_density(positions: torch.Tensor, metric: LatentMetric) -> tuple[torch.Tensor, torch.Tensor]:
-    """The log-density of the target, up to a constant, and its gradient.
-
-    Parameters
-    ----------
-    positions : torch.Tensor, shape (n, d)
-        Latent positions.
-    metric : LatentMetric
-        The final metric of a trained model.
-
-    Returns
-    -------
-    value : torch.Tensor, shape (n,)
-        1/2 log det G^{-1}(z).
-    gradient : torch.Tensor, shape (n, d)
-        1/T^2 sum_i w_i tr(G M_i) (c_i - z).
-    """
+    """The log-density of the target at positions (n, d), 1/2 log det G^{-1}(z), (n,), and its gradient."""
     values = metric.at(positions)
     return values.log_det_inverse / 2, metric.log_volume_gradient(positions, values)
 
@@ -156,14 +129,7 @@ def decode_images(model: RHVAE, positions: torch.Tensor, dtype: str = "float32")
 
 
 def chain_table(sample: LatentSample, image_ids: Sequence[str]) -> pandas.DataFrame:
-    """List the chains with the images that they led to.
-
-    Returns
-    -------
-    pandas.DataFrame
-        image_id, acceptance_rate, effective_size_log_density, and effective_size_lowest: of the latent
-        coordinate that mixed worst.
-    """
+    """List the chains by their images; effective_size_lowest is of the coordinate that mixed worst."""
     import pandas
 
     effective = sample.effective_size.cpu()
@@ -178,14 +144,7 @@ def chain_table(sample: LatentSample, image_ids: Sequence[str]) -> pandas.DataFr
 
 
 def chain_summary(sample: LatentSample, settings: SamplerSettings) -> dict[str, Any]:
-    """Sum up how well all chains mixed, as JSON values.
-
-    Returns
-    -------
-    dict
-        Settings, acceptance over all chains and by step, and for the log-density and each latent coordinate
-        the median effective sample size of a chain and the scale reduction (None where not defined).
-    """
+    """Sum up as JSON values how well all chains mixed, as medians over chains; None where not defined."""
     quantities = ["log_density", *(f"latent_{axis}" for axis in range(sample.positions.shape[1]))]
     effective = torch.median(sample.effective_size.cpu(), dim=0)[0].tolist()
     reductions = sample.scale_reduction.cpu().tolist()
@@ -232,12 +191,7 @@ def _run_chains(metric: LatentMetric, numbers: range, seed: int, settings: Sampl
     accepted = torch.empty(settings.steps, len(numbers), dtype=torch.bool, device=position.device)
     for step, (momentum, uniform) in enumerate(zip(momenta, uniforms, strict=True)):
         energy = momentum.square().sum(1) / 2 - value
-        proposal, slope = position, gradient
-        for _ in range(settings.leapfrog_steps):
-            momentum = momentum + settings.step_size / 2 * slope
-            proposal = proposal + settings.step_size * momentum
-            proposed, slope = log_density(proposal, metric)
-            momentum = momentum + settings.step_size / 2 * slope
+        proposal, momentum, proposed, slope = leapfrog(position, momentum, gradient, metric, settings)
         # In logarithms nothing overflows, and a comparison with NaN rejects.
         accept = uniform.log() < energy - (momentum.square().sum(1) / 2 - proposed)
         position = torch.where(accept[:, None], proposal, position)
@@ -253,6 +207,22 @@ def _run_chains(metric: LatentMetric, numbers: range, seed: int, settings: Sampl
         means=half.mean(0),
         variances=half.var(0) if len(half) > 1 else torch.zeros_like(trace[:0].double().sum(0)),
     )
+
+
+def leapfrog(
+    position: torch.Tensor,
+    momentum: torch.Tensor,
+    slope: torch.Tensor,
+    metric: LatentMetric,
+    settings: SamplerSettings,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Follow a trajectory from where the log-density has the gradient ``slope``; the end, and both there."""
+    for _ in range(settings.leapfrog_steps):
+        momentum = momentum + settings.step_size / 2 * slope
+        position = position + settings.step_size * momentum
+        value, slope = log_density(position, metric)
+        momentum = momentum + settings.step_size / 2 * slope
+    return position, momentum, value, slope
 
 
 def _draw(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,21 +33,19 @@ class RHVAESettings:
     regularization : float
         Lambda, the multiple of the identity in the inverse metric.
     networks : {"mlp", "convolutional"}
-        The study's multi-layer perceptrons, or networks of 3-D convolutions with far fewer parameters, which
-        the study does not have; see `architectures`.
+        The study's multi-layer perceptrons, or networks of 3-D convolutions; see `networks`.
     encoder_layers, decoder_layers, metric_layers : tuple of int
         Widths of the hidden layers of the perceptrons, from input to output.
     channels : tuple of int
-        Channels of the convolutions, from the image to the latent space: as many layers, each of which
-        halves the image.
+        Channels of the convolutions, from the image to the latent space.
     reconstruction : {"bce", "mse"}
         Likelihood of a voxel: Bernoulli (binary cross entropy) or normal with unit variance (half the
         squared error). Both are summed over the voxels.
     integrator : {"published", "generalized"}
         ``published`` computes what Pyraug 0.0.6 and pythae 0.1.2 compute, down to how they differentiate:
-        see `hamiltonian` for how that differs from the equations. ``generalized`` is the
-        leapfrog that is implicit in momentum and position, time-reversible up to the fixed-point
-        iterations, and differentiated in full.
+        see `hamiltonian` for how that differs from the equations. ``generalized`` is the leapfrog that is
+        implicit in momentum and position, time-reversible up to the fixed-point iterations, and
+        differentiated in full.
 
     Raises
     ------
@@ -70,22 +69,20 @@ class RHVAESettings:
 
     def __post_init__(self) -> None:
         for name in ("encoder_layers", "decoder_layers", "metric_layers", "channels"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-            _require_widths(name, getattr(self, name))
+            widths = tuple(getattr(self, name))
+            object.__setattr__(self, name, widths)
+            if not all(_is_count(width, 1) for width in widths):
+                raise _outside(name, widths, "a list of whole numbers of at least 1")
         if not self.channels:
             raise _outside("channels", self.channels, "at least one number")
-        if self.networks not in NETWORKS:
-            raise _outside("networks", self.networks, " or ".join(NETWORKS))
-        _require_count("latent_dimension", self.latent_dimension, 1)
-        _require_count("leapfrog_steps", self.leapfrog_steps, 0)
-        for name in ("leapfrog_step_size", "sqrt_beta_zero", "temperature", "regularization"):
-            _require_positive(name, getattr(self, name))
+        _check_counts(self, {"latent_dimension": 1, "leapfrog_steps": 0})
+        _check_positive(self, ("leapfrog_step_size", "sqrt_beta_zero", "temperature", "regularization"))
         if self.sqrt_beta_zero > 1:
             raise _outside("sqrt_beta_zero", self.sqrt_beta_zero, "a number above 0 and at most 1")
-        if self.reconstruction not in RECONSTRUCTIONS:
-            raise _outside("reconstruction", self.reconstruction, " or ".join(RECONSTRUCTIONS))
-        if self.integrator not in INTEGRATORS:
-            raise _outside("integrator", self.integrator, " or ".join(INTEGRATORS))
+        allowed = {"networks": NETWORKS, "reconstruction": RECONSTRUCTIONS, "integrator": INTEGRATORS}
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise _outside(name, getattr(self, name), " or ".join(values))
 
 
 @dataclass(frozen=True)
@@ -122,61 +119,41 @@ class TrainingSettings:
     checkpoint_seconds: float = 600.0
 
     def __post_init__(self) -> None:
-        _require_positive("learning_rate", self.learning_rate)
-        _require_positive("checkpoint_seconds", self.checkpoint_seconds)
-        for name in ("batch_size", "max_epochs", "patience"):
-            _require_count(name, getattr(self, name), 1)
-        _require_count("max_recoveries", self.max_recoveries, 0)
+        _check_positive(self, ("learning_rate", "checkpoint_seconds"))
+        _check_counts(self, {"batch_size": 1, "max_epochs": 1, "patience": 1, "max_recoveries": 0})
 
 
 @dataclass(frozen=True)
 class SamplerSettings:
-    """The Hamiltonian Monte Carlo chains in the latent space.
+    """The Hamiltonian Monte Carlo chains in the latent space; StudyError if a value is outside its bounds."""
 
-    Attributes
-    ----------
-    steps : int
-        Proposals per chain.
-    leapfrog_steps : int
-        Leapfrog steps per proposal.
-    step_size : float
-        Length of one leapfrog step.
-
-    Raises
-    ------
-    StudyError
-        If a value is outside its bounds.
-    """
-
-    steps: int = 100
-    leapfrog_steps: int = 15
-    step_size: float = 0.03
+    steps: int = 100  #: proposals per chain
+    leapfrog_steps: int = 15  #: per proposal
+    step_size: float = 0.03  #: of a leapfrog step
 
     def __post_init__(self) -> None:
-        _require_count("steps", self.steps, 0)
-        _require_count("leapfrog_steps", self.leapfrog_steps, 1)
-        _require_positive("step_size", self.step_size)
+        _check_counts(self, {"steps": 0, "leapfrog_steps": 1})
+        _check_positive(self, ("step_size",))
+
+
+def _check_counts(settings: object, least: Mapping[str, int]) -> None:
+    for name, bound in least.items():
+        value = getattr(settings, name)
+        if not _is_count(value, bound):
+            raise _outside(name, value, f"a whole number of at least {bound}")
+
+
+def _check_positive(settings: object, names: Iterable[str]) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value) or value <= 0:
+            raise _outside(name, value, "a number above 0")
+
+
+def _is_count(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _outside(name: str, value: Any, rule: str) -> StudyError:
     return StudyError(f"The setting {name} is {value!r}.", where=name, remedy=f"Give {rule}.")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _require_count(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise _outside(name, value, f"a whole number of at least {least}")
-
-
-def _require_positive(name: str, value: Any) -> None:
-    if not _is_number(value) or not math.isfinite(value) or value <= 0:
-        raise _outside(name, value, "a number above 0")
-
-
-def _require_widths(name: str, widths: tuple[Any, ...]) -> None:
-    for width in widths:
-        if not isinstance(width, int) or isinstance(width, bool) or width < 1:
-            raise _outside(name, widths, "a list of whole numbers of at least 1")

@@ -25,22 +25,7 @@ REMEDY = "Train the model again, or give the file that train_rhvae wrote."
 
 
 def save_model(path: str | os.PathLike[str], model: RHVAE, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a trained model, atomically.
-
-    Parameters
-    ----------
-    path : path
-        The file to write.
-    model : RHVAE
-        The model, with its final metric.
-    metadata : mapping of str to str, optional
-        Free text entries of the header.
-
-    Raises
-    ------
-    StudyError
-        If the model has no final metric.
-    """
+    """Write a trained model, with its final metric, atomically; ``metadata`` is free text for the header."""
     model.final_metric()
     header = {
         **(metadata or {}),

@@ -4,7 +4,7 @@ Two things make them cheaper than `torch.nn.Linear` is. Their float32 products o
 which on the processors of benchmarks/README.md is two to three times as fast as the library that torch uses
 by default; it computes in float32, too. And while `collected_factors` says so, the gradient of a weight is
 not formed: it is a product of two matrices with a row for each image and position, which take a hundredth of
-its memory, and `rhvae_mri.generators.rhvae.adam.Adam` forms it block by block where it is used.
+its memory, and `Adam` forms it block by block where it is used.
 """
 
 from __future__ import annotations
@@ -28,14 +28,9 @@ LEAST_MULTIPLICATIONS = 2**20
 
 
 class VoxelLinear(nn.Linear):
-    """A linear layer of voxels; its weights, names and results are those of `torch.nn.Linear`.
+    """A linear layer of voxels; its weights, names and results are those of `torch.nn.Linear`."""
 
-    Attributes
-    ----------
-    gradient_factors : list of pairs of torch.Tensor, optional
-        Where the gradient of the weight goes, as factors; None, except within `collected_factors`.
-    """
-
+    #: Where the gradient of the weight goes, as factors; None, except within `collected_factors`.
     gradient_factors: GradientFactors | None = None
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -45,13 +40,7 @@ class VoxelLinear(nn.Linear):
 
 @contextmanager
 def collected_factors(layers: Sequence[VoxelLinear]) -> Iterator[None]:
-    """Collect the gradients of the layers' weights as factors.
-
-    Parameters
-    ----------
-    layers : sequence of VoxelLinear
-        Within the block, their ``weight.grad`` is not set; their ``gradient_factors`` are.
-    """
+    """Collect the gradients of the layers' weights in `gradient_factors`, not in ``weight.grad``."""
     for layer in layers:
         layer.gradient_factors = []
     try:
@@ -61,23 +50,18 @@ def collected_factors(layers: Sequence[VoxelLinear]) -> Iterator[None]:
             layer.gradient_factors = None
 
 
+@torch.no_grad()
+def factor_norms(layers: Sequence[VoxelLinear]) -> list[torch.Tensor]:
+    """Bound the norms of the collected gradients: that of a product is at most the product of the norms."""
+    return [
+        torch.linalg.vector_norm(left) * torch.linalg.vector_norm(right)
+        for layer in layers
+        for left, right in layer.gradient_factors or ()
+    ]
+
+
 def product(inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """Compute inputs @ weight.T + bias, without a record of gradients.
-
-    Parameters
-    ----------
-    inputs : torch.Tensor, shape (n, n_inputs)
-        Any strides.
-    weight : torch.Tensor, shape (n_outputs, n_inputs)
-        Any strides.
-    bias : torch.Tensor, shape (n_outputs,), optional
-        Added to each row.
-
-    Returns
-    -------
-    torch.Tensor, shape (n, n_outputs)
-        Large products on a CPU in float32 from oneDNN, else from `torch.nn.functional.linear`.
-    """
+    """Compute inputs @ weight.T + bias, by oneDNN if they are large, float32 and on a CPU; no gradients."""
     is_plain = inputs.device.type == "cpu" and inputs.dtype == weight.dtype == torch.float32
     if HAS_ONEDNN and is_plain and len(inputs) * weight.numel() >= LEAST_MULTIPLICATIONS:
         return torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
