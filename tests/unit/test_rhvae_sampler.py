@@ -42,7 +42,7 @@ def test_the_density_and_its_gradient_equal_finite_differences():
             assert gradient[k, axis].item() == pytest.approx(slope.item(), rel=1e-6, abs=1e-8)
 
 
-# With one leapfrog step a trajectory is hardly longer than its first kick, whose gradient is that of the state.
+# In one leapfrog step the first kick counts most, whose gradient is that of the chain's state.
 @pytest.mark.parametrize("settings", [FAST, SamplerSettings(steps=60, leapfrog_steps=1, step_size=0.6)])
 def test_the_moments_in_two_dimensions_equal_quadrature(settings):
     metric = three_centroids()
