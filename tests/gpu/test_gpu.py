@@ -15,9 +15,9 @@ from torch.nn import functional
 
 import rhvae_mri
 from rhvae_mri import locks
-from rhvae_mri.cnn import convolution
 from rhvae_mri.cnn.architectures import Architecture, build_network, place_network
 from rhvae_mri.cnn.data import ImagePart, ImageSet
+from rhvae_mri.cnn.kernels import convolution
 from rhvae_mri.cnn.training import TrainingSettings as CnnSettings
 from rhvae_mri.cnn.training import train_network, train_networks
 from rhvae_mri.generators.rhvae.kernels.adam import Adam

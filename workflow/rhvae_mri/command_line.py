@@ -203,7 +203,7 @@ def _build_sets(images: str, labels: str, *sets: str) -> list[tuple[ImageSet, pa
     """Build sets from the images and the table of labels, each with its rows, if nobody is in two of them."""
     from rhvae_mri.cnn.data import ImagePart, ImageSet
     from rhvae_mri.cohort.leakage import check_labels
-    from rhvae_mri.study_data import LABELS
+    from rhvae_mri.study_data import CLASSES, LABELS
 
     table = read_tsv(labels, ("image_id", "diagnosis", "set")).rename(columns=str.lower)
     absent = [name for name in ("image_id", "diagnosis", "set") if name not in table]
@@ -234,5 +234,5 @@ def _build_sets(images: str, labels: str, *sets: str) -> list[tuple[ImageSet, pa
                 remedy=_GIVE_LABELS,
             )
         part = ImagePart(array, [places[image] for image in rows["image_id"]], images)
-        built.append((ImageSet([part], rows["diagnosis"].map(LABELS).tolist()), rows))
+        built.append((ImageSet([part], rows["diagnosis"].map(LABELS).tolist(), CLASSES), rows))
     return built

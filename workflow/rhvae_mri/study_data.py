@@ -20,6 +20,9 @@ from rhvae_mri.tensor_files import ImageStack
 #: Label of each diagnosis; AD is the positive class.
 LABELS = {"CN": 0, "AD": 1}
 
+#: The classes by label.
+CLASSES = ("CN", "AD")
+
 #: The order in which the rules list the files of both classes.
 DIAGNOSES = ("AD", "CN")
 
@@ -112,7 +115,7 @@ def build_training_sets(
             parts.append(ImagePart(stored.as_array(), range(n_synthetic_per_class), str(source)))
         labels += [LABELS[diagnosis]] * n_synthetic_per_class
     validation = rows[rows["set"] == "validation"]
-    return ImageSet(parts, labels), build_image_set(stack, validation)
+    return ImageSet(parts, labels, CLASSES), build_image_set(stack, validation)
 
 
 def build_image_set(stack: str | os.PathLike[str], rows: pandas.DataFrame) -> ImageSet:
@@ -123,7 +126,7 @@ def build_image_set(stack: str | os.PathLike[str], rows: pandas.DataFrame) -> Im
     StudyError
         If the stack lacks an image.
     """
-    return ImageSet([_real_part(stack, rows["image_id"])], rows["diagnosis"].map(LABELS).tolist())
+    return ImageSet([_real_part(stack, rows["image_id"])], rows["diagnosis"].map(LABELS).tolist(), CLASSES)
 
 
 def list_evaluated_sets(

@@ -4,9 +4,8 @@ from pathlib import Path
 import pandas
 
 from rhvae_mri.cnn.augmentation import AugmentationSettings
-from rhvae_mri.cnn.performance import training_metrics
 from rhvae_mri.cnn.storage import save_networks
-from rhvae_mri.cnn.training import TrainingSettings, train_networks
+from rhvae_mri.cnn.training import TrainingSettings, train_networks, training_metrics
 from rhvae_mri.files import write_json, write_tsv
 from rhvae_mri.learning.checkpoints import run_digest
 from rhvae_mri.learning.devices import choose_device

@@ -11,7 +11,7 @@ from typing import Any
 import pandas
 import torch
 
-from rhvae_mri.cnn.trained import TrainedNetwork
+from rhvae_mri.cnn.storage import TrainedNetwork
 from rhvae_mri.cnn.training import TrainingDiverged, TrainingSettings, train_network
 from rhvae_mri.cohort.folds import iterate_folds
 from rhvae_mri.search.space import Candidate
@@ -73,7 +73,7 @@ def cross_validate(
         in the epoch that it chose), selected_epoch, seconds (training and validation). ``skipped`` are the
         folds after one that diverged, or after a first fold below ``stop_below_percent``.
     history : pandas.DataFrame
-        One row for each candidate, fold and epoch; see `rhvae_mri.cnn.trained.TrainedNetwork`.
+        One row for each candidate, fold and epoch; see `rhvae_mri.cnn.storage.TrainedNetwork`.
     """
     results: list[dict[str, Any]] = []
     histories: list[pandas.DataFrame] = []

@@ -21,22 +21,7 @@ _LAID_OUT = 2**28
 
 
 def convolve(maps: torch.Tensor, filters: torch.Tensor, padding: tuple[int, ...]) -> torch.Tensor:
-    """Convolve maps, in training.
-
-    Parameters
-    ----------
-    maps : torch.Tensor of shape (n, channels, d, h, w)
-        The feature maps.
-    filters : torch.Tensor of shape (width, channels, *size)
-        The filters.
-    padding : tuple of int
-        Zeros at both ends of each dimension.
-
-    Returns
-    -------
-    torch.Tensor of shape (n, width, ...)
-        Those of `torch.nn.functional.conv3d`. On a GPU in float32 they can be differentiated once.
-    """
+    """Convolve maps (n, channels, d, h, w) in training; on a GPU in float32 differentiable once."""
     if maps.is_cuda and maps.dtype == torch.float32 and not torch.is_autocast_enabled("cuda"):
         return _Convolution.apply(maps, filters, padding)
     return functional.conv3d(maps, filters, padding=padding)
@@ -45,24 +30,7 @@ def convolve(maps: torch.Tensor, filters: torch.Tensor, padding: tuple[int, ...]
 def filter_gradient(
     maps: torch.Tensor, slopes: torch.Tensor, size: tuple[int, ...], padding: tuple[int, ...]
 ) -> torch.Tensor:
-    """Compute the gradient of a convolution in its filters.
-
-    Parameters
-    ----------
-    maps : torch.Tensor of shape (n, channels, d, h, w)
-        The input of the convolution.
-    slopes : torch.Tensor of shape (n, width, ...)
-        The gradient in its output.
-    size : tuple of int
-        The size of the filters in voxels.
-    padding : tuple of int
-        Zeros at both ends of each dimension of the input.
-
-    Returns
-    -------
-    torch.Tensor of shape (width, channels, *size)
-        The gradient.
-    """
+    """Compute the gradient of a convolution in its filters from the one in its output, of `slopes`."""
     channels, width, planes = maps.shape[1], slopes.shape[1], slopes.shape[2]
     per_plane = channels * math.prod(size) * math.prod(slopes.shape[3:])
     at_a_time = max(_LAID_OUT // per_plane, 1)

@@ -17,8 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rhvae_mri.cnn.convolution import convolve
-from rhvae_mri.cnn.layers import raise_padded
+from rhvae_mri.cnn.kernels.convolution import convolve
 
 #: Images with maps above this size are summed one by one: they stay in a CPU's cache from product to sum.
 _CACHED_BYTES = 2**20
@@ -29,23 +28,8 @@ def convolve_and_normalize(
 ) -> torch.Tensor:
     """Apply a convolution, its batch normalisation with the statistics of the batch, and the pooling.
 
-    Parameters
-    ----------
-    maps : torch.Tensor of shape (n, channels, d, h, w)
-        The input of the convolution.
-    convolution, norm
-        The layers; the running statistics of ``norm`` are updated.
-    pool : bool
-        Whether the pooling of `PaddedMaxPool3d` follows. The caller applies the activation, which has to be
-        increasing and zero at zero.
+    The caller applies the activation, which has to be increasing and zero at zero.
 
-    Returns
-    -------
-    torch.Tensor of float32, shape (n, width, d, h, w), or pooled
-        The normalised maps.
-
-    Notes
-    -----
     Where the slope of the normalisation is negative, the filter is turned round instead, so that the maximum
     is the right one. The bias before a batch normalisation has no effect; it counts in the running mean only,
     and its gradient is zero exactly, where the layers one by one give the rounding of a zero, which Adam
@@ -64,6 +48,19 @@ def convolve_and_normalize(
     )
     _update_running_statistics(norm, mean * sign + convolution.bias.detach(), variance, output)
     return raise_padded(normalized, output.shape[2:]) if pool else normalized
+
+
+def raise_padded(pooled: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """Raise to zero the pooled windows that hold the padding of maps of an odd size (d, h, w)."""
+    odd = [size % 2 for size in shape]
+    if not any(odd):
+        return pooled
+    lowest = pooled.new_full(pooled.shape[2:], -torch.inf)
+    for axis, is_odd in enumerate(odd):
+        if is_odd:
+            lowest.select(axis, 0).zero_()
+    # `<=` and not `<`: on a tie the padding, which comes first, takes the gradient. NaN stays NaN.
+    return torch.where(pooled <= lowest, lowest, pooled)
 
 
 def fold_normalization(convolution: nn.Conv3d, norm: nn.BatchNorm3d) -> tuple[torch.Tensor, torch.Tensor]:
