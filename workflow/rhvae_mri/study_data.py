@@ -28,22 +28,7 @@ DIAGNOSES = ("AD", "CN")
 
 
 def list_class_images(split: str | os.PathLike[str], images: str, diagnosis: str) -> list[str]:
-    """List the images of one class of a training set or of a set of the split.
-
-    Parameters
-    ----------
-    split : path
-        The table of the split.
-    images : str
-        A training set (``train-full``, ``train-50``, …), or ``validation`` or ``test``.
-    diagnosis : str
-        ``AD`` or ``CN``.
-
-    Returns
-    -------
-    list of str
-        Image identifiers, in the order of the split.
-    """
+    """List the images of a class of a training set, of validation or of test, in the split's order."""
     rows = read_tsv(split)
     chosen = rows[images] == 1 if images in rows else rows["set"] == images
     return rows["image_id"][chosen & (rows["diagnosis"] == diagnosis)].tolist()
@@ -52,24 +37,7 @@ def list_class_images(split: str | os.PathLike[str], images: str, diagnosis: str
 def read_class_images(
     stack: str | os.PathLike[str], split: str | os.PathLike[str], training_set: str, diagnosis: str
 ) -> numpy.ndarray:
-    """Read the images of one class of a training set: what an RHVAE trains on.
-
-    Parameters
-    ----------
-    stack : path
-        The packed images of ADNI.
-    split : path
-        The table of the split.
-    training_set : str
-        ``train-full``, ``train-50``, …
-    diagnosis : str
-        ``AD`` or ``CN``.
-
-    Returns
-    -------
-    numpy.ndarray of float32, shape (n, *image_shape)
-        The images, in the order of the split.
-    """
+    """Read the images of a class of a training set, as float32 (n, *shape), in the split's order."""
     with ImageStack(stack) as images:
         return images.read_many(list_class_images(split, training_set, diagnosis))
 
@@ -119,13 +87,7 @@ def build_training_sets(
 
 
 def build_image_set(stack: str | os.PathLike[str], rows: pandas.DataFrame) -> ImageSet:
-    """Build the image set of some rows of a table with the columns image_id and diagnosis.
-
-    Raises
-    ------
-    StudyError
-        If the stack lacks an image.
-    """
+    """Build the image set of rows with image_id and diagnosis; StudyError if the stack lacks an image."""
     return ImageSet([_real_part(stack, rows["image_id"])], rows["diagnosis"].map(LABELS).tolist(), CLASSES)
 
 
@@ -134,21 +96,10 @@ def list_evaluated_sets(
     independent: str | os.PathLike[str],
     stacks: Mapping[str, str | os.PathLike[str]],
 ) -> list[tuple[str, str, ImageSet, list[str]]]:
-    """List the sets on which networks are evaluated: validation and test of ADNI, and independent cohorts.
+    """List the sets on which networks are evaluated, each as (cohort, set, images, image_ids).
 
-    Parameters
-    ----------
-    split : path
-        The table of the split of ADNI.
-    independent : path
-        The table of the participants of other cohorts that are tested; it may have no rows.
-    stacks : mapping of str to path
-        By cohort, its packed images.
-
-    Returns
-    -------
-    list of (cohort, set, images, image_ids)
-        ``set`` is ``validation`` or ``test``; the images have labels.
+    They are validation and test of ADNI, of ``split``, and the participants of ``independent`` cohorts, which
+    may be none; ``stacks`` has the packed images of each cohort.
     """
     adni = read_tsv(split)
     adni = adni[adni["set"] != "train"].assign(cohort="ADNI")

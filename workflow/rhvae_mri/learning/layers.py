@@ -39,19 +39,8 @@ def shapes_only() -> Iterator[None]:
 def list_layers(network: nn.Module, input_shape: Sequence[int]) -> list[dict[str, Any]]:
     """List the layers of a network in the order in which an input passes them.
 
-    Parameters
-    ----------
-    network : torch.nn.Module
-        The network. Build it within `shapes_only` where it is large; call this in the same block then.
-    input_shape : sequence of int
-        Shape of one input, without the axis of the batch.
-
-    Returns
-    -------
-    list of dict
-        Of each layer: ``layer`` (its name in the network), ``kind`` (its class), ``detail`` (what its class
-        does not say, such as the rate of a dropout), ``output_shape`` (a tuple, without the axis of the
-        batch) and ``n_parameters``.
+    Build a large network within `shapes_only`, and call this there. A row has ``layer`` (its name), ``kind``,
+    ``detail`` (such as the rate of a dropout), ``output_shape`` without the batch, and ``n_parameters``.
 
     Examples
     --------

@@ -14,13 +14,6 @@ def own_random_state(seed: int, device: torch.device) -> Iterator[None]:
 
     Initial weights and dropout draw from torch's global generators. Inside this block these start from
     ``seed``, so what a run draws depends on nothing that ran before it or runs after it.
-
-    Parameters
-    ----------
-    seed : int
-        The seed, for the generator of the CPU and of ``device``.
-    device : torch.device
-        Where the run computes.
     """
     is_cuda = device.type == "cuda"
     with torch.random.fork_rng(devices=[device] if is_cuda else []):

@@ -22,35 +22,15 @@ C1, C2 = 0.01**2, 0.03**2
 
 
 class PairSimilarity(NamedTuple):
-    """MS-SSIM of pairs of images.
+    """MS-SSIM of pairs of images."""
 
-    Attributes
-    ----------
-    pairs : numpy.ndarray of int, shape (n_pairs, 2)
-        The images of each pair.
-    values : numpy.ndarray of float64, shape (n_pairs,)
-        Their MS-SSIM.
-    """
-
-    pairs: numpy.ndarray
-    values: numpy.ndarray
+    pairs: numpy.ndarray  #: the numbers of the images, (n_pairs, 2)
+    values: numpy.ndarray  #: (n_pairs,)
 
 
 def ms_ssim(one: numpy.ndarray, other: numpy.ndarray) -> float:
-    """Compute the MS-SSIM of two volumes.
+    """Compute the MS-SSIM of two volumes (x, y, z) with values in [0, 1]; 1 if they are identical.
 
-    Parameters
-    ----------
-    one, other : numpy.ndarray, shape (x, y, z)
-        Volumes with values in [0, 1].
-
-    Returns
-    -------
-    float
-        1 for identical volumes.
-
-    Notes
-    -----
     The original has five scales, for which the smallest axis must have 176 voxels. Here are as many as leave
     a window of 11 voxels at the coarsest scale (at least one, with a smaller window for a smaller volume),
     and their exponents are rescaled to the sum 1. Values of different shapes do not compare. A negative mean
@@ -77,17 +57,7 @@ def n_scales(shape: tuple[int, ...]) -> int:
 
 
 def pair_similarity(images: numpy.ndarray, n_pairs: int, seed: int) -> PairSimilarity:
-    """Compute the MS-SSIM of random pairs of different images of a set.
-
-    Parameters
-    ----------
-    images : numpy.ndarray, shape (n, x, y, z)
-        May be mapped from a file.
-    n_pairs : int
-        How many pairs; all of them if there are not more.
-    seed : int
-        The seed of the draw.
-    """
+    """Compute the MS-SSIM of random pairs of different images (n, x, y, z), or of all there are."""
     first, second = numpy.triu_indices(len(images), 1)
     random = numpy.random.default_rng(seed)
     chosen = random.choice(len(first), min(n_pairs, len(first)), replace=False)

@@ -25,18 +25,10 @@ EDGE_PIECES = 8
 
 @dataclass(frozen=True)
 class LatentPath:
-    """A path of straight segments.
+    """A path of straight segments."""
 
-    Attributes
-    ----------
-    points : torch.Tensor of float64, shape (n + 1, d)
-        From one end to the other.
-    length : float
-        Length under the metric.
-    """
-
-    points: torch.Tensor
-    length: float
+    points: torch.Tensor  #: from one end to the other, float64, (n + 1, d)
+    length: float  #: under the metric
 
 
 def straight_line(
@@ -56,23 +48,9 @@ def geodesic(
     n_segments: int = 60,
     max_iterations: int = 500,
 ) -> LatentPath:
-    """Find a shortest path between two latent positions.
+    """Find a shortest path between two latent positions (d,), in float64: the energy's minimum is flat.
 
-    Parameters
-    ----------
-    metric : LatentMetric
-        The metric, in float64 (the energy's minimum is flat).
-    start, end : torch.Tensor of float64, shape (d,)
-        The ends.
-    n_segments : int
-        Segments of the path. They must be short against the metric's temperature.
-    max_iterations : int
-        Iterations of L-BFGS from each of the two starts.
-
-    Returns
-    -------
-    LatentPath
-        Never longer than the straight line.
+    Segments must be short beside the metric's temperature. The path is never longer than the straight line.
     """
     straight = straight_line(metric, start, end, n_segments)
     starts = [straight.points]

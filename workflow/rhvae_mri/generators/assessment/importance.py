@@ -43,50 +43,22 @@ from rhvae_mri.seeds import derive_seed
 
 @dataclass(frozen=True)
 class LikelihoodEstimate:
-    """Estimates for n images, in nats; float64 on the CPU.
+    """Estimates for n images, in nats; float64 on the CPU, (n,)."""
 
-    Attributes
-    ----------
-    log_likelihood : torch.Tensor, shape (n,)
-        Log of the mean importance weight. Its expectation is below log p(x) and rises with the number of
-        draws.
-    elbo : torch.Tensor, shape (n,)
-        Mean log-weight.
-    effective_draws : torch.Tensor, shape (n,)
-        (sum w)^2 / sum w^2: where it is near 1, a single draw carries the estimate, which is then hardly
-        better than the bound.
-    """
-
-    log_likelihood: torch.Tensor
-    elbo: torch.Tensor
-    effective_draws: torch.Tensor
+    log_likelihood: torch.Tensor  #: log of the mean weight; in expectation below log p(x)
+    elbo: torch.Tensor  #: mean log-weight
+    effective_draws: torch.Tensor  #: (sum w)^2 / sum w^2; near 1 a single draw carries the estimate
 
 
 @torch.no_grad()
 def estimate_likelihood(
     model: RHVAE, images: torch.Tensor, *, n_draws: int = 100, seed: int, batch_size: int = 50
 ) -> LikelihoodEstimate:
-    """Estimate log p(x) and the ELBO of images.
+    """Estimate log p(x) and the ELBO of images (n, *image_shape), by draws of their own.
 
-    Parameters
-    ----------
-    model : RHVAE
-        A trained model, with its final metric.
-    images : torch.Tensor, shape (n, *image_shape)
-        Images with values in [0, 1], on the device and in the precision of the model.
-    n_draws : int
-        Importance samples per image.
-    seed : int
-        Determines the draws of each image, which do not depend on the other images.
-    batch_size : int
-        Draws per pass through the model.
-
-    Returns
-    -------
-    LikelihoodEstimate
-        With the ``mse`` likelihood, a density of the voxels (normal with unit variance). With ``bce``, the
-        Bernoulli likelihood of grey values, as in training: it is no normalized density, so it compares
-        models of the same images only.
+    With the ``mse`` likelihood it is a density of the voxels (normal with unit variance). With ``bce`` it is
+    the Bernoulli likelihood of grey values, as in training: no normalized density, so it compares models of
+    the same images only.
     """
     weights = torch.empty(len(images), n_draws, dtype=torch.float64)
     generator = torch.Generator()

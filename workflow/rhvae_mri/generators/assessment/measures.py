@@ -32,30 +32,14 @@ COLUMNS = ("measure", "images", "value", "uncertainty", "n", "detail")
 
 @dataclass(frozen=True)
 class MeasureSettings:
-    """How much is computed for the measures.
+    """How much is computed for the measures."""
 
-    Attributes
-    ----------
-    n_draws : int
-        Importance samples per image for the likelihood.
-    n_synthetic : int
-        Synthetic images, from the first on, that are compared with real ones.
-    n_neighbours : int
-        k of precision and recall.
-    n_pairs : int
-        Pairs of images per set for MS-SSIM.
-    n_resamples : int
-        Bootstrap resamples behind each uncertainty.
-    batch_size : int
-        Images or draws per pass through the model.
-    """
-
-    n_draws: int = 100
-    n_synthetic: int = 500
-    n_neighbours: int = 3
-    n_pairs: int = 200
-    n_resamples: int = 1000
-    batch_size: int = 50
+    n_draws: int = 100  #: importance samples per image for the likelihood
+    n_synthetic: int = 500  #: synthetic images, from the first on, that are compared with real ones
+    n_neighbours: int = 3  #: k of precision and recall
+    n_pairs: int = 200  #: of images, per set, for MS-SSIM
+    n_resamples: int = 1000  #: of the bootstrap behind each uncertainty
+    batch_size: int = 50  #: images or draws per pass through the model
 
 
 def measure_generation(

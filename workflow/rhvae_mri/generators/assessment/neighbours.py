@@ -23,37 +23,14 @@ LONGEST_AXIS = 12
 
 
 class Neighbours(NamedTuple):
-    """The k nearest of m images to each of n.
+    """The k nearest of m images to each of n, from the nearest on."""
 
-    Attributes
-    ----------
-    indices : numpy.ndarray of int, shape (n, k)
-        Which, from the nearest on.
-    distances : numpy.ndarray of float64, shape (n, k)
-        Root mean square of the differences of the voxels.
-    """
-
-    indices: numpy.ndarray
-    distances: numpy.ndarray
+    indices: numpy.ndarray  #: (n, k)
+    distances: numpy.ndarray  #: root mean squares of voxel differences, (n, k)
 
 
 def nearest_images(images: numpy.ndarray, among: numpy.ndarray, k: int = 1) -> Neighbours:
-    """Find the nearest images by the root mean square of voxel differences.
-
-    Parameters
-    ----------
-    images : numpy.ndarray, shape (n, *image_shape)
-        May be mapped from a file; it is read in chunks.
-    among : numpy.ndarray, shape (m, *image_shape)
-        Where to look, in memory.
-    k : int
-        How many; all of them if there are not more.
-
-    Returns
-    -------
-    Neighbours
-        Distances are exact: a copy has the distance 0.
-    """
+    """Find the k nearest images, exactly: a copy has the distance 0. ``images`` may be mapped from a file."""
     k = min(k, len(among))
     middle = among.mean(axis=0, dtype=numpy.float64).astype(numpy.float32).ravel()
     centred = among.reshape(len(among), -1) - middle
@@ -79,22 +56,11 @@ def neighbour_table(
     training: numpy.ndarray,
     training_ids: Sequence[str],
 ) -> pandas.DataFrame:
-    """List the nearest real training image of each synthetic image, and how isolated that real image is.
+    """List the nearest training image of each synthetic image, and how isolated that real image is.
 
-    Parameters
-    ----------
-    synthetic, training : numpy.ndarray, shapes (s, *image_shape) and (n, *image_shape)
-        The images; n is at least 2. The synthetic ones are read in chunks.
-    synthetic_ids, training_ids : sequence of str
-        Their names.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per synthetic image, with the columns of `TABLE_COLUMNS`: the synthetic image ``image_id``,
-        the training image ``nearest_real`` and its ``distance``; ``real_neighbour``, the training image that
-        is nearest to ``nearest_real``, and their ``real_distance``. Distances are root mean squares of voxel
-        differences. A ``distance`` far below the ``real_distance`` is the sign of a memorized image.
+    The columns are `TABLE_COLUMNS`: the synthetic image ``image_id``, the training image ``nearest_real`` and
+    its ``distance``; ``real_neighbour``, the training image that is nearest to ``nearest_real``, and their
+    ``real_distance``. A ``distance`` far below the ``real_distance`` is the sign of a memorized image.
     """
     nearest = nearest_images(synthetic, training)
     among = nearest_images(training, training, k=2)
@@ -117,20 +83,10 @@ def neighbour_table(
 
 
 def block_means(images: numpy.ndarray) -> numpy.ndarray:
-    """Average images over cubes of voxels, as features for `precision_and_recall`.
+    """Average images over cubes of voxels, as features (n, f) for `precision_and_recall`.
 
     Unlike principal components of the training images, these features favour no set. The cubes' side is the
     smallest that leaves at most `LONGEST_AXIS` of them along an axis; what is left over at the ends is cut.
-
-    Parameters
-    ----------
-    images : numpy.ndarray, shape (n, *image_shape)
-        Read in chunks.
-
-    Returns
-    -------
-    numpy.ndarray of float32, shape (n, features)
-        The means.
     """
     shape = tuple(images.shape[1:])
     side = block_side(shape)
@@ -153,19 +109,9 @@ def block_side(shape: tuple[int, ...]) -> int:
 
 
 def within_manifold(points: numpy.ndarray, manifold: numpy.ndarray, k: int = 3) -> numpy.ndarray:
-    """Tell which points lie in the manifold that other points span.
+    """Tell which points (n, features) lie in the manifold that other points (m, features) span.
 
-    Parameters
-    ----------
-    points, manifold : numpy.ndarray, shapes (n, features) and (m, features)
-        The manifold is the union of balls around its points, each up to its k-th nearest other point.
-    k : int
-        Which neighbour; the last one if there are fewer.
-
-    Returns
-    -------
-    numpy.ndarray of bool, shape (n,)
-        Whether a point is in one of the balls.
+    It is the union of balls around its points, each up to its k-th nearest other point, or the last one.
     """
     from scipy.spatial.distance import cdist
 
@@ -177,21 +123,9 @@ def within_manifold(points: numpy.ndarray, manifold: numpy.ndarray, k: int = 3) 
 def precision_and_recall(
     real: numpy.ndarray, synthetic: numpy.ndarray, k: int = 3
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Compute, image by image, what precision and recall are the means of.
+    """Say which synthetic images are realistic (mean: precision) and which real ones covered (recall).
 
-    Parameters
-    ----------
-    real, synthetic : numpy.ndarray, shapes (n, features) and (m, features)
-        Features of the images; equally many of each are best comparable.
-    k : int
-        See `within_manifold`; 3 in the source.
-
-    Returns
-    -------
-    precision : numpy.ndarray of bool, shape (m,)
-        Whether a synthetic image lies in the manifold of the real ones: realism.
-    recall : numpy.ndarray of bool, shape (n,)
-        Whether a real image lies in the manifold of the synthetic ones: coverage.
+    Equally many of both are best comparable; the source has k = 3.
     """
     return within_manifold(synthetic, real, k), within_manifold(real, synthetic, k)
 

@@ -57,23 +57,7 @@ def save_pictures(
 ) -> None:
     """Compute the images of the figures and store them, with a table that says what each is.
 
-    Parameters
-    ----------
-    stack, table : path
-        The images (safetensors) and their list (TSV), written atomically.
-    model : RHVAE
-        A trained model, with its final metric.
-    training : numpy.ndarray of float32, shape (n, *image_shape)
-        The real images that it was trained on, in the order of its centroids.
-    training_ids : sequence of str
-        Their names.
-    synthetic : numpy.ndarray, shape (s, *image_shape)
-        Its synthetic images.
-    synthetic_ids : sequence of str
-        Their names.
-
-    Notes
-    -----
+    ``training`` are the images that the model was trained on, in the order of its centroids.
     The table has one row per image, with the columns of `COLUMNS`; what does not apply is missing.
 
     - picture ``traversal``: row ``axis <k>``, a principal axis of the latent means; position in standard

@@ -87,7 +87,7 @@ def sample_latent(
     settings : SamplerSettings, optional
         Length of the chains and of their steps; the study's if not given.
     batch_size : int, optional
-        Chains that are computed together, which bounds the memory; by default the number in `CHAINS`.
+        Chains that are computed together; by default the number in `CHAINS`.
     progress : bool
         Whether to draw a progress bar on standard error.
 
