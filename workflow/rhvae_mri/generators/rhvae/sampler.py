@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -103,16 +103,15 @@ def sample_latent(
     batches = []
     for start in tqdm(starts, disable=not progress, unit="batch"):
         chains = _run_chains(metric, range(start, start + batch_size), seed, settings)
-        batches.append(chains.first(min(batch_size, n - start)))
-    joined = {name: torch.cat([getattr(batch, name) for batch in batches]) for name in _CHAIN_FIELDS}
-    accepted = joined["accepted"].to(metric.centroids.dtype)
-    half = settings.steps - settings.steps // 2
+        batches.append([values[: min(batch_size, n - start)] for values in chains])
+    positions, accepted, effective_size, means, variances = map(torch.cat, zip(*batches, strict=True))
+    accepted = accepted.to(metric.centroids.dtype)
     sample = LatentSample(
-        positions=joined["positions"],
+        positions=positions,
         acceptance=accepted.mean(1) if settings.steps else accepted.new_zeros(n),
         step_acceptance=accepted.mean(0),
-        effective_size=joined["effective_size"],
-        scale_reduction=scale_reduction(joined["means"], joined["variances"], half),
+        effective_size=effective_size,
+        scale_reduction=scale_reduction(means, variances, settings.steps - settings.steps // 2),
     )
     if n:
         logger.info("%d chains accepted %.1f %% of their proposals.", n, 100 * sample.acceptance.mean())
@@ -164,26 +163,14 @@ def chain_summary(sample: LatentSample, settings: SamplerSettings) -> dict[str, 
     }
 
 
-@dataclass(frozen=True)
-class _Chains:
-    """The end of some chains, and what is known of their states; the first axis is that of the chains."""
+def _run_chains(
+    metric: LatentMetric, numbers: range, seed: int, settings: SamplerSettings
+) -> tuple[torch.Tensor, ...]:
+    """Run the chains of these numbers from random centroids.
 
-    positions: torch.Tensor
-    accepted: torch.Tensor  #: bool, (n, steps)
-    effective_size: torch.Tensor
-    means: torch.Tensor  #: of log-density and coordinates, over the second half of each chain, (n, d + 1)
-    variances: torch.Tensor
-
-    def first(self, n: int) -> _Chains:
-        """The first n chains."""
-        return _Chains(*(getattr(self, name)[:n] for name in _CHAIN_FIELDS))
-
-
-_CHAIN_FIELDS = tuple(field.name for field in fields(_Chains))
-
-
-def _run_chains(metric: LatentMetric, numbers: range, seed: int, settings: SamplerSettings) -> _Chains:
-    """Run the chains of these numbers from random centroids."""
+    Of each chain (the first axis): its last position, which proposals it accepted, the effective size of
+    log-density and coordinates, and mean and variance of these over its second half.
+    """
     start, momenta, uniforms = _draw(metric.centroids, numbers, seed, settings.steps)
     position = metric.centroids[start]
     value, gradient = log_density(position, metric)
@@ -200,13 +187,8 @@ def _run_chains(metric: LatentMetric, numbers: range, seed: int, settings: Sampl
         accepted[step] = accept
         trace[step, :, 0], trace[step, :, 1:] = value, position
     half = trace[settings.steps // 2 :].double()
-    return _Chains(
-        positions=position,
-        accepted=accepted.T,
-        effective_size=effective_sample_size(trace),
-        means=half.mean(0),
-        variances=half.var(0) if len(half) > 1 else torch.zeros_like(trace[:0].double().sum(0)),
-    )
+    variance = half.var(0) if len(half) > 1 else torch.zeros_like(trace[:0].double().sum(0))
+    return position, accepted.T, effective_sample_size(trace), half.mean(0), variance
 
 
 def leapfrog(
