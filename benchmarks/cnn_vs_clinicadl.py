@@ -135,7 +135,7 @@ def _ours(
 
     from rhvae_mri.cnn.architectures import build_network, place_network, read_architectures
     from rhvae_mri.cnn.data import ImagePart, ImageSet
-    from rhvae_mri.cnn.epochs import train_epoch, validate
+    from rhvae_mri.cnn.training import train_epoch, validate
     from rhvae_mri.learning.devices import choose_device
 
     choose_device(device.type, torch.get_num_threads())  # as a job does, which sets how a GPU computes
@@ -265,7 +265,7 @@ def _bound(architecture: Any, size: str, device: Any) -> float:
     """
     import torch
 
-    from rhvae_mri.cnn.layers import pooled_shape
+    from rhvae_mri.cnn.architectures import pooled_shape
 
     def best(action: Any) -> float:
         times = []

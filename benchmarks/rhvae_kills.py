@@ -21,9 +21,9 @@ from reporting import run_benchmark
 from rhvae_stress import N_IMAGES, SETTINGS, SHAPE, simulate_images
 from safetensors import safe_open
 
-from rhvae_mri.rhvae.settings import TrainingSettings
-from rhvae_mri.rhvae.storage import save_model
-from rhvae_mri.rhvae.training import train_rhvae
+from rhvae_mri.generators.rhvae.settings import TrainingSettings
+from rhvae_mri.generators.rhvae.storage import save_model
+from rhvae_mri.generators.rhvae.training import train_rhvae
 
 #: Large steps, so that training also has to remember where it went back.
 STEEP = replace(SETTINGS, leapfrog_step_size=0.1)

@@ -23,8 +23,8 @@ import torch
 from reporting import Bar, StudyError, describe_machine, finish, run_benchmark
 from scipy.ndimage import gaussian_filter
 
-from rhvae_mri.rhvae.settings import NETWORKS, RHVAESettings, TrainingSettings
-from rhvae_mri.rhvae.training import TrainedRHVAE, train_rhvae
+from rhvae_mri.generators.rhvae.settings import NETWORKS, RHVAESettings, TrainingSettings
+from rhvae_mri.generators.rhvae.training import TrainedRHVAE, train_rhvae
 
 SHAPE = (28, 34, 30)
 N_IMAGES = 16

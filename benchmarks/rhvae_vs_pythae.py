@@ -115,7 +115,7 @@ def _compare_times(ours: list[dict[str, float]], pythae: list[dict[str, float]])
 
 def _compare_generation(ours: list[list[float]], pythae: list[list[float]]) -> dict[str, Any]:
     """Times of both sides by the number of samples; pythae's from those of one batch."""
-    from rhvae_mri.rhvae.settings import SamplerSettings
+    from rhvae_mri.generators.rhvae.settings import SamplerSettings
 
     decoding, sampling = (median(row[part] for row in pythae) for part in (0, 1))
     per_batch = decoding + (sampling - decoding) * SamplerSettings().steps / PYTHAE_STEPS
@@ -142,7 +142,7 @@ def _bound(size: str, seconds: float, rates: dict[str, float]) -> dict[str, floa
     weights. Weights count as read once per product, gradients as used where they are formed by Adam, which
     reads and writes the weights and two moments.
     """
-    from rhvae_mri.rhvae.settings import RHVAESettings
+    from rhvae_mri.generators.rhvae.settings import RHVAESettings
 
     settings = RHVAESettings()
     n_voxels, steps = math.prod(SIZES[size]), settings.leapfrog_steps
@@ -214,7 +214,7 @@ def _rates(_: tuple[int, ...], device: str, turns: Turns) -> None:
     """Measure the copy bandwidth and the rate of a large matrix product in float32."""
     import torch
 
-    from rhvae_mri.rhvae.voxel_layers import product
+    from rhvae_mri.generators.rhvae.kernels.voxel_layers import product
 
     def best(action: Callable[[], Any]) -> float:
         times, clock = [], Clock(device)
@@ -239,10 +239,10 @@ def _rates(_: tuple[int, ...], device: str, turns: Turns) -> None:
 def _our_step(shape: tuple[int, ...], device: str, turns: Turns) -> None:
     import torch
 
-    from rhvae_mri.rhvae.adam import Adam
-    from rhvae_mri.rhvae.model import RHVAE
-    from rhvae_mri.rhvae.settings import RHVAESettings
-    from rhvae_mri.rhvae.voxel_layers import collected_factors
+    from rhvae_mri.generators.rhvae.kernels.adam import Adam
+    from rhvae_mri.generators.rhvae.kernels.voxel_layers import collected_factors
+    from rhvae_mri.generators.rhvae.model import RHVAE
+    from rhvae_mri.generators.rhvae.settings import RHVAESettings
 
     settings = RHVAESettings()
     model = RHVAE(settings, shape, _networks(shape)).to(device)
@@ -252,7 +252,7 @@ def _our_step(shape: tuple[int, ...], device: str, turns: Turns) -> None:
 
     def step() -> None:
         noise = torch.randn(2, BATCH, settings.latent_dimension).to(device)
-        with collected_factors(layers):  # as in `rhvae_mri.rhvae.training_run`
+        with collected_factors(layers):  # as in `rhvae_mri.generators.rhvae.training`
             model(images, *noise).loss.backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -277,8 +277,8 @@ def _pythae_step(shape: tuple[int, ...], device: str, turns: Turns) -> None:
 
 
 def _our_epoch(shape: tuple[int, ...], device: str, turns: Turns) -> None:
-    from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
-    from rhvae_mri.rhvae.training import train_rhvae
+    from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
+    from rhvae_mri.generators.rhvae.training import train_rhvae
 
     networks = _networks(shape)
     _count_epochs(networks.encoder, turns, Clock(device))
@@ -308,10 +308,9 @@ def _pythae_epoch(shape: tuple[int, ...], device: str, turns: Turns) -> None:
 
 
 def _our_generation(shape: tuple[int, ...], device: str, turns: Turns) -> None:
-    from rhvae_mri.rhvae.model import RHVAE
-    from rhvae_mri.rhvae.sampler import sample_latent
-    from rhvae_mri.rhvae.settings import RHVAESettings
-    from rhvae_mri.rhvae.synthetic import DecodedImages
+    from rhvae_mri.generators.rhvae.model import RHVAE
+    from rhvae_mri.generators.rhvae.sampler import decode_images, sample_latent
+    from rhvae_mri.generators.rhvae.settings import RHVAESettings
 
     model = RHVAE(RHVAESettings(), shape, _networks(shape)).to(device)
     model.fit_metric(_images(CENTROIDS, shape).to(device))
@@ -322,7 +321,7 @@ def _our_generation(shape: tuple[int, ...], device: str, turns: Turns) -> None:
     def generate(n: int) -> float:
         clock.lap()
         sample = sample_latent(model.final_metric(), n, seed=SEED)
-        for _ in DecodedImages(model, sample.positions).one_by_one():
+        for _ in decode_images(model, sample.positions):
             pass
         return clock.lap()[0]
 
@@ -364,10 +363,10 @@ def _networks(shape: tuple[int, ...]) -> Any:
     """The study's networks, the same for both sides."""
     import torch
 
-    from rhvae_mri.rhvae.networks import build_networks
-    from rhvae_mri.rhvae.settings import RHVAESettings
+    from rhvae_mri.generators.rhvae.networks import build_networks
+    from rhvae_mri.generators.rhvae.settings import RHVAESettings
 
-    return build_networks(RHVAESettings(), math.prod(shape), torch.Generator().manual_seed(SEED))
+    return build_networks(RHVAESettings(), shape, torch.Generator().manual_seed(SEED))
 
 
 def _pythae_model(shape: tuple[int, ...]) -> Any:
@@ -377,7 +376,7 @@ def _pythae_model(shape: tuple[int, ...]) -> Any:
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder, BaseMetric
 
-    from rhvae_mri.rhvae.settings import RHVAESettings
+    from rhvae_mri.generators.rhvae.settings import RHVAESettings
 
     settings, networks = RHVAESettings(), _networks(shape)
 

@@ -15,20 +15,19 @@ from torch.nn import functional
 
 import rhvae_mri
 from rhvae_mri import locks
-from rhvae_mri.cnn import convolution
 from rhvae_mri.cnn.architectures import Architecture, build_network, place_network
 from rhvae_mri.cnn.data import ImagePart, ImageSet
+from rhvae_mri.cnn.kernels import convolution
 from rhvae_mri.cnn.training import TrainingSettings as CnnSettings
 from rhvae_mri.cnn.training import train_network, train_networks
+from rhvae_mri.generators.rhvae.kernels.adam import Adam
+from rhvae_mri.generators.rhvae.kernels.voxel_layers import collected_factors
+from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.sampler import decode_images, sample_latent
+from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
+from rhvae_mri.generators.rhvae.training import train_rhvae
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.learning.interrupts import TrainingInterrupted
-from rhvae_mri.rhvae.adam import Adam
-from rhvae_mri.rhvae.model import RHVAE
-from rhvae_mri.rhvae.sampler import sample_latent
-from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
-from rhvae_mri.rhvae.synthetic import DecodedImages
-from rhvae_mri.rhvae.training import train_rhvae
-from rhvae_mri.rhvae.voxel_layers import collected_factors
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")
 
@@ -141,7 +140,7 @@ def test_an_rhvae_learns_alike_and_the_same_again():
 
 
 def test_an_rhvae_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
-    from rhvae_mri.rhvae.training_run import TrainingRun
+    from rhvae_mri.generators.rhvae.training import TrainingRun
 
     images, checkpoint = random_images(20), tmp_path / "checkpoint.safetensors"
     whole = train_rhvae(images, SETTINGS, TRAINING, seed=5, device=GPU)
@@ -170,9 +169,7 @@ def test_synthetic_images_are_those_of_the_cpu():
     there = copy.deepcopy(model).to(GPU)
     samples = [sample_latent(one.final_metric(), 30, seed=4) for one in (there, model)]
     assert deviation(samples[0].positions, samples[1].positions) < 1e-6
-    decoded = [
-        numpy.stack(list(DecodedImages(one, samples[1].positions).one_by_one())) for one in (there, model)
-    ]
+    decoded = [numpy.stack(list(decode_images(one, samples[1].positions))) for one in (there, model)]
     numpy.testing.assert_allclose(*decoded, atol=1e-5)
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from rhvae_mri.rhvae.model import RHVAE
-from rhvae_mri.rhvae.sampler import log_density
-from rhvae_mri.rhvae.settings import RHVAESettings
-from rhvae_mri.rhvae.voxel_layers import collected_factors
+from rhvae_mri.generators.rhvae.kernels.voxel_layers import collected_factors
+from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.sampler import log_density
+from rhvae_mri.generators.rhvae.settings import RHVAESettings
 
 pytestmark = pytest.mark.peer
 
@@ -190,7 +190,7 @@ def test_the_draws_cover_the_choices():
 
 
 def test_the_derivative_of_the_momentum_matters_from_the_second_step_on(references):
-    """The published first line differentiates the momentum, too: see `rhvae_mri.rhvae.hamiltonian`."""
+    """The published first line differentiates the momentum, too: see `hamiltonian`."""
     gaps = [
         difference(
             references[f"momentum-held-{n}"]["momentum"], references[f"momentum-published-{n}"]["momentum"]

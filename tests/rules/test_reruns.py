@@ -108,7 +108,6 @@ RERUNS = {
     "synthetic.leapfrog_steps": (16, "generate_synthetic"),
     "synthetic.leapfrog_step_size": (0.015, "generate_synthetic"),
     "synthetic.dtype": ("float16", "generate_synthetic"),
-    "synthetic.store": ("latent_codes", "generate_synthetic train_cnn"),
     "cnn.optimized": ("searched", "describe_networks tabulate_results train_cnn"),
     "cnn.epochs.baseline": (21, "train_cnn"),
     "cnn.epochs.optimized": (21, "train_cnn"),

@@ -10,13 +10,14 @@ from torch.nn import functional
 from rhvae_mri.cnn.architectures import (
     Architecture,
     ConvolutionalNetwork,
+    PaddedMaxPool3d,
     build_network,
     count_parameters,
     flattened_size,
     place_network,
+    pooled_shape,
     read_architectures,
 )
-from rhvae_mri.cnn.layers import PaddedMaxPool3d, pooled_shape
 from rhvae_mri.errors import StudyError
 
 FULL, DOWNSAMPLED, DEMO = (169, 208, 179), (84, 104, 89), (21, 26, 22)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from rhvae_mri.cnn import convolution
-from rhvae_mri.cnn.convolution import _Convolution, filter_gradient
+from rhvae_mri.cnn.kernels import convolution
+from rhvae_mri.cnn.kernels.convolution import _Convolution, filter_gradient
 
 
 @pytest.fixture

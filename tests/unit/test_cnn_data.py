@@ -78,7 +78,7 @@ def test_intensities_outside_the_unit_interval_are_found_with_their_row(value, t
 
 def test_a_class_without_images_is_an_error():
     images = ImageSet([ImagePart(random_images(2), [0, 1])], [0, 0])
-    with pytest.raises(StudyError, match="validation set has no image of the class AD"):
+    with pytest.raises(StudyError, match="validation set has no image of the class 1"):
         images.check_classes("validation")
     with pytest.raises(StudyError, match="no labels"):
         ImageSet([ImagePart(random_images(2), [0, 1])]).check_classes("training")

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from rhvae_mri.cnn.normalization import convolve_and_normalize, fold_normalization
+from rhvae_mri.cnn.kernels.normalization import convolve_and_normalize, fold_normalization
 
 LAYOUTS = {"channels-first": torch.contiguous_format, "channels-last": torch.channels_last_3d}
 
@@ -31,7 +31,7 @@ def test_the_pass_image_by_image_gives_the_sums_of_the_whole(monkeypatch):
     images = torch.rand(3, 2, 6, 5, 7, generator=torch.Generator().manual_seed(0))
     results = []
     for limit in (0, 2**20):
-        monkeypatch.setattr("rhvae_mri.cnn.normalization._CACHED_BYTES", limit)
+        monkeypatch.setattr("rhvae_mri.cnn.kernels.normalization._CACHED_BYTES", limit)
         convolution, norm = layers()
         output = convolve_and_normalize(images, convolution, norm, pool=False)
         output.square().sum().backward()

@@ -6,7 +6,7 @@ from torch import nn
 from rhvae_mri.cnn.architectures import Architecture, build_network, read_architectures
 from rhvae_mri.cnn.data import ImagePart, ImageSet
 from rhvae_mri.cnn.saliency import METHODS, attribute, best_on_validation, measure_saliency
-from rhvae_mri.cnn.trained import TrainedNetwork
+from rhvae_mri.cnn.storage import TrainedNetwork
 from rhvae_mri.cnn.training import TrainingSettings, train_network
 from rhvae_mri.errors import StudyError
 
@@ -22,7 +22,7 @@ def image_set(n, seed=0):
     """Noise, with a brighter corner in every second image, which is of class AD."""
     images = 0.5 * numpy.random.default_rng(seed).random((n, *SHAPE), dtype=numpy.float32)
     images[1::2, :4, :4, :4] += 0.5
-    return ImageSet([ImagePart(images, range(n))], numpy.arange(n) % 2)
+    return ImageSet([ImagePart(images, range(n))], numpy.arange(n) % 2, ("CN", "AD"))
 
 
 @pytest.fixture(scope="module")

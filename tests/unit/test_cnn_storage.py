@@ -6,8 +6,7 @@ from safetensors.torch import load_file, save_file
 from rhvae_mri.cnn.architectures import Architecture, build_network
 from rhvae_mri.cnn.data import ImagePart, ImageSet
 from rhvae_mri.cnn.prediction import predict
-from rhvae_mri.cnn.storage import load_networks, save_networks
-from rhvae_mri.cnn.trained import TrainedNetwork
+from rhvae_mri.cnn.storage import TrainedNetwork, load_networks, save_networks
 from rhvae_mri.errors import StudyError
 
 SHAPE = (7, 6, 5)

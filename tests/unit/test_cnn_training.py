@@ -9,13 +9,17 @@ import torch
 from plain_cnn import plain_network
 from torch.nn import functional
 
-from rhvae_mri.cnn import training
-from rhvae_mri.cnn.architectures import Architecture, read_architectures
+from rhvae_mri.cnn import kernels, training
+from rhvae_mri.cnn.architectures import Architecture, build_network, read_architectures
 from rhvae_mri.cnn.data import ImagePart, ImageSet
-from rhvae_mri.cnn.epochs import split_batches
-from rhvae_mri.cnn.performance import training_metrics
 from rhvae_mri.cnn.prediction import predict
-from rhvae_mri.cnn.training import TrainingSettings, train_network, train_networks
+from rhvae_mri.cnn.training import (
+    TrainingSettings,
+    split_batches,
+    train_network,
+    train_networks,
+    training_metrics,
+)
 from rhvae_mri.errors import StudyError
 from rhvae_mri.evaluation.metrics import balanced_accuracy, confusion_counts
 from rhvae_mri.learning.interrupts import TrainingInterrupted
@@ -311,9 +315,9 @@ def test_a_diverging_run_names_itself_and_leaves_no_checkpoint(sets, tmp_path):
 def test_wrong_image_sets_are_errors(sets):
     train, validation = sets
     one_class = ImageSet([ImagePart(numpy.zeros((3, *SHAPE), numpy.float32), range(3))], [1, 1, 1])
-    with pytest.raises(StudyError, match="training set has no image of the class CN"):
+    with pytest.raises(StudyError, match="training set has no image of the class 0"):
         run((one_class, validation), TrainingSettings(1, 4))
-    with pytest.raises(StudyError, match="validation set has no image of the class CN"):
+    with pytest.raises(StudyError, match="validation set has no image of the class 0"):
         run((train, one_class), TrainingSettings(1, 4))
     with pytest.raises(StudyError, match="takes images of"):
         run((train, image_set(4, shape=(9, 8, 8))), TrainingSettings(1, 4))
@@ -333,3 +337,31 @@ def test_wrong_image_sets_are_errors(sets):
 def test_settings_out_of_range_are_errors(values):
     with pytest.raises(StudyError, match="no valid value"):
         TrainingSettings(*values)
+
+
+@pytest.mark.parametrize("architecture", [SMALL, EIGHTS], ids=["channels-first", "channels-last"])
+def test_a_training_without_kernels_is_the_same(sets, monkeypatch, architecture):
+    """In float64, but for the biases before a normalisation, which have no effect."""
+    build = training.build_network
+    monkeypatch.setattr(training, "build_network", lambda *arguments: build(*arguments).double())
+    trained = []
+    for enabled in (True, False):
+        monkeypatch.setattr(kernels, "enabled", enabled)
+        trained.append(run(sets, TrainingSettings(3, 4, 1e-3), architecture))
+        without_bias(trained[-1].weights)
+    ours, theirs = trained
+    assert ours.history == [pytest.approx(row, rel=1e-6) for row in theirs.history]
+    torch.testing.assert_close(ours.weights, theirs.weights, rtol=1e-5, atol=1e-7)
+
+
+def test_without_kernels_the_layers_are_applied_one_by_one(monkeypatch):
+    network = build_network(EIGHTS, SHAPE)
+    calls = []
+    for layer in network.convolutions:
+        layer.register_forward_hook(lambda layer, *_: calls.append(layer))
+    network(torch.rand(2, 1, *SHAPE))
+    assert not any(isinstance(layer, torch.nn.BatchNorm3d) for layer in calls)
+    calls.clear()
+    monkeypatch.setattr(kernels, "enabled", False)
+    network(torch.rand(2, 1, *SHAPE))
+    assert calls == list(network.convolutions)

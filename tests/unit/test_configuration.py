@@ -8,8 +8,8 @@ import yaml
 from rhvae_mri.cnn.augmentation import AugmentationSettings
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
+from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.imaging.registration import Levels
-from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.study.checks import check_configuration, check_sources, complete, result_settings
 from rhvae_mri.study.configuration import Configuration, build_schema
 from rhvae_mri.study.documents import DEFAULTS, MODELINE, PAGE, SCHEMA, list_keys, write_documents

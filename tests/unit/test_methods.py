@@ -7,12 +7,12 @@ from test_network_figures import SHAPES
 
 from rhvae_mri.cnn.architectures import read_architectures
 from rhvae_mri.errors import StudyError
+from rhvae_mri.generators.rhvae.settings import RHVAESettings
 from rhvae_mri.network_table import choose_classifiers, tabulate_networks
 from rhvae_mri.provenance.tables import DownloadFacts
 from rhvae_mri.reporting.methods import describe_methods
 from rhvae_mri.reporting.methods_page import write_methods
 from rhvae_mri.reporting.references import WORKS, cite, number_citations
-from rhvae_mri.rhvae.settings import RHVAESettings
 from rhvae_mri.study_grid import list_conditions
 
 SOFTWARE = {

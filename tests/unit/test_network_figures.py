@@ -9,10 +9,10 @@ from rhvae_mri.cnn.architectures import Architecture, build_network, count_param
 from rhvae_mri.errors import StudyError
 from rhvae_mri.figures.networks import draw_networks
 from rhvae_mri.files import read_tsv, write_json
+from rhvae_mri.generators.rhvae import networks as rhvae_networks
+from rhvae_mri.generators.rhvae.settings import RHVAESettings
 from rhvae_mri.learning.layers import list_layers, shapes_only
 from rhvae_mri.network_table import NETWORK_COLUMNS, choose_classifiers, read_shapes, tabulate_networks
-from rhvae_mri.rhvae import architectures as rhvae_architectures
-from rhvae_mri.rhvae.settings import RHVAESettings
 from rhvae_mri.search.space import Candidate
 from rhvae_mri.tensor_files import write_image_stack
 
@@ -84,7 +84,7 @@ def test_the_rhvae_of_the_table_is_the_one_that_is_trained():
     settings = RHVAESettings(networks="convolutional", channels=(4, 8))
     shape = (21, 26, 22)
     table = tabulate_networks({}, {"downsampled": shape}, settings)
-    counts = rhvae_architectures.count_parameters(rhvae_architectures.build_architecture(settings, shape))
+    counts = rhvae_networks.count_parameters(rhvae_networks.build_networks(settings, shape))
     assert table.groupby("network")["n_parameters"].sum().to_dict() == counts
 
 

@@ -8,13 +8,19 @@ from hypothesis import settings as hypothesis_settings
 from torch import nn
 
 from rhvae_mri.errors import StudyError
-from rhvae_mri.rhvae.architectures import build_architecture, check_networks, count_parameters
-from rhvae_mri.rhvae.convolutions import ConvolutionalDecoder, halved_shapes
-from rhvae_mri.rhvae.model import RHVAE
-from rhvae_mri.rhvae.networks import Encoder, Networks
-from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
-from rhvae_mri.rhvae.storage import load_model, save_model
-from rhvae_mri.rhvae.training import train_rhvae
+from rhvae_mri.generators.rhvae.checks import check_networks
+from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.networks import (
+    ConvolutionalDecoder,
+    Encoder,
+    Networks,
+    build_networks,
+    count_parameters,
+    halved_shapes,
+)
+from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
+from rhvae_mri.generators.rhvae.storage import load_model, save_model
+from rhvae_mri.generators.rhvae.training import train_rhvae
 
 # With one latent dimension the metric has no elements below its diagonal.
 pytestmark = pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
@@ -123,8 +129,7 @@ def test_convolutions_have_far_fewer_parameters_than_the_study_s_networks():
     study = RHVAESettings(latent_dimension=10)
     convolutional = dataclasses.replace(study, networks="convolutional")
     counts = [
-        sum(count_parameters(build_architecture(settings, shape)).values())
-        for settings in (study, convolutional)
+        sum(count_parameters(build_networks(settings, shape)).values()) for settings in (study, convolutional)
     ]
     assert counts[1] < counts[0] / 100
 
@@ -146,9 +151,9 @@ def test_convolutions_learn_images_of_odd_sizes():
 
 def test_the_initial_weights_follow_from_the_generator_alone():
     torch.manual_seed(1)
-    first = build_architecture(SMALL, (8, 9, 10), generator(3)).decoder.state_dict()
+    first = build_networks(SMALL, (8, 9, 10), generator(3)).decoder.state_dict()
     torch.manual_seed(2)
-    second = build_architecture(SMALL, (8, 9, 10), generator(3)).decoder.state_dict()
+    second = build_networks(SMALL, (8, 9, 10), generator(3)).decoder.state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -229,7 +234,7 @@ def test_dropout_in_own_modules_follows_from_the_seed_too():
 
 @pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.BatchNorm1d(60), nn.BatchNorm1d(60, momentum=None)])
 def test_a_decoder_that_varies_from_call_to_call_is_refused(layer):
-    networks = build_architecture(SMALL, (3, 4, 5), torch.Generator().manual_seed(0))
+    networks = build_networks(SMALL, (3, 4, 5), torch.Generator().manual_seed(0))
     varying = nn.Sequential(networks.decoder, nn.Flatten(), layer).eval()
     before = {name: value.clone() for name, value in varying.state_dict().items()}
     state = torch.get_rng_state()

@@ -3,10 +3,10 @@ import dataclasses
 import pytest
 import torch
 
-from rhvae_mri.rhvae.hamiltonian import PhasePoint, flow, leapfrog_step, sqrt_beta
-from rhvae_mri.rhvae.likelihood import Potential
-from rhvae_mri.rhvae.metric import LatentMetric
-from rhvae_mri.rhvae.settings import RHVAESettings
+from rhvae_mri.generators.rhvae.hamiltonian import PhasePoint, flow, leapfrog_step, sqrt_beta
+from rhvae_mri.generators.rhvae.metric import LatentMetric
+from rhvae_mri.generators.rhvae.potential import Potential
+from rhvae_mri.generators.rhvae.settings import RHVAESettings
 
 GENERALIZED = RHVAESettings(integrator="generalized", sqrt_beta_zero=1.0)
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rhvae_mri.rhvae.metric import LatentMetric
+from rhvae_mri.generators.rhvae.metric import LatentMetric
 
 TEMPERATURE, REGULARIZATION = 1.3, 0.02
 

@@ -5,11 +5,11 @@ import torch
 from torch.distributions import Bernoulli, MultivariateNormal
 
 from rhvae_mri.errors import StudyError
-from rhvae_mri.rhvae import likelihood
-from rhvae_mri.rhvae.hamiltonian import sqrt_beta
-from rhvae_mri.rhvae.model import RHVAE
-from rhvae_mri.rhvae.networks import build_networks
-from rhvae_mri.rhvae.settings import RHVAESettings, SamplerSettings, TrainingSettings
+from rhvae_mri.generators.rhvae.hamiltonian import sqrt_beta
+from rhvae_mri.generators.rhvae.kernels import decoder
+from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.networks import build_networks
+from rhvae_mri.generators.rhvae.settings import RHVAESettings, SamplerSettings, TrainingSettings
 
 SHAPE = (3, 2, 4)
 SMALL = RHVAESettings(
@@ -211,8 +211,8 @@ def test_the_decoder_runs_once_per_position_and_once_for_all_in_the_end():
     rows = []
     model.decoder.body.register_forward_hook(lambda _, __, hidden: rows.append(len(hidden)))
     with pytest.MonkeyPatch.context() as patch:
-        product, products = likelihood.product, []
-        patch.setattr(likelihood, "product", lambda *a: products.append(a[1].shape) or product(*a))
+        product, products = decoder.product, []
+        patch.setattr(decoder, "product", lambda *a: products.append(a[1].shape) or product(*a))
         model(images, *noise)
     assert rows == [5] * 5 + [20]
     # once per position, and for the derivative of the momentum thrice in each step but the first
@@ -254,7 +254,7 @@ def test_evaluation_needs_the_final_metric():
 
 def test_the_study_s_networks_have_their_published_size():
     def count(n_voxels):
-        networks = build_networks(RHVAESettings(), n_voxels)
+        networks = build_networks(RHVAESettings(), (n_voxels,))
         return sum(weight.numel() for module in networks for weight in module.parameters())
 
     per_voxel = count(21) - count(20)
@@ -265,7 +265,7 @@ def test_the_study_s_networks_have_their_published_size():
 
 def test_initial_weights_follow_from_the_generator_alone():
     state = torch.get_rng_state()
-    first, second = (build_networks(SMALL, 24, torch.Generator().manual_seed(5)) for _ in range(2))
+    first, second = (build_networks(SMALL, (24,), torch.Generator().manual_seed(5)) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(first.encoder.body[0].weight, second.encoder.body[0].weight)
     assert first.encoder.body[0].weight.abs().max() <= 24**-0.5

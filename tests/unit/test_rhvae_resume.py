@@ -14,12 +14,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from rhvae_mri.errors import StudyError
+from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
+from rhvae_mri.generators.rhvae.storage import save_model
+from rhvae_mri.generators.rhvae.training import TrainingRun, train_rhvae
 from rhvae_mri.learning import checkpoints as checkpoints_module
 from rhvae_mri.learning.interrupts import TrainingInterrupted
-from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
-from rhvae_mri.rhvae.storage import save_model
-from rhvae_mri.rhvae.training import train_rhvae
-from rhvae_mri.rhvae.training_run import TrainingRun
 
 MLP = RHVAESettings(latent_dimension=2, encoder_layers=(16,), decoder_layers=(16,), metric_layers=(8,))
 CONVOLUTIONAL = RHVAESettings(latent_dimension=2, networks="convolutional", channels=(2, 3))

@@ -6,10 +6,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from rhvae_mri.errors import StudyError
-from rhvae_mri.rhvae.model import RHVAE
-from rhvae_mri.rhvae.networks import build_networks
-from rhvae_mri.rhvae.settings import RHVAESettings
-from rhvae_mri.rhvae.storage import load_model, save_model
+from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.networks import build_networks
+from rhvae_mri.generators.rhvae.settings import RHVAESettings
+from rhvae_mri.generators.rhvae.storage import load_model, save_model
 
 SHAPE = (3, 4)
 SMALL = RHVAESettings(
@@ -55,7 +55,7 @@ def test_a_model_survives_the_round_trip(model, tmp_path):
 
 def test_own_modules_are_loaded_into_those_that_are_given(model, tmp_path):
     save_model(tmp_path / "model.safetensors", model)
-    networks = build_networks(SMALL, 12)
+    networks = build_networks(SMALL, (12,))
     again = load_model(tmp_path / "model.safetensors", networks=networks)
     assert again.decoder is networks.decoder
     assert torch.equal(again.decoder.logits.weight, model.decoder.logits.weight)

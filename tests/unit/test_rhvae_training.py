@@ -8,11 +8,10 @@ import torch
 from torch import nn
 
 from rhvae_mri.errors import StudyError
+from rhvae_mri.generators.rhvae.networks import Networks, build_networks
+from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
+from rhvae_mri.generators.rhvae.training import TrainingRun, train_rhvae
 from rhvae_mri.learning.interrupts import TrainingInterrupted
-from rhvae_mri.rhvae.networks import Networks, build_networks
-from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
-from rhvae_mri.rhvae.training import train_rhvae
-from rhvae_mri.rhvae.training_run import TrainingRun
 
 SETTINGS = RHVAESettings(
     latent_dimension=2, leapfrog_steps=1, encoder_layers=(16,), decoder_layers=(16,), metric_layers=(8,)
@@ -134,7 +133,7 @@ def test_training_stops_when_the_loss_no_longer_falls_and_keeps_the_best_weights
 
     def train_epoch(run):
         if run.epoch == 3:
-            run.optimizer.learning_rate = 0.3
+            run.optimizer.param_groups[0]["lr"] = 0.3
         return original(run)
 
     monkeypatch.setattr(TrainingRun, "train_epoch", train_epoch)
@@ -238,7 +237,7 @@ def test_own_modules_and_float64_are_trained():
         def forward(self, positions):
             return self.norm(self.inner(positions))
 
-    networks = build_networks(SETTINGS, 81, torch.Generator().manual_seed(0))
+    networks = build_networks(SETTINGS, (81,), torch.Generator().manual_seed(0))
     networks = Networks(networks.encoder, Doubled(networks.decoder), networks.metric)
     trained = train(images=discs(dtype=numpy.float64), networks=networks, progress=True)
     assert trained.model.decoder.inner is networks.decoder.inner

@@ -4,7 +4,7 @@ import pytest
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import write_tsv
-from rhvae_mri.study_data import build_training_sets, list_evaluated_sets, open_synthetic, read_class_images
+from rhvae_mri.study_data import build_training_sets, list_evaluated_sets, read_class_images
 from rhvae_mri.tensor_files import write_image_stack
 
 SHAPE = (3, 4, 2)
@@ -60,8 +60,8 @@ def test_an_rhvae_gets_the_images_of_its_class_and_set(study):
     ],
 )
 def test_each_condition_trains_on_its_data_and_validates_on_real_images(study, data, expected, labels):
-    files = {name: study / f"{name}.safetensors" for name in ("AD", "CN")}
-    synthetic = {} if data in ("real", "classic") else files
+    files = [study / f"{name}.safetensors" for name in ("AD", "CN")]
+    synthetic = [] if data in ("real", "classic") else files
     train, validation = build_training_sets(
         study / "adni.safetensors", study / "split.tsv", "train-1", data, synthetic, 2
     )
@@ -89,14 +89,4 @@ def test_networks_are_evaluated_on_validation_test_and_the_independent_cohort(st
 def test_an_image_that_is_not_packed_is_named(study):
     save_stack(study / "adni.safetensors", ["sub-0_ses-M000"], [0.5])
     with pytest.raises(StudyError, match="lacks the images sub-2_ses-M000, sub-3_ses-M000"):
-        build_training_sets(study / "adni.safetensors", study / "split.tsv", "train-1", "real", {}, 0)
-
-
-def test_synthetic_files_go_by_class_and_real_images_need_none():
-    assert open_synthetic(["a.safetensors", "c.safetensors"], None, "cpu") == {
-        "AD": "a.safetensors",
-        "CN": "c.safetensors",
-    }
-    assert open_synthetic([], [], "cpu") == {}
-    with pytest.raises(ValueError, match=r"shorter|longer"):
-        open_synthetic(["a.safetensors"], None, "cpu")
+        build_training_sets(study / "adni.safetensors", study / "split.tsv", "train-1", "real", [], 0)

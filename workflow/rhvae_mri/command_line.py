@@ -51,10 +51,10 @@ def train_rhvae(
     device: Device = "auto",
 ) -> None:
     """Train an RHVAE on images of one class."""
+    from rhvae_mri.generators.rhvae import training
+    from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
+    from rhvae_mri.generators.rhvae.storage import save_model
     from rhvae_mri.learning.devices import choose_device
-    from rhvae_mri.rhvae import training
-    from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
-    from rhvae_mri.rhvae.storage import save_model
 
     trained = training.train_rhvae(
         numpy.asarray(_open_images(images)[0], numpy.float32),
@@ -70,17 +70,15 @@ def train_rhvae(
 
 def generate(model: str, number: int, images: str, *, seed: int = 0, device: Device = "auto") -> None:
     """Draw a number of synthetic images from a model of train-rhvae."""
+    from rhvae_mri.generators.rhvae.sampler import decode_images, sample_latent
+    from rhvae_mri.generators.rhvae.storage import load_model
     from rhvae_mri.learning.devices import choose_device
-    from rhvae_mri.rhvae.sampler import sample_latent
-    from rhvae_mri.rhvae.storage import load_model
-    from rhvae_mri.rhvae.synthetic import DecodedImages
     from rhvae_mri.tensor_files import write_image_stack
 
     trained = load_model(model, choose_device(device, 1))
     sample = sample_latent(trained.final_metric(), number, seed=seed, progress=True)
     names = [f"synthetic-{place:05d}" for place in range(number)]
-    decoded = DecodedImages(trained, sample.positions, "float32").one_by_one()
-    write_image_stack(images, names, decoded, trained.image_shape)
+    write_image_stack(images, names, decode_images(trained, sample.positions), trained.image_shape)
 
 
 def train_cnn(
@@ -205,7 +203,7 @@ def _build_sets(images: str, labels: str, *sets: str) -> list[tuple[ImageSet, pa
     """Build sets from the images and the table of labels, each with its rows, if nobody is in two of them."""
     from rhvae_mri.cnn.data import ImagePart, ImageSet
     from rhvae_mri.cohort.leakage import check_labels
-    from rhvae_mri.study_data import LABELS
+    from rhvae_mri.study_data import CLASSES, LABELS
 
     table = read_tsv(labels, ("image_id", "diagnosis", "set")).rename(columns=str.lower)
     absent = [name for name in ("image_id", "diagnosis", "set") if name not in table]
@@ -236,5 +234,5 @@ def _build_sets(images: str, labels: str, *sets: str) -> list[tuple[ImageSet, pa
                 remedy=_GIVE_LABELS,
             )
         part = ImagePart(array, [places[image] for image in rows["image_id"]], images)
-        built.append((ImageSet([part], rows["diagnosis"].map(LABELS).tolist()), rows))
+        built.append((ImageSet([part], rows["diagnosis"].map(LABELS).tolist(), CLASSES), rows))
     return built

@@ -11,9 +11,9 @@ import pandas
 from torch import nn
 
 from rhvae_mri.cnn.architectures import Architecture, ConvolutionalNetwork
+from rhvae_mri.generators.rhvae.networks import build_networks
+from rhvae_mri.generators.rhvae.settings import RHVAESettings
 from rhvae_mri.learning.layers import LAYER_COLUMNS, list_layers, shapes_only
-from rhvae_mri.rhvae.architectures import build_architecture
-from rhvae_mri.rhvae.settings import RHVAESettings
 from rhvae_mri.search.leaderboard import choose_network
 from rhvae_mri.tensor_files import ImageStack
 
@@ -48,7 +48,7 @@ def tabulate_networks(
             rows += [place | row for row in _rows(nn.Sequential(OrderedDict(parts)), (1, *shape))]
         if settings is not None:
             shape = tuple(shapes["downsampled"])
-            networks = build_architecture(settings, shape)
+            networks = build_networks(settings, shape)
             inputs = {"encoder": shape, "metric": shape, "decoder": (settings.latent_dimension,)}
             for name, of_one in inputs.items():
                 place = {"model": "RHVAE", "network": name, "resolution": "downsampled"}

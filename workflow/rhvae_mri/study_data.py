@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy
 import pandas
@@ -18,20 +17,18 @@ from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_tsv
 from rhvae_mri.tensor_files import ImageStack
 
-if TYPE_CHECKING:
-    import torch
-
-    from rhvae_mri.rhvae.synthetic import DecodedImages
-
 #: Label of each diagnosis; AD is the positive class.
 LABELS = {"CN": 0, "AD": 1}
+
+#: The classes by label.
+CLASSES = ("CN", "AD")
 
 #: The order in which the rules list the files of both classes.
 DIAGNOSES = ("AD", "CN")
 
 
 def list_class_images(split: str | os.PathLike[str], images: str, diagnosis: str) -> list[str]:
-    """List the images of one class of a training set or of a set of the split."""
+    """List the images of a class of a training set, of validation or of test, in the split's order."""
     rows = read_tsv(split)
     chosen = rows[images] == 1 if images in rows else rows["set"] == images
     return rows["image_id"][chosen & (rows["diagnosis"] == diagnosis)].tolist()
@@ -40,26 +37,9 @@ def list_class_images(split: str | os.PathLike[str], images: str, diagnosis: str
 def read_class_images(
     stack: str | os.PathLike[str], split: str | os.PathLike[str], training_set: str, diagnosis: str
 ) -> numpy.ndarray:
-    """Read the images of one class of a training set: what an RHVAE trains on.
-
-    Gives (n, *image_shape).
-    """
+    """Read the images of a class of a training set, as float32 (n, *shape), in the split's order."""
     with ImageStack(stack) as images:
         return images.read_many(list_class_images(split, training_set, diagnosis))
-
-
-def open_synthetic(
-    files: Sequence[str | os.PathLike[str]],
-    models: Sequence[str | os.PathLike[str]] | None,
-    device: torch.device | str,
-) -> dict[str, str | os.PathLike[str] | DecodedImages]:
-    """Give the synthetic images of both classes as `build_training_sets` takes them."""
-    if not models:
-        return dict(zip(DIAGNOSES if files else (), files, strict=True))
-    from rhvae_mri.rhvae.synthetic import load_decoded
-
-    pairs = zip(DIAGNOSES, files, models, strict=True)
-    return {diagnosis: load_decoded(codes, model, device) for diagnosis, codes, model in pairs}
 
 
 def build_training_sets(
@@ -67,10 +47,30 @@ def build_training_sets(
     split: str | os.PathLike[str],
     training_set: str,
     training_data: str,
-    synthetic: Mapping[str, str | os.PathLike[str] | numpy.ndarray],
+    synthetic: Sequence[str | os.PathLike[str]],
     n_synthetic_per_class: int,
 ) -> tuple[ImageSet, ImageSet]:
-    """Build the training and the validation set of one condition."""
+    """Build the training and the validation set of one condition.
+
+    Parameters
+    ----------
+    stack, split : path
+        The packed images of ADNI and the table of the split.
+    training_set : str
+        ``train-full``, ``train-50``, …
+    training_data : {"real", "classic", "synthetic", "augmented"}
+        Real images, real ones that the training transforms, synthetic ones, or real and synthetic ones.
+    synthetic : sequence of path
+        The synthetic images of AD and of CN from the RHVAEs of this training set; empty where the data are
+        real.
+    n_synthetic_per_class : int
+        How many of them, from the first on.
+
+    Returns
+    -------
+    train, validation : ImageSet
+        With labels. Validation images are always real.
+    """
     rows = read_tsv(split)
     parts: list[ImagePart] = []
     labels: list[int] = []
@@ -78,21 +78,17 @@ def build_training_sets(
         real = rows[rows[training_set] == 1]
         parts.append(_real_part(stack, real["image_id"]))
         labels += real["diagnosis"].map(LABELS).tolist()
-    for diagnosis, source in synthetic.items():
-        if isinstance(source, str | os.PathLike):
-            with ImageStack(source) as stored:
-                part = ImagePart(stored.as_array(), range(n_synthetic_per_class), str(source))
-        else:
-            part = ImagePart(source, range(n_synthetic_per_class), f"synthetic images of {diagnosis}")
-        parts.append(part)
+    for diagnosis, source in zip(DIAGNOSES if synthetic else (), synthetic, strict=True):
+        with ImageStack(source) as stored:
+            parts.append(ImagePart(stored.as_array(), range(n_synthetic_per_class), str(source)))
         labels += [LABELS[diagnosis]] * n_synthetic_per_class
     validation = rows[rows["set"] == "validation"]
-    return ImageSet(parts, labels), build_image_set(stack, validation)
+    return ImageSet(parts, labels, CLASSES), build_image_set(stack, validation)
 
 
 def build_image_set(stack: str | os.PathLike[str], rows: pandas.DataFrame) -> ImageSet:
-    """Build the image set of some rows of a table with the columns image_id and diagnosis."""
-    return ImageSet([_real_part(stack, rows["image_id"])], rows["diagnosis"].map(LABELS).tolist())
+    """Build the image set of rows with image_id and diagnosis; StudyError if the stack lacks an image."""
+    return ImageSet([_real_part(stack, rows["image_id"])], rows["diagnosis"].map(LABELS).tolist(), CLASSES)
 
 
 def list_evaluated_sets(
@@ -100,7 +96,11 @@ def list_evaluated_sets(
     independent: str | os.PathLike[str],
     stacks: Mapping[str, str | os.PathLike[str]],
 ) -> list[tuple[str, str, ImageSet, list[str]]]:
-    """List the sets on which networks are evaluated: validation and test of ADNI, and independent cohorts."""
+    """List the sets on which networks are evaluated, each as (cohort, set, images, image_ids).
+
+    They are validation and test of ADNI, of ``split``, and the participants of ``independent`` cohorts, which
+    may be none; ``stacks`` has the packed images of each cohort.
+    """
     adni = read_tsv(split)
     adni = adni[adni["set"] != "train"].assign(cohort="ADNI")
     others = read_tsv(independent).assign(set="test")

@@ -7,7 +7,6 @@ rule train_cnn:
         stack="<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
         split="<results>/split/split.tsv",
         synthetic=synthetic_sets,
-        models=synthetic_models,
         architectures=workflow_file("../../resources/architectures.json"),
         search=searched_architecture,
     output:

@@ -151,7 +151,6 @@ SYNTHETIC_PER_CLASS = synthetic_per_class(
     config["synthetic"]["sizes"], config["synthetic"]["count"]
 )
 N_SYNTHETIC = max(SYNTHETIC_PER_CLASS.values())
-STORES_IMAGES = config["synthetic"]["store"] == "images"
 SIMULATED = is_simulated(config)
 SEED = config["study"]["seed"]
 #: A training job takes one unit of the resource `gpu` only where it would find a GPU.
@@ -277,23 +276,11 @@ def of_cohort_and_adni(path):
 
 
 def synthetic_sets(wildcards):
-    """The synthetic images of both classes, or their latent codes, for the conditions that train on them."""
+    """The synthetic images of both classes, for the conditions that train on them."""
     if wildcards.n_synthetic == "0":
         return []
     return expand(
-        "<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/{file}.safetensors",
-        training_set=wildcards.training_set,
-        diagnosis=["AD", "CN"],
-        file="images" if STORES_IMAGES else "latent_codes",
-    )
-
-
-def synthetic_models(wildcards):
-    """The RHVAEs that decode latent codes, for the conditions that train on them."""
-    if wildcards.n_synthetic == "0" or STORES_IMAGES:
-        return []
-    return expand(
-        "<results>/rhvae/training_set-{training_set}/diagnosis-{diagnosis}/model.safetensors",
+        "<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
         training_set=wildcards.training_set,
         diagnosis=["AD", "CN"],
     )
@@ -396,13 +383,9 @@ def cnn_memory(wildcards, attempt):
     """Memory of a network's training in MB: activations, and the images that stay in memory (20,000 at most)."""
     voxels = 169 * 208 * 179 if wildcards.resolution == "full" else 84 * 104 * 89
     voxels = voxels / config["template"]["voxel_size"] ** 3
-    decoders = 0
-    if wildcards.n_synthetic != "0" and not STORES_IMAGES:
-        # two models are read, with weights that the decoders do not need
-        decoders = rhvae_memory(wildcards, 1) // 2
     images = min(1000 * config["cnn"]["resident_gb"], 20_000 * 4e-6 * voxels)
     activations = 300e-6 * voxels * config["cnn"]["batch_size"]
-    return attempt * (2000 + int(images + activations) + decoders)
+    return attempt * (2000 + int(images + activations))
 
 
 def search_memory(wildcards, attempt):

@@ -50,7 +50,6 @@ rule generate_synthetic:
         gpu=GPUS,
     params:
         n_images=N_SYNTHETIC,
-        n_stored=N_SYNTHETIC if STORES_IMAGES else min(16, N_SYNTHETIC),
         sampler=settings("synthetic", "steps", "leapfrog_steps", "leapfrog_step_size"),
         dtype=lookup("synthetic/dtype", within=config),
         seed=SEED,
@@ -65,9 +64,7 @@ rule measure_generation:
         stack="<results>/tensors/cohort-ADNI/resolution-downsampled/images.safetensors",
         split="<results>/split/split.tsv",
         model="<results>/rhvae/training_set-{training_set}/diagnosis-{diagnosis}/model.safetensors",
-        codes="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/latent_codes.safetensors",
-        index="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.tsv",
-        stored="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
+        synthetic="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
     output:
         table="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/quality.tsv",
         neighbours="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/neighbours.tsv",

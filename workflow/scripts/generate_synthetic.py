@@ -1,12 +1,9 @@
-from itertools import islice
-
 from rhvae_mri.files import write_json, write_tsv
+from rhvae_mri.generators.rhvae.sampler import chain_summary, chain_table, decode_images, sample_latent
+from rhvae_mri.generators.rhvae.settings import SamplerSettings
+from rhvae_mri.generators.rhvae.storage import load_model, save_codes
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.logs import log_job
-from rhvae_mri.rhvae.sampler import chain_summary, chain_table, sample_latent
-from rhvae_mri.rhvae.settings import SamplerSettings
-from rhvae_mri.rhvae.storage import load_model
-from rhvae_mri.rhvae.synthetic import DecodedImages, save_codes
 from rhvae_mri.seeds import derive_seed
 from rhvae_mri.tensor_files import write_image_stack
 
@@ -20,11 +17,8 @@ with log_job(snakemake.log[0]):
     sample = sample_latent(model.final_metric(), params.n_images, seed=seed, settings=settings, progress=True)
     # The first n images of a file are the synthetic set of size n, whatever the largest size.
     image_ids = [f"synthetic-{number:05d}" for number in range(params.n_images)]
-    save_codes(snakemake.output.codes, sample.positions, model, params.dtype)
-    images = DecodedImages(model, sample.positions, params.dtype).one_by_one()
-    stored = image_ids[: params.n_stored]
-    write_image_stack(
-        snakemake.output.stack, stored, islice(images, len(stored)), model.image_shape, params.dtype
-    )
+    save_codes(snakemake.output.codes, sample.positions)
+    images = decode_images(model, sample.positions, params.dtype)
+    write_image_stack(snakemake.output.stack, image_ids, images, model.image_shape, params.dtype)
     write_tsv(snakemake.output.index, chain_table(sample, image_ids))
     write_json(snakemake.output.chains, chain_summary(sample, settings))

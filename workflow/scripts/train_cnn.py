@@ -4,27 +4,25 @@ from pathlib import Path
 import pandas
 
 from rhvae_mri.cnn.augmentation import AugmentationSettings
-from rhvae_mri.cnn.performance import training_metrics
 from rhvae_mri.cnn.storage import save_networks
-from rhvae_mri.cnn.training import TrainingSettings, train_networks
+from rhvae_mri.cnn.training import TrainingSettings, train_networks, training_metrics
 from rhvae_mri.files import write_json, write_tsv
 from rhvae_mri.learning.checkpoints import run_digest
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.logs import log_job
 from rhvae_mri.search.leaderboard import choose_network
-from rhvae_mri.study_data import build_training_sets, open_synthetic
+from rhvae_mri.study_data import build_training_sets
 from rhvae_mri.study_grid import seeds_of_batch
 
 with log_job(snakemake.log[0]):
     params, names = snakemake.params, snakemake.wildcards
     device = choose_device(snakemake.config["study"]["device"], snakemake.threads)
-    synthetic = open_synthetic(snakemake.input.synthetic, snakemake.input.get("models"), device)
     train, validation = build_training_sets(
         snakemake.input.stack,
         snakemake.input.split,
         names.training_set,
         names.training_data,
-        synthetic,
+        snakemake.input.synthetic,
         params.n_synthetic_per_class,
     )
     augmentation = AugmentationSettings() if names.training_data == "classic" else None

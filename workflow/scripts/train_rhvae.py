@@ -4,12 +4,12 @@ from pathlib import Path
 import pandas
 
 from rhvae_mri.files import write_tsv
+from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
+from rhvae_mri.generators.rhvae.storage import save_model
+from rhvae_mri.generators.rhvae.training import train_rhvae
 from rhvae_mri.learning.checkpoints import run_digest
 from rhvae_mri.learning.devices import choose_device
 from rhvae_mri.logs import log_job
-from rhvae_mri.rhvae.settings import RHVAESettings, TrainingSettings
-from rhvae_mri.rhvae.storage import save_model
-from rhvae_mri.rhvae.training import train_rhvae
 from rhvae_mri.seeds import derive_seed
 from rhvae_mri.study.settings import fill
 from rhvae_mri.study_data import read_class_images

@@ -21,13 +21,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rhvae_mri.cnn.layers import PaddedMaxPool3d, pooled_shape
-from rhvae_mri.cnn.normalization import convolve_and_normalize, fold_normalization
+from rhvae_mri.cnn import kernels
+from rhvae_mri.cnn.kernels.normalization import convolve_and_normalize, fold_normalization
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
 from rhvae_mri.learning.randomness import own_random_state
 
-#: CN and AD; the index of an output is the label of its class.
+#: The index of an output is the label of its class.
 N_CLASSES = 2
 
 #: In which type the convolutions and linear layers multiply; weights, statistics and sums stay float32.
@@ -74,7 +74,7 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, description: Mapping[str, Any]) -> Architecture:
-        """Make an architecture from its description as JSON values."""
+        """Make an architecture from its description as JSON values; StudyError if it is not one."""
         known = {field.name for field in fields(cls)}
         if description.keys() != known:
             raise StudyError(
@@ -94,18 +94,7 @@ class Architecture:
 
 
 def read_architectures(path: str | os.PathLike[str]) -> dict[str, dict[str, Architecture]]:
-    """Read a file of architectures.
-
-    Parameters
-    ----------
-    path : path
-        JSON: name of the architecture -> resolution -> description, as in ``resources/architectures.json``.
-        An entry ``source`` of a description says where it comes from and is for human readers.
-
-    Returns
-    -------
-    dict of str to dict of str to Architecture
-        The architectures, by name and resolution.
+    """Read JSON: name -> resolution -> description, with an entry ``source`` for human readers.
 
     Raises
     ------
@@ -123,6 +112,31 @@ def read_architectures(path: str | os.PathLike[str]) -> dict[str, dict[str, Arch
                 raise StudyError(error.what, where=place, cause=error.cause, remedy=error.remedy) from error
             architectures.setdefault(name, {})[resolution] = architecture
     return architectures
+
+
+class PaddedMaxPool3d(nn.Module):
+    """Maximum over windows of two voxels a side, after one zero at the start of each odd dimension.
+
+    No voxel is left out: a dimension of n voxels becomes one of ceil(n / 2). The padding is a real zero,
+    not minus infinity, so a window at the border never gives a negative value where its dimension is odd.
+    The layer is ClinicaDL's ``PadMaxPool3d`` with kernel and stride 2.
+    """
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Pool feature maps (n, channels, d, h, w)."""
+        padding = [end for size in reversed(maps.shape[2:]) for end in (size % 2, 0)]
+        return functional.max_pool3d(functional.pad(maps, padding), 2)
+
+
+def pooled_shape(shape: tuple[int, ...], times: int = 1) -> tuple[int, ...]:
+    """Return the size of a map that has gone through the pooling a number of times.
+
+    >>> pooled_shape((84, 104, 89), times=5)
+    (3, 4, 3)
+    """
+    for _ in range(times):
+        shape = tuple((size + 1) // 2 for size in shape)
+    return shape
 
 
 class ConvolutionalNetwork(nn.Module):
@@ -144,11 +158,10 @@ class ConvolutionalNetwork(nn.Module):
 
     Notes
     -----
-    The pooling comes before the last normalisation and activation of a block, not after them, which saves
-    seven of eight: see `rhvae_mri.cnn.normalization`. In evaluation mode the normalisation is folded into the
-    convolution. Both are increasing, or made so, and the activations map zero to zero, so outputs and
-    gradients differ from those of the published order of the layers by rounding only, except where two voxels
-    of a window are closer than that.
+    With `kernels`, the pooling of a block comes before its last normalisation and activation, which saves
+    seven of eight, and in evaluation the normalisation is folded into the convolution. Both are increasing,
+    or made so, and the activations map zero to zero, so outputs and gradients differ from those of the layers
+    one by one by rounding only, except where two voxels of a window are closer than that.
     """
 
     def __init__(self, architecture: Architecture, input_shape: tuple[int, ...]) -> None:
@@ -178,22 +191,12 @@ class ConvolutionalNetwork(nn.Module):
         self.classifier.append(nn.Linear(features, N_CLASSES))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Compute the two outputs (logits of CN and AD) of each image.
-
-        Parameters
-        ----------
-        images : torch.Tensor of shape (n, 1, *input_shape)
-            Intensities between 0 and 1.
-
-        Returns
-        -------
-        torch.Tensor of shape (n, 2)
-            The logits.
-        """
+        """Compute the two logits (n, 2) of images (n, 1, *input_shape) with intensities in [0, 1]."""
         dtype = next(self.convolutions.parameters()).dtype
         is_mixed = self.precision == "bfloat16"
         with torch.autocast(images.device.type, torch.bfloat16) if is_mixed else nullcontext():
-            return self.classifier(self._convolve(images.to(dtype))).to(dtype)
+            convolve = self._convolve if kernels.enabled else self.convolutions
+            return self.classifier(convolve(images.to(dtype))).to(dtype)
 
     def _convolve(self, maps: torch.Tensor) -> torch.Tensor:
         """Apply the convolutional blocks, each convolution with its normalisation in one go."""
@@ -217,21 +220,9 @@ class ConvolutionalNetwork(nn.Module):
 def build_network(
     architecture: Architecture, input_shape: tuple[int, ...], seed: int = 0
 ) -> ConvolutionalNetwork:
-    """Build a network on the CPU with torch's default initial weights, drawn from a seed.
+    """Build a network on the CPU, in training mode, with torch's default initial weights, drawn from a seed.
 
-    Parameters
-    ----------
-    architecture : Architecture
-        What the network is made of.
-    input_shape : tuple of int
-        The size of the images, in voxels.
-    seed : int
-        The seed of the weights. The global random state is the same before and after.
-
-    Returns
-    -------
-    ConvolutionalNetwork
-        The network, in training mode.
+    The global random state is the same before and after.
     """
     with own_random_state(seed, torch.device("cpu")):
         return ConvolutionalNetwork(architecture, input_shape)
@@ -246,6 +237,11 @@ def place_network(
     multiples of 8 and the others slower; on a GPU it is the one that tensor cores take in bfloat16. The
     results differ by rounding. Those of bfloat16 differ by 1 % (evaluation) to 3 % (training) in the outputs,
     and by more in the gradients of the first filters.
+
+    Raises
+    ------
+    StudyError
+        If the precision is not one of `PRECISIONS`.
     """
     if precision not in PRECISIONS:
         raise StudyError(
@@ -263,8 +259,6 @@ def place_network(
 def flattened_size(architecture: Architecture, input_shape: tuple[int, ...]) -> int:
     """Return the number of features that the classifier gets for images of a size.
 
-    Examples
-    --------
     >>> flattened_size(Architecture(((8,), (16,)), "relu", 0.5, ()), (21, 26, 22))
     4032
     """
@@ -272,6 +266,6 @@ def flattened_size(architecture: Architecture, input_shape: tuple[int, ...]) -> 
 
 
 def count_parameters(network: ConvolutionalNetwork) -> dict[str, int]:
-    """Count the trained parameters of the two parts of a network."""
+    """Count the parameters of ``convolutions`` (with their normalisation) and ``fully_connected`` layers."""
     parts = {"convolutions": network.convolutions, "fully_connected": network.classifier}
     return {name: sum(weights.numel() for weights in part.parameters()) for name, part in parts.items()}

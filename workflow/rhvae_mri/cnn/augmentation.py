@@ -66,25 +66,9 @@ class AugmentationSettings:
 class ClassicAugmentation:
     """Transforms batches of one run; the state of its generator belongs into the run's checkpoint.
 
-    Parameters
-    ----------
-    settings : AugmentationSettings
-        The ranges of the transforms.
-    shape : tuple of int
-        The size of the images in voxels, axes to the right, front and top (RAS+).
-    seed : int
-        The seed of all draws.
-    device : torch.device
-        Where the batches are.
+    ``shape`` is the size of the images in voxels, axes to the right, front and top (RAS+) and ``device``
+    is where the batches are.
 
-    Attributes
-    ----------
-    generator : torch.Generator
-        Draws the parameters of the transforms, on the CPU. With its state restored, a new object goes on
-        where another one stopped.
-
-    Notes
-    -----
     Drawing noise for every voxel takes the CPU longer than the training step takes a GPU. So white noise of
     twice the size of an image is drawn once for each run, and each image gets the part of it that begins at
     a random place.
@@ -103,10 +87,7 @@ class ClassicAugmentation:
             self._noise = torch.randn(2 * self._n_voxels, generator=noise_generator).to(device)
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Transform the images of a batch, each in its own way.
-
-        `images` (k, 1, *shape); gives (k, 1, *shape).
-        """
+        """Transform images (k, 1, *shape) in [0, 1] to new ones; what was outside of an image is 0."""
         settings = self._settings
         draws = torch.rand(len(images), _N_DRAWS, generator=self.generator, dtype=torch.float64)
         signed = 2 * draws - 1
@@ -130,9 +111,11 @@ class ClassicAugmentation:
 
 
 def voxel_matrices(flip: torch.Tensor, angles: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """Give the matrices that rotate, scale and flip images about their centres.
+    """Give the matrices (k, 3, 3) that flip, rotate and scale places, in voxels from an image's centre.
 
-    `flip` (k,); `angles` (k, 3) in radians; `scale` (k,); gives (k, 3, 3).
+    ``flip`` says whether the first axis is turned round, before everything else; ``angles`` (k, 3), in
+    radians, are the rotations about the first, second and third axis, in this order; ``scale`` is the factor
+    of the size.
     """
     matrices = torch.eye(3, dtype=torch.float64).repeat(len(flip), 1, 1)
     matrices[flip, 0, 0] = -1
@@ -147,9 +130,9 @@ def voxel_matrices(flip: torch.Tensor, angles: torch.Tensor, scale: torch.Tensor
 
 
 def resample(images: torch.Tensor, matrices: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
-    """Transform images by one affine map each, with trilinear interpolation and zeros around them.
+    """Transform images (k, 1, *shape) by one affine map each, with trilinear interpolation and zeros around.
 
-    `images` (k, 1, *shape); `matrices` (k, 3, 3); `shifts` (k, 3); gives (k, 1, *shape).
+    ``matrices`` are those of `voxel_matrices`; ``shifts`` (k, 3), in voxels, follow.
     """
     # torch asks, for each place in the result, where in the image to look: in units of half the image's
     # size from its centre, the last axis first. Its own `affine_grid` takes as long as the interpolation.

@@ -21,17 +21,9 @@ _CHUNK_BYTES = 64 * 2**20
 
 
 class ImagePart(NamedTuple):
-    """Some rows of a stack of images.
+    """Some rows of a stack of images (n, *shape), float16 or float32, which may be mapped from a file.
 
-    Attributes
-    ----------
-    images : numpy.ndarray of shape (n, *shape), float16 or float32
-        The stack; it may be mapped from a file, or decode its images on the fly. Only ``shape``, ``dtype``,
-        length and indexing by an array of rows are used.
-    rows : sequence of int
-        The rows of the stack that belong to the set, in order.
-    source : str
-        Where the stack comes from; error messages name it.
+    Only shape, dtype, length and indexing by an array of rows are used. ``source`` is for error messages.
     """
 
     images: numpy.ndarray
@@ -47,7 +39,9 @@ class ImageSet:
     parts : sequence of ImagePart
         The images: the rows of the first part, then those of the second, and so on.
     labels : array_like of int, shape (n,), optional
-        The class of each image, 1 for AD and 0 for CN. Prediction needs none.
+        The class of each image, 0 or 1. Prediction needs none.
+    classes : pair of str
+        What the classes are called.
 
     Attributes
     ----------
@@ -55,6 +49,8 @@ class ImageSet:
         The shape of every image.
     labels : numpy.ndarray of int64, shape (n,), or None
         The labels.
+    classes : pair of str
+        What the classes are called.
 
     Raises
     ------
@@ -67,7 +63,13 @@ class ImageSet:
     Intensities are checked where they are read, by `batch`.
     """
 
-    def __init__(self, parts: Sequence[ImagePart], labels: ArrayLike | None = None) -> None:
+    def __init__(
+        self,
+        parts: Sequence[ImagePart],
+        labels: ArrayLike | None = None,
+        classes: tuple[str, str] = ("0", "1"),
+    ) -> None:
+        self.classes = classes
         self._parts = [part for part in parts if len(part.rows)]
         if not self._parts:
             raise StudyError("The image set is empty.", cause="No image of this kind is left in the study.")
@@ -79,7 +81,7 @@ class ImageSet:
         self._row_of = numpy.concatenate(
             [numpy.asarray(part.rows, dtype=numpy.int64) for part in self._parts]
         )
-        self.labels = None if labels is None else _checked_labels(labels, len(self))
+        self.labels = None if labels is None else self._checked_labels(labels)
         self._placed: tuple[tuple[torch.device, int], DeviceImages] | None = None
 
     def __len__(self) -> int:
@@ -96,10 +98,7 @@ class ImageSet:
         return len(self) * math.prod(self.shape) * self.dtype.itemsize
 
     def batch(self, indices: ArrayLike) -> numpy.ndarray:
-        """Read images.
-
-        `indices` (k,); gives (k, *shape).
-        """
+        """Read the images at some positions as float32 (k, *shape); StudyError if one is not in [0, 1]."""
         indices = numpy.asarray(indices)
         images = numpy.empty((len(indices), *self.shape), dtype=numpy.float32)
         parts, rows = self._part_of[indices], self._row_of[indices]
@@ -112,14 +111,14 @@ class ImageSet:
         return images
 
     def on(self, device: torch.device, resident_bytes: int = RESIDENT_BYTES) -> DeviceImages:
-        """Make the images available on a device; a second call for the same device copies nothing."""
+        """Put the images on a device, as a whole if they are not too large; copied once for each device."""
         key = (device, resident_bytes)
         if self._placed is None or self._placed[0] != key:
             self._placed = (key, DeviceImages(self, device, resident_bytes))
         return self._placed[1]
 
     def known_labels(self, name: str) -> numpy.ndarray:
-        """Return the labels."""
+        """Return the labels; StudyError, which names the set, if there are none."""
         if self.labels is None:
             raise StudyError(f"The images of the {name} set have no labels.")
         return self.labels
@@ -127,13 +126,26 @@ class ImageSet:
     def check_classes(self, name: str) -> None:
         """Check that the set can train or select a network: labels, and images of both classes."""
         labels = self.known_labels(name)
-        for label, diagnosis in enumerate(("CN", "AD")):
+        for label, known in enumerate(self.classes):
             if not (labels == label).any():
                 raise StudyError(
-                    f"The {name} set has no image of the class {diagnosis}.",
+                    f"The {name} set has no image of the class {known}.",
                     cause="The cohort is too small for the split, or this class was left out on the way.",
                     remedy="Look at the split's table and at the reasons for exclusion.",
                 )
+
+    def _checked_labels(self, labels: ArrayLike) -> numpy.ndarray:
+        """Return the labels as int64, one for each image."""
+        values = numpy.asarray(labels)
+        if values.shape != (len(self),):
+            raise StudyError(f"There are {values.size} labels for {len(self)} images.")
+        wrong = ~numpy.isin(values, (0, 1))
+        if wrong.any():
+            raise StudyError(
+                f"Labels are 1 ({self.classes[1]}) or 0 ({self.classes[0]}), "
+                f"but there is also {values[wrong][0]}."
+            )
+        return values.astype(numpy.int64)
 
     def _raise_intensity(self, images: numpy.ndarray, indices: numpy.ndarray) -> None:
         """Name the first image of a batch with an intensity that is not allowed."""
@@ -150,17 +162,7 @@ class ImageSet:
 
 
 class DeviceImages:
-    """The images and labels of a set as tensors on a device, the whole set or read batch by batch.
-
-    Parameters
-    ----------
-    images : ImageSet
-        The set.
-    device : torch.device
-        Where the tensors are to be.
-    resident_bytes : int
-        The largest size of a set that is copied as a whole.
-    """
+    """The images and labels of a set as tensors on a device, the whole set or read batch by batch."""
 
     def __init__(self, images: ImageSet, device: torch.device, resident_bytes: int = RESIDENT_BYTES) -> None:
         self._images = images
@@ -181,10 +183,7 @@ class DeviceImages:
         return self._resident is not None
 
     def batch(self, indices: torch.Tensor) -> torch.Tensor:
-        """Return images as float32 of shape (k, 1, *shape), on the device.
-
-        `indices` (k,).
-        """
+        """Return images as float32 (k, 1, *shape), on the device, for positions in the set, on the CPU."""
         if self._resident is None:
             images = torch.from_numpy(self._images.batch(indices.numpy())).to(self._device)
         else:
@@ -220,14 +219,3 @@ def _check_part(part: ImagePart, shape: tuple[int, ...], first_source: str) -> N
             f"A stack of {len(part.images)} images is asked for its rows {rows.min()} to {rows.max()}.",
             where=part.source,
         )
-
-
-def _checked_labels(labels: ArrayLike, size: int) -> numpy.ndarray:
-    """Return the labels as int64, one for each image."""
-    values = numpy.asarray(labels)
-    if values.shape != (size,):
-        raise StudyError(f"There are {values.size} labels for {size} images.")
-    wrong = ~numpy.isin(values, (0, 1))
-    if wrong.any():
-        raise StudyError(f"Labels are 1 (AD) or 0 (CN), but there is also {values[wrong][0]}.")
-    return values.astype(numpy.int64)

@@ -19,7 +19,7 @@ def predict(
     precision: str = "float32",
     resident_bytes: int = RESIDENT_BYTES,
 ) -> numpy.ndarray:
-    """Predict the probability of AD for each image.
+    """Predict for each image the probability of class 1.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def predict(
     Returns
     -------
     numpy.ndarray of float64, shape (n,)
-        The probabilities of AD, in the order of the set.
+        The probabilities of class 1, in the order of the set.
 
     Raises
     ------
@@ -54,14 +54,11 @@ def predict(
         raise StudyError(
             "The network's outputs are not finite.", cause="Its weights are damaged or diverged in training."
         )
-    return probability_of_ad(logits)
+    return positive_probability(logits)
 
 
 def compute_logits(network: ConvolutionalNetwork, images: DeviceImages, batch_size: int) -> torch.Tensor:
-    """Compute a network's outputs in evaluation mode; its own mode is the same before and after.
-
-    Gives (n, 2).
-    """
+    """Compute a network's logits (n, 2) in evaluation mode; its own mode is the same before and after."""
     was_training = network.training
     network.eval()
     try:
@@ -72,13 +69,13 @@ def compute_logits(network: ConvolutionalNetwork, images: DeviceImages, batch_si
         network.train(was_training)
 
 
-def probability_of_ad(logits: torch.Tensor) -> numpy.ndarray:
-    """Turn logits of shape (n, 2) into probabilities of AD, a float64 array of shape (n,)."""
+def positive_probability(logits: torch.Tensor) -> numpy.ndarray:
+    """Turn logits (n, 2) into probabilities of class 1, a float64 array (n,)."""
     return torch.softmax(logits.detach().to("cpu", torch.float64), dim=1)[:, 1].numpy()
 
 
 def check_shape(network: ConvolutionalNetwork, images: ImageSet) -> None:
-    """Check that the images have the shape of the network's input."""
+    """Raise a StudyError if the images do not have the shape of the network's input."""
     if images.shape != network.input_shape:
         raise StudyError(
             f"The network takes images of {network.input_shape} voxels, but these have {images.shape}.",

@@ -1,10 +1,11 @@
 """What a network looks at: how much each voxel of an image adds to its answer.
 
-The answer is the log odds of AD, the difference of the two outputs. An attribution is positive where the
-image speaks for AD and negative where it speaks for CN, whatever the true class is. Integrated gradients
-(Sundararajan, Taly and Yan, ICML 2017) are the voxel's intensity times the mean of the gradient on the way
-from the empty image, all zero, to the image; their sum is the change of the answer on this way. Gradient
-times input is the same with the gradient at the image alone; it is faster, and its sum means nothing.
+The answer is the log odds of class 1, the difference of the two outputs. An attribution is positive where
+the image speaks for class 1 and negative where it speaks for class 0, whatever the true class is. Integrated
+gradients (Sundararajan, Taly and Yan, ICML 2017) are the voxel's intensity times the mean of the gradient on
+the way from the empty image, all zero, to the image; their sum is the change of the answer on this way.
+Gradient times input is the same with the gradient at the image alone; it is faster, and its sum means
+nothing.
 """
 
 from __future__ import annotations
@@ -19,14 +20,11 @@ import torch
 from rhvae_mri.cnn.architectures import ConvolutionalNetwork, place_network
 from rhvae_mri.cnn.data import RESIDENT_BYTES, ImageSet
 from rhvae_mri.cnn.prediction import check_shape
-from rhvae_mri.cnn.trained import TrainedNetwork
+from rhvae_mri.cnn.storage import TrainedNetwork
 from rhvae_mri.errors import StudyError
 
 #: The ways to compute attributions.
 METHODS = ("integrated_gradients", "gradient_x_input")
-
-#: The class of each label.
-CLASSES = ("CN", "AD")
 
 
 class Saliency(NamedTuple):
@@ -38,7 +36,7 @@ class Saliency(NamedTuple):
         For each class in the set, ``<class>/attribution``, the mean over its images, in log odds per voxel,
         and ``<class>/image``, the mean image.
     rows : list of dict
-        One for each image, in the order of the set: ``diagnosis``; ``log_odds`` of AD, and those of the
+        One for each image, in the order of the set: ``diagnosis``; ``log_odds`` of class 1, and those of the
         empty image (``log_odds_empty``); the sum of the attributions (``attribution``); and for each
         region the share of the absolute attributions and of the intensities in it, in percent
         (``<region>_percent``, ``<region>_intensity_percent``).
@@ -52,6 +50,8 @@ def best_on_validation(networks: Iterable[tuple[int, TrainedNetwork]]) -> tuple[
     """Choose the seed whose selected epoch has the highest validation balanced accuracy.
 
     Of equal ones it is the one with the lowest validation loss, then the first. Test data play no part.
+
+    The networks may come from a generator, of which one at a time is kept.
     """
 
     def merit(candidate: tuple[int, TrainedNetwork]) -> tuple[float, float, int]:
@@ -68,29 +68,10 @@ def best_on_validation(networks: Iterable[tuple[int, TrainedNetwork]]) -> tuple[
 def attribute(
     network: ConvolutionalNetwork, images: torch.Tensor, method: str, steps: int = 1
 ) -> torch.Tensor:
-    """Attribute a network's log odds of AD to the voxels of images.
+    """Attribute a network's log odds of class 1 to the voxels of images.
 
-    Parameters
-    ----------
-    network : ConvolutionalNetwork
-        The network, in evaluation mode, on the device of the images.
-    images : torch.Tensor of float32, shape (n, 1, x, y, z)
-        The images.
-    method : {"integrated_gradients", "gradient_x_input"}
-        The way.
-    steps : int
-        Places between the empty image and the image at which integrated gradients take the gradient, the
-        middles of as many equal parts. Gradient times input needs one.
-
-    Returns
-    -------
-    torch.Tensor of float32, shape (n, 1, x, y, z)
-        The attributions, in log odds of AD.
-
-    Raises
-    ------
-    StudyError
-        If the method is unknown or there is no step.
+    The network is in evaluation mode, the images are (n, 1, x, y, z). Integrated gradients take the gradient
+    at ``steps`` places between the empty image and the image, the middles of as many equal parts.
     """
     if method not in METHODS:
         raise StudyError(f"There is no attribution {method!r}.", remedy=f"Choose from {', '.join(METHODS)}.")
@@ -174,10 +155,10 @@ def measure_saliency(
         for label in numpy.unique(labels):
             chosen = torch.from_numpy(labels == label).to(device)
             for kind, values in (("attribution", attributions), ("image", batch)):
-                key = f"{CLASSES[label]}/{kind}"
+                key = f"{images.classes[label]}/{kind}"
                 sums[key] = sums.get(key, 0.0) + values[chosen, 0].double().sum(dim=0)
         columns = {
-            "diagnosis": [CLASSES[label] for label in labels],
+            "diagnosis": [images.classes[label] for label in labels],
             "log_odds": _log_odds(network(batch)).tolist(),
             "log_odds_empty": [empty] * len(batch),
             "attribution": attributions.double().sum(dim=(1, 2, 3, 4)).tolist(),
@@ -192,7 +173,7 @@ def measure_saliency(
 
 
 def _log_odds(logits: torch.Tensor) -> torch.Tensor:
-    """The log odds of AD, from logits of shape (n, 2)."""
+    """The log odds of class 1, from logits (n, 2)."""
     return logits[:, 1] - logits[:, 0]
 
 

@@ -1,4 +1,4 @@
-"""The trained networks of one condition in one safetensors file.
+"""Trained networks, and the file of those of one condition.
 
 The tensors are named ``seed-3/convolutions.0.weight``; everything else is JSON in the file's header.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from rhvae_mri.cnn.architectures import Architecture
-from rhvae_mri.cnn.trained import TrainedNetwork
+from rhvae_mri.cnn.architectures import Architecture, ConvolutionalNetwork, build_network
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import atomic_path
 
@@ -24,21 +24,51 @@ from rhvae_mri.files import atomic_path
 FORMAT = "rhvae-mri networks 1"
 
 
-def save_networks(path: str | os.PathLike[str], networks: Mapping[int, TrainedNetwork]) -> None:
-    """Write the networks of several seeds to one file, atomically.
+@dataclass
+class TrainedNetwork:
+    """The weights that validation chose, and how the training went.
 
-    Parameters
+    Attributes
     ----------
-    path : path
-        The file to write.
-    networks : mapping of int to TrainedNetwork
-        The networks by the number of their seed, of one architecture and input shape.
-
-    Raises
-    ------
-    StudyError
-        If there is no network, or the architectures or input shapes differ.
+    architecture : Architecture
+        What the network is made of.
+    input_shape : tuple of int
+        The size of the images, in voxels.
+    weights : dict of str to torch.Tensor
+        Parameters and batch statistics at the end of the selected epoch, on the CPU.
+    selected_epoch : int
+        The first epoch of the highest validation balanced accuracy, counted from 1.
+    history : list of dict
+        One row for each epoch: ``epoch``; ``train_loss`` and ``train_balanced_accuracy``, of the outputs on
+        which the steps were taken (dropout included); ``validation_loss`` and
+        ``validation_balanced_accuracy``; ``best``, which is 1 in the selected epoch and 0 in the others.
+        Balanced accuracies are fractions.
+    images_per_second : float
+        Training images per second of work, validation included.
     """
+
+    architecture: Architecture
+    input_shape: tuple[int, ...]
+    weights: dict[str, torch.Tensor]
+    selected_epoch: int
+    history: list[dict[str, Any]]
+    images_per_second: float
+
+    def network(self) -> ConvolutionalNetwork:
+        """Build the network with the selected weights, on the CPU and in evaluation mode."""
+        network = build_network(self.architecture, self.input_shape)
+        try:
+            network.load_state_dict(self.weights)
+        except RuntimeError as error:
+            raise StudyError(
+                "The weights do not fit the architecture of their network.",
+                cause=str(error).splitlines()[-1].strip(),
+            ) from error
+        return network.eval()
+
+
+def save_networks(path: str | os.PathLike[str], networks: Mapping[int, TrainedNetwork]) -> None:
+    """Write networks of one architecture, by the number of their seed, to one file, atomically."""
     if not networks:
         raise StudyError("There is no network to store.", where=path)
     first = next(iter(networks.values()))
@@ -64,23 +94,7 @@ def save_networks(path: str | os.PathLike[str], networks: Mapping[int, TrainedNe
 
 
 def load_networks(path: str | os.PathLike[str]) -> dict[int, TrainedNetwork]:
-    """Read the networks of `save_networks`.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-
-    Returns
-    -------
-    dict of int to TrainedNetwork
-        The networks by the number of their seed, in the order in which they were stored.
-
-    Raises
-    ------
-    StudyError
-        If the file does not exist, is damaged or holds something else.
-    """
+    """Read the networks of `save_networks` by the number of their seed, in the order of the file."""
     if not Path(path).is_file():
         raise StudyError("The file of trained networks does not exist.", where=path)
     try:

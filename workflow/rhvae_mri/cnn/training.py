@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch.nn import functional
 
 from rhvae_mri.cnn.architectures import (
     PRECISIONS,
@@ -25,10 +27,10 @@ from rhvae_mri.cnn.architectures import (
 )
 from rhvae_mri.cnn.augmentation import AugmentationSettings, ClassicAugmentation
 from rhvae_mri.cnn.data import RESIDENT_BYTES, DeviceImages, ImageSet
-from rhvae_mri.cnn.epochs import train_epoch, validate
-from rhvae_mri.cnn.prediction import check_shape
-from rhvae_mri.cnn.trained import TrainedNetwork
+from rhvae_mri.cnn.prediction import check_shape, compute_logits, positive_probability
+from rhvae_mri.cnn.storage import TrainedNetwork
 from rhvae_mri.errors import StudyError
+from rhvae_mri.jobs import peak_memory
 from rhvae_mri.learning.checkpoints import TrainingState, run_digest
 from rhvae_mri.learning.randomness import own_random_state
 from rhvae_mri.learning.regular_checkpoints import RegularCheckpoints
@@ -89,29 +91,10 @@ def train_networks(
     settings: TrainingSettings,
     *,
     seeds: Mapping[int, int],
-    device: torch.device,
     checkpoints: Path | None = None,
-    digest: str = "",
-    checkpoint_seconds: float = 60.0,
-    resident_bytes: int = RESIDENT_BYTES,
+    **options: Any,
 ) -> dict[int, TrainedNetwork]:
-    """Train one network for each seed.
-
-    Parameters
-    ----------
-    architecture, train, validation, settings, device, digest, checkpoint_seconds, resident_bytes
-        As for `train_network`.
-    seeds : mapping of int to int
-        The seed of each run, by the run's number.
-    checkpoints : path, optional
-        A folder for the checkpoints of the runs. Runs that were finished before an interruption are taken
-        from there. The caller deletes it when the results are stored.
-
-    Returns
-    -------
-    dict of int to TrainedNetwork
-        The networks, by the run's number.
-    """
+    """Train one network for each seed, by the run's number; ``checkpoints`` is a folder of them."""
     return {
         number: train_network(
             architecture,
@@ -119,12 +102,9 @@ def train_networks(
             validation,
             settings,
             seed=seed,
-            device=device,
             checkpoint=None if checkpoints is None else checkpoints / f"seed-{number}.safetensors",
-            digest=digest,
             name=f"seed-{number}",
-            checkpoint_seconds=checkpoint_seconds,
-            resident_bytes=resident_bytes,
+            **options,
         )
         for number, seed in seeds.items()
     }
@@ -247,6 +227,61 @@ def _next_epoch(
     )
 
 
+def split_batches(order: torch.Tensor, batch_size: int) -> list[torch.Tensor]:
+    """Cut the order of an epoch into batches, of which the last one may be smaller.
+
+    A single image that would be left over joins the batch before it, because batch normalisation has no
+    variance over one value where the maps have shrunk to one voxel.
+    """
+    batches = list(order.split(batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
+def train_epoch(
+    network: ConvolutionalNetwork,
+    optimizer: torch.optim.Optimizer,
+    images: DeviceImages,
+    order: torch.Tensor,
+    batch_size: int,
+    augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> dict[str, float]:
+    """Take one optimization step for each batch of an epoch.
+
+    Loss, the mean over the images, and balanced accuracy are of the outputs on which the steps were taken, so
+    the weights change within the epoch. They are not finite where the training diverged.
+    """
+    network.train()
+    labels = images.labels[order.to(images.labels.device)]
+    outputs = []
+    batches = zip(split_batches(order, batch_size), split_batches(labels, batch_size), strict=True)
+    for indices, targets in batches:
+        batch = images.batch(indices)
+        logits = network(batch if augment is None else augment(batch))
+        loss = functional.cross_entropy(logits, targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        outputs.append(logits.detach())
+    return _measure(torch.cat(outputs), labels, "train")
+
+
+def validate(network: ConvolutionalNetwork, images: DeviceImages, batch_size: int) -> dict[str, float]:
+    """Evaluate a network on the validation set; not finite where the training diverged."""
+    return _measure(compute_logits(network, images, batch_size), images.labels, "validation")
+
+
+def _measure(logits: torch.Tensor, labels: torch.Tensor, name: str) -> dict[str, float]:
+    """Mean cross entropy, in double precision, and balanced accuracy; NaN if an output is not finite."""
+    loss = functional.cross_entropy(logits.double(), labels).item()
+    accuracy = math.nan
+    if math.isfinite(loss):
+        truth, called = labels.cpu().numpy() == 1, positive_probability(logits) > 0.5
+        accuracy = float(called[truth].mean() + (~called)[~truth].mean()) / 2
+    return {f"{name}_loss": loss, f"{name}_balanced_accuracy": accuracy}
+
+
 def _trained_network(architecture: Architecture, train: ImageSet, result: TrainingState) -> TrainedNetwork:
     """The result of a finished run."""
     selected, history = result.progress["selected_epoch"], result.progress["history"]
@@ -258,3 +293,32 @@ def _trained_network(architecture: Architecture, train: ImageSet, result: Traini
         history=[row | {"best": int(row["epoch"] == selected)} for row in history],
         images_per_second=len(train) * len(history) / result.progress["seconds"],
     )
+
+
+def training_metrics(
+    trained: Mapping[int, TrainedNetwork], n_train: int, precision: str, device: torch.device
+) -> dict[str, Any]:
+    """Collect as JSON values what the runs of a job cost.
+
+    ``peak_memory_mb``, in MB of 1,000,000 bytes, is of a GPU what torch held there, otherwise the largest
+    resident memory of this process. A run that was interrupted counts the time of all its parts; the memory
+    is that of the last.
+    """
+    is_gpu = device.type == "cuda"
+    return {
+        "device": device.type,
+        "device_name": torch.cuda.get_device_name(device) if is_gpu else "CPU",
+        "threads": torch.get_num_threads(),
+        "precision": precision,
+        "training_images": n_train,
+        "peak_memory_mb": (torch.cuda.max_memory_allocated(device) if is_gpu else peak_memory()) / 1e6,
+        "seeds": {
+            str(number): {
+                "images_per_second": run.images_per_second,
+                "seconds_per_epoch": n_train / run.images_per_second,
+                "epochs": len(run.history),
+                "selected_epoch": run.selected_epoch,
+            }
+            for number, run in trained.items()
+        },
+    }

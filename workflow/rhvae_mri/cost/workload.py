@@ -116,7 +116,6 @@ def disk_work(config: Mapping[str, Any], sizes: StudySizes) -> dict[str, float]:
     n_synthetic = max(
         synthetic_per_class(config["synthetic"]["sizes"], config["synthetic"]["count"]).values()
     )
-    kept = n_synthetic if config["synthetic"]["store"] == "images" else 16
     models = len(_CLASSES) * len(synthetic_training_sets(_conditions(config)))
     runs = sum(_input_voxels(each, per_mm) for each in _conditions(config)) * config["cnn"]["seeds"]
     return {
@@ -125,7 +124,7 @@ def disk_work(config: Mapping[str, Any], sizes: StudySizes) -> dict[str, float]:
         "audit": images,
         "tensors": images * tensor * stored[config["tensors"]["dtype"]],
         "rhvae": models * _weights(config),
-        "synthetic": models * kept * _HALF * per_mm * stored[config["synthetic"]["dtype"]],
+        "synthetic": models * n_synthetic * _HALF * per_mm * stored[config["synthetic"]["dtype"]],
         "cnn": runs,
     }
 

@@ -1,6 +1,6 @@
 """What an RHVAE has learned, in pictures: traversals, interpolations and nearest real neighbours.
 
-All are grids of one slice per image, from the images that `rhvae_mri.rhvae.evidence.pictures` stored.
+All are grids of one slice per image, from the images that `rhvae_mri.generators.assessment.pictures` stored.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Pictures(NamedTuple):
     Attributes
     ----------
     table : pandas.DataFrame
-        What each image is (`rhvae_mri.rhvae.evidence.pictures.save_pictures`).
+        What each image is (`rhvae_mri.generators.assessment.pictures.save_pictures`).
     volumes : dict of str to numpy.ndarray of shape (x, y, z)
         The images by their ``key``, axes RAS+.
     """
@@ -63,7 +63,7 @@ class _Layout(NamedTuple):
 
 
 def read_pictures(stack: str | os.PathLike[str], table: str | os.PathLike[str]) -> Pictures:
-    """Read what `rhvae_mri.rhvae.evidence.pictures.save_pictures` wrote."""
+    """Read what `rhvae_mri.generators.assessment.pictures.save_pictures` wrote."""
     rows = read_tsv(table, text_columns=("key", "picture", "row", "image_id"))
     with ImageStack(stack) as images:
         return Pictures(rows, {key: images.read(key) for key in rows["key"]})

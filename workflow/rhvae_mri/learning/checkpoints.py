@@ -27,7 +27,15 @@ logger = logging.getLogger(__name__)
 
 
 class Optimizer(Protocol):
-    """What a checkpoint needs of an optimizer; those of `torch.optim` have it."""
+    """What a loop and its checkpoints need of an optimizer; those of `torch.optim` have it."""
+
+    param_groups: list[dict[str, Any]]
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+
+    def step(self) -> Any:
+        """Take a step along the gradients that there are."""
 
     @property
     def state(self) -> Mapping[torch.Tensor, dict[str, Any]]:
@@ -42,48 +50,30 @@ class Optimizer(Protocol):
 
 @dataclass
 class TrainingState:
-    """The live objects of a training run that a checkpoint saves and restores.
-
-    Attributes
-    ----------
-    modules : mapping of str to torch.nn.Module
-        Networks, by name.
-    optimizers : mapping of str to Optimizer
-        Optimizers, by name.
-    generators : mapping of str to torch.Generator
-        Random generators, by name. The global generators of torch are always saved.
-    tensors : dict of str to torch.Tensor
-        Other tensors, such as the best weights so far; replaced on restoring.
-    progress : dict
-        Everything else, as JSON values: epoch, best metric, history.
-    """
+    """The live objects of a training run that a checkpoint saves and restores."""
 
     modules: Mapping[str, torch.nn.Module]
     optimizers: Mapping[str, Optimizer]
+    #: random generators; the global ones of torch are always saved
     generators: Mapping[str, torch.Generator] = field(default_factory=dict)
+    #: other tensors, such as the best weights so far; replaced on restoring
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+    #: everything else, as JSON values: epoch, best metric, history
     progress: dict[str, Any] = field(default_factory=dict)
 
 
 def run_digest(settings: Mapping[str, Any], *files: str | os.PathLike[str]) -> str:
-    """Digest what a training run depends on: its settings (and code), and the files that it reads."""
+    """Digest what a training run depends on: settings (and code) as JSON values, and the files it reads.
+
+    These may be larger than the memory, so each counts by size and time of modification, as for Snakemake.
+    """
     states = [Path(file).stat() for file in files]
     content = [dict(settings), [[state.st_size, state.st_mtime_ns] for state in states]]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def save_checkpoint(path: str | os.PathLike[str], state: TrainingState, digest: str) -> None:
-    """Write a checkpoint, atomically.
-
-    Parameters
-    ----------
-    path : path
-        The checkpoint file.
-    state : TrainingState
-        What to save.
-    digest : str
-        Identifies settings, data and code of the run; `restore_checkpoint` ignores a file of another digest.
-    """
+    """Write a checkpoint, atomically; the digest identifies settings, data and code of the run."""
     tensors: dict[str, torch.Tensor] = {}
     optimizer_values: dict[str, Any] = {}
     for name, module in state.modules.items():
@@ -118,22 +108,7 @@ def save_checkpoint(path: str | os.PathLike[str], state: TrainingState, digest: 
 
 
 def restore_checkpoint(path: str | os.PathLike[str], state: TrainingState, digest: str) -> bool:
-    """Restore a training run from its checkpoint, in place.
-
-    Parameters
-    ----------
-    path : path
-        The checkpoint file; it need not exist.
-    state : TrainingState
-        The run, freshly built; its modules, optimizers and generators are overwritten, its ``tensors`` and
-        ``progress`` replaced.
-    digest : str
-        The run's own digest.
-
-    Returns
-    -------
-    bool
-        Whether a checkpoint of this run was there. One of another digest is left aside, with a warning.
+    """Restore a freshly built training run from its checkpoint; False if there is none of this digest.
 
     Raises
     ------

@@ -21,13 +21,7 @@ class TrainingInterrupted(StudyError):
 
 
 class StopRequest:
-    """Whether a signal has asked the training loop to stop.
-
-    Attributes
-    ----------
-    name : str or None
-        The signal's name, or None as long as none has come.
-    """
+    """Whether a signal has asked the training loop to stop: its name, or None as long as none has come."""
 
     def __init__(self) -> None:
         self.name: str | None = None

@@ -39,6 +39,9 @@ def shapes_only() -> Iterator[None]:
 def list_layers(network: nn.Module, input_shape: Sequence[int]) -> list[dict[str, Any]]:
     """List the layers of a network in the order in which an input passes them.
 
+    Build a large network within `shapes_only`, and call this there. A row has ``layer`` (its name), ``kind``,
+    ``detail`` (such as the rate of a dropout), ``output_shape`` without the batch, and ``n_parameters``.
+
     Examples
     --------
     >>> with shapes_only():

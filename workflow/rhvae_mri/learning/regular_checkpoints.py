@@ -14,16 +14,8 @@ from rhvae_mri.learning.interrupts import StopRequest, stop_request
 class RegularCheckpoints:
     """The checkpoints of one training run; a context in which stop signals are caught.
 
-    Without a file nothing is saved, and signals act as they do elsewhere.
-
-    Parameters
-    ----------
-    path : pathlib.Path or None
-        The checkpoint file.
-    digest : str
-        Identifies settings, data and code of the run.
-    seconds : float
-        The least time between two checkpoints; with 0 each epoch ends with one.
+    Without a file nothing is saved, and signals act as they do elsewhere; with 0 ``seconds`` between two
+    checkpoints, each epoch ends with one.
 
     Examples
     --------
@@ -59,7 +51,7 @@ class RegularCheckpoints:
         return self.path is not None and restore_checkpoint(self.path, state, self.digest)
 
     def after_epoch(self, state: TrainingState, *, is_last: bool = False) -> None:
-        """Save the state if it is time, if a signal has come, or if this is the epoch to keep in any case."""
+        """Save the state if it is time, if it is the last, or if a signal has come, and then stop."""
         if self.path is None:
             return
         # Asked once: a signal that comes while the state is written waits for the end of the next epoch.

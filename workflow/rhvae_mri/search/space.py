@@ -23,8 +23,8 @@ from rhvae_mri.cnn.architectures import (
     ConvolutionalNetwork,
     count_parameters,
     flattened_size,
+    pooled_shape,
 )
-from rhvae_mri.cnn.layers import pooled_shape
 from rhvae_mri.errors import StudyError
 from rhvae_mri.seeds import derive_seed
 from rhvae_mri.tensor_files import ImageStack

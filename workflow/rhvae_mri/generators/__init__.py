@@ -1,0 +1,1 @@
+"""Models that make synthetic images, and how good these are."""

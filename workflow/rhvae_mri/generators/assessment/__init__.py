@@ -1,0 +1,1 @@
+"""How good a trained RHVAE and its synthetic images are."""

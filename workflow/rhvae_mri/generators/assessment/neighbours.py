@@ -1,0 +1,136 @@
+"""Distances between images: nearest real neighbours, and precision and recall of a set of synthetic images.
+
+Source of precision and recall: Kynkäänniemi, Karras, Laine, Lehtinen, Aila, "Improved Precision and Recall
+Metric for Assessing Generative Models", NeurIPS 2019.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy
+import pandas
+
+TABLE_COLUMNS = ("image_id", "nearest_real", "distance", "real_neighbour", "real_distance")
+
+#: Images that are read at a time from a set that is mapped from a file.
+_CHUNK = 64
+
+#: `block_means` keeps at most this many blocks along an axis.
+LONGEST_AXIS = 12
+
+
+class Neighbours(NamedTuple):
+    """The k nearest of m images to each of n, from the nearest on."""
+
+    indices: numpy.ndarray  #: (n, k)
+    distances: numpy.ndarray  #: root mean squares of voxel differences, (n, k)
+
+
+def nearest_images(images: numpy.ndarray, among: numpy.ndarray, k: int = 1) -> Neighbours:
+    """Find the k nearest images, exactly: a copy has the distance 0. ``images`` may be mapped from a file."""
+    k = min(k, len(among))
+    middle = among.mean(axis=0, dtype=numpy.float64).astype(numpy.float32).ravel()
+    centred = among.reshape(len(among), -1) - middle
+    norms = numpy.einsum("ij,ij->i", centred, centred)
+    indices = numpy.empty((len(images), k), dtype=numpy.int64)
+    distances = numpy.empty((len(images), k))
+    for start, chunk in _chunks(images):
+        flat = chunk.reshape(len(chunk), -1).astype(numpy.float32) - middle
+        rough = norms - 2 * flat @ centred.T  # up to the image's own norm; products of matrices are fast
+        for row, image in enumerate(flat):
+            # Rounding can swap neighbours at almost the same distance, so a few more are looked at exactly.
+            candidates = numpy.argsort(rough[row], kind="stable")[: k + 4]
+            exact = [numpy.mean(numpy.square(image - centred[c], dtype=numpy.float64)) for c in candidates]
+            order = numpy.argsort(exact, kind="stable")[:k]
+            indices[start + row] = candidates[order]
+            distances[start + row] = numpy.sqrt(numpy.array(exact)[order])
+    return Neighbours(indices, distances)
+
+
+def neighbour_table(
+    synthetic: numpy.ndarray,
+    synthetic_ids: Sequence[str],
+    training: numpy.ndarray,
+    training_ids: Sequence[str],
+) -> pandas.DataFrame:
+    """List the nearest training image of each synthetic image, and how isolated that real image is.
+
+    The columns are `TABLE_COLUMNS`: the synthetic image ``image_id``, the training image ``nearest_real`` and
+    its ``distance``; ``real_neighbour``, the training image that is nearest to ``nearest_real``, and their
+    ``real_distance``. A ``distance`` far below the ``real_distance`` is the sign of a memorized image.
+    """
+    nearest = nearest_images(synthetic, training)
+    among = nearest_images(training, training, k=2)
+    # An image is nearest to itself, except beside a copy of it, which may come first.
+    column = (among.indices[:, 0] == numpy.arange(len(training))).astype(int)
+    rows = zip(synthetic_ids, nearest.indices[:, 0], nearest.distances[:, 0], strict=True)
+    return pandas.DataFrame(
+        [
+            (
+                image_id,
+                training_ids[real],
+                distance,
+                training_ids[among.indices[real, column[real]]],
+                among.distances[real, column[real]],
+            )
+            for image_id, real, distance in rows
+        ],
+        columns=TABLE_COLUMNS,
+    )
+
+
+def block_means(images: numpy.ndarray) -> numpy.ndarray:
+    """Average images over cubes of voxels, as features (n, f) for `precision_and_recall`.
+
+    Unlike principal components of the training images, these features favour no set. The cubes' side is the
+    smallest that leaves at most `LONGEST_AXIS` of them along an axis; what is left over at the ends is cut.
+    """
+    shape = tuple(images.shape[1:])
+    side = block_side(shape)
+    counts = [max(length // side, 1) for length in shape]
+    sides = [min(side, length) for length in shape]
+    cut = tuple(slice(0, count * edge) for count, edge in zip(counts, sides, strict=True))
+    split = [part for pair in zip(counts, sides, strict=True) for part in pair]
+    features = numpy.empty((len(images), math.prod(counts)), dtype=numpy.float32)
+    for start, chunk in _chunks(images):
+        cubes = chunk[(slice(None), *cut)].reshape(len(chunk), *split)
+        inner = tuple(range(2, cubes.ndim, 2))
+        means = cubes.mean(axis=inner, dtype=numpy.float64)
+        features[start : start + len(chunk)] = means.reshape(len(chunk), -1)
+    return features
+
+
+def block_side(shape: tuple[int, ...]) -> int:
+    """Voxels along the side of a cube of `block_means`."""
+    return math.ceil(max(shape) / LONGEST_AXIS)
+
+
+def within_manifold(points: numpy.ndarray, manifold: numpy.ndarray, k: int = 3) -> numpy.ndarray:
+    """Tell which points (n, features) lie in the manifold that other points (m, features) span.
+
+    It is the union of balls around its points, each up to its k-th nearest other point, or the last one.
+    """
+    from scipy.spatial.distance import cdist
+
+    among = cdist(manifold, manifold)
+    radii = numpy.sort(among, axis=1)[:, min(k, len(manifold) - 1)]  # the first is the point itself
+    return (cdist(points, manifold) <= radii).any(axis=1)
+
+
+def precision_and_recall(
+    real: numpy.ndarray, synthetic: numpy.ndarray, k: int = 3
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Say which synthetic images are realistic (mean: precision) and which real ones covered (recall).
+
+    Equally many of both are best comparable; the source has k = 3.
+    """
+    return within_manifold(synthetic, real, k), within_manifold(real, synthetic, k)
+
+
+def _chunks(images: numpy.ndarray) -> Iterator[tuple[int, numpy.ndarray]]:
+    """Consecutive images, with the number of the first."""
+    for start in range(0, len(images), _CHUNK):
+        yield start, numpy.asarray(images[start : start + _CHUNK])

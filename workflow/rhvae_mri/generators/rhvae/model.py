@@ -1,0 +1,173 @@
+"""The RHVAE: a variational autoencoder whose encoder's draw flows along a learned Riemannian metric.
+
+Source: Chadebec, Thibeau-Sutre, Burgos, Allassonniere, "Data Augmentation in High Dimensional Low Sample Size
+Setting Using a Geometry-Based Variational Autoencoder", arXiv 2105.00026.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import nn
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.generators.rhvae.hamiltonian import PhasePoint, flow
+from rhvae_mri.generators.rhvae.kernels.voxel_layers import VoxelLinear
+from rhvae_mri.generators.rhvae.metric import LatentMetric
+from rhvae_mri.generators.rhvae.networks import Networks, build_networks
+from rhvae_mri.generators.rhvae.potential import decoder_potential, has_voxel_kernel
+from rhvae_mri.generators.rhvae.settings import RHVAESettings
+
+
+@dataclass(frozen=True)
+class RHVAEOutput:
+    """What one pass through the model gives."""
+
+    loss: torch.Tensor  #: the mean over the batch of the sum of the four terms below, ()
+    reconstruction: torch.Tensor  #: -log p(x | z_K), (n,)
+    prior: torch.Tensor  #: -log N(z_K; 0, I), (n,)
+    momentum: torch.Tensor  #: -log N(rho_K; 0, G(z_K)), (n,)
+    posterior: torch.Tensor  #: log q(z_0 | x), (n,)
+    mean: torch.Tensor  #: of the encoder, (n, d)
+    log_variance: torch.Tensor  #: of the encoder, (n, d)
+    end: PhasePoint  #: z_K, rho_K, the metric there, and the decoder's logits
+
+
+class RHVAE(nn.Module):
+    """Riemannian Hamiltonian variational autoencoder for images of one shape.
+
+    Parameters
+    ----------
+    settings : RHVAESettings
+        The model's settings.
+    image_shape : tuple of int
+        Shape of an image, with as many axes as you like.
+    networks : Networks, optional
+        Your own modules; those that the settings name if not given.
+    generator : torch.Generator, optional
+        Draws the initial weights, unless the networks are your own.
+
+    Attributes
+    ----------
+    centroids, matrices : torch.Tensor, shapes (N, d) and (N, d, d)
+        The final metric; empty until `fit_metric` is called.
+    """
+
+    centroids: torch.Tensor
+    matrices: torch.Tensor
+
+    def __init__(
+        self,
+        settings: RHVAESettings,
+        image_shape: tuple[int, ...],
+        networks: Networks | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.image_shape = tuple(int(length) for length in image_shape)
+        if networks is None:
+            networks = build_networks(settings, self.image_shape, generator)
+        self.encoder = networks.encoder
+        self.decoder = networks.decoder
+        self.metric_network = networks.metric
+        d = settings.latent_dimension
+        self.register_buffer("centroids", torch.empty(0, d))
+        self.register_buffer("matrices", torch.empty(0, d, d))
+
+    def forward(
+        self,
+        images: torch.Tensor,
+        latent_noise: torch.Tensor,
+        gamma: torch.Tensor,
+        encoded: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> RHVAEOutput:
+        """Encode, flow, decode and compute the loss.
+
+        In training mode the metric is that of the batch; in evaluation mode it is the final one. The first
+        momentum is L gamma / sqrt(beta_0), as in the public code: L is the image's own matrix in training
+        mode and the Cholesky factor of G(z_0) in evaluation mode.
+
+        Parameters
+        ----------
+        images : torch.Tensor, shape (n, *image_shape)
+            Values in [0, 1].
+        latent_noise, gamma : torch.Tensor, shape (n, d)
+            Standard normal draws, for the latent position and for the momentum.
+        encoded : pair of torch.Tensor, shapes (n, d), optional
+            What the encoder gives for the images, if it is known.
+
+        Returns
+        -------
+        RHVAEOutput
+            The loss, its terms, and where the flow ends.
+
+        Raises
+        ------
+        StudyError
+            If the model is in evaluation mode and has no final metric yet.
+        """
+        settings = self.settings
+        mean, log_variance = self.encoder(images) if encoded is None else encoded
+        start = mean + torch.exp(log_variance / 2) * latent_noise
+        if self.training:
+            factor = self.metric_network(images)
+            metric = self._metric(mean, factor @ factor.mT)
+        else:
+            factor, metric = None, self.final_metric()
+
+        def launch(positions: torch.Tensor) -> torch.Tensor:
+            scale = torch.linalg.cholesky_ex(metric.at(positions).metric).L if factor is None else factor
+            return torch.einsum("nij,nj->ni", scale, gamma) / settings.sqrt_beta_zero
+
+        potential = partial(decoder_potential, self.decoder, images, reconstruction=settings.reconstruction)
+        end = flow(start, launch, metric, potential, settings)
+        log_two_pi = settings.latent_dimension * math.log(2 * math.pi)
+        energy = torch.einsum("ni,ni->n", end.momentum, end.metric.velocity(end.momentum))
+        terms = {
+            "reconstruction": -end.potential.log_likelihood,
+            "prior": (end.position.square().sum(1) + log_two_pi) / 2,
+            "momentum": (energy - end.metric.log_det_inverse + log_two_pi) / 2,
+            "posterior": -(latent_noise.square().sum(1) + log_variance.sum(1) + log_two_pi) / 2,
+        }
+        loss = torch.stack(list(terms.values())).sum(0).mean()
+        return RHVAEOutput(loss=loss, **terms, mean=mean, log_variance=log_variance, end=end)
+
+    def final_metric(self) -> LatentMetric:
+        """The metric of the whole training set; StudyError if `fit_metric` has not been called."""
+        if not len(self.centroids):
+            raise StudyError(
+                "The RHVAE has no final metric yet.",
+                cause="The model was not trained to the end.",
+                remedy="Call fit_metric with the training images.",
+            )
+        return self._metric(self.centroids, self.matrices)
+
+    @torch.no_grad()
+    def fit_metric(self, images: torch.Tensor, batch_size: int = 64) -> None:
+        """Take the centroids and matrices of all training images, (N, *image_shape), as the final metric."""
+        batches = images.split(batch_size)
+        self.centroids = torch.cat([self.encoder(batch)[0] for batch in batches])
+        factors = torch.cat([self.metric_network(batch) for batch in batches])
+        self.matrices = factors @ factors.mT
+
+    def decode(self, positions: torch.Tensor) -> torch.Tensor:
+        """Decode latent positions (n, d) to images (n, *image_shape) with values in [0, 1]."""
+        return torch.sigmoid(self.decoder(positions)).reshape(len(positions), *self.image_shape)
+
+    def voxel_layers(self) -> list[VoxelLinear]:
+        """The layers whose gradients can be collected as factors; none without kernels.
+
+        Encoder and metric network are differentiated once; a decoder is differentiated twice, except by the
+        kernel, which has the derivatives written out.
+        """
+        modules = [*self.encoder.modules(), *self.metric_network.modules()]
+        if has_voxel_kernel(self.decoder):
+            modules.append(self.decoder.logits)
+        return list(dict.fromkeys(module for module in modules if isinstance(module, VoxelLinear)))
+
+    def _metric(self, centroids: torch.Tensor, matrices: torch.Tensor) -> LatentMetric:
+        return LatentMetric(centroids, matrices, self.settings.temperature, self.settings.regularization)

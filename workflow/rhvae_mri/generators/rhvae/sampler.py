@@ -1,0 +1,226 @@
+"""Sampling of latent positions by Hamiltonian Monte Carlo on the learned Riemannian volume.
+
+The target density is proportional to sqrt(det G^{-1}(z)): high where training images lie. Its logarithm and
+the exact gradient of that are in closed form (`metric`). The density does not vanish far from
+the centroids, where it falls to a constant set by the regularization; chains of the study's length that
+start at centroids do not get there.
+
+Each sample is the last state of a chain of its own, whose random draws follow from the seed and the sample's
+number alone. Chains are computed in batches that are always filled up, so that a sample is the same, to the
+last bit, however many are asked for. Batches of another size draw the same numbers and differ by rounding,
+unless a proposal lies so close to the edge of being accepted that rounding decides; in float64 this does not
+happen in practice.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy
+import torch
+from tqdm import tqdm
+
+from rhvae_mri.generators.rhvae.chains import effective_sample_size, scale_reduction
+from rhvae_mri.generators.rhvae.metric import LatentMetric
+from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.settings import SamplerSettings
+from rhvae_mri.seeds import derive_seed
+
+if TYPE_CHECKING:
+    import pandas
+
+logger = logging.getLogger(__name__)
+
+#: Chains that are computed together: a GPU takes as long for thousands as for one.
+CHAINS = {"cpu": 250, "cuda": 2500}
+
+#: Latent positions that are decoded together.
+DECODED = 16
+
+
+@dataclass(frozen=True)
+class LatentSample:
+    """Latent positions drawn by the sampler, and how well the chains mixed.
+
+    The samples are one per chain, so the effective size of a chain does not count them; it says whether the
+    chain has forgotten the centroid where it began. With a scale reduction far above 1, the chains have
+    stayed near their own centroids.
+    """
+
+    positions: torch.Tensor  #: the last state of each chain, on the device of the metric, (n, d)
+    acceptance: torch.Tensor  #: the fraction of proposals that each chain accepted, (n,)
+    step_acceptance: torch.Tensor  #: the fraction of chains that accepted the proposal of a step, (steps,)
+    effective_size: torch.Tensor  #: of each chain, for log-density and latent coordinates, (n, d + 1)
+    scale_reduction: torch.Tensor  #: over the second halves of all chains, for the same, (d + 1,)
+
+
+def log_density(positions: torch.Tensor, metric: LatentMetric) -> tuple[torch.Tensor, torch.Tensor]:
+    """The log-density of the target at positions (n, d), 1/2 log det G^{-1}(z), (n,), and its gradient."""
+    values = metric.at(positions)
+    return values.log_det_inverse / 2, metric.log_volume_gradient(positions, values)
+
+
+@torch.no_grad()
+def sample_latent(
+    metric: LatentMetric,
+    n: int,
+    *,
+    seed: int,
+    settings: SamplerSettings | None = None,
+    batch_size: int | None = None,
+    progress: bool = False,
+) -> LatentSample:
+    """Run one chain per sample and keep its last state.
+
+    Parameters
+    ----------
+    metric : LatentMetric
+        The final metric of a trained model.
+    n : int
+        Number of samples.
+    seed : int
+        Determines every draw. The first samples are the same for every ``n``.
+    settings : SamplerSettings, optional
+        Length of the chains and of their steps; the study's if not given.
+    batch_size : int, optional
+        Chains that are computed together; by default the number in `CHAINS`.
+    progress : bool
+        Whether to draw a progress bar on standard error.
+
+    Returns
+    -------
+    LatentSample
+        Positions, acceptance rates and effective sample sizes.
+    """
+    settings = settings or SamplerSettings()
+    if batch_size is None:
+        batch_size = CHAINS.get(metric.centroids.device.type, CHAINS["cpu"])
+    starts = range(0, max(n, 1), batch_size)  # one batch even for no sample, for the shapes
+    batches = []
+    for start in tqdm(starts, disable=not progress, unit="batch"):
+        chains = _run_chains(metric, range(start, start + batch_size), seed, settings)
+        batches.append([values[: min(batch_size, n - start)] for values in chains])
+    positions, accepted, effective_size, means, variances = map(torch.cat, zip(*batches, strict=True))
+    accepted = accepted.to(metric.centroids.dtype)
+    sample = LatentSample(
+        positions=positions,
+        acceptance=accepted.mean(1) if settings.steps else accepted.new_zeros(n),
+        step_acceptance=accepted.mean(0),
+        effective_size=effective_size,
+        scale_reduction=scale_reduction(means, variances, settings.steps - settings.steps // 2),
+    )
+    if n:
+        logger.info("%d chains accepted %.1f %% of their proposals.", n, 100 * sample.acceptance.mean())
+    return sample
+
+
+@torch.no_grad()
+def decode_images(model: RHVAE, positions: torch.Tensor, dtype: str = "float32") -> Iterator[numpy.ndarray]:
+    """Decode latent positions (n, d) one by one; an image is the same, to the last bit, for every n."""
+    for batch in positions.to(model.centroids).split(DECODED):
+        # The last bits of a product depend on the number of its rows, so a batch is always full.
+        filled = torch.cat([batch, batch.new_zeros(DECODED - len(batch), batch.shape[1])])
+        yield from model.decode(filled)[: len(batch)].cpu().numpy().astype(dtype)
+
+
+def chain_table(sample: LatentSample, image_ids: Sequence[str]) -> pandas.DataFrame:
+    """List the chains by their images; effective_size_lowest is of the coordinate that mixed worst."""
+    import pandas
+
+    effective = sample.effective_size.cpu()
+    return pandas.DataFrame(
+        {
+            "image_id": list(image_ids),
+            "acceptance_rate": sample.acceptance.cpu().numpy().round(6),
+            "effective_size_log_density": effective[:, 0].numpy().round(3),
+            "effective_size_lowest": effective[:, 1:].amin(1).numpy().round(3),
+        }
+    )
+
+
+def chain_summary(sample: LatentSample, settings: SamplerSettings) -> dict[str, Any]:
+    """Sum up as JSON values how well all chains mixed, as medians over chains; None where not defined."""
+    quantities = ["log_density", *(f"latent_{axis}" for axis in range(sample.positions.shape[1]))]
+    effective = torch.median(sample.effective_size.cpu(), dim=0)[0].tolist()
+    reductions = sample.scale_reduction.cpu().tolist()
+    return {
+        "chains": len(sample.positions),
+        **asdict(settings),
+        "acceptance": {
+            "mean": round(sample.acceptance.mean().item(), 6),
+            "lowest": round(sample.acceptance.min().item(), 6),
+            "by_step": [round(value, 6) for value in sample.step_acceptance.tolist()],
+        },
+        "effective_size_median": dict(zip(quantities, (round(v, 3) for v in effective), strict=True)),
+        "scale_reduction": {
+            name: round(value, 6) if math.isfinite(value) else None
+            for name, value in zip(quantities, reductions, strict=True)
+        },
+    }
+
+
+def _run_chains(
+    metric: LatentMetric, numbers: range, seed: int, settings: SamplerSettings
+) -> tuple[torch.Tensor, ...]:
+    """Run the chains of these numbers from random centroids.
+
+    Of each chain (the first axis): its last position, which proposals it accepted, the effective size of
+    log-density and coordinates, and mean and variance of these over its second half.
+    """
+    start, momenta, uniforms = _draw(metric.centroids, numbers, seed, settings.steps)
+    position = metric.centroids[start]
+    value, gradient = log_density(position, metric)
+    trace = position.new_empty(settings.steps, len(numbers), position.shape[1] + 1)
+    accepted = torch.empty(settings.steps, len(numbers), dtype=torch.bool, device=position.device)
+    for step, (momentum, uniform) in enumerate(zip(momenta, uniforms, strict=True)):
+        energy = momentum.square().sum(1) / 2 - value
+        proposal, momentum, proposed, slope = leapfrog(position, momentum, gradient, metric, settings)
+        # In logarithms nothing overflows, and a comparison with NaN rejects.
+        accept = uniform.log() < energy - (momentum.square().sum(1) / 2 - proposed)
+        position = torch.where(accept[:, None], proposal, position)
+        gradient = torch.where(accept[:, None], slope, gradient)
+        value = torch.where(accept, proposed, value)
+        accepted[step] = accept
+        trace[step, :, 0], trace[step, :, 1:] = value, position
+    half = trace[settings.steps // 2 :].double()
+    variance = half.var(0) if len(half) > 1 else torch.zeros_like(trace[:0].double().sum(0))
+    return position, accepted.T, effective_sample_size(trace), half.mean(0), variance
+
+
+def leapfrog(
+    position: torch.Tensor,
+    momentum: torch.Tensor,
+    slope: torch.Tensor,
+    metric: LatentMetric,
+    settings: SamplerSettings,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Follow a trajectory from where the log-density has the gradient ``slope``; the end, and both there."""
+    for _ in range(settings.leapfrog_steps):
+        momentum = momentum + settings.step_size / 2 * slope
+        position = position + settings.step_size * momentum
+        value, slope = log_density(position, metric)
+        momentum = momentum + settings.step_size / 2 * slope
+    return position, momentum, value, slope
+
+
+def _draw(
+    centroids: torch.Tensor, numbers: range, seed: int, steps: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Draw the first centroid, the momenta and the uniform numbers of each chain."""
+    n, d = len(numbers), centroids.shape[1]
+    # On the CPU, so that the draws are the same for every device.
+    start = torch.empty(n, dtype=torch.int64)
+    momenta = torch.empty(n, steps, d, dtype=centroids.dtype)
+    uniforms = torch.empty(n, steps, dtype=centroids.dtype)
+    generator = torch.Generator()
+    for row, number in enumerate(numbers):
+        generator.manual_seed(derive_seed(seed, "chain", number))
+        start[row] = torch.randint(len(centroids), (), generator=generator)
+        momenta[row].normal_(generator=generator)
+        uniforms[row].uniform_(generator=generator)
+    device = centroids.device
+    return start.to(device), momenta.transpose(0, 1).to(device), uniforms.T.to(device)

@@ -1,0 +1,126 @@
+"""Model files: one safetensors file with weights, final metric and settings; no pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.files import atomic_path
+from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.networks import Networks
+from rhvae_mri.generators.rhvae.settings import RHVAESettings
+
+#: Tells these files from others, and their version.
+FORMAT = "rhvae-mri RHVAE 1"
+
+REMEDY = "Train the model again, or give the file that train_rhvae wrote."
+
+
+def save_model(path: str | os.PathLike[str], model: RHVAE, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a trained model, with its final metric, atomically; ``metadata`` is free text for the header."""
+    model.final_metric()
+    header = {
+        **(metadata or {}),
+        "format": FORMAT,
+        "settings": json.dumps(asdict(model.settings)),
+        "image_shape": json.dumps(model.image_shape),
+    }
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata=header)
+
+
+def save_codes(path: str | os.PathLike[str], codes: torch.Tensor) -> None:
+    """Write latent positions (n, d) as the tensor `codes` of a safetensors file, atomically."""
+    with atomic_path(path) as temporary:
+        save_file({"codes": codes.detach().cpu().contiguous()}, temporary)
+
+
+def load_model(
+    path: str | os.PathLike[str], device: torch.device | str = "cpu", networks: Networks | None = None
+) -> RHVAE:
+    """Read a model that `save_model` wrote.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    device : torch.device or str
+        Where the model is to be.
+    networks : Networks, optional
+        Your own modules, if the model was trained with such.
+
+    Returns
+    -------
+    RHVAE
+        The model in evaluation mode, with its final metric, in the precision in which it was stored.
+
+    Raises
+    ------
+    StudyError
+        If the file is missing or damaged, is of another kind, or lacks an entry or has one too many.
+    """
+    header, tensors = _read(path)
+    settings, image_shape = _parse_header(path, header)
+    model = RHVAE(settings, image_shape, networks)
+    n, d = len(tensors.get("centroids", ())), settings.latent_dimension
+    model.centroids, model.matrices = torch.empty(n, d), torch.empty(n, d, d)
+    expected = model.state_dict()
+    missing, unknown = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
+    if missing or unknown:
+        listed = {"missing": sorted(missing), "unknown": sorted(unknown)}
+        names = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in listed.items() if names)
+        raise StudyError(
+            f"The model file has other entries than the model ({names}).", where=path, remedy=REMEDY
+        )
+    for name, value in expected.items():
+        if tensors[name].shape != value.shape:
+            shapes = f"{tuple(tensors[name].shape)}, not {tuple(value.shape)}"
+            raise StudyError(f"The entry {name} has the shape {shapes}.", where=path, remedy=REMEDY)
+    model.load_state_dict(tensors, assign=True)
+    return model.to(device).requires_grad_(False).eval()
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """The header and the tensors of a model file."""
+    if not Path(path).is_file():
+        raise StudyError("There is no such model file.", where=path, remedy=REMEDY)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except SafetensorError as error:
+        raise StudyError(
+            "The model file cannot be read.", where=path, cause=str(error), remedy=REMEDY
+        ) from error
+    if header.get("format") != FORMAT:
+        found = f"Found: {header.get('format', 'no format entry')}."
+        raise StudyError(
+            "This is not an RHVAE model file of this version.", where=path, cause=found, remedy=REMEDY
+        )
+    return header, tensors
+
+
+def _parse_header(
+    path: str | os.PathLike[str], header: Mapping[str, str]
+) -> tuple[RHVAESettings, tuple[int, ...]]:
+    """The model's settings and the shape of its images."""
+    try:
+        stored, image_shape = json.loads(header["settings"]), json.loads(header["image_shape"])
+    except (KeyError, json.JSONDecodeError) as error:
+        raise StudyError(
+            "The header of the model file is not complete.", where=path, cause=repr(error), remedy=REMEDY
+        ) from error
+    known = RHVAESettings.__dataclass_fields__.keys()
+    if stored.keys() != known:
+        names = ", ".join(sorted(stored.keys() ^ known))
+        raise StudyError(f"The settings in the model file differ in: {names}.", where=path, remedy=REMEDY)
+    return RHVAESettings(**stored), tuple(image_shape)

@@ -1,0 +1,397 @@
+"""Training of an RHVAE: deterministic from a seed, resumable, and stopped early on the training loss.
+
+`TrainingRun.train_epoch` is the loop. What surrounds it keeps a training on its path: a batch whose loss or
+latent positions have left it sends the training back to its best weights, with smaller steps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy
+import torch
+from tqdm import tqdm
+
+from rhvae_mri.errors import StudyError
+from rhvae_mri.generators.rhvae import kernels
+from rhvae_mri.generators.rhvae.best_weights import BestWeights
+from rhvae_mri.generators.rhvae.checks import check_images, check_networks
+from rhvae_mri.generators.rhvae.kernels.adam import Adam
+from rhvae_mri.generators.rhvae.kernels.voxel_layers import collected_factors, factor_norms
+from rhvae_mri.generators.rhvae.model import RHVAE, RHVAEOutput
+from rhvae_mri.generators.rhvae.networks import Networks
+from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
+from rhvae_mri.learning.checkpoints import Optimizer, TrainingState, run_digest
+from rhvae_mri.learning.randomness import own_random_state
+from rhvae_mri.learning.regular_checkpoints import RegularCheckpoints
+from rhvae_mri.seeds import derive_seed
+
+logger = logging.getLogger(__name__)
+
+#: The loss and its terms, as they appear in the history.
+LOSS_TERMS = ("loss", "reconstruction", "prior", "momentum", "posterior")
+
+#: A batch whose loss is this many times the lowest loss so far has left the path.
+EXPLOSION = 100.0
+
+#: So has a batch with a latent position z_K whose norm is this many times the largest of the recent epochs
+#: (or, where that is more, the norm of a usual draw from the prior). Chosen from runs on noisy blobs of
+#: 28x34x30 voxels: while the loss fell, norms stayed below 6 times that of a usual draw; before the loss
+#: exploded they rose by a factor of 10 or more in one step.
+LATENT_JUMP = 10.0
+
+#: How many epochs are recent.
+RECENT_EPOCHS = 10
+
+
+@dataclass(frozen=True)
+class TrainedRHVAE:
+    """A trained model and how it came about.
+
+    Attributes
+    ----------
+    model : RHVAE
+        The model with the weights of the epoch of lowest training loss, and its final metric, in evaluation
+        mode.
+    history : list of dict
+        One row per epoch: epoch (from 1), the training loss and its terms (means over the images), the
+        largest latent_norm of z_K, learning_rate and leapfrog_step_size.
+    best_epoch : int
+        The epoch whose weights were kept.
+    recoveries : list of dict
+        Where training went back to its last good weights: epoch, batch (0: when the model was finished),
+        fault, and the learning_rate and leapfrog_step_size that it went on with.
+    final_loss : float
+        Mean loss of the training images under ``model``, with its final metric.
+    """
+
+    model: RHVAE
+    history: list[dict[str, float]]
+    best_epoch: int
+    recoveries: list[dict[str, float | str]]
+    final_loss: float
+
+
+def train_rhvae(
+    images: numpy.ndarray,
+    settings: RHVAESettings,
+    training: TrainingSettings,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    checkpoint: Path | None = None,
+    digest: str = "",
+    progress: bool = False,
+    networks: Networks | None = None,
+) -> TrainedRHVAE:
+    """Train an RHVAE on a set of images that is held on the device.
+
+    Parameters
+    ----------
+    images : numpy.ndarray, shape (n, *image_shape)
+        The training set, float32 or float64 (the model computes in the same), with values in [0, 1].
+    settings : RHVAESettings
+        The model.
+    training : TrainingSettings
+        The training loop.
+    seed : int
+        Determines the initial weights, the order of the images and the noise; the draws are made on the
+        CPU, so that they are the same for every device. The global random state is the same before and
+        after.
+    device : torch.device or str
+        Where to compute.
+    checkpoint : pathlib.Path, optional
+        A file that holds the state of an unfinished training. It is read if it is there, written from time
+        to time and when a signal asks to stop, and left for the caller to remove. On a CPU, and on a GPU
+        that `choose_device` has set up, a resumed training gives the same model, bit for bit, as an
+        uninterrupted one.
+    digest : str
+        Identifies data and code. A checkpoint of another digest is not used, nor is one of another model,
+        seed, learning rate or batch size; the numbers of epochs may be changed for a training that goes on.
+    progress : bool
+        Whether to draw a progress bar on standard error.
+    networks : Networks, optional
+        Your own modules instead of those that the settings name.
+
+    Returns
+    -------
+    TrainedRHVAE
+        The model and its history.
+
+    Raises
+    ------
+    StudyError
+        If the images are not fit for training, your own modules do not fit the images, or training still
+        leaves the path after ``max_recoveries`` returns with smaller steps.
+    TrainingInterrupted
+        If a signal asked to stop and the checkpoint is written.
+    """
+    check_images(images)
+    identity = {
+        "state": 2,  # number of the layout of the state
+        "images_and_code": digest,
+        "settings": asdict(settings),
+        "optimizer": [training.learning_rate, training.batch_size],
+        "seed": seed,
+        "images": [
+            str(images.dtype),
+            *images.shape,
+            hashlib.sha256(numpy.ascontiguousarray(images).data).hexdigest(),
+        ],
+        "networks": None if networks is None else _describe_networks(networks),
+    }
+    with (
+        own_random_state(derive_seed(seed, "modules"), torch.device(device)),
+        RegularCheckpoints(checkpoint, run_digest(identity), training.checkpoint_seconds) as checkpoints,
+    ):
+        run = TrainingRun(images, settings, training, seed, device, networks)
+        if checkpoints.restore(run.state):
+            run.resume()
+            logger.info("Going on after epoch %d, from %s.", run.epoch, checkpoint)
+        with tqdm(total=training.max_epochs, initial=run.epoch, disable=not progress, unit="epoch") as bar:
+            while not run.finished():
+                if run.train_epoch():
+                    bar.update()
+                    bar.set_postfix(loss=f"{run.history[-1]['loss']:.6g}", refresh=False)
+                checkpoints.after_epoch(run.state)
+        epoch, final_loss = run.finish()
+        return TrainedRHVAE(run.model, run.history, epoch, run.recoveries, final_loss)
+
+
+class TrainingRun:
+    """The state of one training, and its steps; the parameters are those of `train_rhvae`."""
+
+    def __init__(
+        self,
+        images: numpy.ndarray,
+        settings: RHVAESettings,
+        training: TrainingSettings,
+        seed: int,
+        device: torch.device | str,
+        networks: Networks | None,
+    ) -> None:
+        self.training = training
+        self.seed = seed
+        self.images = torch.tensor(numpy.ascontiguousarray(images), device=device)  # all of them, at once
+        self.generator = torch.Generator().manual_seed(seed)
+        if networks is not None:
+            check_networks(networks, settings, images.shape[1:])
+        self.model = RHVAE(settings, images.shape[1:], networks, self.generator)
+        self.model.to(device=device, dtype=self.images.dtype)
+        self.optimizer = self._new_optimizer(training.learning_rate)
+        self.lowest_loss = math.inf  # up to the batch under way, and
+        self.largest_norm = 0.0  # the largest norm of z_K in the epoch under way
+        self.state = TrainingState(
+            modules={"rhvae": self.model},
+            optimizers={"adam": self.optimizer},
+            generators={"draws": self.generator},
+            # "untouched": no optimizer step was taken since the start, or since training went back
+            progress={"history": [], "recoveries": [], "untouched": True},
+        )
+        self.best = BestWeights(self.model, self.state)
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """One row per finished epoch."""
+        return self.state.progress["history"]
+
+    @property
+    def recoveries(self) -> list[dict[str, float | str]]:
+        """One row per return to good weights."""
+        return self.state.progress["recoveries"]
+
+    @property
+    def epoch(self) -> int:
+        """The number of finished epochs."""
+        return len(self.history)
+
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch of the lowest loss, of those whose last step did not spoil the weights; or 0."""
+        return self.best.epoch
+
+    def finished(self) -> bool:
+        """Whether the last epoch is done or the loss has stopped falling."""
+        waited = self.epoch - self.best_epoch
+        return self.epoch >= self.training.max_epochs or waited >= self.training.patience
+
+    def resume(self) -> None:
+        """Take up what was restored into the state."""
+        self.best.resume()
+        if self.recoveries:
+            step_size = float(self.recoveries[-1]["leapfrog_step_size"])
+            self.model.settings = replace(self.model.settings, leapfrog_step_size=step_size)
+
+    def train_epoch(self) -> bool:
+        """Pass once over the training set; False if a batch had a fault and training went back."""
+        n, d = len(self.images), self.model.settings.latent_dimension
+        device = self.images.device
+        order = torch.randperm(n, generator=self.generator).to(device)
+        noise = torch.randn(2, n, d, generator=self.generator, dtype=self.images.dtype).to(device)
+        size = self.training.batch_size
+        totals = torch.zeros(len(LOSS_TERMS), dtype=torch.float64, device=device)
+        self.lowest_loss = self._lowest_loss()
+        self.largest_norm = 0.0
+        self.model.train()
+        for batch, (chosen, drawn) in enumerate(
+            zip(order.split(size), noise.split(size, dim=1), strict=True)
+        ):
+            with collected_factors(self.model.voxel_layers()):
+                output = self.model(self.images[chosen], *drawn)
+                fault = self._step(output)
+                self.optimizer.zero_grad()  # so that the gradients make room for the next flow
+            if fault:
+                self._go_back(batch, fault)
+                return False
+            totals += len(chosen) * _loss_terms(output)
+        row = {"epoch": self.epoch + 1, **dict(zip(LOSS_TERMS, (totals / n).tolist(), strict=True))}
+        row["latent_norm"] = self.largest_norm
+        row["learning_rate"], row["leapfrog_step_size"] = self._step_sizes()
+        self.history.append(row)
+        best = self.best_epoch
+        if not best or row["loss"] < self.history[best - 1]["loss"]:
+            self.best.propose(self.epoch)
+        return True
+
+    def finish(self) -> tuple[int, float]:
+        """Give the model the best weights and the final metric; returns their epoch and the final loss.
+
+        If the last step has spoiled the best weights, those before them are taken. Where the loss is not
+        finite or has exploded under both, although their metrics are finite, it is the flow that leaves the
+        path along the final metric, and the leapfrog step is halved.
+        """
+        self.model.eval()
+        self.lowest_loss = self._lowest_loss()
+        while True:
+            has_finite_metric = False
+            for epoch in self.best.each():
+                self.model.fit_metric(self.images)
+                if epoch and self._is_finite():
+                    has_finite_metric = True
+                    loss = self._final_loss()
+                    if not self._has_left_the_path(loss):
+                        return epoch, loss
+            if not has_finite_metric:
+                raise StudyError(
+                    "The weights or the metric of the trained RHVAE are not finite.",
+                    cause="The learning rate is too large for images of this size.",
+                    remedy="Lower rhvae: learning_rate.",
+                )
+            rate, step_size = self._step_sizes()
+            self._recover(self.epoch, 0, "the loss of the final model has exploded", rate, step_size / 2)
+
+    def _is_finite(self) -> bool:
+        """Whether all weights and the final metric are finite."""
+        values = self.model.state_dict().values()
+        return all(bool(value.isfinite().all()) for value in values if value.is_floating_point())
+
+    @torch.no_grad()
+    def _final_loss(self) -> float:
+        """Mean loss of the training images under the model in evaluation mode."""
+        n, d = len(self.images), self.model.settings.latent_dimension
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "final_loss"))
+        noise = torch.randn(2, n, d, generator=generator, dtype=self.images.dtype).to(self.images.device)
+        size = self.training.batch_size
+        total = 0.0
+        for images, drawn in zip(self.images.split(size), noise.split(size, dim=1), strict=True):
+            total += len(images) * self.model(images, *drawn).loss.item()
+        return total / n
+
+    def _lowest_loss(self) -> float:
+        """The smallest size of the loss in a finished epoch."""
+        return min((abs(row["loss"]) for row in self.history), default=math.inf)
+
+    def _has_left_the_path(self, loss: float) -> bool:
+        """Whether a loss is not finite or has exploded."""
+        return not math.isfinite(loss) or loss > EXPLOSION * max(self.lowest_loss, 1.0)
+
+    def _step(self, output: RHVAEOutput) -> str | None:
+        """Take an optimizer step, unless the batch has a fault, which is returned."""
+        output.loss.backward()
+        size = self._gradient_size()
+        norm = output.end.position.detach().norm(dim=1).max()
+        # the only numbers of the batch for which the CPU waits
+        loss, size, norm = torch.stack([output.loss.detach(), size, norm]).tolist()
+        if not (math.isfinite(loss) and math.isfinite(size)):
+            return "the loss or its gradient is not finite"
+        if self._has_left_the_path(loss):
+            return f"the loss has exploded to {loss:.3g}"
+        usual = math.sqrt(output.mean.shape[1])  # of a draw from the prior
+        recent = [usual, *(row["latent_norm"] for row in self.history[-RECENT_EPOCHS:])]
+        if not norm <= LATENT_JUMP * max(recent):
+            return f"the norm of the latent positions has jumped to {norm:.3g}"
+        self.lowest_loss = min(self.lowest_loss, abs(loss))
+        self.largest_norm = max(self.largest_norm, norm)
+        self.best.confirm()
+        self.optimizer.step()
+        self.state.progress["untouched"] = False
+        return None
+
+    def _go_back(self, batch: int, fault: str) -> None:
+        """Return to good weights with a smaller step.
+
+        Where no optimizer step was taken from weights that are known to be good, the leapfrog step is to
+        blame and is halved; otherwise the learning rate is.
+        """
+        rate, step_size = self._step_sizes()
+        untouched = self.state.progress["untouched"]
+        if untouched:
+            step_size /= 2
+        else:
+            rate /= 2
+        self._recover(self.epoch + 1, batch + 1, fault, rate, step_size)
+        self.best.go_back()
+        self.optimizer = self._new_optimizer(rate)
+        self.state.optimizers = {"adam": self.optimizer}
+        self.state.progress["untouched"] = True
+
+    def _recover(self, epoch: int, batch: int, fault: str, rate: float, step_size: float) -> None:
+        """Take note of a fault and of the step sizes that training goes on with, if it may."""
+        where = f"epoch {epoch}, batch {batch}" if batch else f"epoch {epoch}, the last one"
+        old_rate, old_step_size = self._step_sizes()
+        if len(self.recoveries) >= self.training.max_recoveries:
+            raise StudyError(
+                f"The RHVAE cannot be trained: {fault}, after {len(self.recoveries)} recoveries.",
+                where=where,
+                cause=f"Learning rate ({old_rate:.2g}) or leapfrog step ({old_step_size:.2g}) are too large.",
+                remedy="Lower rhvae: learning_rate or leapfrog_step_size, or raise the batch size.",
+            )
+        sizes = {"learning_rate": rate, "leapfrog_step_size": step_size}
+        self.recoveries.append({"epoch": epoch, "batch": batch, "fault": fault, **sizes})
+        self.model.settings = replace(self.model.settings, leapfrog_step_size=step_size)
+        action = f"learning rate, {rate:.3g}" if rate < old_rate else f"leapfrog step, {step_size:.3g}"
+        logger.warning("At %s %s: back to the last good weights, with half the %s.", where, fault, action)
+
+    def _step_sizes(self) -> tuple[float, float]:
+        """The learning rate and the leapfrog step."""
+        return self.optimizer.param_groups[0]["lr"], self.model.settings.leapfrog_step_size
+
+    def _new_optimizer(self, rate: float) -> Optimizer:
+        if kernels.enabled:
+            return Adam(self.model.parameters(), rate, self.model.voxel_layers())
+        return torch.optim.Adam(self.model.parameters(), rate, fused=True)
+
+    @torch.no_grad()
+    def _gradient_size(self) -> torch.Tensor:
+        """A bound of the norm of the gradient, of shape (); finite only if the whole gradient is."""
+        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+        norms = [torch.linalg.vector_norm(gradient) for gradient in gradients]
+        return torch.stack([*norms, *factor_norms(self.model.voxel_layers())]).sum()
+
+
+def _loss_terms(output: RHVAEOutput) -> torch.Tensor:
+    """The loss and the means of its terms, in the order of `LOSS_TERMS`, as float64 on the device."""
+    return torch.stack([getattr(output, name).detach().mean() for name in LOSS_TERMS]).double()
+
+
+def _describe_networks(networks: Networks) -> list[str]:
+    """The user's own modules by their structure, and their weights by name and shape."""
+    described = []
+    for module in networks:
+        weights = [f"{name} {tuple(value.shape)}" for name, value in module.state_dict().items()]
+        described.append(f"{module} {' '.join(weights)}")
+    return described
