@@ -5,7 +5,7 @@ import pandas
 import pytest
 from scipy import stats
 
-from rhvae_mri.cohort.draws import Criteria, draw_balanced_sets
+from rhvae_mri.cohort.balance import Criteria, draw_balanced_sets
 from rhvae_mri.cohort.split import (
     draw_test_cohorts,
     draw_test_participants,

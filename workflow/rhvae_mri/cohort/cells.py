@@ -78,19 +78,7 @@ _LARGEST_FIELD = 12.0
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of a cell.
-
-    Attributes
-    ----------
-    value : float, str or None
-        The value; None: missing.
-    outcome : str
-        What became of it; empty where the cell was used as it stands, or is BIDS' missing value.
-    understood : bool
-        False where the cell is neither a value nor declared missing.
-    is_bound : bool
-        Whether the value is a lower bound only.
-    """
+    """What became of a cell: its value (None: missing), in words where it was not used as it stands."""
 
     value: float | str | None = None
     outcome: str = ""
@@ -100,17 +88,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Legend:
-    """What a dataset says of the cells of one variable.
-
-    Attributes
-    ----------
-    spellings : mapping of str to sequence
-        From the configuration: a value (or ``n/a``) to what the tables write for it.
-    levels : mapping of str to str
-        From ``participants.json``: a code to the word that it stands for.
-    unit : str
-        From ``participants.json``: the unit of ages; years, unless it names months, weeks or days.
-    """
+    """What configuration (spellings) and ``participants.json`` (codes, unit) say of a variable's cells."""
 
     spellings: Mapping[str, Sequence[str | float]]
     levels: Mapping[str, str]

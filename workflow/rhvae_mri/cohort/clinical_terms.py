@@ -32,19 +32,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Visit:
-    """What the tables say of one visit, or of a participant; None where they say nothing.
-
-    Attributes
-    ----------
-    age : float or None
-        In years.
-    sex : str or None
-        ``M`` or ``F``.
-    site, diagnosis : str or None
-        The diagnosis is AD, CN or MCI, or another text as the dataset has it.
-    mmse, cdr : float or None
-        Mini-mental state examination, and global clinical dementia rating.
-    """
+    """What the tables say of one visit, or of a participant (age in years); None where they say nothing."""
 
     age: float | None = None
     sex: str | None = None
@@ -80,15 +68,6 @@ class ClinicalTerms:
     def read_visit(self, row: Mapping[str, str]) -> tuple[Visit, dict[str, tuple[str, Reading]]]:
         """Read the study's variables from one row of a table.
 
-        Returns
-        -------
-        visit : Visit
-            The values.
-        readings : dict
-            By variable, the cell and what became of it.
-
-        Examples
-        --------
         >>> terms = ClinicalTerms({"diagnosis": "Status"}, {"diagnosis": {"AD": [2]}, "sex": {"F": [0]}})
         >>> visit, _ = terms.read_visit({"status": "2.0", "gender": "0", "age": "71.5"})
         >>> visit.diagnosis, visit.sex, visit.age
@@ -99,10 +78,7 @@ class ClinicalTerms:
         return Visit(**values), readings
 
     def read(self, row: Mapping[str, str], variable: str) -> tuple[str, Reading]:
-        """Read one variable from a row of a table; return the cell and what became of it.
-
-        The first of the variable's columns with a cell counts. Others may not contradict a sex or diagnosis.
-        """
+        """Read one variable from a row of a table; return the cell and what became of it."""
         lower = {name.lower(): value for name, value in row.items()}
         cells = [(name, lower[name]) for name in self._names(variable) if lower.get(name)]
         if not cells:
@@ -150,15 +126,7 @@ def terms_of_cohort(
     columns: Mapping[str, str] | None,
     values: Mapping[str, Mapping[str, Sequence[str | float]]] | None,
 ) -> ClinicalTerms:
-    """Return the terms of a cohort of the configuration.
-
-    Parameters
-    ----------
-    source : str
-        The cohort's key ``source``. Clinica has the diagnosis of OASIS-1 in a column of its own (see
-        `rhvae_mri.convert.oasis`).
-    columns, values : mapping, optional
-        Its keys ``columns`` and ``values``.
-    """
+    """Return the terms of a cohort of the configuration."""
+    # Clinica has the diagnosis of OASIS-1 in a column of its own
     known = {"diagnosis": "diagnosis_bl"} if source == "oasis1" else {}
     return ClinicalTerms(known | dict(columns or {}), values or {})

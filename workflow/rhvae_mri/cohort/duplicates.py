@@ -98,18 +98,10 @@ def leave_out(images: pandas.DataFrame, duplicates: pandas.DataFrame, cohort: st
 
 
 def likenesses(images: numpy.ndarray) -> numpy.ndarray:
-    """Give the likeness of each image to each other.
+    """Give the likeness of each image to each other, shape (n, n), on blocks of about 8 mm in one space.
 
-    Parameters
-    ----------
-    images : numpy.ndarray of shape (n, x, y, z)
-        Images in one space, on blocks of about 8 mm.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n, n)
-        Correlation of what the images have beyond their median. Of each only the order of its intensities
-        counts, without what is coarse, in the brain. Images of different persons are about 0.
+    It is the correlation of what the images have beyond their median. Of each only the order of its
+    intensities counts, without what is coarse, in the brain. Images of different persons are about 0.
     """
     details = numpy.stack([_detail(image) for image in images])
     values = _standardized(details, axis=1)
@@ -122,11 +114,9 @@ def _detail(image: numpy.ndarray) -> numpy.ndarray:
     from scipy import ndimage, stats
 
     ranks = stats.rankdata(image).reshape(image.shape) / image.size
-    ends = [
-        slice(round(low * length), round(high * length))
-        for (low, high), length in zip(_BRAIN, image.shape, strict=True)
-    ]
-    return (ranks - ndimage.gaussian_filter(ranks, _SMOOTHING))[tuple(ends)].ravel()
+    ends = zip(_BRAIN, image.shape, strict=True)
+    brain = tuple(slice(round(low * length), round(high * length)) for (low, high), length in ends)
+    return (ranks - ndimage.gaussian_filter(ranks, _SMOOTHING))[brain].ravel()
 
 
 def _near_pairs(stacks: Mapping[str, str | os.PathLike[str]]) -> Iterator[tuple[tuple[Name, Name], str]]:

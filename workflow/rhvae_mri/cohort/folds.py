@@ -15,8 +15,7 @@ from typing import Any
 import numpy
 import pandas
 
-from rhvae_mri.cohort.balance import compare_means
-from rhvae_mri.cohort.draws import compare_sets
+from rhvae_mri.cohort.balance import compare_means, compare_sets
 from rhvae_mri.cohort.images import STUDIED
 from rhvae_mri.cohort.leakage import check_leakage
 from rhvae_mri.cohort.split import TRAIN_FULL
@@ -77,52 +76,20 @@ def split_folds(split: pandas.DataFrame, n_folds: int, seed: int) -> pandas.Data
 
 
 def compare_folds(folds: pandas.DataFrame, seed: int) -> pandas.DataFrame:
-    """Test whether a fold differs from the others in age, sex or site, within each diagnosis.
-
-    Parameters
-    ----------
-    folds : pandas.DataFrame
-        From `split_folds`.
-    seed : int
-        Seed of the permutation test of the sites.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each test: comparison, variable, test, statistic, p_value.
-    """
+    """Test whether a fold differs from the others in age, sex or site, within each diagnosis."""
     tables = []
     for diagnosis in STUDIED:
         group = folds[folds["diagnosis"] == diagnosis]
         for fold in sorted(folds["fold"].unique()):
             is_other = (group["fold"] != fold).to_numpy()
-            tests = compare_sets(
-                group, is_other.astype(int), derive_seed(seed, "tests", diagnosis, int(fold))
-            )
+            own_seed = derive_seed(seed, "tests", diagnosis, int(fold))
+            tests = compare_sets(group, is_other.astype(int), own_seed)
             tables.append(tests.assign(comparison=f"fold {fold} vs the others, {diagnosis}"))
     return pandas.concat(tables, ignore_index=True)[_TEST_COLUMNS]
 
 
 def check_folds(folds: pandas.DataFrame, split: pandas.DataFrame) -> dict[str, Any]:
-    """Hold every fold against the participants that train beside it, and all against validation and test.
-
-    Parameters
-    ----------
-    folds : pandas.DataFrame
-        From `split_folds`.
-    split : pandas.DataFrame
-        The table of the split.
-
-    Returns
-    -------
-    dict
-        By fold, what `rhvae_mri.cohort.leakage.check_leakage` compared; all passed.
-
-    Raises
-    ------
-    StudyError
-        If a participant is in two folds, is held out and trained on, or validates or is tested in the study.
-    """
+    """Check each fold against those who train beside it, and all against validation and test."""
     kept_apart = {f"the study's {name} set": split[split["set"] == name] for name in ("validation", "test")}
     found = {}
     for fold, train, held_out in iterate_folds(folds):

@@ -50,21 +50,7 @@ class ListedValues:
                 self.note(name, "participants.tsv", variable, "", Reading(outcome="no column of it"))
 
     def note(self, participant: str, table: str, variable: str, value: str, reading: Reading) -> None:
-        """List a cell, if it was not used as it stands.
-
-        Parameters
-        ----------
-        participant : str
-            Whose cell it is; empty for the whole cohort.
-        table : str
-            The kind of table: ``participants.tsv``, ``sessions.tsv``, ``scans.tsv`` or ``JSON``.
-        variable : str
-            The variable; ``session_id``, or ``file`` where the file itself was not understood.
-        value : str
-            The cell.
-        reading : Reading
-            What became of it.
-        """
+        """List a cell, if it was not used as it stands."""
         if reading.outcome:
             key = (table, variable, plain_cell(value), reading.understood, reading.outcome)
             self._found.setdefault(key, []).append(participant)
@@ -86,13 +72,7 @@ class ListedValues:
         return pandas.DataFrame(rows, columns=list(COLUMNS))
 
     def check(self, n_participants: int, where: Path) -> None:
-        """Refuse a cohort of which a variable is written in a way that is not understood.
-
-        Raises
-        ------
-        StudyError
-            If more than `MOST_PARTICIPANTS` and `LARGEST_PART` of the participants have such a cell.
-        """
+        """Refuse a cohort of which a variable is written in a way that is not understood."""
         concerned: dict[str, set[str]] = {}
         texts: dict[str, set[str]] = {}
         for (_, variable, value, understood, _), participants in self._found.items():

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy
 import pandas
 
-from rhvae_mri.cohort.draws import Criteria, Draw, draw_balanced_sets
+from rhvae_mri.cohort.balance import Criteria, Draw, draw_balanced_sets
 from rhvae_mri.cohort.images import STUDIED
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import write_tsv
@@ -40,7 +40,7 @@ _BALANCE_COLUMNS = ["comparison", "variable", "test", "statistic", "p_value", "t
 
 @dataclass(frozen=True)
 class SplitResult:
-    """A split.
+    """A split and the tests of its balance.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ def split_cohort(
     Returns
     -------
     SplitResult
-        The split, its balance and its demographics.
+        The split and its balance.
 
     Raises
     ------
@@ -148,14 +148,6 @@ def set_sizes(
 ) -> tuple[int, int, int]:
     """Return how many participants of one diagnosis test, validate and train.
 
-    Raises
-    ------
-    StudyError
-        If there are too few participants for at least one in validation and, in training, as many as the
-        largest of ``train_subsets`` and two at least, or no participant is to test or to validate.
-
-    Examples
-    --------
     >>> set_sizes("AD", 362, 100, 0.2, [50])
     (100, 52, 210)
     """
@@ -188,22 +180,7 @@ def name_sets(split: pandas.DataFrame) -> dict[str, pandas.DataFrame]:
 
 
 def draw_test_participants(images: pandas.DataFrame, n_per_class: int | None, seed: int) -> pandas.DataFrame:
-    """Choose the participants of an independent cohort that are tested.
-
-    Parameters
-    ----------
-    images : pandas.DataFrame
-        The cohort's usable images, one for each participant.
-    n_per_class : int or None
-        Participants per diagnosis, drawn at random; None: all.
-    seed : int
-        Seed of the draw.
-
-    Raises
-    ------
-    StudyError
-        If a diagnosis has too few participants, or the images are not one for each participant.
-    """
+    """Choose the participants of an independent cohort that are tested: so many per diagnosis, None: all."""
     people = _check_images(images)
     if n_per_class is None:
         return people
@@ -224,17 +201,7 @@ def draw_test_participants(images: pandas.DataFrame, n_per_class: int | None, se
 def draw_test_cohorts(
     cohorts: Mapping[str, pandas.DataFrame], n_per_class: Mapping[str, int | str], seed: int
 ) -> dict[str, pandas.DataFrame]:
-    """Choose the participants of every independent cohort that are tested.
-
-    Parameters
-    ----------
-    cohorts : mapping of str to pandas.DataFrame
-        The usable images of each cohort.
-    n_per_class : mapping of str to int or "all"
-        By cohort, how many participants per diagnosis; of a cohort that is not named, all.
-    seed : int
-        Seed; each cohort has a draw of its own.
-    """
+    """Choose the tested participants of every independent cohort, each drawn on its own; not named: all."""
     numbers = {name: int(number) for name, number in n_per_class.items() if number != "all"}
     return {
         name: draw_test_participants(images, numbers.get(name), derive_seed(seed, name))
@@ -243,15 +210,7 @@ def draw_test_cohorts(
 
 
 def write_split(result: SplitResult, split: Path, balance: Path) -> None:
-    """Write the tables of a split.
-
-    Parameters
-    ----------
-    result : SplitResult
-        The split.
-    split, balance : pathlib.Path
-        The tables to write.
-    """
+    """Write the tables of a split."""
     write_tsv(split, result.split)
     write_tsv(balance, result.balance)
 
