@@ -118,11 +118,9 @@ def _check_contrast(voxels: numpy.ndarray, low: float, high: float) -> None:
 
 
 def _negative_level(voxels: numpy.ndarray, low: float, high: float) -> float:
-    """Give the offset of an image with negative voxels; 0 where they are noise or ringing about 0.
-
-    The air's most frequent intensity decides: an offset is what the noise below it, turned up, does not reach
-    over. Padding below the air does not count.
-    """
+    """Give the offset of an image with negative voxels; 0 where they are noise or ringing about 0."""
+    # The air's most frequent intensity decides: an offset is what the noise below it, turned up, does not
+    # reach over. Padding below the air does not count.
     counts, edges = numpy.histogram(voxels, BINS, (low, high))
     first, last = (int(part * BINS) for part in PADDING)
     if counts[first:last].sum() < PADDING_SHARE * voxels.size:

@@ -22,24 +22,7 @@ _FIRST_SLICE = 6
 
 
 def read_average(name: Literal["t1", "gm", "wm"]) -> numpy.ndarray:
-    """Read one of the maps of the average brain.
-
-    Parameters
-    ----------
-    name : {"t1", "gm", "wm"}
-        T1-weighted image, or probability of grey or white matter.
-
-    Returns
-    -------
-    numpy.ndarray of shape (193, 229, 193), uint8
-        On the study's grid at 1 mm. Probabilities run from 0 to 255; the T1-weighted image is 0 outside the
-        brain.
-
-    Raises
-    ------
-    StudyError
-        If nilearn is not installed or its maps are not the ones that this module knows.
-    """
+    """Read a map of the average brain, uint8 on the study's grid at 1 mm; probabilities run from 0 to 255."""
     import nibabel
 
     package = importlib.util.find_spec("nilearn")

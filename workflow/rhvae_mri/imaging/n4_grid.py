@@ -34,30 +34,15 @@ _NO_DIRECTIONS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 @dataclass(frozen=True)
 class CoarseGrid:
-    """The voxels that N4 works on, and where they lie.
+    """The voxels that N4 works on, and where they lie."""
 
-    Attributes
-    ----------
-    shape : tuple of int
-        Shape of the image.
-    elements : tuple of int
-        Mesh elements of the spline along each axis, at the coarsest level.
-    padding : tuple of int
-        Voxels that ANTs puts before the first of the image.
-    padded_shape : tuple of int
-        Shape of the image after ANTs' padding.
-    indices : tuple of numpy.ndarray of int
-        The voxels that N4 takes along each axis, counted from the first voxel of the image; those outside the
-        image are padding.
-    origin, spacing : tuple of float
-        Where the coarse voxels lie along axes of their own, in mm: ITK takes N4's spline without directions.
-    """
-
-    shape: tuple[int, ...]
-    elements: tuple[int, ...]
-    padding: tuple[int, ...]
+    shape: tuple[int, ...]  # of the image
+    elements: tuple[int, ...]  # mesh elements of the spline, at the coarsest level
+    padding: tuple[int, ...]  # voxels that ANTs puts before the first of the image
     padded_shape: tuple[int, ...]
+    #: the voxels that N4 takes along each axis, from the first of the image; those outside it are padding
     indices: tuple[numpy.ndarray, ...]
+    #: of the coarse voxels along axes of their own, in mm: ITK takes N4's spline without directions
     origin: tuple[float, ...]
     spacing: tuple[float, ...]
 
@@ -70,19 +55,6 @@ def coarse_grid(
     ITK computes the first of them in world coordinates. Where the padded image has an even number of voxels
     the result is a half up to rounding errors, which decide between two neighbours. There ITK itself is asked
     (see `_rounds_up`), since its matrix inversion cannot be repeated here to the last bit.
-
-    Parameters
-    ----------
-    image : str
-        Name of the image that `ants_library.write_for_ants` wrote.
-    folder : pathlib.Path
-        The folder with the image, from `ants_library.ants_folder`.
-    spline_distance_mm : float
-        Distance between the knots of the spline at the coarsest level.
-    shrink_factor : int
-        N4 works on every n-th voxel.
-    threads : int
-        The number of threads.
     """
     geometry = read_geometry(folder / image, threads)
     axes = [
@@ -132,20 +104,7 @@ def coarse_grid(
 
 
 def sample(voxels: numpy.ndarray, grid: CoarseGrid) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Take the voxels of the coarse grid out of an image.
-
-    Parameters
-    ----------
-    voxels : numpy.ndarray of shape (x, y, z)
-        The image.
-    grid : CoarseGrid
-        Its coarse grid.
-
-    Returns
-    -------
-    values, mask : numpy.ndarray of float32
-        The voxels on the coarse grid, and 1 where they are the image's, 0 where they are padding.
-    """
+    """Take the voxels of the coarse grid out of an image, with a mask that is 0 where they are padding."""
     inside = [(taken >= 0) & (taken < count) for taken, count in zip(grid.indices, voxels.shape, strict=True)]
     places = numpy.ix_(*(numpy.flatnonzero(axis) for axis in inside))
     values = numpy.zeros([len(taken) for taken in grid.indices], dtype=numpy.float32)
@@ -161,26 +120,8 @@ def refine_field(field: numpy.ndarray, grid: CoarseGrid, levels: int) -> numpy.n
     """Evaluate a bias field that is known on the coarse grid at the voxels of the image.
 
     The logarithm of N4's field is a cubic B-spline, and the coarse voxels are more than its control points:
-    least squares gives the control points back up to the rounding of the field.
-
-    Parameters
-    ----------
-    field : numpy.ndarray
-        N4's bias field on the coarse grid.
-    grid : CoarseGrid
-        The coarse grid.
-    levels : int
-        Number of N4's levels; from each to the next the mesh elements double.
-
-    Returns
-    -------
-    numpy.ndarray of the image's shape, float32
-        The bias field.
-
-    Raises
-    ------
-    StudyError
-        If the spline has more control points than the coarse grid has voxels.
+    least squares gives the control points back up to the rounding of the field. From each of N4's levels to
+    the next the mesh elements double.
     """
     spans = [count * 2 ** (levels - 1) for count in grid.elements]
     if any(count < span + 3 for count, span in zip(field.shape, spans, strict=True)):
@@ -238,23 +179,9 @@ def _rounds_up(
 ) -> bool:
     """Ask ITK to which side it rounds a place that is half-way between two voxels up to rounding errors.
 
-    ITK interpolates an image with the same matrix at that offset from its origin. The image is -1 before the
-    half and 1 after it, so the value has the sign of the rounding error.
-
-    Parameters
-    ----------
-    geometry : Geometry
-        The image's.
-    offset : numpy.ndarray of shape (3,)
-        The place in mm from the image's origin.
-    places : numpy.ndarray of shape (3,)
-        The same in voxels, about.
-    axis : int
-        The axis with the half.
-    folder : pathlib.Path
-        Where the two files for ITK are written.
-    threads : int
-        The number of threads.
+    ``offset`` is the place in mm from the image's origin, ``places`` the same in voxels, about. ITK
+    interpolates an image with the same matrix there, which is -1 before the half and 1 after it, so the value
+    has the sign of the rounding error.
     """
     import nibabel
 
@@ -311,11 +238,7 @@ def _to_world(matrix: list[list[float]], origin: Sequence[float], index: Sequenc
 
 
 def _add(values: Iterable[float], start: float) -> float:
-    """Add values to a first one by one, each result rounded, as ITK does.
-
-    The built-in `sum` corrects the rounding errors of floats since Python 3.12, and their last bits decide
-    which voxels are taken.
-    """
+    """Add values to a first one by one, each result rounded, as ITK does; `sum` corrects rounding errors."""
     return reduce(operator.add, values, start)
 
 

@@ -81,8 +81,6 @@ class NiftiError(Exception):
 def file_fault(path: Path) -> str | None:
     """Say why there is nothing to read at a path, or return None.
 
-    Examples
-    --------
     >>> file_fault(Path("no-such-folder/image.nii"))
     'the file does not exist'
     """
@@ -98,18 +96,7 @@ def file_fault(path: Path) -> str | None:
 
 
 def open_nifti(path: Path) -> nibabel.Nifti1Pair:
-    """Open a NIfTI file; only its header is read.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A ``.nii`` or ``.nii.gz`` file, NIfTI-1 or NIfTI-2.
-
-    Raises
-    ------
-    NiftiError
-        `UNREADABLE`.
-    """
+    """Open a NIfTI file; only its header is read."""
     import nibabel
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
@@ -136,10 +123,8 @@ def open_nifti(path: Path) -> nibabel.Nifti1Pair:
 
 @cache
 def _lenient_images() -> list[type[nibabel.Nifti1Pair]]:
-    """Make nibabel's classes leave extensions unread and accept rounded quaternions.
-
-    Extensions hold nothing that the study needs, and where the voxels begin does not depend on their content.
-    """
+    """Make nibabel's classes leave extensions unread and accept rounded quaternions."""
+    # extensions hold nothing that the study needs; where the voxels begin does not depend on their content
     import nibabel
     from nibabel.nifti1 import Nifti1Extensions
 
@@ -153,20 +138,7 @@ def _lenient_images() -> list[type[nibabel.Nifti1Pair]]:
 
 
 def check_header(path: Path, image: nibabel.Nifti1Pair) -> None:
-    """Refuse a header that does not describe one 3-D image of a head with its place in space.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    image : nibabel.Nifti1Pair
-        From `open_nifti`.
-
-    Raises
-    ------
-    NiftiError
-        `UNREADABLE`, `GEOMETRY` or `DATA_TYPE`.
-    """
+    """Refuse a header that does not describe one 3-D image of a head with its place in space."""
     if image.dataobj.offset < type(image.header).sizeof_hdr:
         raise NiftiError(UNREADABLE, f"its voxels begin at byte {image.dataobj.offset}, inside the header")
     _check_shape(volume_shape(image))
@@ -177,13 +149,7 @@ def check_header(path: Path, image: nibabel.Nifti1Pair) -> None:
 
 
 def volume_shape(image: nibabel.Nifti1Pair) -> tuple[int, ...]:
-    """Return the shape of an image without axes of length 1 after the third.
-
-    Returns
-    -------
-    tuple of int
-        Three numbers for one volume, whether its file is 3-D or 4-D.
-    """
+    """Return the shape of an image without axes of length 1 after the third."""
     shape = tuple(int(count) for count in image.shape)
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
@@ -191,27 +157,9 @@ def volume_shape(image: nibabel.Nifti1Pair) -> tuple[int, ...]:
 
 
 def read_voxels(path: Path, image: nibabel.Nifti1Pair) -> numpy.ndarray:
-    """Read the voxels of a checked image, and the whole file with them.
+    """Read the scaled voxels of a checked image as float32, in the shape of `volume_shape`.
 
     nibabel stops behind the last voxel, before the checksum of a gzip file. Here the file is read to its end.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    image : nibabel.Nifti1Pair
-        From `open_nifti`.
-
-    Returns
-    -------
-    numpy.ndarray, float32
-        The scaled values, in the shape of `volume_shape`. A slope of zero, or one that is not finite, means
-        no scaling.
-
-    Raises
-    ------
-    NiftiError
-        `UNREADABLE`.
     """
     try:
         content = b"".join(uncompressed(path, image)) if path.suffix == ".gz" else path.read_bytes()
@@ -227,24 +175,7 @@ def read_voxels(path: Path, image: nibabel.Nifti1Pair) -> numpy.ndarray:
 
 
 def uncompressed(path: Path, image: nibabel.Nifti1Pair) -> Iterator[bytes]:
-    """Yield the content of a compressed file, but not more of it than its header can account for.
-
-    A few kilobytes can be made to stand for gigabytes.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A ``.nii.gz`` file.
-    image : nibabel.Nifti1Pair
-        From `open_nifti`.
-
-    Raises
-    ------
-    NiftiError
-        `UNREADABLE`, if the file holds much more than header and voxels.
-    EOFError, zlib.error, gzip.BadGzipFile
-        If it is damaged.
-    """
+    """Yield the content of a compressed file, but little more than its header says: it may be gigabytes."""
     offset = image.dataobj.offset
     left = needed_length(image) - offset + min(offset, _MAXIMUM_OFFSET) + _MAXIMUM_SURPLUS
     with gzip.open(path, "rb") as file:
@@ -274,8 +205,6 @@ def gzip_fault(error: Exception) -> str:
 def times(numbers: Iterable[float]) -> str:
     """Write the numbers of a shape or an extent.
 
-    Examples
-    --------
     >>> times((180.0, 216.0, 72.25))
     '180 x 216 x 72.25'
     """

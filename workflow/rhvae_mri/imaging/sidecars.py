@@ -23,8 +23,6 @@ _SUFFIXES = (".nii.gz", ".nii", ".mat", ".safetensors")
 def sidecar_path(path: str | os.PathLike[str]) -> Path:
     """Give the place of the JSON file that describes an image or a transform.
 
-    Examples
-    --------
     >>> sidecar_path("anat/sub-1_T1w.nii.gz").name
     'sub-1_T1w.json'
     """
@@ -47,24 +45,8 @@ def software_versions(*packages: str) -> dict[str, str]:
 
 
 def source_uri(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> str:
-    """Name a source file in the sidecar of a target.
+    """Name a source file in the sidecar of a target: a BIDS URI in a BIDS folder, else its name.
 
-    Parameters
-    ----------
-    source : path
-        The file that was read.
-    target : path
-        The file that was made from it.
-
-    Returns
-    -------
-    str
-        A BIDS URI for a file of a BIDS folder: ``bids::sub-…`` where both are in one data set, else
-        ``bids:raw:sub-…``; ``bids:template:…`` for a file of the folder ``template``. The name alone for any
-        other file.
-
-    Examples
-    --------
     >>> source_uri("bids/sub-1/anat/sub-1_T1w.nii.gz", "derivatives/sub-1/anat/sub-1_desc-N4_T1w.nii.gz")
     'bids:raw:sub-1/anat/sub-1_T1w.nii.gz'
     """
@@ -84,21 +66,7 @@ def write_sidecar(
     packages: Sequence[str],
     **fields: Any,
 ) -> None:
-    """Describe an image in the JSON file beside it.
-
-    Parameters
-    ----------
-    target : path
-        The image.
-    description : str
-        What the image is, in a sentence.
-    sources : sequence of path
-        The files that it was made from.
-    packages : sequence of str
-        The packages whose versions matter.
-    **fields
-        Further entries (parameters of the step, seed); numbers, text, lists and dictionaries.
-    """
+    """Describe an image in the JSON file beside it."""
     content = {
         "Description": description,
         "Sources": [source_uri(source, target) for source in sources],

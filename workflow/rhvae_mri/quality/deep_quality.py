@@ -13,14 +13,16 @@ import numpy
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.imaging.images import ImageError, read_image
-from rhvae_mri.quality.deep_networks import PASSED, build_network
-from rhvae_mri.quality.deep_slices import prepare_slices
+from rhvae_mri.quality.deep_networks import PASSED, SLICE_SIZE, build_network, read_weights
 
 if TYPE_CHECKING:
     import pandas
 
 #: Columns of the table.
 COLUMNS = ("image_id", "network", "pass_probability", "status", "reason")
+
+#: Each slice is scaled to fit a square of so many pixels, of which the middle `SLICE_SIZE` are kept.
+SQUARE_SIZE = 256
 
 #: What the table says when there are no weights.
 NO_WEIGHTS = "no weights: `quality.deep.source` in the configuration is none"
@@ -43,7 +45,7 @@ def check_deep_quality(
     images : pandas.DataFrame
         Columns `image_id` and `registered` (path of the registered image, not cropped).
     weights : path or None
-        The network's weights (see `deep_weights.read_weights`); None: the check is not run.
+        The network's weights (see `deep_networks.read_weights`); None: the check is not run.
     network : str
         A name of `deep_networks.NETWORKS`; the study's is ``resnet18``.
     threshold : float
@@ -102,7 +104,6 @@ class _Judge:
 
     def __init__(self, network: str, weights: str | os.PathLike[str], device: str, threads: int) -> None:
         from rhvae_mri.learning.devices import choose_device
-        from rhvae_mri.quality.deep_weights import read_weights
 
         self.device = choose_device(device, threads)
         self.network = build_network(network)
@@ -142,3 +143,54 @@ def _pass_probabilities(
             judge_waiting()
     judge_waiting()
     return probabilities, faults
+
+
+def prepare_slices(voxels: numpy.ndarray) -> numpy.ndarray:
+    """Cut the middle slices of a head and bring them to the form in which the networks were trained.
+
+    Parameters
+    ----------
+    voxels : numpy.ndarray of shape (x, y, z)
+        The registered, uncropped image, axes to the right, front and top; not constant.
+
+    Returns
+    -------
+    numpy.ndarray of shape (3, 224, 224), float32
+        The axial, sagittal and coronal slice through the middle of the volume. Intensities run from -0.5 to
+        0.5 over the whole volume; what lies outside a slice is 0. The first row is the front of the axial
+        slice and the top of the others; columns run to the right, in the sagittal slice to the front.
+    """
+    low, high = float(voxels.min()), float(voxels.max())
+    x, y, z = (length // 2 for length in voxels.shape)
+    prepared = numpy.empty((3, SLICE_SIZE, SLICE_SIZE), dtype=numpy.float32)
+    for position, cut in enumerate((voxels[:, :, z], voxels[x], voxels[:, y])):
+        rescaled = (cut.astype(float) - low) * (1.0 / (high - low)) - 0.5
+        # the order of these steps decides on which side an odd number of pixels is padded
+        prepared[position] = numpy.rot90(_centre(_fit_square(rescaled[::-1])))[:, ::-1]
+    return prepared
+
+
+def _fit_square(cut: numpy.ndarray) -> numpy.ndarray:
+    """Scale a slice so that its longer side is `SQUARE_SIZE`, linearly, with 0 around it.
+
+    ClinicaDL takes scikit-image's ``transform.rescale``, which is this call of SciPy's ``zoom``: the result
+    is the same to the last digits without that package.
+    """
+    from scipy import ndimage
+
+    old = numpy.array(cut.shape)
+    new = numpy.round(min(SQUARE_SIZE / old) * old).clip(1)
+    outside = {"mode": "grid-constant", "cval": 0.0}
+    if (new < old).any():  # scikit-image's own choice against aliasing
+        cut = ndimage.gaussian_filter(cut, numpy.maximum(0, (old / new - 1) / 2), **outside)
+    return ndimage.zoom(cut, new / old, order=1, grid_mode=True, **outside)
+
+
+def _centre(cut: numpy.ndarray) -> numpy.ndarray:
+    """Pad a slice to the square and keep its middle."""
+    square = numpy.zeros((SQUARE_SIZE, SQUARE_SIZE))
+    rows, columns = cut.shape
+    top, left = (SQUARE_SIZE - rows) // 2, (SQUARE_SIZE - columns) // 2
+    square[top : top + rows, left : left + columns] = cut
+    edge = (SQUARE_SIZE - SLICE_SIZE) // 2
+    return square[edge:-edge, edge:-edge]

@@ -26,18 +26,9 @@ MAD_TO_DEVIATION = 1.4826
 
 
 def robust_scores(metrics: pandas.DataFrame) -> pandas.DataFrame:
-    """Give the robust z-score of every metric of every image.
+    """Give the robust z-score of every metric of every image of a cohort in which outliers are looked for.
 
-    Parameters
-    ----------
-    metrics : pandas.DataFrame
-        The table of `metrics.measure_quality`, of one cohort; `field_strength`, in tesla, may be missing.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A column for each metric in which outliers are looked for, the rows of ``metrics``. Positive above the
-        median. Missing where the metric is, and in a metric that fewer than `MINIMUM_IMAGES` images have.
+    It is missing where the metric is, and in a metric that fewer than `MINIMUM_IMAGES` images have.
     """
     import pandas
 
@@ -53,25 +44,7 @@ def robust_scores(metrics: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def flag_outliers(metrics: pandas.DataFrame, outlier_z: float) -> pandas.Series:
-    """Name the outlying metrics of every image.
-
-    Parameters
-    ----------
-    metrics : pandas.DataFrame
-        The table of `metrics.measure_quality`, of one cohort.
-    outlier_z : float
-        A metric is flagged from this robust z-score on, in the direction that is bad for it.
-
-    Returns
-    -------
-    pandas.Series of str or None
-        Such as ``snr 3.1 (robust z -7.2)``, the metrics in the order of the table and separated by ``; ``;
-        None for an image without outliers. The rows of ``metrics``.
-
-    Notes
-    -----
-    The rates of flags that were measured are in `verdict.check_quality`.
-    """
+    """Name each image's metrics that reach a robust z-score in their bad direction; None without any."""
     import pandas
 
     scores = robust_scores(metrics)

@@ -25,22 +25,7 @@ REGIONS = ("outside", "head", "brain")
 
 
 def outline_regions(template: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Label the voxels of the cropped grid: 2 in the average brain, 1 in the rest of the head, 0 outside.
-
-    Parameters
-    ----------
-    template : path
-        The whole-head template on the study's grid.
-    target : path
-        The labels: uint8, on the grid of the cropped images, with a JSON sidecar.
-
-    Raises
-    ------
-    ImageError
-        If the template is missing or unreadable.
-    StudyError
-        If its voxel size is not one of the study's.
-    """
+    """Label the voxels of the cropped grid: 2 in the average brain, 1 in the rest of the head, 0 outside."""
     import nibabel
 
     voxels, affine = read_image(template)
@@ -62,27 +47,9 @@ def outline_regions(template: str | os.PathLike[str], target: str | os.PathLike[
 def read_regions(
     path: str | os.PathLike[str], resolution: Resolution, align_corners: bool = False
 ) -> dict[str, numpy.ndarray]:
-    """Read the labels of `outline_regions` as masks on the grid of the tensors.
+    """Read the labels as masks on the grid of the tensors: brain, head (without brain), outside.
 
-    Parameters
-    ----------
-    path : path
-        The labels.
-    resolution : {"full", "downsampled"}
-        The tensors' resolution.
-    align_corners : bool
-        As the tensors were down-sampled.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray of bool, shape (x, y, z)
-        The regions by name, in the order brain, head (without brain), outside. Each voxel is in the one that
-        takes most of it.
-
-    Raises
-    ------
-    StudyError
-        If the file cannot be read.
+    Each voxel is in the region that takes most of it.
     """
     import nibabel
     from nibabel.filebasedimages import ImageFileError
