@@ -7,7 +7,7 @@ a good registration is above the threshold. Without weights the check is reporte
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy
 
@@ -74,29 +74,24 @@ def check_deep_quality(
     missing = {"image_id", "registered"} - set(images.columns)
     if missing:
         raise StudyError(f"The table of images has no column {', '.join(sorted(missing))}.")
-    table = pandas.DataFrame(
-        {
-            "image_id": images["image_id"].to_numpy(),
-            "network": network,
-            "pass_probability": numpy.nan,
-            "status": "not run",
-            "reason": NO_WEIGHTS,
-        },
-        columns=list(COLUMNS),
-    )
-    if weights is None:
-        return table
-    probabilities, faults = _pass_probabilities(
-        [str(path) for path in images["registered"]], _Judge(network, weights, device, threads), batch_size
-    )
-    passed = probabilities > threshold
-    table["pass_probability"] = probabilities
-    table["status"] = numpy.where(passed, "passed", "failed")
-    table["reason"] = [
-        fault or (None if good else f"pass probability {value:.3f} is not above {threshold:g}")
-        for fault, good, value in zip(faults, passed, probabilities, strict=True)
-    ]
-    return table
+    names = images["image_id"].to_numpy()
+    columns: dict[str, Any] = {"pass_probability": numpy.nan, "status": "not run", "reason": NO_WEIGHTS}
+    if weights is not None:
+        judge = _Judge(network, weights, device, threads)
+        probabilities, faults = _pass_probabilities(
+            [str(path) for path in images["registered"]], judge, batch_size
+        )
+        passed = probabilities > threshold
+        reasons = [
+            fault or (None if good else f"pass probability {value:.3f} is not above {threshold:g}")
+            for fault, good, value in zip(faults, passed, probabilities, strict=True)
+        ]
+        columns = {
+            "pass_probability": probabilities,
+            "status": numpy.where(passed, "passed", "failed"),
+            "reason": reasons,
+        }
+    return pandas.DataFrame({"image_id": names, "network": network, **columns}, columns=list(COLUMNS))
 
 
 class _Judge:
