@@ -63,25 +63,11 @@ class Draw:
 def draw_balanced_sets(
     people: pandas.DataFrame, sizes: tuple[int, ...], criteria: Criteria, seed: int
 ) -> Draw:
-    """Draw sets at random, again and again, until no two of them differ.
+    """Draw sets of some sizes at random, again and again, until no two of them differ.
 
-    Parameters
-    ----------
-    people : pandas.DataFrame
-        One row for each participant, with the columns age, sex and site. A missing value is left out of its
-        test, and a variable of which nobody has a value is not tested.
-    sizes : tuple of int
-        The sizes of the sets; they sum to the number of participants.
-    criteria : Criteria
-        When to stop.
-    seed : int
-        Seed of the draws.
-
-    Returns
-    -------
-    Draw
-        The first balanced draw, or, after ``criteria.max_tries``, the one whose smallest ratio of p-value to
-        threshold is the largest.
+    Participants have the columns age, sex and site. A missing value is left out of its test, and a variable
+    of which nobody has a value is not tested. After ``criteria.max_tries`` the draw is returned whose
+    smallest ratio of p-value to threshold is the largest.
     """
     variables = _encode(people, criteria)
     generator = numpy.random.default_rng(seed)

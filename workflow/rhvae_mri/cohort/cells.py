@@ -99,19 +99,8 @@ NO_LEGEND = Legend({}, {})
 
 
 def read_cell(variable: str, text: str, legend: Legend = NO_LEGEND) -> Reading:
-    """Read one cell of a table.
+    """Read one cell of a variable: age, sex, site, diagnosis, mmse, cdr or field_strength.
 
-    Parameters
-    ----------
-    variable : str
-        age, sex, site, diagnosis, mmse, cdr or field_strength.
-    text : str
-        The cell.
-    legend : Legend
-        What the dataset says of such cells.
-
-    Examples
-    --------
     >>> read_cell("age", "072Y").value, read_cell("age", "999").outcome
     (72.0, 'not understood: 999 years is not between 0 and 120')
     >>> read_cell("sex", "Femme").value, read_cell("sex", "Mixed").value
@@ -120,7 +109,8 @@ def read_cell(variable: str, text: str, legend: Legend = NO_LEGEND) -> Reading:
     plain = unicodedata.normalize("NFKC", text).strip()
     if plain.lower() in MISSING:
         return Reading()
-    declared = next((value for value, known in legend.spellings.items() if _is_among(plain, known)), None)
+    spelt = [(_plain(str(text)), value) for value, known in legend.spellings.items() for text in known]
+    declared = next((value for text, value in spelt if text == _plain(plain)), None)
     if declared == "n/a" or (declared is None and plain.lower() in _ALSO_MISSING):
         return Reading(None, "read as missing")
     if variable == "site":
@@ -223,10 +213,6 @@ def _read_field(text: str, _variable: str, _legend: Legend) -> float:
     if not 0 < number <= _LARGEST_FIELD:
         raise _NotUnderstoodError(f"{number:g} tesla is not between 0 and {_LARGEST_FIELD:g}")
     return number
-
-
-def _is_among(text: str, spellings: Sequence[str | float]) -> bool:
-    return _plain(text) in {_plain(str(spelling)) for spelling in spellings}
 
 
 def _plain(text: str) -> str:

@@ -44,21 +44,14 @@ class Visit:
 
 @dataclass(frozen=True)
 class ClinicalTerms:
-    """The names and spellings of one dataset, where they are not the usual ones.
+    """The names and spellings of one dataset, where they are not the usual ones."""
 
-    Attributes
-    ----------
-    columns : mapping of str to str
-        The column of a variable, e.g. ``{"age": "age_at_scan"}``; upper and lower case do not matter.
-    values : mapping of str to mapping
-        What a dataset writes for the values of a variable, e.g. ``{"diagnosis": {"AD": [1, 2], "CN": [0]}}``.
-        ``1`` and ``1.0`` are the same; ``n/a`` declares missing values of any variable.
-    dictionary : mapping of str to mapping
-        By column in lower case, the entries of ``participants.json``: `Levels` and `Units` count.
-    """
-
+    #: the column of a variable, e.g. ``{"age": "age_at_scan"}``; upper and lower case do not matter
     columns: Mapping[str, str] = field(default_factory=dict)
+    #: what stands for values of a variable, e.g. ``{"diagnosis": {"AD": [1, 2], "CN": [0]}}``; ``1`` and
+    #: ``1.0`` are the same, and ``n/a`` declares missing values
     values: Mapping[str, Mapping[str, Sequence[str | float]]] = field(default_factory=dict)
+    #: by column in lower case, the entries of ``participants.json``, whose `Levels` and `Units` count
     dictionary: Mapping[str, Any] = field(default_factory=dict)
 
     def with_dictionary(self, dictionary: Mapping[str, Any]) -> ClinicalTerms:

@@ -54,20 +54,10 @@ def read_described_sets(
 
 
 def describe_sets(sets: Mapping[str, pandas.DataFrame]) -> pandas.DataFrame:
-    """Describe the participants of each set, by diagnosis.
+    """Describe the participants (one image each) of each set, by diagnosis: the table of `COLUMNS`.
 
-    Parameters
-    ----------
-    sets : mapping of str to pandas.DataFrame
-        Name of the set to its images, one for each participant, with the columns diagnosis, age, sex, site,
-        mmse and cdr.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `COLUMNS`, one row for each set and diagnosis, in the order of the sets. Standard deviations are those
-        of a sample (n - 1). Participants without a value are left out of its mean; a value that nobody has is
-        missing.
+    Standard deviations are those of a sample (n - 1). Participants without a value are left out of its mean;
+    a value that nobody has is missing.
     """
     rows = []
     for name, images in sets.items():
@@ -100,21 +90,9 @@ def list_comparisons(
 def compare_sets(
     comparisons: Mapping[str, tuple[pandas.DataFrame, pandas.DataFrame]], seed: int
 ) -> pandas.DataFrame:
-    """Compare pairs of sets, within each diagnosis.
+    """Compare the pairs of `list_comparisons` within each diagnosis: the table of `DIFFERENCE_COLUMNS`.
 
-    Parameters
-    ----------
-    comparisons : mapping of str to pair of pandas.DataFrame
-        From `list_comparisons`: participants with the columns diagnosis, age, sex, site, mmse and cdr.
-    seed : int
-        Seed of the permutations.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `DIFFERENCE_COLUMNS`, one row for each comparison, diagnosis and variable: numbers of known values,
-        statistic, p-value (not corrected) and standardized difference, first less second; missing where a
-        set has no known value.
+    P-values are not corrected, differences are first less second, and missing where a set has no known value.
     """
     rows = []
     for name, (first, second) in comparisons.items():

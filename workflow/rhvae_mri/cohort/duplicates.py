@@ -60,20 +60,10 @@ def find_duplicates(
     contents: Mapping[str, str | os.PathLike[str]],
     stacks: Mapping[str, str | os.PathLike[str]],
 ) -> pandas.DataFrame:
-    """Find the images of a cohort that another participant has too.
+    """Find the images of a cohort that another participant has too, there or in another one (`COLUMNS`).
 
-    Parameters
-    ----------
-    cohort : str
-        The cohort, one of those below.
-    images, contents, stacks : mapping of str to path
-        By cohort: the table of images, the table of their digests, and the packed tensors.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The columns of `COLUMNS`, pairs within the cohort in both directions; `evidence` is ``equal voxels``
-        or ``likeness`` and its value.
+    Tables of images, of their digests, and stacks are given by cohort. Pairs within the cohort are in both
+    directions; the evidence is ``equal voxels`` or ``likeness`` and its value.
     """
     tables = {cohort: read_images(Path(path)) for cohort, path in images.items()}
     owner = {

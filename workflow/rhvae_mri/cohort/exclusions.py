@@ -55,25 +55,10 @@ class Decisions:
 def read_decisions(
     path: Path | None, cohort: str, sessions: Collection[tuple[str, str]] | None = None
 ) -> Decisions:
-    """Read ``exclude.tsv``.
+    """Read the decisions of ``exclude.tsv`` on a cohort; those on others are checked in form.
 
-    Parameters
-    ----------
-    path : pathlib.Path or None
-        The table, with the columns of `COLUMNS`; a session ``n/a`` stands for all of the participant's. None
-        is an empty table.
-    cohort : str
-        The rows of other cohorts are checked in form and then passed over.
-    sessions : collection of (str, str), optional
-        The cohort's participants and sessions, and (participant, "") for each participant. Without it the
-        names are not checked.
-
-    Raises
-    ------
-    StudyError
-        If a row names a participant or session that does not exist (a slip of the pen would
-        otherwise let in the very image that was to be left out), or its decision is unknown, unsigned,
-        undated or without a reason, or two rows contradict each other.
+    ``sessions`` has the cohort's participants and sessions, and (participant, "") for each participant: a
+    slip of the pen would otherwise let in the very image that was to be left out.
     """
     if path is None:
         return Decisions({})

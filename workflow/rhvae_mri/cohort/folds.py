@@ -33,26 +33,8 @@ _TEST_COLUMNS = ["comparison", "variable", "test", "statistic", "p_value"]
 def split_folds(split: pandas.DataFrame, n_folds: int, seed: int) -> pandas.DataFrame:
     """Deal the participants of train-full to folds of equal size, stratified by diagnosis, sex and age.
 
-    Parameters
-    ----------
-    split : pandas.DataFrame
-        The table of the split; see `rhvae_mri.cohort.split.SplitResult`.
-    n_folds : int
-        The number of folds, 2 or more.
-    seed : int
-        Seed of the deal.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each participant of train-full, ordered by name: image_id, participant_id, session_id,
-        diagnosis, age, sex, site, fold (from 0). Per diagnosis, and per diagnosis and sex, two folds differ
-        by one participant at most. Who has no age comes last in order, and an unknown sex is a stratum.
-
-    Raises
-    ------
-    StudyError
-        If a diagnosis has fewer participants than there are folds.
+    Per diagnosis, and per diagnosis and sex, two folds (from 0) differ by one participant at most. Who has no
+    age comes last in order, and an unknown sex is a stratum.
     """
     if n_folds < 2:
         raise StudyError(f"A cross-validation needs two folds or more, not {n_folds}.", where="search: folds")

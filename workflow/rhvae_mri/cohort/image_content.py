@@ -30,18 +30,7 @@ class ImageContent:
 def digest_images(
     paths: Sequence[Path], record: Path | None = None, *, threads: int = 1
 ) -> dict[Path, ImageContent]:
-    """Give the digests of images; those of files that have not changed come from the record.
-
-    Parameters
-    ----------
-    paths : sequence of pathlib.Path
-        The images.
-    record : pathlib.Path, optional
-        Table of `COLUMNS`, which is read if it exists, and written. A file whose size, time of modification
-        and time of its directory entry are those of the record is not read again.
-    threads : int
-        How many images to read at a time.
-    """
+    """Give the digests of images; those of files that have not changed come from the record."""
     import pandas
 
     known = _read_record(record)

@@ -99,20 +99,7 @@ def check_leakage(
 
 
 def check_labels(labels: pandas.DataFrame, digests: Mapping[str, str]) -> None:
-    """Check a table of labels (image_id, set, perhaps participant_id) that was not made by the study.
-
-    Parameters
-    ----------
-    labels : pandas.DataFrame
-        One row for each image.
-    digests : mapping of str to str
-        Image to the digest of its voxels.
-
-    Raises
-    ------
-    StudyError
-        If an image, a participant or the same voxels are in two sets, or an image occurs twice.
-    """
+    """Check that no image, participant or content (digest) of labels from elsewhere is in two sets."""
     columns = [name for name in ("image_id", "participant_id") if name in labels]
     leaks = {f"{name} in more than one set": _repeated_across(labels, "set", name) for name in columns}
     leaks["images that occur more than once"] = _repeated(labels["image_id"])

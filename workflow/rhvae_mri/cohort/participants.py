@@ -102,25 +102,7 @@ def read_cohort(
 ) -> list[Participant]:
     """Gather the participants that the dataset or the report of its conversion knows, ordered by name.
 
-    Parameters
-    ----------
-    bids : pathlib.Path
-        The BIDS dataset.
-    cohort : str
-        The cohort's name; the report's rows of other cohorts are passed over.
-    conversion_report : pathlib.Path or None
-        The table of the conversion, with the columns cohort, participant_id, session_id (``n/a``: the
-        participant as a whole), status (converted, missing, unreadable or passed over), source and reason.
-    terms : ClinicalTerms
-        What the dataset's tables call the study's variables.
-    listed : ListedValues
-        Takes the cells that are not used as they stand.
-
-    Raises
-    ------
-    StudyError
-        If a table of the cohort is missing or cannot be understood, or none has a column that the terms name.
-        A fault in the tables of one participant is that participant's `fault`.
+    A fault in the tables of one participant is that participant's `fault`; others raise StudyError.
     """
     if bids.is_dir():
         terms = terms.with_dictionary(read_dictionary(bids, listed))

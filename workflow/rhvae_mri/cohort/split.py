@@ -40,16 +40,7 @@ _BALANCE_COLUMNS = ["comparison", "variable", "test", "statistic", "p_value", "t
 
 @dataclass(frozen=True)
 class SplitResult:
-    """A split and the tests of its balance.
-
-    Attributes
-    ----------
-    split : pandas.DataFrame
-        One row for each participant, ordered by name: image_id, participant_id, session_id, diagnosis, age,
-        sex, site, set (train, validation, test), and a column of 0 and 1 for each training set.
-    balance : pandas.DataFrame
-        One row for each test: comparison, variable, test, statistic, p_value, threshold, n_tries.
-    """
+    """The table of the split (a row for each participant) and of the tests of its balance."""
 
     split: pandas.DataFrame
     balance: pandas.DataFrame
@@ -146,11 +137,7 @@ def set_sizes(
     validation_fraction: float,
     train_subsets: Sequence[int],
 ) -> tuple[int, int, int]:
-    """Return how many participants of one diagnosis test, validate and train.
-
-    >>> set_sizes("AD", 362, 100, 0.2, [50])
-    (100, 52, 210)
-    """
+    """Return how many participants of one diagnosis test, validate and train."""
     if n_test < 1 or not 0 < validation_fraction < 1:
         raise StudyError(
             f"A test with {n_test} participants and a validation with a fraction of {validation_fraction} of "

@@ -25,28 +25,10 @@ VOXEL_SIZES = (1.0, 8.0)
 
 
 def study_grid(voxel_size: float) -> tuple[tuple[int, int, int], numpy.ndarray]:
-    """Give the template's grid at a voxel size.
+    """Give shape and affine of the template's grid at a voxel size in mm; 193x229x193 at the study's 1 mm.
 
-    Parameters
-    ----------
-    voxel_size : float
-        In mm, the same along all axes; 1 is the study's.
+    At coarser sizes the field of view starts at the same lower edges and covers at least the same box.
 
-    Returns
-    -------
-    shape : tuple of int
-        Number of voxels, 193x229x193 at 1 mm. At coarser sizes the field of view starts at the same lower
-        edges and covers at least the same box.
-    affine : numpy.ndarray of shape (4, 4)
-        Voxel indices to world coordinates in mm.
-
-    Raises
-    ------
-    StudyError
-        If the voxel size is below 1 mm or above 8 mm.
-
-    Examples
-    --------
     >>> shape, affine = study_grid(4)
     >>> shape, affine[:3, 3].tolist()
     ((49, 58, 49), [-94.5, -130.5, -76.5])
@@ -71,11 +53,7 @@ def is_on_grid(voxels: numpy.ndarray, affine: numpy.ndarray, voxel_size: float) 
 
 
 def crop_box(voxel_size: float) -> tuple[slice, slice, slice]:
-    """Give the study's crop as slices of the template's grid.
-
-    >>> [(part.start, part.stop) for part in crop_box(4)]
-    [(3, 45), (3, 55), (0, 45)]
-    """
+    """Give the study's crop as slices of the template's grid."""
     grid_shape, _ = study_grid(voxel_size)
     slices = []
     for start, stop, available in zip(CROP_START, CROP_STOP, grid_shape, strict=True):
@@ -97,9 +75,5 @@ def crop_affine(voxel_size: float) -> numpy.ndarray:
 
 
 def downsampled_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Give the shape after down-sampling: the floor of half (169x208x179 becomes 84x104x89).
-
-    >>> downsampled_shape((169, 208, 179))
-    (84, 104, 89)
-    """
+    """Give the shape after down-sampling: the floor of half (169x208x179 becomes 84x104x89)."""
     return tuple(count // 2 for count in shape)

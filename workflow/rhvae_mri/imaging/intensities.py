@@ -51,25 +51,10 @@ _REMEDY = "Convert the original image of the scanner, its magnitude; or leave th
 
 
 def into_domain(voxels: numpy.ndarray) -> tuple[numpy.ndarray, dict[str, float]]:
-    """Bring the intensities of a raw image to where N4 and the registration work.
+    """Bring the intensities of a raw image to where N4 and the registration work, and say what was changed.
 
-    Parameters
-    ----------
-    voxels : numpy.ndarray of shape (x, y, z), float32
-        The image, finite and not constant.
-
-    Returns
-    -------
-    voxels : numpy.ndarray of shape (x, y, z), float32
-        Unchanged for an image without negative voxels, offset, or extreme scale. Else the level of the air
-        is subtracted, what lies below is set to 0, and an extreme scale is brought to `USUAL_HIGH`.
-    changes : dict of str to float
-        `Subtracted`, `SetToZeroShare` (of all voxels) and `MultipliedBy`; empty for an unchanged image.
-
-    Raises
-    ------
-    ImageError
-        If there are too few different intensities, too many equal ones, or many far below the air.
+    An image without negative voxels, offset or extreme scale stays as it is. Else the level of the air is
+    subtracted, what lies below is set to 0, and an extreme scale is brought to `USUAL_HIGH`.
     """
     low, high = (float(value) for value in numpy.percentile(voxels, RANGE))
     _check_contrast(voxels, low, high)

@@ -61,17 +61,7 @@ _FOREIGN_UNITS = {1: "metre", 3: "micrometre"}
 
 
 class NiftiError(Exception):
-    """A NIfTI file that cannot be used.
-
-    Parameters
-    ----------
-    kind : str
-        `UNREADABLE`, `GEOMETRY` or `DATA_TYPE`.
-    words : str
-        What is wrong, as half a sentence in lower case, without paths and without free text of the header.
-    cause, remedy : str, optional
-        See `rhvae_mri.errors.StudyError`.
-    """
+    """A NIfTI file that cannot be used: the kind of fault, and half a sentence without paths or free text."""
 
     def __init__(self, kind: str, words: str, cause: str | None = None, remedy: str | None = None) -> None:
         super().__init__(f"{kind}: {words}")
@@ -103,8 +93,10 @@ def open_nifti(path: Path) -> nibabel.Nifti1Pair:
 
     if fault := file_fault(path):
         raise NiftiError(UNREADABLE, fault)
-    if path.suffix == ".gz" and not _starts_as_gzip(path):
-        raise NiftiError(UNREADABLE, "it is not compressed with gzip, as its name says")
+    if path.suffix == ".gz":
+        with open(path, "rb") as file:
+            if file.read(2) != b"\x1f\x8b":
+                raise NiftiError(UNREADABLE, "it is not compressed with gzip, as its name says")
     try:
         kinds = filter(lambda kind: kind.path_maybe_image(path)[0], _lenient_images())
         image = next(kinds, nibabel).load(path)
@@ -115,7 +107,8 @@ def open_nifti(path: Path) -> nibabel.Nifti1Pair:
     except OSError as error:
         raise NiftiError(UNREADABLE, _system_words(error)) from error
     except (HeaderDataError, ValueError, OverflowError) as error:
-        raise NiftiError(UNREADABLE, f"its header is damaged ({_one_line(error)})") from error
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise NiftiError(UNREADABLE, f"its header is damaged ({words})") from error
     if not isinstance(image, nibabel.Nifti1Pair):
         raise NiftiError(UNREADABLE, f"it is in the format {type(image).__name__}")
     return image
@@ -143,7 +136,13 @@ def check_header(path: Path, image: nibabel.Nifti1Pair) -> None:
         raise NiftiError(UNREADABLE, f"its voxels begin at byte {image.dataobj.offset}, inside the header")
     _check_shape(volume_shape(image))
     _check_data_type(image.get_data_dtype())
-    _check_orientation(image)
+    if not (image.header["sform_code"] or image.header["qform_code"]):
+        raise NiftiError(
+            GEOMETRY,
+            "the header does not say which way is left: neither sform nor qform is set",
+            cause="The image was converted from Analyze or written without its affine matrix.",
+            remedy=_CONVERT_AGAIN,
+        )
     _check_voxel_size(path, image)
     _check_forms_agree(path, image)
 
@@ -211,11 +210,6 @@ def times(numbers: Iterable[float]) -> str:
     return " x ".join(f"{number:.4g}" if isinstance(number, float) else str(number) for number in numbers)
 
 
-def _starts_as_gzip(path: Path) -> bool:
-    with open(path, "rb") as file:
-        return file.read(2) == b"\x1f\x8b"
-
-
 def _check_shape(shape: tuple[int, ...]) -> None:
     if len(shape) != 3:
         raise NiftiError(
@@ -242,16 +236,6 @@ def _check_data_type(data_type: numpy.dtype) -> None:
     if data_type.kind == "c":
         words = f"complex numbers ({data_type.name}) instead of a magnitude"
         raise NiftiError(DATA_TYPE, words, cause="It is raw scanner output.", remedy=remedy)
-
-
-def _check_orientation(image: nibabel.Nifti1Pair) -> None:
-    if not (image.header["sform_code"] or image.header["qform_code"]):
-        raise NiftiError(
-            GEOMETRY,
-            "the header does not say which way is left: neither sform nor qform is set",
-            cause="The image was converted from Analyze or written without its affine matrix.",
-            remedy=_CONVERT_AGAIN,
-        )
 
 
 def _check_voxel_size(path: Path, image: nibabel.Nifti1Pair) -> None:
@@ -348,8 +332,3 @@ def _directions(form: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
 def _system_words(error: OSError) -> str:
     """Return what the operating system says, without the path."""
     return f"reading failed ({error.strerror or type(error).__name__})"
-
-
-def _one_line(error: Exception) -> str:
-    """Return the message of an error without line breaks, or its name."""
-    return " ".join(str(error).split()) or type(error).__name__

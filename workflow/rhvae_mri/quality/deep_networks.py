@@ -192,25 +192,7 @@ def prepare_deep_quality_weights(
     *,
     downloads: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Bring a network's weights to one format and check that they fit it.
-
-    Parameters
-    ----------
-    source : str
-        The path of a file of descriptors with an entry for the network (such as resources/deep_quality.json),
-        or of the weights themselves (see `read_weights`).
-    network : str
-        A name of `deep_networks.NETWORKS`.
-    target : path
-        The safetensors file to write, with a JSON file beside it (network, origin, SHA-256 of what was read).
-    downloads : path, optional
-        Folder for the downloaded file; by default the target's.
-
-    Raises
-    ------
-    StudyError
-        If the weights cannot be downloaded or read, are not the pinned file, or do not fit the network.
-    """
+    """Check weights (a file, or a descriptor's) and write them as safetensors, with their origin beside."""
     file, origin = obtain_file(source, downloads or Path(target).parent, entry=network)
     weights = read_weights(file, network)
     with atomic_path(target) as temporary:

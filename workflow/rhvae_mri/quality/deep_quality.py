@@ -141,19 +141,11 @@ def _pass_probabilities(
 
 
 def prepare_slices(voxels: numpy.ndarray) -> numpy.ndarray:
-    """Cut the middle slices of a head and bring them to the form in which the networks were trained.
+    """Cut the axial, sagittal and coronal middle slices of a head for the networks, shape (3, 224, 224).
 
-    Parameters
-    ----------
-    voxels : numpy.ndarray of shape (x, y, z)
-        The registered, uncropped image, axes to the right, front and top; not constant.
-
-    Returns
-    -------
-    numpy.ndarray of shape (3, 224, 224), float32
-        The axial, sagittal and coronal slice through the middle of the volume. Intensities run from -0.5 to
-        0.5 over the whole volume; what lies outside a slice is 0. The first row is the front of the axial
-        slice and the top of the others; columns run to the right, in the sagittal slice to the front.
+    Intensities run from -0.5 to 0.5 over the whole volume; what lies outside a slice is 0. The first row is
+    the front of the axial slice and the top of the others; columns run to the right, in the sagittal slice to
+    the front.
     """
     low, high = float(voxels.min()), float(voxels.max())
     x, y, z = (length // 2 for length in voxels.shape)
