@@ -18,8 +18,7 @@ from scipy import ndimage
 
 from rhvae_mri.imaging.images import derivative_table, read_image
 from rhvae_mri.quality.deep_networks import build_network
-from rhvae_mri.quality.deep_quality import check_deep_quality
-from rhvae_mri.quality.deep_slices import prepare_slices
+from rhvae_mri.quality.deep_quality import check_deep_quality, prepare_slices
 
 pytestmark = pytest.mark.peer
 
@@ -30,7 +29,6 @@ SHARED = ROOT.parent / "shared"
 #: Our names of the networks, and ClinicaDL's with its files of weights.
 NETWORKS = {
     "resnet18": ("deep_qc", "resnet18.pth.tar"),
-    "resnet18_darq": ("darq", "resnet_18_darq.pth"),
     "squeezenet1_1": ("sq101", "sq101_darq.pth"),
 }
 
@@ -95,11 +93,8 @@ def compared(tmp_path_factory):
     models = folder / "home" / ".cache" / "clinicadl" / "models"
     models.mkdir(parents=True)
     for seed, (network, (_, file)) in enumerate(NETWORKS.items()):
-        state = random_weights(network, seed)
-        if network == "resnet18_darq":  # the published file has this unused layer
-            state |= {"fc.weight": torch.zeros(2, 512), "fc.bias": torch.zeros(2)}
         weights[network] = models / file
-        torch.save(state, weights[network])
+        torch.save(random_weights(network, seed), weights[network])
     run_clinicadl(folder, "random", *(name for name, _ in NETWORKS.values()))
     return paths, weights, folder
 

@@ -88,6 +88,13 @@ def test_the_studys_own_tables_have_no_quotation_either(tmp_path):
     assert read_tsv(tmp_path / "table.tsv")["text"].tolist() == ['a "b" c', '"', "d e f"]
 
 
+def test_only_empty_cells_and_the_missing_value_of_bids_are_missing_in_the_studys_own_tables(tmp_path):
+    cells = ["n/a", "", "NA", "None", "nan", "null"]
+    rows = "".join(f"{cell}\t{number}\n" for number, cell in enumerate(cells))
+    (tmp_path / "table.tsv").write_text("site\tnumber\n" + rows)
+    assert read_tsv(tmp_path / "table.tsv")["site"].fillna("missing").tolist() == ["missing"] * 2 + cells[2:]
+
+
 @pytest.mark.parametrize("content", [b"", b"a\tb\n1\t2\t3\n4\t5\n1\t2\t3\t4\n", b"a\n\xff\xfe\x00\n"])
 def test_a_table_that_is_none_has_a_clear_error(tmp_path, content):
     (tmp_path / "table.tsv").write_bytes(content)

@@ -1,5 +1,3 @@
-import doctest
-
 import numpy
 import pytest
 
@@ -49,9 +47,3 @@ def test_a_coarse_crop_covers_the_same_box_to_within_a_voxel(voxel_size):
 def test_an_impossible_voxel_size_is_refused(voxel_size):
     with pytest.raises(StudyError, match="is not possible"):
         grid.study_grid(voxel_size)
-
-
-def test_the_examples_in_the_docstrings_hold():
-    outcome = doctest.testmod(grid)
-    assert outcome.attempted >= 4
-    assert outcome.failed == 0

@@ -11,10 +11,9 @@ from rhvae_mri.imaging.grid import study_grid
 from rhvae_mri.imaging.images import ImageError, derivative_table, record_faults
 from rhvae_mri.imaging.registration import Levels, register_to_template
 from rhvae_mri.imaging.template import prepare_template
-from rhvae_mri.quality.affine import describe_affine
 from rhvae_mri.quality.definitions import METRIC_NAMES, METRICS
 from rhvae_mri.quality.masks import block_means
-from rhvae_mri.quality.metrics import COLUMNS, measure_quality
+from rhvae_mri.quality.metrics import COLUMNS, describe_affine, measure_quality
 
 #: The phantom's brain is lower than the average brain in MNI space.
 LOWER = numpy.array([0, 0, -12])

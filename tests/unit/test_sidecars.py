@@ -1,13 +1,5 @@
-import doctest
-
 from rhvae_mri.files import read_json
 from rhvae_mri.imaging import sidecars
-
-
-def test_the_examples_in_the_docstrings_hold():
-    outcome = doctest.testmod(sidecars)
-    assert outcome.attempted >= 2
-    assert outcome.failed == 0
 
 
 def test_sources_are_named_by_bids_uris():

@@ -5,7 +5,7 @@ import pandas
 import pytest
 from scipy import stats
 
-from rhvae_mri.cohort.draws import Criteria, draw_balanced_sets
+from rhvae_mri.cohort.balance import Criteria, draw_balanced_sets
 from rhvae_mri.cohort.split import (
     draw_test_cohorts,
     draw_test_participants,
@@ -188,6 +188,24 @@ def test_sizes_round_down_as_published():
     assert set_sizes("AD", 110, 10, 0.29, []) == (10, 29, 71)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((31, 1, 0.2, []), (1, 6, 24)),  # one to test
+        ((102, 1, 0.99, []), (1, 99, 2)),  # nearly all validate
+        ((62, 10, 0.2, [42]), (10, 10, 42)),  # the largest training set is all that train
+    ],
+)
+def test_the_smallest_and_largest_shares_that_make_a_split(arguments, expected):
+    assert set_sizes("AD", *arguments) == expected
+
+
+@pytest.mark.parametrize(("n_test", "fraction"), [(0, 0.2), (1, 0.0), (1, 1.0)])
+def test_shares_that_make_no_split(n_test, fraction):
+    with pytest.raises(StudyError, match="make no split"):
+        set_sizes("AD", 100, n_test, fraction, [])
+
+
 @pytest.mark.parametrize(("n", "fits"), [(19, True), (18, False)])
 def test_too_few_participants(n, fits):
     """10 to test; of 9 others 1 validates and 8 train."""
@@ -231,6 +249,21 @@ def test_a_thousand_tries_take_no_time():
     assert time.perf_counter() - start < 5
 
 
+def test_the_number_of_tries_counts_the_draw_that_is_taken():
+    people = make_cohort(40, 0, n_sites=6)
+    for threshold, seed in ((0.5, 2), (0.8, 1)):  # found in the first batch of draws, and in a later one
+        found = draw_balanced_sets(people, (10, 5, 25), Criteria(threshold, 0.05, 20_000), seed)
+        assert found.balanced
+        enough, fewer = (
+            draw_balanced_sets(people, (10, 5, 25), Criteria(threshold, 0.05, tries), seed)
+            for tries in (found.n_tries, found.n_tries - 1)
+        )
+        assert (enough.n_tries, enough.balanced) == (found.n_tries, True)
+        assert (fewer.n_tries, fewer.balanced) == (found.n_tries - 1, False)
+        numpy.testing.assert_array_equal(enough.sets, found.sets)
+    assert found.n_tries > 256
+
+
 def test_draws_are_not_biased():
     """Where every draw is balanced, each participant is equally often in each set."""
     people = make_cohort(20, 0, n_sites=1).assign(age=70.0, sex="F")
@@ -253,8 +286,6 @@ def test_draws_are_not_biased():
         ),
         (lambda cohort: cohort[cohort["diagnosis"] == "AD"], {}, "Diagnosis CN has 0 participants"),
         (lambda cohort: cohort, {"train_subsets": [8, 8]}, "train-8 is asked for twice"),
-        (lambda cohort: cohort, {"validation_fraction": 0.0}, "make no split"),
-        (lambda cohort: cohort, {"n_test_per_class": 0}, "make no split"),
     ],
 )
 def test_bad_input(spoil, options, message):
@@ -283,8 +314,9 @@ def test_participants_of_an_independent_cohort():
     shuffled = draw_test_participants(cohort.sample(frac=1, random_state=0), 50, seed=1)
     pandas.testing.assert_frame_equal(chosen, shuffled)
     assert set(chosen["participant_id"]) != set(draw_test_participants(cohort, 50, seed=2)["participant_id"])
+    assert draw_test_participants(cohort, 76, seed=1)["diagnosis"].value_counts().tolist() == [76, 76]
     with pytest.raises(StudyError, match="Diagnosis AD of the independent cohort has 76"):
-        draw_test_participants(cohort, 100, seed=1)
+        draw_test_participants(cohort, 77, seed=1)
 
 
 def test_test_cohorts_are_drawn_each_on_its_own_and_written_as_one_table(tmp_path):

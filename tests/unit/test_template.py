@@ -1,4 +1,3 @@
-import doctest
 import hashlib
 import json
 
@@ -10,7 +9,6 @@ from phantoms import coordinates, save
 from rhvae_mri.downloads import read_descriptor
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import read_json
-from rhvae_mri.imaging import template
 from rhvae_mri.imaging.grid import study_grid
 from rhvae_mri.imaging.template import prepare_template
 
@@ -113,9 +111,3 @@ def test_the_projects_own_descriptor_is_complete(request):
 def test_a_missing_template_names_the_path(tmp_path):
     with pytest.raises(StudyError, match="does not exist"):
         prepare_template(str(tmp_path / "no.nii"), 4.0, tmp_path / "template.nii.gz")
-
-
-def test_the_examples_in_the_docstrings_hold():
-    outcome = doctest.testmod(template)
-    assert outcome.attempted >= 1
-    assert outcome.failed == 0

@@ -106,6 +106,14 @@ def test_a_bad_image_is_named_and_no_file_is_left(cohort, tmp_path, spoil, messa
     assert not list(tmp_path.glob("images.*"))
 
 
+def test_images_of_different_shapes_are_refused_even_if_their_halves_are_alike(cohort, tmp_path):
+    table, _ = cohort
+    other = numpy.random.default_rng(0).normal(size=(SHAPE[0] - 1, *SHAPE[1:]))
+    nibabel.save(nibabel.Nifti1Image(other, numpy.eye(4)), tmp_path / "sub-A_ses-M000.nii.gz")
+    with pytest.raises(StudyError, match=r"Image sub-A_ses-M000 has the shape \(6, 8, 5\)"):
+        pack(table, tmp_path, resolution="downsampled")
+
+
 def test_a_cohort_without_images_is_an_error(tmp_path):
     with pytest.raises(StudyError, match="no image to pack"):
         pack(pandas.DataFrame({"image_id": [], "path": []}), tmp_path)

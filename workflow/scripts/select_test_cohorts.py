@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pandas
 
-from rhvae_mri.cohort.demographics import describe_sets
-from rhvae_mri.cohort.differences import read_described_sets
+from rhvae_mri.cohort.demographics import describe_sets, read_described_sets
 from rhvae_mri.cohort.duplicates import leave_out
 from rhvae_mri.cohort.images import TEXT_COLUMNS, read_images, select_usable
 from rhvae_mri.cohort.leakage import check_leakage

@@ -1,4 +1,4 @@
-from rhvae_mri.cohort.differences import compare_sets, list_comparisons, read_described_sets
+from rhvae_mri.cohort.demographics import compare_sets, list_comparisons, read_described_sets
 from rhvae_mri.evaluation.demographics_page import NOTES, demographics_sheets
 from rhvae_mri.evaluation.sheets import render_sheets
 from rhvae_mri.files import read_json, read_tsv, write_tsv

@@ -29,12 +29,12 @@ from rhvae_mri.cohort.bids_tables import (
     is_session,
     natural_order,
     read_day,
+    read_object,
     read_side_table,
 )
 from rhvae_mri.cohort.cells import read_cell
 from rhvae_mri.cohort.listed_values import ListedValues
 from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_json
 from rhvae_mri.input_folders import bids_files
 
 _IMAGE = re.compile(r"sub-[A-Za-z0-9]+(_[A-Za-z]+-[A-Za-z0-9+]+)*_T1w\.nii(\.gz)?")
@@ -52,7 +52,7 @@ _INVERSION = re.compile(r"inv-?[0-9]", re.IGNORECASE)
 #: What a sidecar has in place of a contrast agent.
 _NO_AGENT = re.compile(r"|n/?a|no|none|unknown|no contrast", re.IGNORECASE)
 PLAIN, ECHO, INVERSION, CONTRAST, PARTIAL, PROCESSED = range(6)
-_GROUPS = {
+GROUPS = {
     ECHO: "a single echo",
     INVERSION: "a single inversion",
     CONTRAST: "an image with a contrast agent",
@@ -63,15 +63,7 @@ _GROUPS = {
 
 @dataclass(frozen=True)
 class T1wImage:
-    """A NIfTI file of a BIDS dataset that is, or seems to be, T1-weighted.
-
-    Attributes
-    ----------
-    participant_id, session_id : str
-        Of the folder; the session is empty in a dataset without sessions.
-    path : pathlib.Path
-        The file.
-    """
+    """A NIfTI file that is or seems to be T1-weighted, with participant and session (or "") of its folder."""
 
     participant_id: str
     session_id: str
@@ -90,8 +82,7 @@ class T1wImage:
     @property
     def own_entities(self) -> str:
         """What the file's name says beyond participant and session, e.g. ``acq-fast_run-2``."""
-        own = [f"{key}-{label}" for key, label in self.entities.items() if key not in ("sub", "ses")]
-        return "_".join(own)
+        return "_".join(f"{key}-{label}" for key, label in self.entities.items() if key not in ("sub", "ses"))
 
     @property
     def misnamed(self) -> str | None:
@@ -112,7 +103,7 @@ class T1wImage:
     @cached_property
     def sidecar(self) -> Mapping[str, Any]:
         """What the JSON files say of the image, by BIDS' rule of inheritance; damaged ones say nothing."""
-        objects = [_read_object(path) or {} for path in _sidecars(self)]
+        objects = [read_object(path) or {} for path in _sidecars(self)]
         return {key: value for one in objects for key, value in one.items()}
 
     @property
@@ -144,17 +135,8 @@ class T1wImage:
         return (self.group(prefer), wish, natural_order(self.name), self.path.name)
 
 
-def describe_group(group: int) -> str:
-    """Say what the images of a group are."""
-    return _GROUPS[group]
-
-
 def find_images(bids: Path) -> list[T1wImage]:
-    """Find the files that are or seem to be T1-weighted images, ordered by participant, session and name.
-
-    Files that are misnamed or in a wrong place belong to the participant of their folder, or, beside these
-    folders, to the one of their name. Other folders of the dataset hold no raw images.
-    """
+    """Find the files that are or seem to be T1-weighted images, ordered by participant, session and name."""
     images = []
     for path in bids_files(bids):
         parts = path.relative_to(bids).parts
@@ -180,7 +162,7 @@ def read_field_strength(image: T1wImage, listed: ListedValues) -> float | None:
     for table, cell, reading in readings:
         listed.note(image.participant_id, table, "field_strength", cell, reading)
     for path in _sidecars(image):
-        if _read_object(path) is None:
+        if read_object(path) is None:
             problem = "not understood: no JSON object"
             listed.note_problem(image.participant_id, "JSON", "file", path.name, problem)
     return next((reading.value for *_, reading in readings if isinstance(reading.value, float)), None)
@@ -221,12 +203,3 @@ def _sidecars(image: T1wImage) -> Iterator[Path]:
     for folder in reversed([*folders, folders[-1].parent]):
         found = (path for path in folder.glob("*T1w.json") if set(path.stem.split("_")) <= own)
         yield from sorted(found, key=lambda path: (len(path.stem.split("_")), path.name))
-
-
-def _read_object(path: Path) -> Mapping[str, Any] | None:
-    """Read a JSON object; None if it is none: the image is good without it."""
-    try:
-        content = read_json(path)
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None

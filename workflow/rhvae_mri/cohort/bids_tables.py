@@ -22,6 +22,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from rhvae_mri.cohort.cells import MISSING, Reading
 from rhvae_mri.cohort.clinical_terms import ClinicalTerms, Visit
@@ -44,17 +45,7 @@ class NotUnicodeError(StudyError):
 
 @dataclass(frozen=True)
 class SessionRow:
-    """What ``sub-*_sessions.tsv`` says of a session.
-
-    Attributes
-    ----------
-    visit : Visit
-        The values.
-    day : int or None
-        Its acq_time, see `read_day`.
-    age : float or None
-        The age in years, unless only its lower bound is known.
-    """
+    """What ``sub-*_sessions.tsv`` says of a session; no age where only its lower bound is known."""
 
     visit: Visit
     day: int | None
@@ -64,8 +55,6 @@ class SessionRow:
 def is_participant(name: str) -> bool:
     """Say whether a text is a participant's name in BIDS: ``sub-`` and then letters and digits.
 
-    Examples
-    --------
     >>> is_participant("sub-ADNI002S0295"), is_participant("sub-../../x")
     (True, False)
     """
@@ -86,8 +75,6 @@ def natural_order(text: str) -> list[tuple[int, int | str]]:
 def plain_session(name: str) -> str:
     """Write a session's name so that those that differ in leading zeros or upper case are the same.
 
-    Examples
-    --------
     >>> plain_session("ses-M00") == plain_session("ses-M000"), plain_session("ses-M010")
     (True, 'ses-m10')
     """
@@ -104,8 +91,9 @@ def read_rows(
     r"""Read a tab-separated table of BIDS as one dictionary per row; missing values become empty text.
 
     There is no quotation. Empty rows are passed over, and empty cells behind the last column, if all rows or
-    the header have as many: in one row alone a tab too many may have shifted the cells. Cells come as they
-    stand, without spaces at their ends.
+    the header have as many: in one row alone a tab too many may have shifted the cells. Columns that are not
+    ``used`` (in lower case; None: all are) may occur twice. With ``any_encoding``, bytes that are no UTF-8
+    become ``\x…``.
     """
     return [row for _, row in _numbered_rows(path, required, used, any_encoding=any_encoding)]
 
@@ -115,23 +103,23 @@ def read_dictionary(bids: Path, listed: ListedValues) -> Mapping[str, object]:
     path = bids / "participants.json"
     if not path.exists() and not path.is_symlink():
         return {}
+    content = read_object(path)
+    if content is None:
+        listed.note_problem("", path.name, "file", path.name, "not understood: no JSON object")
+    return content or {}
+
+
+def read_object(path: Path) -> Mapping[str, Any] | None:
+    """Read a JSON object; None if it is none: what it describes is good without it."""
     try:
         content = read_json(path)
     except (OSError, ValueError):
-        content = None
-    if isinstance(content, dict):
-        return content
-    listed.note_problem("", path.name, "file", path.name, "not understood: no JSON object")
-    return {}
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def read_participants(bids: Path, terms: ClinicalTerms, listed: ListedValues) -> dict[str, Visit]:
-    """Read ``participants.tsv``, in the dataset's own terms.
-
-    Notes
-    -----
-    Cells that were not used as they stand are noted in ``listed``, here and in `read_sessions`.
-    """
+    """Read ``participants.tsv`` in the dataset's terms; age, MMSE and CDR are those of the first visit."""
     if not bids.is_dir():
         raise StudyError("The BIDS dataset does not exist.", where=bids, remedy="Check the path.")
     table = bids / "participants.tsv"
@@ -210,10 +198,7 @@ def read_side_table(
 
 
 def read_day(text: str, participant_id: str, kind: str, listed: ListedValues) -> int | None:
-    """Read the day of an acq_time, a date or date and time of ISO 8601; days are counted from the year 1.
-
-    The time of the day does not count: anonymised times may have kept it, with one date for all.
-    """
+    """Read the day of an acq_time, a date or date and time of ISO 8601; days are counted from the year 1."""
     if not text:
         return None
     try:

@@ -78,19 +78,7 @@ _LARGEST_FIELD = 12.0
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of a cell.
-
-    Attributes
-    ----------
-    value : float, str or None
-        The value; None: missing.
-    outcome : str
-        What became of it; empty where the cell was used as it stands, or is BIDS' missing value.
-    understood : bool
-        False where the cell is neither a value nor declared missing.
-    is_bound : bool
-        Whether the value is a lower bound only.
-    """
+    """What became of a cell: its value (None: missing), in words where it was not used as it stands."""
 
     value: float | str | None = None
     outcome: str = ""
@@ -100,17 +88,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Legend:
-    """What a dataset says of the cells of one variable.
-
-    Attributes
-    ----------
-    spellings : mapping of str to sequence
-        From the configuration: a value (or ``n/a``) to what the tables write for it.
-    levels : mapping of str to str
-        From ``participants.json``: a code to the word that it stands for.
-    unit : str
-        From ``participants.json``: the unit of ages; years, unless it names months, weeks or days.
-    """
+    """What configuration (spellings) and ``participants.json`` (codes, unit) say of a variable's cells."""
 
     spellings: Mapping[str, Sequence[str | float]]
     levels: Mapping[str, str]
@@ -121,10 +99,8 @@ NO_LEGEND = Legend({}, {})
 
 
 def read_cell(variable: str, text: str, legend: Legend = NO_LEGEND) -> Reading:
-    """Read one cell of a table.
+    """Read one cell of a variable: age, sex, site, diagnosis, mmse, cdr or field_strength.
 
-    Examples
-    --------
     >>> read_cell("age", "072Y").value, read_cell("age", "999").outcome
     (72.0, 'not understood: 999 years is not between 0 and 120')
     >>> read_cell("sex", "Femme").value, read_cell("sex", "Mixed").value
@@ -133,7 +109,8 @@ def read_cell(variable: str, text: str, legend: Legend = NO_LEGEND) -> Reading:
     plain = unicodedata.normalize("NFKC", text).strip()
     if plain.lower() in MISSING:
         return Reading()
-    declared = next((value for value, known in legend.spellings.items() if _is_among(plain, known)), None)
+    spelt = [(_plain(str(text)), value) for value, known in legend.spellings.items() for text in known]
+    declared = next((value for text, value in spelt if text == _plain(plain)), None)
     if declared == "n/a" or (declared is None and plain.lower() in _ALSO_MISSING):
         return Reading(None, "read as missing")
     if variable == "site":
@@ -236,10 +213,6 @@ def _read_field(text: str, _variable: str, _legend: Legend) -> float:
     if not 0 < number <= _LARGEST_FIELD:
         raise _NotUnderstoodError(f"{number:g} tesla is not between 0 and {_LARGEST_FIELD:g}")
     return number
-
-
-def _is_among(text: str, spellings: Sequence[str | float]) -> bool:
-    return _plain(text) in {_plain(str(spelling)) for spelling in spellings}
 
 
 def _plain(text: str) -> str:

@@ -32,19 +32,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Visit:
-    """What the tables say of one visit, or of a participant; None where they say nothing.
-
-    Attributes
-    ----------
-    age : float or None
-        In years.
-    sex : str or None
-        ``M`` or ``F``.
-    site, diagnosis : str or None
-        The diagnosis is AD, CN or MCI, or another text as the dataset has it.
-    mmse, cdr : float or None
-        Mini-mental state examination, and global clinical dementia rating.
-    """
+    """What the tables say of one visit, or of a participant (age in years); None where they say nothing."""
 
     age: float | None = None
     sex: str | None = None
@@ -56,21 +44,14 @@ class Visit:
 
 @dataclass(frozen=True)
 class ClinicalTerms:
-    """The names and spellings of one dataset, where they are not the usual ones.
+    """The names and spellings of one dataset, where they are not the usual ones."""
 
-    Attributes
-    ----------
-    columns : mapping of str to str
-        The column of a variable, e.g. ``{"age": "age_at_scan"}``; upper and lower case do not matter.
-    values : mapping of str to mapping
-        What a dataset writes for the values of a variable, e.g. ``{"diagnosis": {"AD": [1, 2], "CN": [0]}}``.
-        ``1`` and ``1.0`` are the same; ``n/a`` declares missing values of any variable.
-    dictionary : mapping of str to mapping
-        By column in lower case, the entries of ``participants.json``: `Levels` and `Units` count.
-    """
-
+    #: the column of a variable, e.g. ``{"age": "age_at_scan"}``; upper and lower case do not matter
     columns: Mapping[str, str] = field(default_factory=dict)
+    #: what stands for values of a variable, e.g. ``{"diagnosis": {"AD": [1, 2], "CN": [0]}}``; ``1`` and
+    #: ``1.0`` are the same, and ``n/a`` declares missing values
     values: Mapping[str, Mapping[str, Sequence[str | float]]] = field(default_factory=dict)
+    #: by column in lower case, the entries of ``participants.json``, whose `Levels` and `Units` count
     dictionary: Mapping[str, Any] = field(default_factory=dict)
 
     def with_dictionary(self, dictionary: Mapping[str, Any]) -> ClinicalTerms:
@@ -80,8 +61,6 @@ class ClinicalTerms:
     def read_visit(self, row: Mapping[str, str]) -> tuple[Visit, dict[str, tuple[str, Reading]]]:
         """Read the study's variables from one row of a table.
 
-        Examples
-        --------
         >>> terms = ClinicalTerms({"diagnosis": "Status"}, {"diagnosis": {"AD": [2]}, "sex": {"F": [0]}})
         >>> visit, _ = terms.read_visit({"status": "2.0", "gender": "0", "age": "71.5"})
         >>> visit.diagnosis, visit.sex, visit.age
@@ -92,10 +71,7 @@ class ClinicalTerms:
         return Visit(**values), readings
 
     def read(self, row: Mapping[str, str], variable: str) -> tuple[str, Reading]:
-        """Read one variable from a row of a table; return the cell and what became of it.
-
-        The first of the variable's columns with a cell counts. Others may not contradict a sex or diagnosis.
-        """
+        """Read one variable from a row of a table; return the cell and what became of it."""
         lower = {name.lower(): value for name, value in row.items()}
         cells = [(name, lower[name]) for name in self._names(variable) if lower.get(name)]
         if not cells:
@@ -144,5 +120,6 @@ def terms_of_cohort(
     values: Mapping[str, Mapping[str, Sequence[str | float]]] | None,
 ) -> ClinicalTerms:
     """Return the terms of a cohort of the configuration."""
+    # Clinica has the diagnosis of OASIS-1 in a column of its own
     known = {"diagnosis": "diagnosis_bl"} if source == "oasis1" else {}
     return ClinicalTerms(known | dict(columns or {}), values or {})

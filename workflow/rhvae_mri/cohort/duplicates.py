@@ -60,20 +60,10 @@ def find_duplicates(
     contents: Mapping[str, str | os.PathLike[str]],
     stacks: Mapping[str, str | os.PathLike[str]],
 ) -> pandas.DataFrame:
-    """Find the images of a cohort that another participant has too.
+    """Find the images of a cohort that another participant has too, there or in another one (`COLUMNS`).
 
-    Parameters
-    ----------
-    cohort : str
-        The cohort, one of those below.
-    images, contents, stacks : mapping of str to path
-        By cohort: the table of images, the table of their digests, and the packed tensors.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The columns of `COLUMNS`, pairs within the cohort in both directions; `evidence` is ``equal voxels``
-        or ``likeness`` and its value.
+    Tables of images, of their digests, and stacks are given by cohort. Pairs within the cohort are in both
+    directions; the evidence is ``equal voxels`` or ``likeness`` and its value.
     """
     tables = {cohort: read_images(Path(path)) for cohort, path in images.items()}
     owner = {
@@ -98,9 +88,10 @@ def leave_out(images: pandas.DataFrame, duplicates: pandas.DataFrame, cohort: st
 
 
 def likenesses(images: numpy.ndarray) -> numpy.ndarray:
-    """Give the likeness of each image to each other.
+    """Give the likeness of each image to each other, shape (n, n), on blocks of about 8 mm in one space.
 
-    `images` (n, x, y, z); gives (n, n).
+    It is the correlation of what the images have beyond their median. Of each only the order of its
+    intensities counts, without what is coarse, in the brain. Images of different persons are about 0.
     """
     details = numpy.stack([_detail(image) for image in images])
     values = _standardized(details, axis=1)
@@ -113,11 +104,9 @@ def _detail(image: numpy.ndarray) -> numpy.ndarray:
     from scipy import ndimage, stats
 
     ranks = stats.rankdata(image).reshape(image.shape) / image.size
-    ends = [
-        slice(round(low * length), round(high * length))
-        for (low, high), length in zip(_BRAIN, image.shape, strict=True)
-    ]
-    return (ranks - ndimage.gaussian_filter(ranks, _SMOOTHING))[tuple(ends)].ravel()
+    ends = zip(_BRAIN, image.shape, strict=True)
+    brain = tuple(slice(round(low * length), round(high * length)) for (low, high), length in ends)
+    return (ranks - ndimage.gaussian_filter(ranks, _SMOOTHING))[brain].ravel()
 
 
 def _near_pairs(stacks: Mapping[str, str | os.PathLike[str]]) -> Iterator[tuple[tuple[Name, Name], str]]:

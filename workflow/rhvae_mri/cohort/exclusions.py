@@ -13,7 +13,7 @@ keep      the image stays although the quality check found fault with it
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,17 +30,7 @@ _FORMER_COLUMNS = ("cohort", "participant_id", "session_id", "reason")
 
 @dataclass(frozen=True)
 class Decision:
-    """What an auditor decided on an image.
-
-    Attributes
-    ----------
-    decision : {"keep", "exclude", "replace"}
-        See the module.
-    reason, who : str
-        Why, and the auditor's name or initials.
-    date : str
-        ISO 8601, such as ``2026-03-31``.
-    """
+    """What an auditor decided on an image, see the module; the date is of the form 2026-03-31."""
 
     decision: str
     reason: str
@@ -53,13 +43,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Decisions:
-    """The decisions on one cohort.
-
-    Attributes
-    ----------
-    entries : dict
-        (participant, session) to decision; an empty session stands for all of the participant's sessions.
-    """
+    """The decisions on one cohort by participant and session; the session "" stands for all of theirs."""
 
     entries: dict[tuple[str, str], Decision]
 
@@ -71,21 +55,32 @@ class Decisions:
 def read_decisions(
     path: Path | None, cohort: str, sessions: Collection[tuple[str, str]] | None = None
 ) -> Decisions:
-    """Read ``exclude.tsv``."""
+    """Read the decisions of ``exclude.tsv`` on a cohort; those on others are checked in form.
+
+    ``sessions`` has the cohort's participants and sessions, and (participant, "") for each participant: a
+    slip of the pen would otherwise let in the very image that was to be left out.
+    """
     if path is None:
         return Decisions({})
     if not path.is_file():
         raise StudyError("The list of decisions does not exist.", where=path, remedy="Check the path.")
-    rows = _read_table(path)
-    # the header is the first line
-    decisions = [(line, row, _check_row(path, line, row)) for line, row in enumerate(rows, start=2)]
     entries: dict[tuple[str, str], Decision] = {}
     lines: dict[tuple[str, str], int] = {}
-    for line, row, decision in decisions:
-        if row["cohort"] == cohort:
-            name = (row["participant_id"], row["session_id"])
-            _check_agreement(path, line, name, decision, lines, entries)
-            entries[name], lines[name] = decision, line
+    for line, row in enumerate(_read_table(path), start=2):  # the header is the first line
+        decision = _check_row(path, line, row)
+        if row["cohort"] != cohort:
+            continue
+        participant, session = name = (row["participant_id"], row["session_id"])
+        for earlier, other in entries.items():
+            same_image = earlier[0] == participant and (earlier[1] == session or "" in (earlier[1], session))
+            if same_image and other.decision != decision.decision:
+                raise StudyError(
+                    f"Lines {lines[earlier]} ({other.decision}) and {line} ({decision.decision}) contradict "
+                    f"each other on {' '.join(name).strip()}.",
+                    where=path,
+                    remedy="Leave one of them in the table.",
+                )
+        entries[name], lines[name] = decision, line
     unknown = [] if sessions is None else [" ".join(name).strip() for name in entries.keys() - sessions]
     if unknown:
         raise StudyError(
@@ -125,46 +120,22 @@ def _read_table(path: Path) -> list[dict[str, str]]:
 
 def _check_row(path: Path, line: int, row: dict[str, str]) -> Decision:
     """Turn a row into a decision; refuse one that is unknown or incomplete."""
-    problem = next(_problems(row), None)
-    if problem:
-        raise StudyError(
-            f"Line {line} ({row['participant_id']} {row['session_id']}): {problem}.",
-            where=path,
-            remedy="Each row needs a decision, a reason, who decided, and the date.",
-        )
-    return Decision(row["decision"], plain_cell(row["reason"]), plain_cell(row["who"]), row["date"])
-
-
-def _problems(row: dict[str, str]) -> Iterator[str]:
-    """Yield what is wrong with the cells of a row."""
+    problems = [
+        f"the column {column} is empty" for column in ("participant_id", "reason", "who") if not row[column]
+    ]
     if row["decision"] not in DECISIONS:
-        yield f"the decision is {row['decision'] or 'empty'}, and not one of {', '.join(DECISIONS)}"
-    for column in ("participant_id", "reason", "who"):
-        if not row[column]:
-            yield f"the column {column} is empty"
+        known = ", ".join(DECISIONS)
+        problems.insert(0, f"the decision is {row['decision'] or 'empty'}, and not one of {known}")
     try:
         plain = datetime.date.fromisoformat(row["date"]).isoformat() == row["date"]
     except ValueError:
         plain = False
     if not plain:
-        yield f"the date is {row['date'] or 'empty'}, not of the form YYYY-MM-DD"
-
-
-def _check_agreement(
-    path: Path,
-    line: int,
-    name: tuple[str, str],
-    decision: Decision,
-    lines: dict[tuple[str, str], int],
-    entries: dict[tuple[str, str], Decision],
-) -> None:
-    """Refuse a row that contradicts an earlier one on the same image."""
-    for earlier, other in entries.items():
-        same_image = earlier[0] == name[0] and (earlier[1] == name[1] or "" in (earlier[1], name[1]))
-        if same_image and other.decision != decision.decision:
-            raise StudyError(
-                f"Lines {lines[earlier]} ({other.decision}) and {line} ({decision.decision}) contradict each "
-                f"other on {' '.join(name).strip()}.",
-                where=path,
-                remedy="Leave one of them in the table.",
-            )
+        problems.append(f"the date is {row['date'] or 'empty'}, not of the form YYYY-MM-DD")
+    if problems:
+        raise StudyError(
+            f"Line {line} ({row['participant_id']} {row['session_id']}): {problems[0]}.",
+            where=path,
+            remedy="Each row needs a decision, a reason, who decided, and the date.",
+        )
+    return Decision(row["decision"], plain_cell(row["reason"]), plain_cell(row["who"]), row["date"])

@@ -15,8 +15,7 @@ from typing import Any
 import numpy
 import pandas
 
-from rhvae_mri.cohort.balance import compare_means
-from rhvae_mri.cohort.draws import compare_sets
+from rhvae_mri.cohort.balance import compare_means, compare_sets
 from rhvae_mri.cohort.images import STUDIED
 from rhvae_mri.cohort.leakage import check_leakage
 from rhvae_mri.cohort.split import TRAIN_FULL
@@ -32,7 +31,11 @@ _TEST_COLUMNS = ["comparison", "variable", "test", "statistic", "p_value"]
 
 
 def split_folds(split: pandas.DataFrame, n_folds: int, seed: int) -> pandas.DataFrame:
-    """Deal the participants of train-full to folds of equal size, stratified by diagnosis, sex and age."""
+    """Deal the participants of train-full to folds of equal size, stratified by diagnosis, sex and age.
+
+    Per diagnosis, and per diagnosis and sex, two folds (from 0) differ by one participant at most. Who has no
+    age comes last in order, and an unknown sex is a stratum.
+    """
     if n_folds < 2:
         raise StudyError(f"A cross-validation needs two folds or more, not {n_folds}.", where="search: folds")
     people = split.loc[split[TRAIN_FULL] == 1, _COLUMNS].sort_values("participant_id", ignore_index=True)
@@ -61,15 +64,14 @@ def compare_folds(folds: pandas.DataFrame, seed: int) -> pandas.DataFrame:
         group = folds[folds["diagnosis"] == diagnosis]
         for fold in sorted(folds["fold"].unique()):
             is_other = (group["fold"] != fold).to_numpy()
-            tests = compare_sets(
-                group, is_other.astype(int), derive_seed(seed, "tests", diagnosis, int(fold))
-            )
+            own_seed = derive_seed(seed, "tests", diagnosis, int(fold))
+            tests = compare_sets(group, is_other.astype(int), own_seed)
             tables.append(tests.assign(comparison=f"fold {fold} vs the others, {diagnosis}"))
     return pandas.concat(tables, ignore_index=True)[_TEST_COLUMNS]
 
 
 def check_folds(folds: pandas.DataFrame, split: pandas.DataFrame) -> dict[str, Any]:
-    """Hold every fold against the participants that train beside it, and all against validation and test."""
+    """Check each fold against those who train beside it, and all against validation and test."""
     kept_apart = {f"the study's {name} set": split[split["set"] == name] for name in ("validation", "test")}
     found = {}
     for fold, train, held_out in iterate_folds(folds):

@@ -7,7 +7,21 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rhvae_mri.files import read_json
+import numpy
+
+from rhvae_mri.cohort.bids_tables import read_object
+from rhvae_mri.imaging.nifti import (
+    GEOMETRY,
+    UNREADABLE,
+    NiftiError,
+    check_header,
+    gzip_fault,
+    needed_length,
+    open_nifti,
+    times,
+    uncompressed,
+    volume_shape,
+)
 from rhvae_mri.imaging.sidecars import sidecar_path
 
 if TYPE_CHECKING:
@@ -26,29 +40,27 @@ _OTHER_MODALITIES = frozenset(
 
 
 def describe_fault(path: Path) -> str | None:
-    """Say what is wrong with a NIfTI file, going by its header, its length and its JSON file.
+    """Say what is wrong with a NIfTI file, going by its header, its length and its JSON file; None: nothing.
 
     The voxels are read in the next step only (`rhvae_mri.imaging.images.read_image`), which finds what is
     wrong with them: a checksum, NaN, an overflow.
     """
-    from rhvae_mri.imaging.nifti import NiftiError, check_header, open_nifti
-
     try:
         image = open_nifti(path)
         check_header(path, image)
-        _check_field_of_view(image)
+        extent = numpy.linalg.norm(image.affine[:3, :3], axis=0) * volume_shape(image)
+        if (extent < FIELD_OF_VIEW[0]).any() or (extent > FIELD_OF_VIEW[1]).any():
+            raise NiftiError(GEOMETRY, f"field of view of {times(extent)} mm")
         _check_length(path, image)
     except NiftiError as fault:
         return str(fault)
-    words = wrong_modality(_described_modality(path))
+    words = wrong_modality((read_object(sidecar_path(path)) or {}).get("Modality"))
     return None if words is None else f"wrong modality: {words}"
 
 
 def wrong_modality(code: object) -> str | None:
     """Say what an image is if it is no magnetic resonance image.
 
-    Examples
-    --------
     >>> wrong_modality("PT"), wrong_modality("a name"), wrong_modality("MR")
     ('PT instead of MR', 'another one than MR', None)
     """
@@ -57,20 +69,8 @@ def wrong_modality(code: object) -> str | None:
     return f"{code} instead of MR" if code in _OTHER_MODALITIES else "another one than MR"
 
 
-def _check_field_of_view(image: nibabel.Nifti1Pair) -> None:
-    import numpy
-
-    from rhvae_mri.imaging.nifti import GEOMETRY, NiftiError, times, volume_shape
-
-    extent = numpy.linalg.norm(image.affine[:3, :3], axis=0) * volume_shape(image)
-    if (extent < FIELD_OF_VIEW[0]).any() or (extent > FIELD_OF_VIEW[1]).any():
-        raise NiftiError(GEOMETRY, f"field of view of {times(extent)} mm")
-
-
 def _check_length(path: Path, image: nibabel.Nifti1Pair) -> None:
     """Refuse a file that holds fewer bytes, uncompressed, than its header says."""
-    from rhvae_mri.imaging.nifti import UNREADABLE, NiftiError, gzip_fault, needed_length, uncompressed
-
     needed = needed_length(image)
     length = path.stat().st_size
     if path.suffix == ".gz":
@@ -86,11 +86,3 @@ def _check_length(path: Path, image: nibabel.Nifti1Pair) -> None:
             raise NiftiError(UNREADABLE, gzip_fault(error)) from error
     if length < needed:
         raise NiftiError(UNREADABLE, "the file is shorter than its header says")
-
-
-def _described_modality(path: Path) -> object:
-    """Return the modality that the JSON file beside an image names, or None."""
-    try:
-        return read_json(sidecar_path(path)).get("Modality")
-    except (OSError, ValueError, AttributeError):
-        return None

@@ -21,17 +21,7 @@ COLUMNS = ("path", "size", "modified", "changed", "voxels", "content")
 
 @dataclass(frozen=True)
 class ImageContent:
-    """Digests of an image, 32 hexadecimal digits each.
-
-    Attributes
-    ----------
-    voxels : str
-        Of shape and voxels; empty for an image that cannot be read or has one value everywhere, which is no
-        evidence of anything.
-    content : str
-        Of voxels and affine: all that the steps of the preprocessing read of an image. Of one that cannot be
-        read, of its size and time.
-    """
+    """Digests of shape and voxels (empty: no evidence), and of all that the preprocessing reads."""
 
     voxels: str
     content: str

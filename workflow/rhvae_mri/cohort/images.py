@@ -1,55 +1,17 @@
 """The table of a cohort's images: which one is kept for each participant, and why each other is not.
 
-The rules, in this order (the first one that applies gives the reason):
+The first reason that applies is given, in this order; `docs/troubleshooting.md` explains the single ones:
 
-==============================================  ======================================================
-reason                                          when
-==============================================  ======================================================
-no image in the download                        the conversion found none, or the participant has
-                                                none at all; further words are the conversion's
-the converter made no image of it; …            the conversion's words
-DICOM series unreadable: …                      the conversion failed; its words
-the clinical tables lack the participant        passed over by the conversion
-no first or later visit in the clinical tables  passed over: the participant was screened only
-not in ADNIMERGE                                passed over: other tables have the participant
-no visit in the clinical tables within half a   passed over: the tables do not have the scan's visit
-year of the scan
-the date of the scan is not known               passed over: no list, folder or header has it
-no header of it can be read (…)                 passed over: nothing else names or dates the scan
-files of an image that is in another folder, …  passed over: they count with that folder's
-ADNI4, … or a scan of a visit in ADNI4, …       passed over: Clinica cannot read this phase
-not a T1-weighted sequence: …                   passed over
-Clinica does not know the sequence as           passed over, in AIBL
-T1-weighted: …
-Clinica takes no such sequence in this phase,   passed over: Clinica's rules of the phase
-or not this scan: …
-the study's quality check rejects it            passed over: in MRIPROT or the Mayo Clinic's table
-converted, but not in the BIDS dataset          the conversion's report and the folder disagree
-a name that BIDS does not allow …               of participant, session or file: it would end in
-                                                paths and tables
-not in the folder anat … , the file's name says the file's name and its place do not agree
-…, its folder …
-not fetched …                                   annexed, and `allow_missing` is true
-replaced by hand: …                             the auditor's decision `replace`, see
-                                                `rhvae_mri.cohort.exclusions`
-the table of the sessions cannot be used: …     so the diagnoses of the visits are not known
-no diagnosis                                    none of the participant's visits has one
-diagnosis changes between visits (CN, MCI)      the visits' diagnoses, in order
-diagnosis MCI is not studied                    neither AD nor CN
-… puts … before …; nothing tells in which       the order of the visits is not known, see
-order the sessions were                         `rhvae_mri.cohort.participants`
-unreadable NIfTI: …                             see `rhvae_mri.cohort.headers`
-grossly wrong geometry: …                       see `rhvae_mri.cohort.headers`
-wrong data type: …, wrong modality: …           see `rhvae_mri.cohort.headers`
-the same image under another name: …            another participant's image has the same voxels:
-                                                neither of the two is taken
-the same image as that of an earlier visit: …   of the same participant
-part-phase is no image of the magnitude         nor are part-real and part-imag
-two files of one name with different images: …  ``.nii`` beside ``.nii.gz``; of equal ones ``.nii`` counts
-a second image of the same session (run-2)      a usable image of the same session is preferred, see
-                                                `rhvae_mri.cohort.bids_images`
-not the first usable visit                      an earlier session has a usable image
-==============================================  ======================================================
+1. a session without an image has the words of the conversion's report;
+2. the auditor's decision `replace`, a file that is annexed and not fetched, a name or place that is none of
+   BIDS;
+3. of the participant: diagnoses that change, are not studied or missing, tables that cannot be used or
+   contradict each other, visits whose order is not known;
+4. of the file: what `rhvae_mri.cohort.headers` finds, images of no magnitude, ``.nii`` and ``.nii.gz`` of one
+   name with different images;
+5. a second image of the same session, in the order of `rhvae_mri.cohort.bids_images`;
+6. the same voxels as another participant's image (neither of the two is taken) or as an earlier visit's;
+7. not the first usable visit.
 
 Visits without a diagnosis are passed over when diagnoses are compared, and an image of such a visit has the
 diagnosis of the participant's other visits. A visit that the tables list counts even if it has no image.
@@ -66,7 +28,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rhvae_mri.cohort.bids_images import PLAIN, T1wImage, describe_group, read_field_strength
+from rhvae_mri.cohort.bids_images import GROUPS, PLAIN, T1wImage, read_field_strength
 from rhvae_mri.cohort.bids_tables import USUAL_TERMS, natural_order
 from rhvae_mri.cohort.clinical_terms import ClinicalTerms
 from rhvae_mri.cohort.exclusions import Decisions, read_decisions
@@ -89,20 +51,8 @@ STUDIED = ("AD", "CN")
 
 #: Columns of the table, in this order.
 COLUMNS = (
-    "image_id",
-    "participant_id",
-    "session_id",
-    "cohort",
-    "age",
-    "sex",
-    "site",
-    "field_strength",
-    "diagnosis",
-    "mmse",
-    "cdr",
-    "path",
-    "status",
-    "reason",
+    *("image_id", "participant_id", "session_id", "cohort", "age", "sex", "site", "field_strength"),
+    *("diagnosis", "mmse", "cdr", "path", "status", "reason"),
 )
 #: Columns that stay text even where every cell looks like a number.
 TEXT_COLUMNS = ("image_id", "participant_id", "session_id", "cohort", "sex", "site", "diagnosis", "path")
@@ -175,7 +125,7 @@ def list_images(
     rows: list[dict[str, str]] = []
     for person in participants:
         verdicts = _judge(person, decisions, twins, prefer, require_diagnosis=require_diagnosis)
-        rows.extend({"cohort": cohort, **row} for row in _rows(person, verdicts, listed))
+        rows += [{"cohort": cohort, **row} for row in _rows(person, verdicts, listed)]
     write_tsv(target, pandas.DataFrame(rows, columns=list(COLUMNS)).replace("", None))
     if values is not None:
         write_tsv(values, listed.table())
@@ -280,7 +230,7 @@ def _difference(image: T1wImage, kept: T1wImage, prefer: Sequence[str]) -> str:
     """Say what an image is that another of its session is preferred to."""
     group = image.group(prefer)
     words = visible(image.own_entities or image.path.name)
-    return words if group in (PLAIN, kept.group(prefer)) else f"{words}: {describe_group(group)}"
+    return words if group in (PLAIN, kept.group(prefer)) else f"{words}: {GROUPS[group]}"
 
 
 def _unfit(person: Participant) -> str | None:
@@ -301,7 +251,7 @@ def _rows(
         (session, None, reason) for session, reason in person.failures.items()
     ]
     entries += [(image.session_id, image, reason) for image, reason in verdicts.items()]
-    entries.sort(key=_session_order)
+    entries.sort(key=lambda entry: natural_order(entry[0]))  # within a session, the order of file names stays
     for session, group in groupby(entries, itemgetter(0)):
         scans = list(group)
         visit = person.at(session)
@@ -350,11 +300,6 @@ def _report_attrition(cohort: str, bids: Path, rows: list[dict[str, str]]) -> No
                 "that is to be preprocessed only needs no diagnosis with require_diagnosis: false."
             ),
         )
-
-
-def _session_order(entry: tuple[str, T1wImage | None, str]) -> list[tuple[int, int | str]]:
-    """Return the sorting key of an entry; entries of one session stay in the order of their file names."""
-    return natural_order(entry[0])
 
 
 def _text(number: float | None) -> str:

@@ -24,7 +24,7 @@ def check_leakage(
     duplicates: pandas.DataFrame | None = None,
     kept_apart: Mapping[str, pandas.DataFrame] | None = None,
 ) -> dict[str, Any]:
-    """Hold the sets of the study against each other.
+    """Check that no participant and no image is in two sets of the study.
 
     Parameters
     ----------
@@ -53,48 +53,43 @@ def check_leakage(
         model was trained on an image that is not in train-full, or a participant is in a set whose image
         another one has too; with all their names.
     """
+    kept_apart = kept_apart or {}
+    twins = pandas.DataFrame(columns=list(COLUMNS)) if duplicates is None else duplicates
     subsets = [name for name in split.columns if name.startswith("train-")]
-    training = split[split["set"] == "train"]
+    in_train, in_full = split["set"] == "train", split["train-full"] == 1
     leaks = {
-        "participants in more than one set": _repeated_across(split, "set"),
+        "participants in more than one set": _repeated_across(split, "set", "participant_id"),
         "participants with more than one image": _repeated(split["participant_id"]),
         "images that occur more than once": _repeated(split["image_id"]),
-        "unknown sets": sorted(set(split["set"]) - {"train", "validation", "test"}),
-        "participants of train-full outside the set train, or missing from it": _names(
-            split[(split["train-full"] == 1) != (split["set"] == "train")]
+        "unknown sets": set(split["set"]) - {"train", "validation", "test"},
+        "participants of train-full outside the set train, or missing from it": set(
+            split["participant_id"][in_full != in_train]
         ),
     }
     for name in subsets:
-        leaks[f"participants of {name} who are not in train-full"] = _names(
-            split[(split[name] == 1) & (split["train-full"] != 1)]
-        )
+        outside = split["participant_id"][(split[name] == 1) & ~in_full]
+        leaks[f"participants of {name} who are not in train-full"] = set(outside)
     for name, images in training_images.items():
-        foreign = set(images) - set(training["image_id"])
-        leaks[f"images that {name} was trained on and that are not in train-full"] = sorted(foreign)
-        leaks[f"images that {name} was trained on more than once"] = _repeated(
-            pandas.Series(images, dtype=str)
-        )
-    for name, apart in (kept_apart or {}).items():
+        foreign = set(images) - set(split["image_id"][in_train])
+        leaks[f"images that {name} was trained on and that are not in train-full"] = foreign
+        twice = _repeated(pandas.Series(images, dtype=str))
+        leaks[f"images that {name} was trained on more than once"] = twice
+    for name, apart in kept_apart.items():
         shared = set(apart["participant_id"]) & set(split["participant_id"])
-        leaks[f"participants of {name} in the split"] = sorted(shared)
-    twins = pandas.DataFrame(columns=list(COLUMNS)) if duplicates is None else duplicates
+        leaks[f"participants of {name} in the split"] = shared
     for name, cohort in {"ADNI": split, **test_cohorts}.items():
         if name != "ADNI":
             leaks[f"images of {name} that occur more than once"] = _repeated(cohort["image_id"])
-        doubtful = set(twins["participant_id"][twins["cohort"] == name])
-        leaks[f"participants of {name} whose image another one has too"] = sorted(
-            doubtful & set(cohort["participant_id"])
-        )
-    found = {kind: names for kind, names in leaks.items() if names}
-    if found:
-        raise StudyError(
-            "Data leak: " + "; ".join(f"{kind}: {_listed(names)}" for kind, names in found.items()) + ".",
-            cause="A table was edited by hand, or comes from another run.",
-            remedy="Make the tables again: snakemake --forcerun split_cohort.",
-        )
+        doubtful = set(twins["participant_id"][twins["cohort"] == name]) & set(cohort["participant_id"])
+        leaks[f"participants of {name} whose image another one has too"] = doubtful
+    _refuse(
+        leaks,
+        cause="A table was edited by hand, or comes from another run.",
+        remedy="Make the tables again: snakemake --forcerun split_cohort.",
+    )
     participants = {name: int((split["set"] == name).sum()) for name in ("train", "validation", "test")}
     participants |= {name: int((split[name] == 1).sum()) for name in subsets}
-    participants |= {name: len(cohort) for name, cohort in {**test_cohorts, **(kept_apart or {})}.items()}
+    participants |= {name: len(cohort) for name, cohort in {**test_cohorts, **kept_apart}.items()}
     return {
         "passed": True,
         "n_participants": participants,
@@ -104,42 +99,32 @@ def check_leakage(
 
 
 def check_labels(labels: pandas.DataFrame, digests: Mapping[str, str]) -> None:
-    """Check a table of labels that was not made by the study: nobody is in two sets."""
+    """Check that no image, participant or content (digest) of labels from elsewhere is in two sets."""
     columns = [name for name in ("image_id", "participant_id") if name in labels]
-    leaks = {
-        f"{name} in more than one set": _repeated_across(labels.dropna(subset=[name]), "set", name)
-        for name in columns
-    }
+    leaks = {f"{name} in more than one set": _repeated_across(labels, "set", name) for name in columns}
     leaks["images that occur more than once"] = _repeated(labels["image_id"])
-    content = labels.assign(content=labels["image_id"].map(digests)).dropna(subset=["content"])
-    shared = _repeated_across(content, "set", "content")
-    names = content["image_id"][content["content"].isin(shared)]
-    leaks["images with the same voxels in more than one set"] = sorted(set(names))
-    found = {kind: names for kind, names in leaks.items() if names}
+    content = labels.assign(content=labels["image_id"].map(digests))
+    shared = content["content"].isin(_repeated_across(content, "set", "content"))
+    leaks["images with the same voxels in more than one set"] = set(content["image_id"][shared])
+    _refuse(leaks, remedy="Give each image one row, and all images of a participant the same set.")
+
+
+def _refuse(leaks: Mapping[str, set[str]], *, remedy: str, cause: str | None = None) -> None:
+    """Raise StudyError with the names of all leaks, if there is one."""
+    found = []
+    for kind, names in leaks.items():
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        found += [f"{kind}: {', '.join(sorted(names)[:_MOST_NAMES])}{more}"] if names else []
     if found:
-        raise StudyError(
-            "Data leak: " + "; ".join(f"{kind}: {_listed(names)}" for kind, names in found.items()) + ".",
-            remedy="Give each image one row, and all images of a participant the same set.",
-        )
+        raise StudyError(f"Data leak: {'; '.join(found)}.", cause=cause, remedy=remedy)
 
 
-def _repeated(names: pandas.Series) -> list[str]:
+def _repeated(names: pandas.Series) -> set[str]:
     """Return the names that occur more than once."""
-    return sorted(set(names[names.duplicated()]))
+    return set(names[names.duplicated()])
 
 
-def _repeated_across(split: pandas.DataFrame, column: str, name: str = "participant_id") -> list[str]:
+def _repeated_across(table: pandas.DataFrame, column: str, name: str) -> set[str]:
     """Return the participants, or what else ``name`` is, with more than one value in a column."""
-    values = split.groupby(name)[column].nunique()
-    return sorted(values.index[values > 1])
-
-
-def _names(rows: pandas.DataFrame) -> list[str]:
-    """Return the participants of some rows."""
-    return sorted(set(rows["participant_id"]))
-
-
-def _listed(names: list[str]) -> str:
-    """Join names; of very many only the first."""
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(names[:_MOST_NAMES]) + more
+    values = table.groupby(name)[column].nunique()
+    return set(values.index[values > 1])

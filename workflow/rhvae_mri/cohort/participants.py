@@ -47,33 +47,15 @@ _FIRST_LABELS = frozenset({"ses-bl", "ses-baseline", "ses-pre"}) | _SCREENING
 
 @dataclass(frozen=True)
 class Participant:
-    """A participant as the dataset and the conversion's report know them.
+    """A participant as the dataset and the conversion's report know them."""
 
-    Attributes
-    ----------
-    name : str
-        The BIDS label, e.g. ``sub-ADNI002S0295``.
-    general : Visit
-        The participant's row in ``participants.tsv``.
-    visits : dict of str to Visit
-        By session; imaged or not.
-    images : tuple of T1wImage
-        In the order of sessions and file names.
-    failures : dict
-        Session to the reason why it has no image; an empty session stands for the participant as a whole.
-    order : tuple of str
-        The sessions in the order of time, or only those with images; empty where it is not known.
-    fault : str
-        Why nothing of the participant can be used: tables that cannot be read, or contradict themselves.
-    """
-
-    name: str
-    general: Visit
-    visits: dict[str, Visit]
-    images: tuple[T1wImage, ...]
-    failures: dict[str, str]
-    order: tuple[str, ...] = ()
-    fault: str = ""
+    name: str  # the BIDS label
+    general: Visit  # the row in ``participants.tsv``
+    visits: dict[str, Visit]  # by session; imaged or not
+    images: tuple[T1wImage, ...]  # in the order of sessions and file names
+    failures: dict[str, str]  # session to the reason why it has no image; "": the participant as a whole
+    order: tuple[str, ...] = ()  # the sessions in the order of time, or the imaged ones; empty if not known
+    fault: str = ""  # why nothing can be used: tables that cannot be read, or contradict themselves
 
     @property
     def sessions(self) -> list[str]:
@@ -118,7 +100,10 @@ def read_cohort(
     terms: ClinicalTerms,
     listed: ListedValues,
 ) -> list[Participant]:
-    """Gather the participants that the dataset or the report of its conversion knows, ordered by name."""
+    """Gather the participants that the dataset or the report of its conversion knows, ordered by name.
+
+    A fault in the tables of one participant is that participant's `fault`; others raise StudyError.
+    """
     if bids.is_dir():
         terms = terms.with_dictionary(read_dictionary(bids, listed))
     table = read_participants(bids, terms, listed)
@@ -165,7 +150,7 @@ def _add_visits(person: Participant, bids: Path, terms: ClinicalTerms, listed: L
 
 
 def _by_folder(rows: dict[str, SessionRow], folders: list[str]) -> dict[str, SessionRow]:
-    """Give rows the labels of the sessions' folders; leading zeros and capitals may differ."""
+    """Give rows the labels of the folders, which may differ in leading zeros and capital letters."""
     label = {plain_session(folder): folder for folder in folders}
     for first, second in pairwise(sorted(folders, key=plain_session)):
         if plain_session(first) == plain_session(second):
@@ -174,11 +159,7 @@ def _by_folder(rows: dict[str, SessionRow], folders: list[str]) -> dict[str, Ses
 
 
 def _order(person: Participant, rows: Mapping[str, SessionRow], listed: ListedValues) -> tuple[str, ...]:
-    """Give the sessions in the order of time: by acq_time, age, labels that tell, or the rows of their table.
-
-    Rows count where nothing better is known: before other labels than months, unless they are in the order of
-    the alphabet and may have been sorted by it.
-    """
+    """Give the sessions in the order of time: by acq_time, age, labels, or the rows of their table."""
     sessions = person.sessions
     images = [image for image in person.images if not image.misnamed]
     imaged = _ordered({image.session_id for image in images} - {""})
@@ -227,10 +208,7 @@ def _check_agreement(sessions: Collection[str], sources: Mapping[str, Mapping[st
 
 
 def _label_order(sessions: Collection[str]) -> dict[str, float]:
-    """Give the order that labels tell: by months, or by one number of equal form, after one called the first.
-
-    Long numbers may be anything, unless they are dates (``20190312``).
-    """
+    """Give the order that labels tell: by months, or one number of equal form, after one called the first."""
     found = {session: _MONTH.fullmatch(session.lower()) for session in sessions}
     months = {session: float(month[1]) for session, month in found.items() if month}
     rest = [session for session in sessions if session.lower() not in _FIRST_LABELS]

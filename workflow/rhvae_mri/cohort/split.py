@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy
 import pandas
 
-from rhvae_mri.cohort.draws import Criteria, Draw, draw_balanced_sets
+from rhvae_mri.cohort.balance import Criteria, Draw, draw_balanced_sets
 from rhvae_mri.cohort.images import STUDIED
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import write_tsv
@@ -31,11 +31,10 @@ logger = logging.getLogger(__name__)
 
 #: The sets of the split, as the column ``set`` names them.
 SETS = ("test", "validation", "train")
-#: The training set that holds all others.
-TRAIN_FULL = "train-full"
-
 #: Most draws per diagnosis [ours].
 MAX_TRIES = 20_000
+#: The training set that holds all others.
+TRAIN_FULL = "train-full"
 
 _COLUMNS = ["image_id", "participant_id", "session_id", "diagnosis", "age", "sex", "site"]
 _BALANCE_COLUMNS = ["comparison", "variable", "test", "statistic", "p_value", "threshold", "n_tries"]
@@ -43,16 +42,7 @@ _BALANCE_COLUMNS = ["comparison", "variable", "test", "statistic", "p_value", "t
 
 @dataclass(frozen=True)
 class SplitResult:
-    """A split.
-
-    Attributes
-    ----------
-    split : pandas.DataFrame
-        One row for each participant, ordered by name: image_id, participant_id, session_id, diagnosis, age,
-        sex, site, set (train, validation, test), and a column of 0 and 1 for each training set.
-    balance : pandas.DataFrame
-        One row for each test: comparison, variable, test, statistic, p_value, threshold, n_tries.
-    """
+    """The table of the split (a row for each participant) and of the tests of its balance."""
 
     split: pandas.DataFrame
     balance: pandas.DataFrame
@@ -96,7 +86,7 @@ def split_cohort(
     Returns
     -------
     SplitResult
-        The split, its balance and its demographics.
+        The split and its balance.
 
     Raises
     ------
@@ -149,13 +139,7 @@ def set_sizes(
     validation_fraction: float,
     train_subsets: Sequence[int],
 ) -> tuple[int, int, int]:
-    """Return how many participants of one diagnosis test, validate and train.
-
-    Examples
-    --------
-    >>> set_sizes("AD", 362, 100, 0.2, [50])
-    (100, 52, 210)
-    """
+    """Return how many participants of one diagnosis test, validate and train."""
     if n_test < 1 or not 0 < validation_fraction < 1:
         raise StudyError(
             f"A test with {n_test} participants and a validation with a fraction of {validation_fraction} of "
@@ -185,7 +169,7 @@ def name_sets(split: pandas.DataFrame) -> dict[str, pandas.DataFrame]:
 
 
 def draw_test_participants(images: pandas.DataFrame, n_per_class: int | None, seed: int) -> pandas.DataFrame:
-    """Choose the participants of an independent cohort that are tested."""
+    """Choose the participants of an independent cohort that are tested: so many per diagnosis, None: all."""
     people = _check_images(images)
     if n_per_class is None:
         return people
@@ -206,7 +190,7 @@ def draw_test_participants(images: pandas.DataFrame, n_per_class: int | None, se
 def draw_test_cohorts(
     cohorts: Mapping[str, pandas.DataFrame], n_per_class: Mapping[str, int | str], seed: int
 ) -> dict[str, pandas.DataFrame]:
-    """Choose the participants of every independent cohort that are tested."""
+    """Choose the tested participants of every independent cohort, each drawn on its own; not named: all."""
     numbers = {name: int(number) for name, number in n_per_class.items() if number != "all"}
     return {
         name: draw_test_participants(images, numbers.get(name), derive_seed(seed, name))

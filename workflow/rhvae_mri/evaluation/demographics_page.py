@@ -36,7 +36,7 @@ def demographics_sheets(
     demographics : pandas.DataFrame
         From `rhvae_mri.cohort.demographics.describe_sets`.
     differences : pandas.DataFrame
-        From `rhvae_mri.cohort.differences.compare_sets`.
+        From `rhvae_mri.cohort.demographics.compare_sets`.
     leakage : mapping
         From `rhvae_mri.cohort.leakage.check_leakage`.
     """

@@ -37,19 +37,7 @@ _MODULE = "ants.lib"
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the voxels of an image lie, as ITK reads it from the file (axes left, back, top; in mm).
-
-    Attributes
-    ----------
-    shape : tuple of int
-        Number of voxels along each axis.
-    origin : tuple of float
-        Centre of the first voxel.
-    spacing : tuple of float
-        Size of the voxels.
-    direction : tuple of tuple of float
-        Direction cosines; the columns belong to the axes of the voxels.
-    """
+    """Where voxels lie, as ITK reads it (axes left, back, top; mm); a column of direction for each axis."""
 
     shape: tuple[int, ...]
     origin: tuple[float, ...]
@@ -58,7 +46,7 @@ class Geometry:
 
 
 def load_ants(threads: int) -> ModuleType:
-    """Load ANTs' compiled extension, without the Python package around it."""
+    """Load ANTs' compiled extension; results are repeatable to the last bit with one thread only."""
     if _MODULE in sys.modules:
         loaded = os.environ.get(THREADS_VARIABLE)
         if loaded != str(threads):
@@ -79,11 +67,7 @@ def load_ants(threads: int) -> ModuleType:
 
 @contextmanager
 def ants_folder() -> Iterator[Path]:
-    """Make a temporary folder for the files that ANTs reads and writes.
-
-    ANTs splits its arguments at commas and brackets, so its files need plain names: `run_ants` works in this
-    folder, with names alone.
-    """
+    """Make a temporary folder for ANTs' files, with plain names: it splits others at commas and brackets."""
     with tempfile.TemporaryDirectory(prefix="rhvae-mri-") as folder:
         yield Path(folder)
 
@@ -112,9 +96,9 @@ def read_geometry(path: Path, threads: int) -> Geometry:
 
 
 def run_ants(program: Program, arguments: Sequence[str], folder: Path, threads: int) -> None:
-    """Run one of ANTs' programs.
+    """Run one of ANTs' programs on files of a folder, which is the working directory for so long.
 
-    The working directory of the process is ``folder`` for the duration of the call.
+    The input files must exist: some programs crash the whole process without them.
     """
     call = getattr(load_ants(threads), program)
     logger.info("%s %s", program, " ".join(arguments))
@@ -131,8 +115,7 @@ def run_ants(program: Program, arguments: Sequence[str], folder: Path, threads: 
 def _find_extension() -> Path:
     """Find the compiled extension of antspyx without importing the package."""
     spec = importlib.util.find_spec("ants")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    for folder in folders:
+    for folder in (spec.submodule_search_locations or []) if spec else []:
         for suffix in importlib.machinery.EXTENSION_SUFFIXES:
             path = Path(folder) / f"lib{suffix}"
             if path.is_file():

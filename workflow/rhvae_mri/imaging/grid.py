@@ -25,33 +25,20 @@ VOXEL_SIZES = (1.0, 8.0)
 
 
 def study_grid(voxel_size: float) -> tuple[tuple[int, int, int], numpy.ndarray]:
-    """Give the template's grid at a voxel size.
+    """Give shape and affine of the template's grid at a voxel size in mm; 193x229x193 at the study's 1 mm.
 
-    Parameters
-    ----------
-    voxel_size : float
-        In mm, the same along all axes; 1 is the study's.
+    At coarser sizes the field of view starts at the same lower edges and covers at least the same box.
 
-    Returns
-    -------
-    shape : tuple of int
-        Number of voxels, 193x229x193 at 1 mm. At coarser sizes the field of view starts at the same lower
-        edges and covers at least the same box.
-    affine : numpy.ndarray of shape (4, 4)
-        Voxel indices to world coordinates in mm.
-
-    Raises
-    ------
-    StudyError
-        If the voxel size is below 1 mm or above 8 mm.
-
-    Examples
-    --------
     >>> shape, affine = study_grid(4)
     >>> shape, affine[:3, 3].tolist()
     ((49, 58, 49), [-94.5, -130.5, -76.5])
     """
-    _check(voxel_size)
+    low, high = VOXEL_SIZES
+    if not low <= voxel_size <= high:
+        raise StudyError(
+            f"A voxel size of {voxel_size} mm is not possible.",
+            remedy=f"Give a voxel size from {low:g} to {high:g} mm (1 is the study's).",
+        )
     # the small number keeps rounding errors of the division from adding a voxel
     x, y, z = (math.ceil(count / voxel_size - 1e-6) for count in TEMPLATE_SHAPE)
     affine = numpy.diag([voxel_size, voxel_size, voxel_size, 1.0])
@@ -59,17 +46,14 @@ def study_grid(voxel_size: float) -> tuple[tuple[int, int, int], numpy.ndarray]:
     return (x, y, z), affine
 
 
+def is_on_grid(voxels: numpy.ndarray, affine: numpy.ndarray, voxel_size: float) -> bool:
+    """Say whether an image is on the template's grid at a voxel size."""
+    shape, grid_affine = study_grid(voxel_size)
+    return voxels.shape == shape and numpy.allclose(affine, grid_affine, atol=1e-3)
+
+
 def crop_box(voxel_size: float) -> tuple[slice, slice, slice]:
-    """Give the study's crop as slices of the template's grid.
-
-    At 1 mm these are ``[12:181, 13:221, 0:179]`` (169x208x179, origin -84, -119, -78). At coarser sizes the
-    start and the shape are rounded to whole voxels, so cropping never interpolates.
-
-    Examples
-    --------
-    >>> [(part.start, part.stop) for part in crop_box(4)]
-    [(3, 45), (3, 55), (0, 45)]
-    """
+    """Give the study's crop as slices of the template's grid."""
     grid_shape, _ = study_grid(voxel_size)
     slices = []
     for start, stop, available in zip(CROP_START, CROP_STOP, grid_shape, strict=True):
@@ -82,8 +66,6 @@ def crop_box(voxel_size: float) -> tuple[slice, slice, slice]:
 def crop_affine(voxel_size: float) -> numpy.ndarray:
     """Give the matrix from voxel indices of the crop to world coordinates in mm, shape (4, 4).
 
-    Examples
-    --------
     >>> crop_affine(1)[:3, 3].tolist()
     [-84.0, -119.0, -78.0]
     """
@@ -93,21 +75,5 @@ def crop_affine(voxel_size: float) -> numpy.ndarray:
 
 
 def downsampled_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Give the shape after down-sampling: the floor of half (169x208x179 becomes 84x104x89).
-
-    Examples
-    --------
-    >>> downsampled_shape((169, 208, 179))
-    (84, 104, 89)
-    """
+    """Give the shape after down-sampling: the floor of half (169x208x179 becomes 84x104x89)."""
     return tuple(count // 2 for count in shape)
-
-
-def _check(voxel_size: float) -> None:
-    """Refuse a voxel size outside `VOXEL_SIZES`."""
-    low, high = VOXEL_SIZES
-    if not low <= voxel_size <= high:
-        raise StudyError(
-            f"A voxel size of {voxel_size} mm is not possible.",
-            remedy=f"Give a voxel size from {low:g} to {high:g} mm (1 is the study's).",
-        )

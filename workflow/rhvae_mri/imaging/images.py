@@ -110,8 +110,18 @@ def read_image(path: str | os.PathLike[str]) -> tuple[numpy.ndarray, numpy.ndarr
     return voxels, numpy.array(image.affine, dtype=float)
 
 
+def read_template(path: str | os.PathLike[str]) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Read the template; a fault of it is a StudyError: it concerns the whole study and not one image."""
+    try:
+        return read_image(path)
+    except ImageError as error:
+        raise StudyError(
+            f"The template is unusable: {error.what}", where=path, cause=error.cause, remedy=error.remedy
+        ) from error
+
+
 def derivative_table(paths: Sequence[str]) -> pandas.DataFrame:
-    """List corrected, registered or cropped images or transforms by the image that they were made from."""
+    """List derivatives (their `path`) by the `image_id` (``sub-…_ses-…``) that they are named after."""
     import pandas
 
     return pandas.DataFrame(
@@ -137,7 +147,7 @@ def record_faults(*targets: str | os.PathLike[str]) -> Iterator[None]:
     """Let the job of a bad image end well: leave empty targets with the reason beside them.
 
     Only an `ImageError` is recorded. Every other error (a missing template, a wrong configuration) concerns
-    all images and is raised.
+    all images and is raised. JSON files among the targets are left to the file that they describe.
     """
     try:
         yield
@@ -174,12 +184,10 @@ def _check_finite(path: str | os.PathLike[str], voxels: numpy.ndarray) -> None:
 
 
 def _check_range(path: str | os.PathLike[str], voxels: numpy.ndarray, image: nibabel.Nifti1Pair) -> None:
-    """Refuse intensities that were cut down to too few bits.
-
-    A magnitude has no sign, so a negative number in an unscaled signed byte is one above 127. Wider numbers
-    have room for offsets; they have overflown where both ends of their range are in use. Of unsigned
-    numbers `rhvae_mri.imaging.intensities` asks the same.
-    """
+    """Refuse intensities that were cut down to too few bits."""
+    # A magnitude has no sign, so a negative number in an unscaled signed byte is one above 127. Wider numbers
+    # have room for offsets; they have overflown where both ends of their range are in use. Of unsigned ones
+    # `rhvae_mri.imaging.intensities` asks the same.
     stored = image.get_data_dtype()
     unscaled = image.dataobj.slope == 1 and image.dataobj.inter == 0
     if stored.kind != "i" or not unscaled:

@@ -51,9 +51,10 @@ _REMEDY = "Convert the original image of the scanner, its magnitude; or leave th
 
 
 def into_domain(voxels: numpy.ndarray) -> tuple[numpy.ndarray, dict[str, float]]:
-    """Bring the intensities of a raw image to where N4 and the registration work.
+    """Bring the intensities of a raw image to where N4 and the registration work, and say what was changed.
 
-    `voxels` (x, y, z); gives (x, y, z).
+    An image without negative voxels, offset or extreme scale stays as it is. Else the level of the air is
+    subtracted, what lies below is set to 0, and an extreme scale is brought to `USUAL_HIGH`.
     """
     low, high = (float(value) for value in numpy.percentile(voxels, RANGE))
     _check_contrast(voxels, low, high)
@@ -102,11 +103,9 @@ def _check_contrast(voxels: numpy.ndarray, low: float, high: float) -> None:
 
 
 def _negative_level(voxels: numpy.ndarray, low: float, high: float) -> float:
-    """Give the offset of an image with negative voxels; 0 where they are noise or ringing about 0.
-
-    The air's most frequent intensity decides: an offset is what the noise below it, turned up, does not reach
-    over. Padding below the air does not count.
-    """
+    """Give the offset of an image with negative voxels; 0 where they are noise or ringing about 0."""
+    # The air's most frequent intensity decides: an offset is what the noise below it, turned up, does not
+    # reach over. Padding below the air does not count.
     counts, edges = numpy.histogram(voxels, BINS, (low, high))
     first, last = (int(part * BINS) for part in PADDING)
     if counts[first:last].sum() < PADDING_SHARE * voxels.size:

@@ -34,30 +34,15 @@ _NO_DIRECTIONS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 @dataclass(frozen=True)
 class CoarseGrid:
-    """The voxels that N4 works on, and where they lie.
+    """The voxels that N4 works on, and where they lie."""
 
-    Attributes
-    ----------
-    shape : tuple of int
-        Shape of the image.
-    elements : tuple of int
-        Mesh elements of the spline along each axis, at the coarsest level.
-    padding : tuple of int
-        Voxels that ANTs puts before the first of the image.
-    padded_shape : tuple of int
-        Shape of the image after ANTs' padding.
-    indices : tuple of numpy.ndarray of int
-        The voxels that N4 takes along each axis, counted from the first voxel of the image; those outside the
-        image are padding.
-    origin, spacing : tuple of float
-        Where the coarse voxels lie along axes of their own, in mm: ITK takes N4's spline without directions.
-    """
-
-    shape: tuple[int, ...]
-    elements: tuple[int, ...]
-    padding: tuple[int, ...]
+    shape: tuple[int, ...]  # of the image
+    elements: tuple[int, ...]  # mesh elements of the spline, at the coarsest level
+    padding: tuple[int, ...]  # voxels that ANTs puts before the first of the image
     padded_shape: tuple[int, ...]
+    #: the voxels that N4 takes along each axis, from the first of the image; those outside it are padding
     indices: tuple[numpy.ndarray, ...]
+    #: of the coarse voxels along axes of their own, in mm: ITK takes N4's spline without directions
     origin: tuple[float, ...]
     spacing: tuple[float, ...]
 
@@ -119,10 +104,7 @@ def coarse_grid(
 
 
 def sample(voxels: numpy.ndarray, grid: CoarseGrid) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Take the voxels of the coarse grid out of an image.
-
-    `voxels` (x, y, z).
-    """
+    """Take the voxels of the coarse grid out of an image, with a mask that is 0 where they are padding."""
     inside = [(taken >= 0) & (taken < count) for taken, count in zip(grid.indices, voxels.shape, strict=True)]
     places = numpy.ix_(*(numpy.flatnonzero(axis) for axis in inside))
     values = numpy.zeros([len(taken) for taken in grid.indices], dtype=numpy.float32)
@@ -138,7 +120,8 @@ def refine_field(field: numpy.ndarray, grid: CoarseGrid, levels: int) -> numpy.n
     """Evaluate a bias field that is known on the coarse grid at the voxels of the image.
 
     The logarithm of N4's field is a cubic B-spline, and the coarse voxels are more than its control points:
-    least squares gives the control points back up to the rounding of the field.
+    least squares gives the control points back up to the rounding of the field. From each of N4's levels to
+    the next the mesh elements double.
     """
     spans = [count * 2 ** (levels - 1) for count in grid.elements]
     if any(count < span + 3 for count, span in zip(field.shape, spans, strict=True)):
@@ -196,10 +179,9 @@ def _rounds_up(
 ) -> bool:
     """Ask ITK to which side it rounds a place that is half-way between two voxels up to rounding errors.
 
-    ITK interpolates an image with the same matrix at that offset from its origin. The image is -1 before the
-    half and 1 after it, so the value has the sign of the rounding error.
-
-    `offset` (3,) in mm; `places` (3,).
+    ``offset`` is the place in mm from the image's origin, ``places`` the same in voxels, about. ITK
+    interpolates an image with the same matrix there, which is -1 before the half and 1 after it, so the value
+    has the sign of the rounding error.
     """
     import nibabel
 
@@ -256,11 +238,7 @@ def _to_world(matrix: list[list[float]], origin: Sequence[float], index: Sequenc
 
 
 def _add(values: Iterable[float], start: float) -> float:
-    """Add values to a first one by one, each result rounded, as ITK does.
-
-    The built-in `sum` corrects the rounding errors of floats since Python 3.12, and their last bits decide
-    which voxels are taken.
-    """
+    """Add values to a first one by one, each result rounded, as ITK does; `sum` corrects rounding errors."""
     return reduce(operator.add, values, start)
 
 

@@ -61,17 +61,7 @@ _FOREIGN_UNITS = {1: "metre", 3: "micrometre"}
 
 
 class NiftiError(Exception):
-    """A NIfTI file that cannot be used.
-
-    Parameters
-    ----------
-    kind : str
-        `UNREADABLE`, `GEOMETRY` or `DATA_TYPE`.
-    words : str
-        What is wrong, as half a sentence in lower case, without paths and without free text of the header.
-    cause, remedy : str, optional
-        See `rhvae_mri.errors.StudyError`.
-    """
+    """A NIfTI file that cannot be used: the kind of fault, and half a sentence without paths or free text."""
 
     def __init__(self, kind: str, words: str, cause: str | None = None, remedy: str | None = None) -> None:
         super().__init__(f"{kind}: {words}")
@@ -81,8 +71,6 @@ class NiftiError(Exception):
 def file_fault(path: Path) -> str | None:
     """Say why there is nothing to read at a path, or return None.
 
-    Examples
-    --------
     >>> file_fault(Path("no-such-folder/image.nii"))
     'the file does not exist'
     """
@@ -105,8 +93,10 @@ def open_nifti(path: Path) -> nibabel.Nifti1Pair:
 
     if fault := file_fault(path):
         raise NiftiError(UNREADABLE, fault)
-    if path.suffix == ".gz" and not _starts_as_gzip(path):
-        raise NiftiError(UNREADABLE, "it is not compressed with gzip, as its name says")
+    if path.suffix == ".gz":
+        with open(path, "rb") as file:
+            if file.read(2) != b"\x1f\x8b":
+                raise NiftiError(UNREADABLE, "it is not compressed with gzip, as its name says")
     try:
         kinds = filter(lambda kind: kind.path_maybe_image(path)[0], _lenient_images())
         image = next(kinds, nibabel).load(path)
@@ -117,7 +107,8 @@ def open_nifti(path: Path) -> nibabel.Nifti1Pair:
     except OSError as error:
         raise NiftiError(UNREADABLE, _system_words(error)) from error
     except (HeaderDataError, ValueError, OverflowError) as error:
-        raise NiftiError(UNREADABLE, f"its header is damaged ({_one_line(error)})") from error
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise NiftiError(UNREADABLE, f"its header is damaged ({words})") from error
     if not isinstance(image, nibabel.Nifti1Pair):
         raise NiftiError(UNREADABLE, f"it is in the format {type(image).__name__}")
     return image
@@ -125,10 +116,8 @@ def open_nifti(path: Path) -> nibabel.Nifti1Pair:
 
 @cache
 def _lenient_images() -> list[type[nibabel.Nifti1Pair]]:
-    """Make nibabel's classes leave extensions unread and accept rounded quaternions.
-
-    Extensions hold nothing that the study needs, and where the voxels begin does not depend on their content.
-    """
+    """Make nibabel's classes leave extensions unread and accept rounded quaternions."""
+    # extensions hold nothing that the study needs; where the voxels begin does not depend on their content
     import nibabel
     from nibabel.nifti1 import Nifti1Extensions
 
@@ -147,7 +136,13 @@ def check_header(path: Path, image: nibabel.Nifti1Pair) -> None:
         raise NiftiError(UNREADABLE, f"its voxels begin at byte {image.dataobj.offset}, inside the header")
     _check_shape(volume_shape(image))
     _check_data_type(image.get_data_dtype())
-    _check_orientation(image)
+    if not (image.header["sform_code"] or image.header["qform_code"]):
+        raise NiftiError(
+            GEOMETRY,
+            "the header does not say which way is left: neither sform nor qform is set",
+            cause="The image was converted from Analyze or written without its affine matrix.",
+            remedy=_CONVERT_AGAIN,
+        )
     _check_voxel_size(path, image)
     _check_forms_agree(path, image)
 
@@ -161,7 +156,7 @@ def volume_shape(image: nibabel.Nifti1Pair) -> tuple[int, ...]:
 
 
 def read_voxels(path: Path, image: nibabel.Nifti1Pair) -> numpy.ndarray:
-    """Read the voxels of a checked image, and the whole file with them.
+    """Read the scaled voxels of a checked image as float32, in the shape of `volume_shape`.
 
     nibabel stops behind the last voxel, before the checksum of a gzip file. Here the file is read to its end.
     """
@@ -179,10 +174,7 @@ def read_voxels(path: Path, image: nibabel.Nifti1Pair) -> numpy.ndarray:
 
 
 def uncompressed(path: Path, image: nibabel.Nifti1Pair) -> Iterator[bytes]:
-    """Yield the content of a compressed file, but not more of it than its header can account for.
-
-    A few kilobytes can be made to stand for gigabytes.
-    """
+    """Yield the content of a compressed file, but little more than its header says: it may be gigabytes."""
     offset = image.dataobj.offset
     left = needed_length(image) - offset + min(offset, _MAXIMUM_OFFSET) + _MAXIMUM_SURPLUS
     with gzip.open(path, "rb") as file:
@@ -212,17 +204,10 @@ def gzip_fault(error: Exception) -> str:
 def times(numbers: Iterable[float]) -> str:
     """Write the numbers of a shape or an extent.
 
-    Examples
-    --------
     >>> times((180.0, 216.0, 72.25))
     '180 x 216 x 72.25'
     """
     return " x ".join(f"{number:.4g}" if isinstance(number, float) else str(number) for number in numbers)
-
-
-def _starts_as_gzip(path: Path) -> bool:
-    with open(path, "rb") as file:
-        return file.read(2) == b"\x1f\x8b"
 
 
 def _check_shape(shape: tuple[int, ...]) -> None:
@@ -251,16 +236,6 @@ def _check_data_type(data_type: numpy.dtype) -> None:
     if data_type.kind == "c":
         words = f"complex numbers ({data_type.name}) instead of a magnitude"
         raise NiftiError(DATA_TYPE, words, cause="It is raw scanner output.", remedy=remedy)
-
-
-def _check_orientation(image: nibabel.Nifti1Pair) -> None:
-    if not (image.header["sform_code"] or image.header["qform_code"]):
-        raise NiftiError(
-            GEOMETRY,
-            "the header does not say which way is left: neither sform nor qform is set",
-            cause="The image was converted from Analyze or written without its affine matrix.",
-            remedy=_CONVERT_AGAIN,
-        )
 
 
 def _check_voxel_size(path: Path, image: nibabel.Nifti1Pair) -> None:
@@ -357,8 +332,3 @@ def _directions(form: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
 def _system_words(error: OSError) -> str:
     """Return what the operating system says, without the path."""
     return f"reading failed ({error.strerror or type(error).__name__})"
-
-
-def _one_line(error: Exception) -> str:
-    """Return the message of an error without line breaks, or its name."""
-    return " ".join(str(error).split()) or type(error).__name__

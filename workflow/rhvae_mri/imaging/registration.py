@@ -12,7 +12,7 @@ import numpy
 from rhvae_mri.errors import StudyError
 from rhvae_mri.files import atomic_path, save_image
 from rhvae_mri.imaging.ants_library import ants_folder, run_ants, write_for_ants
-from rhvae_mri.imaging.images import ImageError, read_image
+from rhvae_mri.imaging.images import read_image, read_template
 from rhvae_mri.imaging.sidecars import source_uri, write_sidecar
 
 #: From ITK's world axes (left, back, top) to those of NIfTI and of this library (right, front, top).
@@ -28,23 +28,12 @@ class Levels:
     5 mm still come out with a mean error over the brain of 1.9 mm (median), but two real heads of 0.8 x 0.8 x
     3 mm with 11 mm. With factors of 4x2x1, smoothing of 8, 4 and 2 mm and 1000, 500 and 20 iterations the
     errors are 1.1 mm, and 0.9 and 1.4 mm.
-
-    Attributes
-    ----------
-    shrink_factors : tuple of int
-        At each level the template is reduced by this factor.
-    smoothing : tuple of float
-        Standard deviation of the Gaussian that smooths both images.
-    smoothing_unit : {"vox", "mm"}
-        Its unit: voxels of each image, or mm.
-    iterations : tuple of int
-        Most iterations; 0 skips a level.
     """
 
-    shrink_factors: tuple[int, ...] = (8, 4, 2, 1)
-    smoothing: tuple[float, ...] = (3, 2, 1, 0)
-    smoothing_unit: Literal["vox", "mm"] = "vox"
-    iterations: tuple[int, ...] = (1000, 500, 250, 0)
+    shrink_factors: tuple[int, ...] = (8, 4, 2, 1)  # of the template
+    smoothing: tuple[float, ...] = (3, 2, 1, 0)  # standard deviation of the Gaussian that smooths both images
+    smoothing_unit: Literal["vox", "mm"] = "vox"  # of each image
+    iterations: tuple[int, ...] = (1000, 500, 250, 0)  # at most; 0 skips a level
 
     def __post_init__(self) -> None:
         counts = {len(self.shrink_factors), len(self.smoothing), len(self.iterations)}
@@ -66,11 +55,12 @@ STUDY_LEVELS = Levels()
 def registration_arguments(
     fixed: str, moving: str, prefix: str, warped: str, seed: int, levels: Levels = STUDY_LEVELS
 ) -> list[str]:
-    """Give the command line arguments of antsRegistration.
+    """Give the command line arguments of antsRegistration; files have names without commas or brackets.
 
     With the study's levels they are what ``antsRegistrationSyNQuick.sh -d 3 -t a -r 32 -p d`` passes on:
     centres of mass, then a rigid, then an affine stage of mutual information with 32 bins on a regular sample
-    of a quarter of the voxels, in double precision.
+    of a quarter of the voxels, in double precision. The transform is written to
+    ``<prefix>0GenericAffine.mat``.
     """
     smoothing = "x".join(f"{sigma:g}" for sigma in levels.smoothing)
     stage = [
@@ -80,14 +70,10 @@ def registration_arguments(
         *("--smoothing-sigmas", f"{smoothing}{levels.smoothing_unit}"),
     ]
     return [
-        *("--verbose", "1"),
-        *("--random-seed", str(ants_seed(seed))),
-        *("--dimensionality", "3"),
-        *("--float", "0"),
-        *("--collapse-output-transforms", "1"),
+        *("--verbose", "1", "--random-seed", str(ants_seed(seed))),
+        *("--dimensionality", "3", "--float", "0", "--collapse-output-transforms", "1"),
         *("--output", f"[{prefix},{warped}]"),
-        *("--interpolation", "Linear"),
-        *("--use-histogram-matching", "0"),
+        *("--interpolation", "Linear", "--use-histogram-matching", "0"),
         *("--winsorize-image-intensities", "[0.005,0.995]"),
         *("--initial-moving-transform", f"[{fixed},{moving},1]"),
         *("--transform", "Rigid[0.1]", *stage),
@@ -140,7 +126,7 @@ def register_to_template(
     """
     import nibabel
 
-    fixed, fixed_affine = _read_template(template)
+    fixed, fixed_affine = read_template(template)
     voxels, affine = read_image(source)
     arguments = registration_arguments("template.nii", "image.nii", "image_", "warped.nii", seed, levels)
     with ants_folder() as folder:
@@ -179,9 +165,10 @@ def register_to_template(
 
 
 def read_itk_affine(path: str | os.PathLike[str]) -> numpy.ndarray:
-    """Read an affine transform that ANTs wrote as a ``.mat`` file.
+    """Read ANTs' affine ``.mat`` file as a 4 x 4 matrix, template to image coordinates (mm, axes of NIfTI).
 
-    Gives (4, 4) in mm.
+    The file is MATLAB version 4, with twelve parameters (matrix by rows, then translation) and the centre of
+    rotation, along ITK's axes (left, back, top).
     """
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
@@ -197,13 +184,3 @@ def read_itk_affine(path: str | os.PathLike[str]) -> numpy.ndarray:
     affine[:3, :3] = matrix
     affine[:3, 3] = translation + centre - matrix @ centre
     return _LPS @ affine @ _LPS
-
-
-def _read_template(path: str | os.PathLike[str]) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Read the template; a fault of it concerns the whole study and not one image."""
-    try:
-        return read_image(path)
-    except ImageError as error:
-        raise StudyError(
-            f"The template is unusable: {error.what}", where=path, cause=error.cause, remedy=error.remedy
-        ) from error

@@ -23,8 +23,6 @@ _SUFFIXES = (".nii.gz", ".nii", ".mat", ".safetensors")
 def sidecar_path(path: str | os.PathLike[str]) -> Path:
     """Give the place of the JSON file that describes an image or a transform.
 
-    Examples
-    --------
     >>> sidecar_path("anat/sub-1_T1w.nii.gz").name
     'sub-1_T1w.json'
     """
@@ -47,10 +45,8 @@ def software_versions(*packages: str) -> dict[str, str]:
 
 
 def source_uri(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> str:
-    """Name a source file in the sidecar of a target.
+    """Name a source file in the sidecar of a target: a BIDS URI in a BIDS folder, else its name.
 
-    Examples
-    --------
     >>> source_uri("bids/sub-1/anat/sub-1_T1w.nii.gz", "derivatives/sub-1/anat/sub-1_desc-N4_T1w.nii.gz")
     'bids:raw:sub-1/anat/sub-1_T1w.nii.gz'
     """

@@ -56,6 +56,7 @@ def pack_tensors(
         image is named.
     """
     import pandas
+    from tqdm import tqdm
 
     if table.empty:
         raise StudyError(
@@ -68,10 +69,31 @@ def pack_tensors(
     full_shape = _read(*rows[0]).shape
     shape = downsampled_shape(full_shape) if resolution == "downsampled" else full_shape
     index: list[dict[str, Any]] = []
+
+    def tensors() -> Iterator[numpy.ndarray]:
+        for position, (image_id, path) in enumerate(tqdm(rows, desc="packing", unit="image", mininterval=5)):
+            voxels = _read(image_id, path)
+            if voxels.shape != full_shape:
+                raise StudyError(
+                    f"Image {image_id} has the shape {voxels.shape}, the first one {full_shape}.",
+                    where=path,
+                    remedy="Remove the cropped images and run the workflow again.",
+                )
+            if resolution == "downsampled":
+                voxels = downsample(voxels, align_corners)  # before the rescaling, as in the study
+            try:
+                tensor, low, high = rescale(voxels)
+            except ValueError as error:
+                raise StudyError(
+                    f"Image {image_id} has no contrast: {error}.", where=path, remedy=_LEAVE_OUT
+                ) from error
+            index.append({"image_id": image_id, "position": position, "minimum": low, "maximum": high})
+            yield tensor
+
     write_image_stack(
         target_stack,
         [image_id for image_id, _ in rows],
-        _tensors(rows, full_shape, resolution, align_corners, index),
+        tensors(),
         shape,
         dtype,
         metadata={"resolution": resolution, "range": "each image rescaled to [0, 1]"},
@@ -82,7 +104,8 @@ def pack_tensors(
 def downsample(voxels: numpy.ndarray, align_corners: bool = False) -> numpy.ndarray:
     """Halve the size of an image by trilinear interpolation, to the floor of half along each axis.
 
-    `voxels` (x, y, z); gives (x // 2, y // 2, z // 2).
+    With ``align_corners`` the outermost voxels' centres stay in place. Without, a new voxel is the mean of
+    two by two by two old ones, and an odd last voxel falls away.
     """
     import torch
 
@@ -94,42 +117,12 @@ def downsample(voxels: numpy.ndarray, align_corners: bool = False) -> numpy.ndar
 
 
 def rescale(voxels: numpy.ndarray) -> tuple[numpy.ndarray, float, float]:
-    """Rescale an image to [0, 1]."""
+    """Rescale an image to [0, 1]; return it with the minimum and maximum that it had."""
     minimum, maximum = float(voxels.min()), float(voxels.max())
     if minimum == maximum:
         raise ValueError(f"all voxels have the value {minimum:g}")
     scaled = (voxels - numpy.float32(minimum)) / numpy.float32(maximum - minimum)
     return scaled.clip(0, 1), minimum, maximum  # rounding may step over 1
-
-
-def _tensors(
-    rows: list[tuple[str, str]],
-    shape: tuple[int, ...],
-    resolution: Resolution,
-    align_corners: bool,
-    index: list[dict[str, Any]],
-) -> Iterator[numpy.ndarray]:
-    """Yield the tensor of each image and note its range in ``index``."""
-    from tqdm import tqdm
-
-    for position, (image_id, path) in enumerate(tqdm(rows, desc="packing", unit="image", mininterval=5)):
-        voxels = _read(image_id, path)
-        if voxels.shape != shape:
-            raise StudyError(
-                f"Image {image_id} has the shape {voxels.shape}, the first one {shape}.",
-                where=path,
-                remedy="Remove the cropped images and run the workflow again.",
-            )
-        if resolution == "downsampled":
-            voxels = downsample(voxels, align_corners)  # before the rescaling, as in the study
-        try:
-            tensor, minimum, maximum = rescale(voxels)
-        except ValueError as error:
-            raise StudyError(
-                f"Image {image_id} has no contrast: {error}.", where=path, remedy=_LEAVE_OUT
-            ) from error
-        index.append({"image_id": image_id, "position": position, "minimum": minimum, "maximum": maximum})
-        yield tensor
 
 
 def _read(image_id: str, path: str | os.PathLike[str]) -> numpy.ndarray:

@@ -29,15 +29,7 @@ END_SHARE, EMPTY = 0.1, 0.08
 
 
 class Anatomy:
-    """The average brain and the outer shell of the template's head.
-
-    Parameters
-    ----------
-    head : numpy.ndarray of bool, shape (x, y, z)
-        The template's head, on the study's grid or on blocks of it.
-    voxel_size : float
-        In mm.
-    """
+    """The average brain and the outer shell of the template's head."""
 
     def __init__(self, head: numpy.ndarray, voxel_size: float) -> None:
         from scipy import ndimage

@@ -7,20 +7,22 @@ a good registration is above the threshold. Without weights the check is reporte
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.imaging.images import ImageError, read_image
-from rhvae_mri.quality.deep_networks import PASSED, build_network
-from rhvae_mri.quality.deep_slices import prepare_slices
+from rhvae_mri.quality.deep_networks import PASSED, SLICE_SIZE, build_network, read_weights
 
 if TYPE_CHECKING:
     import pandas
 
 #: Columns of the table.
 COLUMNS = ("image_id", "network", "pass_probability", "status", "reason")
+
+#: Each slice is scaled to fit a square of so many pixels, of which the middle `SLICE_SIZE` are kept.
+SQUARE_SIZE = 256
 
 #: What the table says when there are no weights.
 NO_WEIGHTS = "no weights: `quality.deep.source` in the configuration is none"
@@ -43,7 +45,7 @@ def check_deep_quality(
     images : pandas.DataFrame
         Columns `image_id` and `registered` (path of the registered image, not cropped).
     weights : path or None
-        The network's weights (see `deep_weights.read_weights`); None: the check is not run.
+        The network's weights (see `deep_networks.read_weights`); None: the check is not run.
     network : str
         A name of `deep_networks.NETWORKS`; the study's is ``resnet18``.
     threshold : float
@@ -72,29 +74,24 @@ def check_deep_quality(
     missing = {"image_id", "registered"} - set(images.columns)
     if missing:
         raise StudyError(f"The table of images has no column {', '.join(sorted(missing))}.")
-    table = pandas.DataFrame(
-        {
-            "image_id": images["image_id"].to_numpy(),
-            "network": network,
-            "pass_probability": numpy.nan,
-            "status": "not run",
-            "reason": NO_WEIGHTS,
-        },
-        columns=list(COLUMNS),
-    )
-    if weights is None:
-        return table
-    probabilities, faults = _pass_probabilities(
-        [str(path) for path in images["registered"]], _Judge(network, weights, device, threads), batch_size
-    )
-    passed = probabilities > threshold
-    table["pass_probability"] = probabilities
-    table["status"] = numpy.where(passed, "passed", "failed")
-    table["reason"] = [
-        fault or (None if good else f"pass probability {value:.3f} is not above {threshold:g}")
-        for fault, good, value in zip(faults, passed, probabilities, strict=True)
-    ]
-    return table
+    names = images["image_id"].to_numpy()
+    columns: dict[str, Any] = {"pass_probability": numpy.nan, "status": "not run", "reason": NO_WEIGHTS}
+    if weights is not None:
+        judge = _Judge(network, weights, device, threads)
+        probabilities, faults = _pass_probabilities(
+            [str(path) for path in images["registered"]], judge, batch_size
+        )
+        passed = probabilities > threshold
+        reasons = [
+            fault or (None if good else f"pass probability {value:.3f} is not above {threshold:g}")
+            for fault, good, value in zip(faults, passed, probabilities, strict=True)
+        ]
+        columns = {
+            "pass_probability": probabilities,
+            "status": numpy.where(passed, "passed", "failed"),
+            "reason": reasons,
+        }
+    return pandas.DataFrame({"image_id": names, "network": network, **columns}, columns=list(COLUMNS))
 
 
 class _Judge:
@@ -102,7 +99,6 @@ class _Judge:
 
     def __init__(self, network: str, weights: str | os.PathLike[str], device: str, threads: int) -> None:
         from rhvae_mri.learning.devices import choose_device
-        from rhvae_mri.quality.deep_weights import read_weights
 
         self.device = choose_device(device, threads)
         self.network = build_network(network)
@@ -142,3 +138,46 @@ def _pass_probabilities(
             judge_waiting()
     judge_waiting()
     return probabilities, faults
+
+
+def prepare_slices(voxels: numpy.ndarray) -> numpy.ndarray:
+    """Cut the axial, sagittal and coronal middle slices of a head for the networks, shape (3, 224, 224).
+
+    Intensities run from -0.5 to 0.5 over the whole volume; what lies outside a slice is 0. The first row is
+    the front of the axial slice and the top of the others; columns run to the right, in the sagittal slice to
+    the front.
+    """
+    low, high = float(voxels.min()), float(voxels.max())
+    x, y, z = (length // 2 for length in voxels.shape)
+    prepared = numpy.empty((3, SLICE_SIZE, SLICE_SIZE), dtype=numpy.float32)
+    for position, cut in enumerate((voxels[:, :, z], voxels[x], voxels[:, y])):
+        rescaled = (cut.astype(float) - low) * (1.0 / (high - low)) - 0.5
+        # the order of these steps decides on which side an odd number of pixels is padded
+        prepared[position] = numpy.rot90(_centre(_fit_square(rescaled[::-1])))[:, ::-1]
+    return prepared
+
+
+def _fit_square(cut: numpy.ndarray) -> numpy.ndarray:
+    """Scale a slice so that its longer side is `SQUARE_SIZE`, linearly, with 0 around it.
+
+    ClinicaDL takes scikit-image's ``transform.rescale``, which is this call of SciPy's ``zoom``: the result
+    is the same to the last digits without that package.
+    """
+    from scipy import ndimage
+
+    old = numpy.array(cut.shape)
+    new = numpy.round(min(SQUARE_SIZE / old) * old).clip(1)
+    outside = {"mode": "grid-constant", "cval": 0.0}
+    if (new < old).any():  # scikit-image's own choice against aliasing
+        cut = ndimage.gaussian_filter(cut, numpy.maximum(0, (old / new - 1) / 2), **outside)
+    return ndimage.zoom(cut, new / old, order=1, grid_mode=True, **outside)
+
+
+def _centre(cut: numpy.ndarray) -> numpy.ndarray:
+    """Pad a slice to the square and keep its middle."""
+    square = numpy.zeros((SQUARE_SIZE, SQUARE_SIZE))
+    rows, columns = cut.shape
+    top, left = (SQUARE_SIZE - rows) // 2, (SQUARE_SIZE - columns) // 2
+    square[top : top + rows, left : left + columns] = cut
+    edge = (SQUARE_SIZE - SLICE_SIZE) // 2
+    return square[edge:-edge, edge:-edge]

@@ -10,36 +10,21 @@ from typing import Literal
 class Metric:
     """A number that describes the quality of one image.
 
-    Attributes
-    ----------
-    name : str
-        Its column in the table of metrics.
-    unit : str
-        Its unit; ``1`` for a ratio, a share or a coefficient.
-    meaning : str
-        What it is, in one sentence.
-    bad : {"low", "high", "both"} or None
-        Where an outlier is suspicious; None: nowhere.
-    smallest_spread : float
-        Standard deviation over a cohort, in the metric's unit, below which differences have no meaning. It
-        takes the place of a spread that is smaller, or zero, in the robust z-score. Chosen by hand, of
-        the order of the spread in one simulated study or smaller.
-    logarithmic : bool
-        The score is that of the logarithm, because the metric is positive and spreads by factors;
-        ``smallest_spread`` is then relative.
-    by_field_strength : bool
-        An image is compared with those of the same field strength, where there are enough.
-    least : float or None
-        An image with less is no whole, aligned, T1-weighted head and is left out.
+    `smallest_spread` is the standard deviation over a cohort, in the metric's unit, below which differences
+    have no meaning. It takes the place of a spread that is smaller, or zero, in the robust z-score. Chosen by
+    hand, of the order of the spread in one simulated study or smaller.
     """
 
     name: str
-    unit: str
     meaning: str
-    bad: Literal["low", "high", "both"] | None
+    bad: Literal["low", "high", "both"] | None  # where an outlier is suspicious
     smallest_spread: float
+    unit: str = "1"  # a ratio, a share or a coefficient
+    #: The score is that of the logarithm, as the metric spreads by factors; `smallest_spread` is relative.
     logarithmic: bool = False
+    #: An image is compared with those of the same field strength, where there are enough.
     by_field_strength: bool = False
+    #: An image with less is no whole, aligned, T1-weighted head and is left out.
     least: float | None = None
 
 
@@ -47,7 +32,6 @@ class Metric:
 METRICS = (
     Metric(
         "pattern",
-        "1",
         "Correlation with the average white matter in the lower brain, fluid left out: are the tissues where "
         "they should be, and white matter the brightest?",
         "low",
@@ -56,7 +40,6 @@ METRICS = (
     ),
     Metric(
         "turn_margin",
-        "1",
         "The pattern, less the best one of the head turned by quarter and half turns and fitted from there.",
         "low",
         0.05,
@@ -64,7 +47,6 @@ METRICS = (
     ),
     Metric(
         "brain_shown",
-        "1",
         "Share of the brain's top, bottom, front, back, left or right tenth, the worst of them, in the scan.",
         "low",
         0.02,
@@ -72,7 +54,6 @@ METRICS = (
     ),
     Metric(
         "scalp",
-        "1",
         "Signal in the template's scalp over that in the brain: near 0 where the brain was extracted.",
         "low",
         0.1,
@@ -80,35 +61,30 @@ METRICS = (
     ),
     Metric(
         "similarity",
-        "1",
         "Correlation of the registered image with the template in and around the head.",
         "low",
         0.01,
     ),
     Metric(
         "mutual_information",
-        "1",
         "Normalized mutual information of the registered image and the template there, from 1 to 2.",
         "low",
         0.005,
     ),
     Metric(
         "mask_overlap",
-        "1",
         "Dice coefficient of the head in the registered image and the template's head.",
         "low",
         0.005,
     ),
     Metric(
         "brain_overlap",
-        "1",
         "Dice coefficient of the brain in the registered image and the average brain in MNI space.",
         "low",
         0.01,
     ),
     Metric(
         "snr",
-        "1",
         "Signal-to-noise ratio: white matter over the noise of the air, in the raw image.",
         "low",
         0.05,
@@ -117,7 +93,6 @@ METRICS = (
     ),
     Metric(
         "cnr",
-        "1",
         "Contrast-to-noise ratio: white minus grey matter, over the noise of the air.",
         "low",
         0.1,
@@ -125,7 +100,6 @@ METRICS = (
     ),
     Metric(
         "bias_range",
-        "1",
         "98th over 2nd percentile of the bias field (raw over corrected image) inside the head.",
         "high",
         0.05,
@@ -133,48 +107,44 @@ METRICS = (
     ),
     Metric(
         "scale",
-        "1",
         "Size of the head relative to the template, along one axis: cube root of the affine's determinant.",
         "both",
         0.01,
     ),
     Metric(
         "anisotropy",
-        "1",
         "Largest over smallest stretch of the affine (ratio of its singular values).",
         "high",
         0.01,
         logarithmic=True,
     ),
-    Metric("shear", "1", "Largest shear coefficient of the affine.", "high", 0.01),
-    Metric("rotation", "degrees", "Angle by which the head is turned against the template.", "high", 2.0),
+    Metric("shear", "Largest shear coefficient of the affine.", "high", 0.01),
+    Metric("rotation", "Angle by which the head is turned against the template.", "high", 2.0, "degrees"),
     Metric(
         "intensity_low",
-        "as in the image",
         "2nd percentile of the registered image inside the template's head.",
         None,
         0.0,
+        "as in the image",
     ),
     Metric(
         "intensity_high",
-        "as in the image",
         "98th percentile of the registered image inside the template's head.",
         "both",
         0.05,
+        "as in the image",
         logarithmic=True,
     ),
     Metric(
         "intensity_peak",
-        "1",
         "Maximum in the crop over 98th percentile: how far rescaling to [0, 1] darkens the brain.",
         "high",
         0.05,
         logarithmic=True,
     ),
-    Metric("nan_fraction", "1", "Share of the raw image's voxels that are NaN or infinite.", "high", 1e-4),
+    Metric("nan_fraction", "Share of the raw image's voxels that are NaN or infinite.", "high", 1e-4),
     Metric(
         "zero_fraction",
-        "1",
         "Share of the template's head in which the registered image is exactly 0: outside the scan.",
         "high",
         0.005,

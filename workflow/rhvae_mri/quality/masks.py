@@ -25,10 +25,7 @@ BRIDGE_RADIUS = 8.0
 
 
 def block_means(voxels: numpy.ndarray, factor: int | tuple[int, int, int]) -> numpy.ndarray:
-    """Average an image over blocks, without a rest at the upper end.
-
-    `voxels` (x, y, z).
-    """
+    """Average an image over blocks of so many voxels along each axis, without a rest at the upper end."""
     factors = (factor,) * 3 if isinstance(factor, int) else factor
     counts = [count // size for count, size in zip(voxels.shape, factors, strict=True)]
     part = voxels[tuple(slice(count * size) for count, size in zip(counts, factors, strict=True))]
@@ -42,8 +39,6 @@ def block_means(voxels: numpy.ndarray, factor: int | tuple[int, int, int]) -> nu
 def block_centres(factors: tuple[int, ...]) -> numpy.ndarray:
     """Give the matrix from indices of blocks to those of voxels (their centres), shape (4, 4).
 
-    Examples
-    --------
     >>> block_centres((4, 4, 1))[:3, 3].tolist()
     [1.5, 1.5, 0.0]
     """
@@ -66,12 +61,10 @@ def dilate(mask: numpy.ndarray, distance: float, voxel_size: float) -> numpy.nda
 
 
 def head_mask(voxels: numpy.ndarray, voxel_size: float) -> numpy.ndarray:
-    """Separate the head from the air around it.
+    """Separate the head from the air around it, on axes to the right, front and top.
 
-    The threshold is `HEAD_THRESHOLD` of the robust intensity range. Gaps of the outline are closed, the
-    inside is filled in each axial slice (the neck is open at the bottom), and the largest piece is kept.
-
-    `voxels` (x, y, z).
+    Gaps of the outline are closed, the inside is filled in each axial slice (the neck is open at the bottom),
+    and the largest piece is kept.
     """
     from scipy import ndimage
 
@@ -82,14 +75,13 @@ def head_mask(voxels: numpy.ndarray, voxel_size: float) -> numpy.ndarray:
 
 
 def brain_mask(voxels: numpy.ndarray, expected: numpy.ndarray, voxel_size: float) -> numpy.ndarray:
-    """Find the brain in a registered image by intensity and shape.
+    """Find the brain in a registered image by intensity and shape; empty if there is no such piece.
 
-    What has the intensity of brain tissue (`BRAIN_RANGE`) is eroded until scalp and brain come apart; the
-    largest piece is grown back, its gaps are closed and its holes, the ventricles, are filled. This follows
-    the classic order of morphological operations (Hoehne and Hanson, J Comput Assist Tomogr 1992) and is far
-    from the accuracy of a segmentation: it serves to see whether the brain lies where it should.
-
-    `voxels` (x, y, z).
+    What has the intensity of brain tissue (`BRAIN_RANGE` of the median in the average brain, ``expected``) is
+    eroded until scalp and brain come apart; the largest piece is grown back, its gaps are closed and its
+    holes, the ventricles, are filled. This follows the classic order of morphological operations (Hoehne and
+    Hanson, J Comput Assist Tomogr 1992) and is far from the accuracy of a segmentation: it serves to see
+    whether the brain lies where it should.
     """
     from scipy import ndimage
 

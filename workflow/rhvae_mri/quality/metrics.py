@@ -16,12 +16,11 @@ import numpy
 
 from rhvae_mri.errors import StudyError
 from rhvae_mri.imaging.grid import TEMPLATE_ORIGIN, crop_box, study_grid
-from rhvae_mri.imaging.images import ImageError, read_image, recorded_fault
+from rhvae_mri.imaging.images import ImageError, read_image, read_template, recorded_fault
 from rhvae_mri.imaging.intensities import into_domain
 from rhvae_mri.imaging.mni_tissue import read_average
 from rhvae_mri.imaging.nifti import NiftiError, check_header, open_nifti, read_voxels
 from rhvae_mri.imaging.registration import read_itk_affine
-from rhvae_mri.quality.affine import describe_affine
 from rhvae_mri.quality.anatomy import Anatomy
 from rhvae_mri.quality.definitions import METRIC_NAMES
 from rhvae_mri.quality.masks import (
@@ -114,28 +113,12 @@ def measure_quality(
 
 
 class Reference:
-    """The template and the average brain, prepared for comparison with many images.
-
-    Parameters
-    ----------
-    template : path
-        The whole-head template, on the study's grid.
-
-    Raises
-    ------
-    StudyError
-        If it cannot be read or is on another grid.
-    """
+    """The template and the average brain, prepared for comparison with many images."""
 
     def __init__(self, template: str | os.PathLike[str]) -> None:
         from scipy import ndimage
 
-        try:
-            voxels, affine = read_image(template)
-        except ImageError as error:
-            raise StudyError(
-                f"The template is unusable: {error.what}", where=template, cause=error.cause
-            ) from error
+        voxels, affine = read_template(template)
         voxel_size = float(numpy.linalg.norm(affine[:3, 0]))
         self.shape, self.affine = study_grid(voxel_size)
         self.crop = crop_box(voxel_size)
@@ -195,6 +178,32 @@ def measure_image(reference: Reference, files: dict[str, str]) -> dict[str, Any]
         **describe_affine(affine),
         **_intensities(registered, reference),
         "nan_fraction": 0.0,  # `read_image` accepts no other image
+    }
+
+
+def describe_affine(affine: numpy.ndarray) -> dict[str, float]:
+    """Describe a transform from template to image coordinates in mm: size, shape and pose of the head.
+
+    `scale`: cube root of the determinant, negative for a mirrored image. `anisotropy`: largest over smallest
+    singular value. `shear`: the largest absolute shear coefficient in the factors rotation, scales, shears
+    (unit upper triangular). `rotation`: the angle of the nearest rotation (polar decomposition), in degrees.
+
+    >>> found = describe_affine(numpy.diag([1.2, 1.2, 1.2, 1.0]))
+    >>> {name: round(value, 6) for name, value in found.items()}
+    {'scale': 1.2, 'anisotropy': 1.0, 'shear': 0.0, 'rotation': 0.0}
+    """
+    matrix = affine[:3, :3]
+    left, stretches, right = numpy.linalg.svd(matrix)
+    # the nearest rotation, and no reflection
+    rotation = left @ numpy.diag([1, 1, numpy.sign(numpy.linalg.det(left @ right))]) @ right
+    upper = numpy.linalg.qr(matrix)[1]
+    shears = upper / numpy.diag(upper)[:, None] - numpy.eye(3)
+    cosine = numpy.clip((numpy.trace(rotation) - 1) / 2, -1, 1)
+    return {
+        "scale": float(numpy.cbrt(numpy.linalg.det(matrix))),
+        "anisotropy": float(stretches[0] / stretches[-1]),
+        "shear": float(numpy.abs(shears).max()),
+        "rotation": float(numpy.degrees(numpy.arccos(cosine))),
     }
 
 

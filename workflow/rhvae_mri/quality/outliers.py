@@ -26,7 +26,10 @@ MAD_TO_DEVIATION = 1.4826
 
 
 def robust_scores(metrics: pandas.DataFrame) -> pandas.DataFrame:
-    """Give the robust z-score of every metric of every image."""
+    """Give the robust z-score of every metric of every image of a cohort in which outliers are looked for.
+
+    It is missing where the metric is, and in a metric that fewer than `MINIMUM_IMAGES` images have.
+    """
     import pandas
 
     groups = _field_strengths(metrics)
@@ -41,12 +44,7 @@ def robust_scores(metrics: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def flag_outliers(metrics: pandas.DataFrame, outlier_z: float) -> pandas.Series:
-    """Name the outlying metrics of every image.
-
-    Notes
-    -----
-    The rates of flags that were measured are in `verdict.check_quality`.
-    """
+    """Name each image's metrics that reach a robust z-score in their bad direction; None without any."""
     import pandas
 
     scores = robust_scores(metrics)

@@ -47,9 +47,9 @@ def outline_regions(template: str | os.PathLike[str], target: str | os.PathLike[
 def read_regions(
     path: str | os.PathLike[str], resolution: Resolution, align_corners: bool = False
 ) -> dict[str, numpy.ndarray]:
-    """Read the labels of `outline_regions` as masks on the grid of the tensors.
+    """Read the labels as masks on the grid of the tensors: brain, head (without brain), outside.
 
-    Gives (x, y, z).
+    Each voxel is in the region that takes most of it.
     """
     import nibabel
     from nibabel.filebasedimages import ImageFileError

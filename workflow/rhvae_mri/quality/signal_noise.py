@@ -35,24 +35,12 @@ FIELD_PERCENTILES = (2, 98)
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """Where head, air and tissues are in the template.
+    """Where head, air and tissues are in the template."""
 
-    Attributes
-    ----------
-    head : numpy.ndarray of bool, shape (x, y, z)
-        The head, on voxels of about 4 mm.
-    not_air : numpy.ndarray of bool, same shape
-        The head and what is nearer to it than `AIR_DISTANCE`.
-    affine : numpy.ndarray of shape (4, 4)
-        Indices of these voxels to template coordinates in mm.
-    white_matter, grey_matter : numpy.ndarray of shape (n, 3)
-        Template coordinates (mm) of points inside these tissues.
-    """
-
-    head: numpy.ndarray
-    not_air: numpy.ndarray
-    affine: numpy.ndarray
-    white_matter: numpy.ndarray
+    head: numpy.ndarray  # bool, on voxels of about 4 mm
+    not_air: numpy.ndarray  # the head and what is nearer to it than `AIR_DISTANCE`
+    affine: numpy.ndarray  # indices of these voxels to template coordinates in mm
+    white_matter: numpy.ndarray  # template coordinates (mm) of points inside the tissue, shape (n, 3)
     grey_matter: numpy.ndarray
 
 
@@ -65,7 +53,13 @@ def measure_signal(
 ) -> dict[str, float | None]:
     """Give signal-to-noise ratio, contrast-to-noise ratio and range of the bias field of a scan.
 
-    `raw`, `corrected` (x, y, z); `scan_affine` (4, 4) in mm; `registration` (4, 4) in mm.
+    ``scan_affine`` maps voxels of the scan to mm, ``registration`` template coordinates to the scan's. `snr`
+    is the median of the raw image in white matter over the noise of each receiver channel, from the standard
+    deviation of the air (SNR_stdv of Dietrich et al. 2007, doi:10.1002/jmri.20969) without `BRIGHT_AIR`.
+    `cnr` is the median of white minus that of grey matter, over the noise (after Magnotta and Friedman 2006,
+    doi:10.1007/s10278-006-0264-x); the contrast is taken from the corrected image, where the coil's shading
+    is gone, relative to its white matter, and multiplied by `snr`. `bias_range` is the ratio of
+    `FIELD_PERCENTILES` of raw over corrected image in the head. What cannot be measured is None.
     """
     sizes = numpy.linalg.norm(scan_affine[:3, :3], axis=0)
     factors = tuple(max(1, round(COMPARISON_SIZE / size)) for size in sizes)
@@ -86,10 +80,8 @@ def measure_signal(
 def _head_and_air(
     shape: tuple[int, ...], to_template: numpy.ndarray, regions: Regions
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Find head and air among the blocks of a scan; ``to_template`` maps their indices to mm.
-
-    Below the template's box are neck and shoulders: neither head nor air.
-    """
+    """Find head and air among the blocks of a scan; ``to_template`` maps their indices to mm."""
+    # below the template's box are neck and shoulders: neither head nor air
     to_index = numpy.linalg.inv(regions.affine) @ to_template
     axes = [numpy.arange(count) for count in shape]
     grid = numpy.stack(numpy.meshgrid(*axes, indexing="ij")).reshape(3, -1)
@@ -123,10 +115,6 @@ def _noise(
 def _rayleigh_deviation(share: float) -> float:
     """Give the standard deviation of a Rayleigh distribution of scale 1 up to a quantile.
 
-    A magnitude image of no signal and noise of deviation 1 in both channels follows it.
-
-    Examples
-    --------
     >>> abs(_rayleigh_deviation(1 - 1e-12) - math.sqrt(2 - math.pi / 2)) < 1e-9
     True
     """

@@ -12,11 +12,8 @@ SURROUNDINGS = 16.0
 
 
 def correlation(image: numpy.ndarray, template: numpy.ndarray, mask: numpy.ndarray) -> float:
-    """Give Pearson's correlation of two images over a mask; 0 where one of them is constant.
-
-    Both images are winsorized at the 2nd and 98th percentile of the mask first, so that bright fat or a
-    vessel does not outweigh the brain.
-    """
+    """Give Pearson's correlation of two images over a mask, winsorized; 0 where one of them is constant."""
+    # so bright fat or a vessel does not outweigh the brain
     pair = []
     for voxels in (image[mask], template[mask]):
         clipped = _winsorize(voxels)
@@ -32,8 +29,6 @@ def local_correlation(
 
     Inside the brain that is where white matter, grey matter and fluid lie, whatever the head's outline and
     the coil's shading. It is negative where dark and bright tissues are exchanged.
-
-    `image`, `template` (x, y, z).
     """
     width = SURROUNDINGS / voxel_size
     return correlation(
@@ -44,11 +39,10 @@ def local_correlation(
 def normalized_mutual_information(
     image: numpy.ndarray, template: numpy.ndarray, mask: numpy.ndarray
 ) -> float:
-    """Give the normalized mutual information of two images over a mask.
+    """Give the normalized mutual information over a mask, (H(A) + H(B)) / H(A, B), from 1 to 2.
 
-    It is (H(A) + H(B)) / H(A, B) of the entropies of the joint histogram with `BINS` levels each (Studholme
-    et al. 1999, doi:10.1016/S0031-3203(98)00091-0), after winsorizing as in `correlation`: 1 where the
-    images tell nothing of each other, 2 where each follows from the other.
+    The entropies are those of the joint histogram with `BINS` levels each, of winsorized images (Studholme
+    et al. 1999, doi:10.1016/S0031-3203(98)00091-0).
     """
     first, second = (_winsorize(voxels[mask]) for voxels in (image, template))
     joint = numpy.histogram2d(first, second, bins=BINS)[0] / first.size

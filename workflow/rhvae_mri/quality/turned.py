@@ -35,15 +35,7 @@ def turns() -> list[numpy.ndarray]:
 
 
 class TurnedFit:
-    """Affine fits of turned images to one template, by least squares of the normalized images.
-
-    Parameters
-    ----------
-    template : numpy.ndarray of shape (x, y, z)
-        The template.
-    mask, head : numpy.ndarray of bool, same shape
-        Where the images are compared, and the head, about whose centre they are turned.
-    """
+    """Affine fits of turned images to one template, by least squares of the normalized images in a mask."""
 
     def __init__(self, template: numpy.ndarray, mask: numpy.ndarray, head: numpy.ndarray) -> None:
         self.mask, self.centre = mask, numpy.argwhere(head).mean(axis=0)
@@ -51,10 +43,7 @@ class TurnedFit:
         self.target = _normalize(_smooth(template, mask)[mask])[0]
 
     def fit(self, image: numpy.ndarray) -> list[numpy.ndarray]:
-        """Fit an image from all turns; those that come back to the pose it has are left out.
-
-        `image` (x, y, z); gives (4, 4).
-        """
+        """Fit an image from all turns; give the matrices of indices that do not come back to it."""
         smooth = _smooth(image, self.mask)
         slopes = numpy.gradient(smooth)
         found = [self._fit_from(smooth, slopes, turn) for turn in turns()]

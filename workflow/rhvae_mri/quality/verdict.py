@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rhvae_mri.cohort.exclusions import Decision, Decisions
@@ -17,19 +18,9 @@ logger = logging.getLogger(__name__)
 
 #: Columns of the quality table.
 COLUMNS = (
-    "image_id",
-    "participant_id",
-    "session_id",
-    *LIMITS,
-    "pass_probability",
-    "deep_quality",
-    "flags",
-    "status",
-    "reason",
-    "decision",
-    "decision_reason",
-    "decided_by",
-    "decided_on",
+    *("image_id", "participant_id", "session_id", *LIMITS),
+    *("pass_probability", "deep_quality", "flags", "status", "reason"),
+    *("decision", "decision_reason", "decided_by", "decided_on"),
 )
 
 #: The metric in which an image may also not be far below the others of its cohort.
@@ -106,76 +97,55 @@ def check_quality(
 
     _check_same_images(metrics, deep_quality)
     deep = deep_quality.set_index("image_id")
-    bounds = LIMITS if limits else {}
     flags = flag_outliers(metrics, outlier_z)
     among = robust_scores(metrics)[AMONG_COHORT]
     rows = []
     for image, flag, score in zip(metrics.to_dict("records"), flags, among, strict=True):
-        row = {column: image[column] for column in COLUMNS[: COLUMNS.index("pass_probability")]}
         check = deep.loc[image["image_id"]]
         fault = None if pandas.isna(image["fault"]) else str(image["fault"])
-        failures = (
-            [fault] if fault else [*_below(image, bounds), *_peak_failure(image), *_deep_failure(check)]
-        )
+        failures = [fault] if fault else _failures(image, check, LIMITS if limits else {})
         if not failures and limits and score <= -outlier_z:
             failures = [
                 f"{AMONG_COHORT} {image[AMONG_COHORT]:.3f} is far below its cohort's (robust z {score:+.1f})"
             ]
+        if abs(image["bias_range"] - 1) <= NO_FIELD:
+            flag = "; ".join(filter(None, ["the bias field is 1 everywhere", flag]))
         session = "" if pandas.isna(image["session_id"]) else image["session_id"]
         decision = decisions.find(image["participant_id"], session)
-        row |= {
-            "pass_probability": check["pass_probability"],
-            "deep_quality": check["status"],
-            "flags": _flags(image, flag),
-        }
-        rows.append({**row, **_judge("; ".join(failures), fault is not None, decision)})
+        row = {column: image[column] for column in COLUMNS[: COLUMNS.index("pass_probability")]}
+        row |= {"pass_probability": check["pass_probability"], "deep_quality": check["status"], "flags": flag}
+        rows.append(row | _judge("; ".join(failures), fault is not None, decision))
     _report_idle(decisions, metrics)
     return pandas.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _failures(image: dict[str, Any], check: pandas.Series, bounds: Mapping[str, float]) -> list[str]:
+    """Name what fails an image: metrics below their bounds, a dark head, the deep check."""
+    failures = [
+        f"{name} {image[name]:.3f} is below {bound:g}"
+        for name, bound in bounds.items()
+        if not image[name] >= bound
+    ]
+    peak = image["intensity_peak"]
+    if not peak <= MAXIMUM_PEAK:  # in a tensor rescaled to [0, 1]
+        failures.append(f"intensity_peak {peak:.3g} is not at most {MAXIMUM_PEAK:g}")
+    if check["status"] == "failed":
+        failures.append(f"deep quality check: {check['reason']}")
+    return failures
 
 
 def _judge(failures: str, faulty: bool, decision: Decision | None) -> dict[str, str | None]:
     """Give status, reason and decision of an image; ``failures`` is what the checks say against it."""
     if decision is None or decision.decision not in _FINAL:
         return {"status": "failed" if failures else "passed", "reason": failures or None}
-    signed = {
-        "decision": decision.decision,
-        "decision_reason": decision.reason,
-        "decided_by": decision.who,
-        "decided_on": decision.date,
-    }
+    signed = {"decision": decision.decision, "decision_reason": decision.reason}
+    signed |= {"decided_by": decision.who, "decided_on": decision.date}
     if decision.decision == "exclude":
         return {"status": "failed", "reason": f"excluded by hand: {decision}", **signed}
     if faulty:
         reason = f"{failures} The decision to keep it cannot be followed: there is no image."
         return {"status": "failed", "reason": reason, **signed}
     return {"status": "passed", "reason": f"kept by hand although {failures}" if failures else None, **signed}
-
-
-def _below(image: dict[str, Any], bounds: dict[str, float]) -> list[str]:
-    """Name the metrics of an image that are below their bounds, with value and bound."""
-    return [
-        f"{name} {image[name]:.3f} is below {bound:g}"
-        for name, bound in bounds.items()
-        if not image[name] >= bound
-    ]
-
-
-def _peak_failure(image: dict[str, Any]) -> list[str]:
-    """Say that the brightest voxel leaves the head dark in a tensor rescaled to [0, 1], if it does."""
-    peak = image["intensity_peak"]
-    return [] if peak <= MAXIMUM_PEAK else [f"intensity_peak {peak:.3g} is not at most {MAXIMUM_PEAK:g}"]
-
-
-def _flags(image: dict[str, Any], outliers: str | None) -> str | None:
-    """Add to the outliers of an image that its bias field is 1."""
-    if abs(image["bias_range"] - 1) <= NO_FIELD:
-        return "; ".join(filter(None, ["the bias field is 1 everywhere", outliers]))
-    return outliers
-
-
-def _deep_failure(check: pandas.Series) -> list[str]:
-    """Say why the deep check failed, if it did."""
-    return [f"deep quality check: {check['reason']}"] if check["status"] == "failed" else []
 
 
 def _check_same_images(metrics: pandas.DataFrame, deep_quality: pandas.DataFrame) -> None:
