@@ -16,10 +16,10 @@ from typing import Any
 
 from reporting import REPOSITORY, Bar, describe_machine, finish, run_benchmark
 
-from rhvae_mri.audit.attrition import judge_images
 from rhvae_mri.audit.cohort_pictures import CutMoments, draw_classes, intensity_curves
 from rhvae_mri.audit.page import draw_template, write_page
 from rhvae_mri.audit.pictures import PICTURES, ImageFiles, ImageRecord, draw_image
+from rhvae_mri.cohort.attrition import judge_images
 from rhvae_mri.quality.definitions import LIMITS, METRICS
 
 sys.path.insert(0, str(REPOSITORY / "tests"))
@@ -57,7 +57,7 @@ def main() -> int:
 
 def build(folder: Path, count: int, scratch: Path) -> dict[str, Any]:
     """Write the page of a made-up cohort; give its size, and time and bytes of the pictures of an image."""
-    from rhvae_mri.imaging.template import prepare_template
+    from rhvae_mri.preprocess.template import prepare_template
 
     pictures = folder / PICTURES
     pictures.mkdir(parents=True)
@@ -115,7 +115,7 @@ def make_heads(template: Path, scratch: Path) -> list[ImageFiles]:
     import nibabel
     import numpy
 
-    from rhvae_mri.imaging.grid import crop_box
+    from rhvae_mri.preprocess.grid import crop_box
 
     image = nibabel.load(template)
     voxels = image.get_fdata(dtype=numpy.float32)

@@ -45,7 +45,7 @@ def main() -> int:
     """Take all measurements and print them."""
     from reporting import Bar, describe_machine, finish
 
-    from rhvae_mri.errors import StudyError
+    from rhvae_mri.io.errors import StudyError
 
     options = _parse()
     if not PEERS.is_file():
@@ -136,7 +136,7 @@ def _ours(
     from rhvae_mri.cnn.architectures import build_network, place_network, read_architectures
     from rhvae_mri.cnn.data import ImagePart, ImageSet
     from rhvae_mri.cnn.training import train_epoch, validate
-    from rhvae_mri.learning.devices import choose_device
+    from rhvae_mri.runtime.devices import choose_device
 
     choose_device(device.type, torch.get_num_threads())  # as a job does, which sets how a GPU computes
     architecture = read_architectures(REPOSITORY / "resources" / "architectures.json")["baseline"][

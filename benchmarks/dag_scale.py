@@ -22,7 +22,7 @@ import yaml
 from reporting import REPOSITORY, Bar, describe_machine, finish, measure, run_benchmark, run_step
 
 from rhvae_mri.cohort.images import COLUMNS
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 from rhvae_mri.study.checks import complete
 
 #: Bounds of the project: seconds, and MB of 1,000,000 bytes.

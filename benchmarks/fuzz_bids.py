@@ -33,9 +33,9 @@ from fuzz_tables import ENCODING, HEADER, ROW
 from reporting import Bar, describe_machine, finish, run_benchmark
 
 from rhvae_mri.cohort.images import list_images, read_images
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_tsv
-from rhvae_mri.input_folders import bids_digest, check_fetched
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.io.input_folders import bids_digest, check_fetched
 
 KINDS = {
     "cell": CELL,

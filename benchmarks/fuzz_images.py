@@ -17,15 +17,15 @@ from fuzz_dataset import PEOPLE, SAME, Change, Files, Outcome, decode, images_of
 
 from rhvae_mri.cohort.duplicates import find_duplicates
 from rhvae_mri.cohort.exclusions import Decisions
-from rhvae_mri.imaging.bias_field import correct_bias
-from rhvae_mri.imaging.crop import crop_to_template
-from rhvae_mri.imaging.images import record_faults
-from rhvae_mri.imaging.registration import register_to_template
-from rhvae_mri.imaging.template import prepare_template
-from rhvae_mri.imaging.tensors import pack_tensors
-from rhvae_mri.logs import log_job
+from rhvae_mri.preprocess.bias_field import correct_bias
+from rhvae_mri.preprocess.crop import crop_to_template
+from rhvae_mri.preprocess.images import record_faults
+from rhvae_mri.preprocess.registration import register_to_template
+from rhvae_mri.preprocess.template import prepare_template
+from rhvae_mri.preprocess.tensors import pack_tensors
 from rhvae_mri.quality.metrics import measure_quality
 from rhvae_mri.quality.verdict import check_quality
+from rhvae_mri.runtime.logs import log_job
 
 Maker = Callable[[Files, random.Random], Change]
 PASSED, FAILED, EITHER = ("passed",), ("failed",), ("passed", "failed")

@@ -30,7 +30,7 @@ from reporting import (
     run_step,
 )
 
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 TEMPLATE = "mni152_2009_wholehead_1mm.nii.gz"
 STAGES = ("n4", "register", "crop")
@@ -109,7 +109,7 @@ def run_stage(
         Path(folder, f"{name}.nii.gz") for name in ("corrected", "registered", "cropped")
     )
     if stage == "crop":
-        from rhvae_mri.imaging.crop import crop_to_template
+        from rhvae_mri.preprocess.crop import crop_to_template
 
         return run_step(partial(crop_to_template, registered, cropped, 1.0))
     if side == SAME_ARGUMENTS:
@@ -122,8 +122,8 @@ def run_stage(
             return run_step(partial(_antspyx_n4, ants, head, corrected))
         return run_step(partial(_antspyx_register, ants, corrected, template, registered))
 
-    from rhvae_mri.imaging.bias_field import correct_bias
-    from rhvae_mri.imaging.registration import register_to_template
+    from rhvae_mri.preprocess.bias_field import correct_bias
+    from rhvae_mri.preprocess.registration import register_to_template
 
     if stage == "n4":
         return run_step(partial(correct_bias, head, corrected, padding=padding, threads=int(threads)))
@@ -146,7 +146,7 @@ def _antspyx_n4(ants, head: str, corrected: Path) -> None:
 
 def _antspyx_register(ants, corrected: Path, template: str, registered: Path) -> None:
     """The study's registration by antspyx' own function, with the seed that ours gets."""
-    from rhvae_mri.imaging.registration import ants_seed
+    from rhvae_mri.preprocess.registration import ants_seed
 
     # with True antspyx refuses this transform; one thread is set by the environment, and this is the seed
     ants.config.set_ants_deterministic(False, ants_seed(SEED))
@@ -162,8 +162,8 @@ def _antspyx_register(ants, corrected: Path, template: str, registered: Path) ->
 
 def _register_with_antspyx_arguments(corrected: Path, template: str, registered: Path, threads: int) -> None:
     """Our call of antsRegistration, but without winsorizing and in single precision, as antspyx has it."""
-    from rhvae_mri.imaging.ants_library import ants_folder, run_ants
-    from rhvae_mri.imaging.registration import registration_arguments
+    from rhvae_mri.preprocess.ants_library import ants_folder, run_ants
+    from rhvae_mri.preprocess.registration import registration_arguments
 
     arguments = registration_arguments("template.nii.gz", "image.nii.gz", "image_", "warped.nii.gz", SEED)
     position = arguments.index("--winsorize-image-intensities")

@@ -16,16 +16,16 @@ import pandas
 from reporting import finish, run_benchmark
 
 from rhvae_mri.cohort.exclusions import Decisions
-from rhvae_mri.files import read_tsv, write_tsv
-from rhvae_mri.imaging.bias_field import correct_bias
-from rhvae_mri.imaging.images import record_faults
-from rhvae_mri.imaging.registration import Levels, register_to_template
-from rhvae_mri.imaging.template import SIMULATED, prepare_template
+from rhvae_mri.io.files import read_tsv, write_tsv
+from rhvae_mri.preprocess.bias_field import correct_bias
+from rhvae_mri.preprocess.images import record_faults
+from rhvae_mri.preprocess.registration import Levels, register_to_template
+from rhvae_mri.preprocess.template import SIMULATED, prepare_template
 from rhvae_mri.quality.deep_quality import check_deep_quality
 from rhvae_mri.quality.metrics import Reference, measure_image
 from rhvae_mri.quality.verdict import check_quality
 
-#: The levels for real heads on 4 mm, see `rhvae_mri.imaging.registration.Levels`.
+#: The levels for real heads on 4 mm, see `rhvae_mri.preprocess.registration.Levels`.
 COARSE = Levels((4, 2, 1), (8, 4, 2), "mm", (1000, 500, 20))
 
 

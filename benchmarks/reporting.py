@@ -22,9 +22,9 @@ from typing import Any, Literal
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow"))
 
-from rhvae_mri.errors import StudyError  # noqa: E402
-from rhvae_mri.imaging.sidecars import software_versions  # noqa: E402
-from rhvae_mri.jobs import peak_memory  # noqa: E402
+from rhvae_mri.io.errors import StudyError  # noqa: E402
+from rhvae_mri.preprocess.sidecars import software_versions  # noqa: E402
+from rhvae_mri.runtime.jobs import peak_memory  # noqa: E402
 
 
 @dataclass(frozen=True)

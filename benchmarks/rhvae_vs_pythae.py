@@ -48,7 +48,7 @@ def main() -> int:
     """Take all measurements and print them."""
     from reporting import Bar, describe_machine, finish
 
-    from rhvae_mri.errors import StudyError
+    from rhvae_mri.io.errors import StudyError
 
     options = _parse(sys.argv[1:])
     if not PEERS.is_file():

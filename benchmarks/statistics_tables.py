@@ -19,8 +19,8 @@ from statistics import median
 import yaml
 from reporting import REPOSITORY, Bar, describe_machine, finish, run_benchmark
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import write_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import write_tsv
 from rhvae_mri.study.checks import complete
 
 sys.path.insert(0, str(REPOSITORY / "tests" / "unit"))

@@ -24,7 +24,7 @@ from reporting import (
     run_step,
 )
 
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 TEMPLATE = "mni152_2009_wholehead_1mm.nii.gz"
 STAGES = ("n4", "n4-coarse", "n4-fast", "register", "crop", "quality")
@@ -82,19 +82,19 @@ def _stages(
         )
 
     def n4(**settings):
-        from rhvae_mri.imaging.bias_field import correct_bias
+        from rhvae_mri.preprocess.bias_field import correct_bias
 
         return partial(correct_bias, image, corrected, threads=threads, **settings)
 
     def register():
-        from rhvae_mri.imaging.registration import register_to_template
+        from rhvae_mri.preprocess.registration import register_to_template
 
         return partial(
             register_to_template, corrected, template, registered, affine, threads=threads, seed=SEED
         )
 
     def crop():
-        from rhvae_mri.imaging.crop import crop_to_template
+        from rhvae_mri.preprocess.crop import crop_to_template
 
         return partial(crop_to_template, registered, cropped, voxel_size)
 
@@ -127,7 +127,7 @@ def _stages(
 
 def _prepare(scratch: Path, options: argparse.Namespace) -> dict[str, tuple[list[Path], Path, float, int]]:
     """Find or make the inputs: images, template, voxel size and repetitions of each source."""
-    from rhvae_mri.imaging.template import prepare_template
+    from rhvae_mri.preprocess.template import prepare_template
     from rhvae_mri.simulate.download import simulate_download
 
     template = options.heads / TEMPLATE

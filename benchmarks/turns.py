@@ -47,7 +47,7 @@ def take_turns(
     memory : dict of str to float
         The peak memory of each side, in MB of 1,000,000 bytes.
     """
-    from rhvae_mri.errors import StudyError
+    from rhvae_mri.io.errors import StudyError
 
     counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     # Our package asks torch for large memory pages itself; the peer runs as it comes.

@@ -14,7 +14,6 @@ import torch
 from torch.nn import functional
 
 import rhvae_mri
-from rhvae_mri import locks
 from rhvae_mri.cnn.architectures import Architecture, build_network, place_network
 from rhvae_mri.cnn.data import ImagePart, ImageSet
 from rhvae_mri.cnn.kernels import convolution
@@ -26,8 +25,9 @@ from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.generators.rhvae.sampler import decode_images, sample_latent
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.generators.rhvae.training import train_rhvae
-from rhvae_mri.learning.devices import choose_device
-from rhvae_mri.learning.interrupts import TrainingInterrupted
+from rhvae_mri.runtime import locks
+from rhvae_mri.runtime.devices import choose_device
+from rhvae_mri.runtime.interrupts import TrainingInterrupted
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")
 
@@ -240,7 +240,7 @@ def test_a_cnn_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
 #: Computes on a device of its own, says which, and keeps it until it is told to go.
 HOLDER = (
     "import logging, sys\n"
-    "from rhvae_mri.learning.devices import choose_device\n"
+    "from rhvae_mri.runtime.devices import choose_device\n"
     "logging.basicConfig(level=logging.INFO, stream=sys.stdout, format='%(message)s')\n"
     "print('holds', choose_device('auto'), flush=True)\n"
     "sys.stdin.readline()\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rhvae_mri.files import read_json, read_tsv
+from rhvae_mri.io.files import read_json, read_tsv
 
 pytestmark = pytest.mark.demo
 

@@ -10,11 +10,11 @@ import numpy
 import pandas
 import pytest
 
-from rhvae_mri.files import read_tsv
-from rhvae_mri.imaging.registration import read_itk_affine
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.io.tensor_files import ImageStack
+from rhvae_mri.preprocess.registration import read_itk_affine
 from rhvae_mri.simulate.anatomy import LATTICE_ORIGIN, load_anatomy
 from rhvae_mri.simulate.heads import bias_field
-from rhvae_mri.tensor_files import ImageStack
 
 pytestmark = pytest.mark.demo
 

@@ -17,8 +17,8 @@ from download_variants import ACCEPTED, REFUSED, UNKNOWN, VARIANTS
 from rhvae_mri.cohort.images import list_images, read_images
 from rhvae_mri.convert import conversion
 from rhvae_mri.convert.clinica import ClinicaRun, run_clinica
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv
 from rhvae_mri.simulate.truth import age_at
 
 #: What has to be equal; ages of today's tables know month and year of birth alone.

@@ -15,7 +15,7 @@ import pytest
 import torch
 import yaml
 
-from rhvae_mri.downloads import sha256_of
+from rhvae_mri.io.downloads import sha256_of
 from rhvae_mri.quality.deep_networks import build_network
 from rhvae_mri.simulate.anatomy import whole_head_template
 

@@ -41,7 +41,6 @@ RUN = {
     ".venv/bin/snakemake audit": Run("Nothing to be done", "results/audit/cohort-ADNI/index.html"),
     "PYTHONPATH=workflow .venv/bin/python -m rhvae_mri.provenance.files"
     " results/provenance/cohort-ADNI/files.tsv": Run("All files are as recorded"),
-    "PYTHONPATH=workflow .venv/bin/python -m rhvae_mri --help": Run("train-rhvae"),
 }
 
 #: Commands that something else runs, and the file that says so.

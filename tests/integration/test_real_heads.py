@@ -7,7 +7,7 @@ import nibabel
 import numpy
 import pytest
 
-from rhvae_mri.files import read_tsv
+from rhvae_mri.io.files import read_tsv
 
 pytestmark = pytest.mark.real
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from rhvae_mri.files import read_json, read_tsv
+from rhvae_mri.io.files import read_json, read_tsv
 
 pytestmark = pytest.mark.demo
 

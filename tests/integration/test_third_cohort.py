@@ -6,8 +6,8 @@ import pandas
 import pytest
 from simulated_bids import write_dataset
 
-from rhvae_mri.files import read_tsv
-from rhvae_mri.study_grid import list_conditions
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.study.grid import list_conditions
 
 pytestmark = pytest.mark.demo
 

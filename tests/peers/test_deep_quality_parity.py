@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from scipy import ndimage
 
-from rhvae_mri.imaging.images import derivative_table, read_image
+from rhvae_mri.preprocess.images import derivative_table, read_image
 from rhvae_mri.quality.deep_networks import build_network
 from rhvae_mri.quality.deep_quality import check_deep_quality, prepare_slices
 

@@ -38,9 +38,9 @@ def edit(run_snakemake, load_config, root, tmp_path_factory):
     [
         ("scripts/prepare_template.py", "# a comment\n", False),
         ("scripts/prepare_template.py", "EDITED = True\n", True),
-        ("rhvae_mri/imaging/template.py", "EDITED = True\n", True),
-        ("rhvae_mri/imaging/template.py", "# a comment\n", False),
-        ("rhvae_mri/logs.py", "EDITED = True\n", False),
+        ("rhvae_mri/preprocess/template.py", "EDITED = True\n", True),
+        ("rhvae_mri/preprocess/template.py", "# a comment\n", False),
+        ("rhvae_mri/runtime/logs.py", "EDITED = True\n", False),
         ("rhvae_mri/cnn/training.py", "EDITED = True\n", False),
     ],
 )

@@ -10,7 +10,7 @@ import pandas
 import pytest
 
 from rhvae_mri.convert.oasis import CLINICAL_TABLE
-from rhvae_mri.files import write_text, write_tsv
+from rhvae_mri.io.files import write_text, write_tsv
 
 
 def count_jobs(output):

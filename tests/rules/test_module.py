@@ -114,5 +114,5 @@ def test_a_workflow_from_github_unpacks_the_library_of_the_same_commit(use_as_mo
     folder, _ = use_as_module(source, "", "--", target, "results/template/template.nii.gz")
     assert json.loads((folder / target).read_text())["rhvae-mri"]["revision"] == commit
     unpacked = folder / ".snakemake" / "rhvae_mri" / commit
-    assert (unpacked / "rhvae_mri" / "errors.py").is_file()
+    assert (unpacked / "rhvae_mri" / "io/errors.py").is_file()
     assert (unpacked / "style" / "page.css").is_file()

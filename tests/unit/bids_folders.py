@@ -6,7 +6,7 @@ import numpy
 from nifti_files import SHAPE, encode_nifti
 
 from rhvae_mri.cohort.images import list_images, read_images
-from rhvae_mri.files import read_tsv
+from rhvae_mri.io.files import read_tsv
 
 
 def image_bytes(number, **options):

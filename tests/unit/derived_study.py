@@ -7,11 +7,11 @@ import nibabel
 import numpy
 import pandas
 
-from rhvae_mri.files import save_image, write_text, write_tsv
-from rhvae_mri.imaging.crop import crop_to_template
-from rhvae_mri.imaging.grid import study_grid
-from rhvae_mri.imaging.images import ImageError, record_faults
-from rhvae_mri.imaging.sidecars import source_uri, write_sidecar
+from rhvae_mri.io.files import save_image, write_text, write_tsv
+from rhvae_mri.preprocess.crop import crop_to_template
+from rhvae_mri.preprocess.grid import study_grid
+from rhvae_mri.preprocess.images import ImageError, record_faults
+from rhvae_mri.preprocess.sidecars import source_uri, write_sidecar
 
 GOOD, BAD = "sub-ADNI10_ses-M000", "sub-ADNI20_ses-M012"
 TEMPLATE = "results/template/template.nii.gz"

@@ -8,9 +8,9 @@ import pandas
 from phantoms import coordinates, head, save
 
 from rhvae_mri.audit.page import draw_audit
-from rhvae_mri.imaging.grid import crop_box, study_grid
-from rhvae_mri.imaging.images import ImageError, record_faults
-from rhvae_mri.imaging.sidecars import write_sidecar
+from rhvae_mri.preprocess.grid import crop_box, study_grid
+from rhvae_mri.preprocess.images import ImageError, record_faults
+from rhvae_mri.preprocess.sidecars import write_sidecar
 from rhvae_mri.quality.definitions import METRIC_NAMES
 
 VOXEL_SIZE = 8.0

@@ -7,7 +7,7 @@ import yaml
 
 from rhvae_mri.cost.estimate import STAGES
 from rhvae_mri.cost.workload import list_jobs, sizes_of_results
-from rhvae_mri.files import write_text, write_tsv
+from rhvae_mri.io.files import write_text, write_tsv
 
 #: Core-seconds and MB, beyond those of the startup, of the smallest job of a stage.
 SECONDS, MEMORY = 20.0, 30.0

@@ -3,9 +3,9 @@
 import numpy
 import pandas
 
-from rhvae_mri.evaluation.predictions import prediction_table
-from rhvae_mri.files import write_tsv
-from rhvae_mri.study_grid import list_conditions
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.statistics.predictions import prediction_table
+from rhvae_mri.study.grid import list_conditions
 
 GRID = {
     "architectures": ["baseline", "optimized"],

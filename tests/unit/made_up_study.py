@@ -27,7 +27,7 @@ def conditions(
 
 
 def histories(grid, n_seeds=20, n_epochs=100):
-    """Training histories of every run, as `rhvae_mri.evaluation.histories.read_histories` gives them."""
+    """Training histories of every run, as `rhvae_mri.statistics.histories.read_histories` gives them."""
     random = numpy.random.default_rng(1)
     epoch = numpy.arange(1, n_epochs + 1)
     tables = []
@@ -81,7 +81,7 @@ def rhvae_history(n_epochs=300, recoveries=(), seed=0, n_voxels=28560):
 
 
 def runs(grid, n_seeds=20, n_ad=100, n_cn=100):
-    """Every metric of every run on every set, like `rhvae_mri.evaluation.predictions.tabulate_runs`."""
+    """Every metric of every run on every set, like `rhvae_mri.statistics.predictions.tabulate_runs`."""
     random = numpy.random.default_rng(2)
     rows = []
     for condition in grid:
@@ -107,7 +107,7 @@ def runs(grid, n_seeds=20, n_ad=100, n_cn=100):
 
 
 def estimates(all_runs):
-    """Means with intervals, in the form of `rhvae_mri.evaluation.estimates.estimate_performance`."""
+    """Means with intervals, in the form of `rhvae_mri.statistics.estimates.estimate_performance`."""
     names = [*conditions()[0], "test_cohort", "metric"]
     grouped = all_runs[all_runs["set"] == "test"].groupby(names, sort=False)["value_percent"]
     table = grouped.agg(mean_percent="mean", sd_percent="std", n_seeds="size").reset_index()
@@ -117,7 +117,7 @@ def estimates(all_runs):
 
 
 def roc_curves(grid):
-    """ROC curves with bands, in the form of `rhvae_mri.evaluation.estimates.estimate_performance`."""
+    """ROC curves with bands, in the form of `rhvae_mri.statistics.estimates.estimate_performance`."""
     rate = numpy.linspace(0, 1, 101)
     tables = []
     for condition in grid:
@@ -130,7 +130,7 @@ def roc_curves(grid):
 
 
 def reliability_curves(grid, n_bins=10):
-    """Reliability curves, in the form of `rhvae_mri.evaluation.calibration`; one bin is empty."""
+    """Reliability curves, in the form of `rhvae_mri.statistics.calibration`; one bin is empty."""
     edges = numpy.arange(n_bins + 1) / n_bins
     middle = (edges[:-1] + edges[1:]) / 2
     tables = []
@@ -146,7 +146,7 @@ def reliability_curves(grid, n_bins=10):
 
 
 def confusions(grid, n_ad=100, n_cn=100):
-    """Confusion matrices, in the form of `rhvae_mri.evaluation.estimates.count_confusions`."""
+    """Confusion matrices, in the form of `rhvae_mri.statistics.estimates.count_confusions`."""
     random = numpy.random.default_rng(4)
     rows = []
     for condition in grid:

@@ -1,8 +1,8 @@
 """What a study says before it becomes expensive, and where it leads to at its end."""
 
-from rhvae_mri.announcements import announce_end, announce_start
+from rhvae_mri.cost.announcements import announce_end, announce_start
 from rhvae_mri.cost.estimate import COLUMNS
-from rhvae_mri.files import write_text
+from rhvae_mri.io.files import write_text
 
 
 def jobs(n_batches):

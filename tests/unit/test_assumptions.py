@@ -2,7 +2,8 @@ import re
 
 import pytest
 
-from rhvae_mri.evaluation.assumptions import (
+from rhvae_mri.io.files import read_json
+from rhvae_mri.pages.assumptions import (
     COLUMNS,
     FIXED,
     assumption_sheets,
@@ -11,7 +12,6 @@ from rhvae_mri.evaluation.assumptions import (
     mark_of,
     walk_configuration,
 )
-from rhvae_mri.files import read_json
 from rhvae_mri.provenance.tables import DownloadFacts
 
 #: Each fact with a mark [D] in the study's protocol, and how the list of assumptions names it.

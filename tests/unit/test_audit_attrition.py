@@ -1,7 +1,7 @@
 import pandas
 import pytest
 
-from rhvae_mri.audit.attrition import attrition_flow, attrition_table, judge_images, reason_group
+from rhvae_mri.cohort.attrition import attrition_flow, attrition_table, judge_images, reason_group
 
 
 def table(**columns):

@@ -9,7 +9,7 @@ from made_up_audit import CONFIRMED, EXCLUDED, N_KEPT, PLANTED
 
 from rhvae_mri.cohort.bids_tables import read_rows
 from rhvae_mri.cohort.exclusions import COLUMNS, read_decisions
-from rhvae_mri.files import write_text
+from rhvae_mri.io.files import write_text
 from rhvae_mri.quality.definitions import METRICS
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="there is no `chromium` on the PATH")

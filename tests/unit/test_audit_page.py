@@ -15,8 +15,8 @@ from rhvae_mri.audit.charts import histogram
 from rhvae_mri.audit.records import collect_values, describe_metrics, robust_positions
 from rhvae_mri.cohort.exclusions import COLUMNS
 from rhvae_mri.cohort.listed_values import COLUMNS as LISTED_COLUMNS
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_tsv, write_text, write_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv, write_text, write_tsv
 from rhvae_mri.quality.outliers import flag_outliers
 
 

@@ -19,8 +19,8 @@ from rhvae_mri.audit.pictures import (
     field_colours,
     native_cuts,
 )
-from rhvae_mri.imaging.grid import crop_box, study_grid
-from rhvae_mri.imaging.sidecars import write_sidecar
+from rhvae_mri.preprocess.grid import crop_box, study_grid
+from rhvae_mri.preprocess.sidecars import write_sidecar
 
 
 @pytest.fixture(scope="module")

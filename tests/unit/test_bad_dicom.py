@@ -14,7 +14,7 @@ from pydicom import uid
 from rhvae_mri.convert.archive import Series, list_series
 from rhvae_mri.convert.conversion import convert_to_bids
 from rhvae_mri.convert.series import find_broken_series
-from rhvae_mri.files import read_tsv
+from rhvae_mri.io.files import read_tsv
 
 # pydicom warns of the damage that the tests write
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

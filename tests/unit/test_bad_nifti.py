@@ -18,10 +18,10 @@ from nifti_files import AFFINE, SHAPE, encode_nifti, noise, write_nifti
 
 from rhvae_mri.cohort.headers import describe_fault
 from rhvae_mri.cohort.images import list_images, read_images
-from rhvae_mri.imaging.ants_library import write_for_ants
-from rhvae_mri.imaging.bias_field import correct_bias
-from rhvae_mri.imaging.images import ImageError, read_image, record_faults, recorded_fault
-from rhvae_mri.imaging.nifti import UNREADABLE
+from rhvae_mri.preprocess.ants_library import write_for_ants
+from rhvae_mri.preprocess.bias_field import correct_bias
+from rhvae_mri.preprocess.images import ImageError, read_image, record_faults, recorded_fault
+from rhvae_mri.preprocess.nifti import UNREADABLE
 
 GOOD = encode_nifti()
 COMPRESSED = gzip.compress(GOOD)

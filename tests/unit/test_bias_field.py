@@ -8,12 +8,12 @@ import numpy
 import pytest
 from phantoms import coordinates, grid, head, save
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_json
-from rhvae_mri.imaging import ants_library, n4_grid
-from rhvae_mri.imaging.ants_library import ants_folder, load_ants, run_ants, write_for_ants
-from rhvae_mri.imaging.bias_field import bias_arguments, coarse_arguments, correct_bias
-from rhvae_mri.imaging.images import ImageError, record_faults
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_json
+from rhvae_mri.preprocess import ants_library, n4_grid
+from rhvae_mri.preprocess.ants_library import ants_folder, load_ants, run_ants, write_for_ants
+from rhvae_mri.preprocess.bias_field import bias_arguments, coarse_arguments, correct_bias
+from rhvae_mri.preprocess.images import ImageError, record_faults
 
 
 @pytest.fixture(scope="module")
@@ -239,8 +239,8 @@ def test_per_image_jobs_import_nothing_heavy(request):
     """A process that loads ANTs and all per-image steps has none of the slow libraries."""
     program = """
 import sys
-from rhvae_mri.imaging import bias_field, crop, registration
-from rhvae_mri.imaging.ants_library import load_ants
+from rhvae_mri.preprocess import bias_field, crop, registration
+from rhvae_mri.preprocess.ants_library import load_ants
 load_ants(1)
 import nibabel
 heavy = {"ants", "torch", "nilearn", "pandas", "sklearn", "statsmodels", "matplotlib", "scipy.stats"}

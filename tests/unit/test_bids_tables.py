@@ -4,8 +4,8 @@ import pytest
 from bids_folders import listing, people, plain_bids, write_bids
 
 from rhvae_mri.cohort.bids_tables import read_rows
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_tsv, write_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv, write_tsv
 
 ROWS = [
     {"participant_id": "sub-01", "comment": "x", "age": "70"},

@@ -10,7 +10,7 @@ from rhvae_mri.cohort.bids_images import find_images, read_field_strength
 from rhvae_mri.cohort.bids_tables import USUAL_TERMS, read_participants, read_rows, read_sessions
 from rhvae_mri.cohort.listed_values import ListedValues
 from rhvae_mri.convert.bids_cleaning import mend_dataset
-from rhvae_mri.files import read_json
+from rhvae_mri.io.files import read_json
 
 README = (
     "This folder was converted by a test that does what Clinica does, as far as validity is concerned. " * 2

@@ -3,7 +3,7 @@ import pandas
 import pytest
 from made_up_runs import write_predictions
 
-from rhvae_mri.evaluation.calibration import (
+from rhvae_mri.statistics.calibration import (
     CALIBRATION_COLUMNS,
     MEASURES,
     calibration_errors,
@@ -12,8 +12,8 @@ from rhvae_mri.evaluation.calibration import (
     measure_calibration,
     reliability_curve,
 )
-from rhvae_mri.evaluation.predictions import read_predictions
-from rhvae_mri.evaluation.resampling import Resamples, draw_resamples
+from rhvae_mri.statistics.predictions import read_predictions
+from rhvae_mri.statistics.resampling import Resamples, draw_resamples
 
 
 def made_up(n=400, slope=1.0, shift=0.0, n_runs=2, seed=0):

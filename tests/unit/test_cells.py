@@ -7,7 +7,7 @@ from bids_folders import listing, table, write_bids
 
 from rhvae_mri.cohort.cells import Legend, read_cell
 from rhvae_mri.cohort.clinical_terms import ClinicalTerms
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 #: Variable, cell, value, and whether it is used as it stands, read as something, or not understood.
 CELLS = [

@@ -6,7 +6,7 @@ from nifti_files import write_nifti
 
 from rhvae_mri.cohort.clinical_terms import ClinicalTerms, terms_of_cohort
 from rhvae_mri.cohort.images import list_images, read_images
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 COLUMNS = {"age": "Age_At_Scan", "sex": "gender_code", "site": "centre", "diagnosis": "clinical_status"}
 VALUES = {"diagnosis": {"AD": [2, "probable AD"], "CN": [0]}, "sex": {"M": [1], "F": [2]}}

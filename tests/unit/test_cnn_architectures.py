@@ -18,7 +18,7 @@ from rhvae_mri.cnn.architectures import (
     pooled_shape,
     read_architectures,
 )
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 FULL, DOWNSAMPLED, DEMO = (169, 208, 179), (84, 104, 89), (21, 26, 22)
 

@@ -11,8 +11,8 @@ from rhvae_mri.cnn.architectures import Architecture
 from rhvae_mri.cnn.augmentation import AugmentationSettings, ClassicAugmentation, resample, voxel_matrices
 from rhvae_mri.cnn.data import ImagePart, ImageSet
 from rhvae_mri.cnn.training import TrainingSettings, train_network
-from rhvae_mri.errors import StudyError
-from rhvae_mri.learning.interrupts import TrainingInterrupted
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.runtime.interrupts import TrainingInterrupted
 
 SHAPE = (9, 8, 7)
 CPU = torch.device("cpu")

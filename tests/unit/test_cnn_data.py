@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from rhvae_mri.cnn.data import ImagePart, ImageSet
-from rhvae_mri.errors import StudyError
-from rhvae_mri.tensor_files import ImageStack, write_image_stack
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.tensor_files import ImageStack, write_image_stack
 
 SHAPE = (3, 4, 5)
 CPU = torch.device("cpu")

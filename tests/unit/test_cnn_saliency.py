@@ -8,7 +8,7 @@ from rhvae_mri.cnn.data import ImagePart, ImageSet
 from rhvae_mri.cnn.saliency import METHODS, attribute, best_on_validation, measure_saliency
 from rhvae_mri.cnn.storage import TrainedNetwork
 from rhvae_mri.cnn.training import TrainingSettings, train_network
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 SHAPE = (9, 8, 7)
 CPU = torch.device("cpu")

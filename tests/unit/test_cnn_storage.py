@@ -7,7 +7,7 @@ from rhvae_mri.cnn.architectures import Architecture, build_network
 from rhvae_mri.cnn.data import ImagePart, ImageSet
 from rhvae_mri.cnn.prediction import predict
 from rhvae_mri.cnn.storage import TrainedNetwork, load_networks, save_networks
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 SHAPE = (7, 6, 5)
 CPU = torch.device("cpu")

@@ -20,10 +20,10 @@ from rhvae_mri.cnn.training import (
     train_networks,
     training_metrics,
 )
-from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.metrics import balanced_accuracy, confusion_counts
-from rhvae_mri.learning.interrupts import TrainingInterrupted
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.runtime.interrupts import TrainingInterrupted
+from rhvae_mri.statistics.metrics import balanced_accuracy, confusion_counts
+from rhvae_mri.study.seeds import derive_seed
 
 SHAPE = (9, 8, 7)
 CPU = torch.device("cpu")

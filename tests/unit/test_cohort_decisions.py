@@ -5,7 +5,7 @@ from clinica_dataset import Dataset, write_table
 
 from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
 from rhvae_mri.cohort.exclusions import check_cohorts, read_decisions
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from nifti_files import write_nifti
 
 from rhvae_mri.cohort.images import COLUMNS, list_images, read_images, select_usable
 from rhvae_mri.convert.conversion import convert_to_bids
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv
 
 
 @pytest.fixture

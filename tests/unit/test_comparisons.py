@@ -2,13 +2,13 @@ import numpy
 import pytest
 from made_up_runs import GRID, write_predictions
 
-from rhvae_mri.evaluation.comparisons import COMPARISON_COLUMNS, compare_conditions
-from rhvae_mri.evaluation.estimates import estimate_performance
-from rhvae_mri.evaluation.inference import benjamini_hochberg, cohens_d, holm, swap_test, t_test
-from rhvae_mri.evaluation.metrics import classification_metrics
-from rhvae_mri.evaluation.predictions import read_predictions
-from rhvae_mri.evaluation.published import read_published
-from rhvae_mri.evaluation.variance import contributions, outcomes, split_variance
+from rhvae_mri.statistics.comparisons import COMPARISON_COLUMNS, compare_conditions
+from rhvae_mri.statistics.estimates import estimate_performance
+from rhvae_mri.statistics.inference import benjamini_hochberg, cohens_d, holm, swap_test, t_test
+from rhvae_mri.statistics.metrics import classification_metrics
+from rhvae_mri.statistics.predictions import read_predictions
+from rhvae_mri.statistics.published import read_published
+from rhvae_mri.statistics.variance import contributions, outcomes, split_variance
 
 OPTIONS = {"confidence": 0.95, "n_permutations": 199, "seed": 3}
 

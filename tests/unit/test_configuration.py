@@ -6,15 +6,16 @@ import pytest
 import yaml
 
 from rhvae_mri.cnn.augmentation import AugmentationSettings
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_json
+from rhvae_mri.convert.sources import check_sources
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
-from rhvae_mri.imaging.registration import Levels
-from rhvae_mri.study.checks import check_configuration, check_sources, complete, result_settings
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_json
+from rhvae_mri.preprocess.registration import Levels
+from rhvae_mri.study.checks import check_configuration, complete, result_settings
 from rhvae_mri.study.configuration import Configuration, build_schema
 from rhvae_mri.study.documents import DEFAULTS, MODELINE, PAGE, SCHEMA, list_keys, write_documents
+from rhvae_mri.study.grid import is_simulated
 from rhvae_mri.study.settings import fill
-from rhvae_mri.study_grid import is_simulated
 
 ROOT = Path(__file__).parents[2]
 FILES = ["config/config.yaml", "config/paper.yaml", "config/medium.yaml", "tests/small_study.yaml"]

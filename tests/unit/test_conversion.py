@@ -23,8 +23,8 @@ from rhvae_mri.convert.clinica import run_clinica
 from rhvae_mri.convert.conversion import convert_to_bids
 from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.convert.staging import assign_sessions, choose_aibl_series
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv
 
 COHORTS = {"ADNI": handmade.adni_cohort, "AIBL": handmade.aibl_cohort}
 

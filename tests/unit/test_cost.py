@@ -9,7 +9,7 @@ from made_up_reference import HEAD, MEMORY, benchmark, core_seconds, write_refer
 
 from rhvae_mri.cost.estimate import COLUMNS, EXPONENT, QUANTITIES, STAGES, describe_estimate, estimate_cost
 from rhvae_mri.cost.workload import StudySizes, disk_work, expected_sizes, list_jobs, sizes_of_results
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 SPEEDUP = (10, 200)
 

@@ -2,11 +2,11 @@ import nibabel
 import numpy
 import pytest
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_json
-from rhvae_mri.imaging.crop import crop_to_template
-from rhvae_mri.imaging.grid import study_grid
-from rhvae_mri.imaging.images import ImageError
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_json
+from rhvae_mri.preprocess.crop import crop_to_template
+from rhvae_mri.preprocess.grid import study_grid
+from rhvae_mri.preprocess.images import ImageError
 
 
 def numbered_image(path, voxel_size):

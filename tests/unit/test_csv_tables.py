@@ -20,7 +20,7 @@ from rhvae_mri.convert.csv_tables import (
     visit_code,
 )
 from rhvae_mri.convert.ledger import Ledger
-from rhvae_mri.files import read_tsv, write_tsv
+from rhvae_mri.io.files import read_tsv, write_tsv
 
 
 def series(*values):

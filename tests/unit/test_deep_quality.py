@@ -11,12 +11,12 @@ from phantoms import save
 from safetensors.torch import save_file
 from scipy import ndimage
 
-from rhvae_mri.downloads import read_descriptor, sha256_of
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_json
-from rhvae_mri.imaging.grid import study_grid
-from rhvae_mri.imaging.images import ImageError, record_faults
-from rhvae_mri.imaging.mni_tissue import read_average
+from rhvae_mri.io.downloads import read_descriptor, sha256_of
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_json
+from rhvae_mri.preprocess.grid import study_grid
+from rhvae_mri.preprocess.images import ImageError, record_faults
+from rhvae_mri.preprocess.mni_tissue import read_average
 from rhvae_mri.quality.deep_networks import (
     NETWORKS,
     build_network,

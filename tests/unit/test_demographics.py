@@ -16,9 +16,9 @@ from rhvae_mri.cohort.demographics import (
 )
 from rhvae_mri.cohort.images import COLUMNS as IMAGE_COLUMNS
 from rhvae_mri.cohort.leakage import check_leakage
-from rhvae_mri.evaluation.demographics_page import NOTES, demographics_sheets
-from rhvae_mri.evaluation.sheets import render_sheets
-from rhvae_mri.files import write_tsv
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.pages.demographics_page import NOTES, demographics_sheets
+from rhvae_mri.pages.sheets import render_sheets
 
 
 def make_people(n=60, shift=0.0, cohort="ADNI", seed=0):

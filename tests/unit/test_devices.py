@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from rhvae_mri import locks
-from rhvae_mri.learning.devices import choose_device, visible_gpus
+from rhvae_mri.runtime import locks
+from rhvae_mri.runtime.devices import choose_device, visible_gpus
 
 
 @pytest.fixture(autouse=True)

@@ -4,13 +4,13 @@ import pandas
 import pytest
 from figure_checks import overlapping_texts, svg_texts, targets
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.figures.intruders import draw_intruders, mix_images
 from rhvae_mri.figures.scheme import draw_scheme, scheme_source
 from rhvae_mri.figures.slices import read_examples
 from rhvae_mri.figures.split import draw_split, split_source
-from rhvae_mri.files import read_tsv
-from rhvae_mri.tensor_files import write_image_stack
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.io.tensor_files import write_image_stack
 
 
 def cohort(name, groups):

@@ -6,7 +6,7 @@ from modulefinder import ModuleFinder
 import pytest
 from imported_packages import WORKFLOW, files_of
 
-from rhvae_mri import digests
+from rhvae_mri.runtime import digests
 
 SCRIPT = '''"""What it is."""
 from rhvae_mri.pack import work

@@ -9,8 +9,8 @@ import yaml
 from results_dictionary import CONDITION, read_dictionary
 
 from rhvae_mri import __version__
-from rhvae_mri.evaluation.conditions import CONDITION as CONDITION_COLUMNS
-from rhvae_mri.files import read_json
+from rhvae_mri.io.files import read_json
+from rhvae_mri.statistics.conditions import CONDITION as CONDITION_COLUMNS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(

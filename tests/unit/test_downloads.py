@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from rhvae_mri import downloads
-from rhvae_mri.downloads import check_file, fetch, obtain_file, read_descriptor, sha256_of
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io import downloads
+from rhvae_mri.io.downloads import check_file, fetch, obtain_file, read_descriptor, sha256_of
+from rhvae_mri.io.errors import StudyError
 
 CONTENT = bytes(range(256)) * 2000
 HALF = len(CONTENT) // 2

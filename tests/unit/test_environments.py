@@ -57,7 +57,7 @@ def test_an_environment_has_what_its_scripts_import_and_no_more(path):
 def test_imports_inside_functions_count_only_where_the_function_can_be_called(tmp_path):
     for name, expected in (("rescale", False), ("downsample", True), ("pack_tensors", True)):
         script = tmp_path / f"{name}.py"
-        script.write_text(f"from rhvae_mri.imaging.tensors import {name}\nprint({name})\n")
+        script.write_text(f"from rhvae_mri.preprocess.tensors import {name}\nprint({name})\n")
         assert ("torch" in packages_of(script)) == expected
 
 

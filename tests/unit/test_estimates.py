@@ -3,15 +3,15 @@ import pandas
 import pytest
 from made_up_runs import write_predictions
 
-from rhvae_mri.evaluation.estimates import (
+from rhvae_mri.statistics.estimates import (
     ESTIMATE_COLUMNS,
     count_confusions,
     estimate_performance,
 )
-from rhvae_mri.evaluation.metrics import ConfusionCounts, confusion_counts
-from rhvae_mri.evaluation.predictions import read_predictions, tabulate_runs
-from rhvae_mri.evaluation.published import read_published
-from rhvae_mri.evaluation.tables import classification_table
+from rhvae_mri.statistics.metrics import ConfusionCounts, confusion_counts
+from rhvae_mri.statistics.predictions import read_predictions, tabulate_runs
+from rhvae_mri.statistics.published import read_published
+from rhvae_mri.statistics.tables import classification_table
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ from figure_checks import overlapping_texts, svg_texts, targets
 from matplotlib.text import Text
 from test_tables import PUBLISHED, make_runs
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.published import read_published
-from rhvae_mri.evaluation.tables import classification_table
 from rhvae_mri.figures.slices import choose_examples, draw_slices, middle_slice
 from rhvae_mri.figures.strips import draw_strips, strip_source, strips_figure
 from rhvae_mri.figures.style import colours, study_style
-from rhvae_mri.files import read_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.statistics.published import read_published
+from rhvae_mri.statistics.tables import classification_table
 
 
 def tables(**grid):

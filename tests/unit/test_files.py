@@ -7,8 +7,8 @@ import pandas
 import pytest
 from safetensors.numpy import save_file
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import (
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import (
     atomic_folder,
     atomic_path,
     read_tsv,

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from rhvae_mri.cohort.folds import check_folds, compare_folds, iterate_folds, split_folds
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 
 def make_split(n_ad=210, n_cn=243, seed=0):

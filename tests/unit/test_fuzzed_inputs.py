@@ -17,11 +17,12 @@ from rhvae_mri.convert.aibl_tables import read_aibl_tables, read_scan_dates
 from rhvae_mri.convert.archive import list_series
 from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.convert.preflight import check_downloads
+from rhvae_mri.convert.sources import check_sources
 from rhvae_mri.cost.workload import expected_sizes, list_jobs
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import write_tsv
-from rhvae_mri.study.checks import check_configuration, check_sources
-from rhvae_mri.study_grid import list_conditions
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.study.checks import check_configuration
+from rhvae_mri.study.grid import list_conditions
 
 VALUES = [
     *(None, True, False, 0, -1, 1, 2, 3, 7, 10**30, -0.0, 1e308, float("nan"), float("inf"), 0.5, 1e-300),

@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import nn
 
-from rhvae_mri.files import read_tsv
 from rhvae_mri.generators.assessment.diversity import (
     C1,
     C2,
@@ -29,7 +28,8 @@ from rhvae_mri.generators.rhvae.metric import LatentMetric
 from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.generators.rhvae.networks import Networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
-from rhvae_mri.tensor_files import ImageStack
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.io.tensor_files import ImageStack
 
 SHAPE = (10, 6, 5)
 

@@ -3,7 +3,6 @@ import pandas
 import pytest
 from figure_checks import overlapping_texts, svg_texts, targets
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.figures.generation import (
     Pictures,
     draw_interpolation,
@@ -11,8 +10,9 @@ from rhvae_mri.figures.generation import (
     draw_traversal,
     read_pictures,
 )
-from rhvae_mri.files import read_tsv, write_tsv
-from rhvae_mri.tensor_files import write_image_stack
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv, write_tsv
+from rhvae_mri.io.tensor_files import write_image_stack
 
 DRAW = {"traversal": draw_traversal, "interpolation": draw_interpolation, "neighbours": draw_neighbours}
 

@@ -1,9 +1,9 @@
 import pandas
 import pytest
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.generation import render_generation
-from rhvae_mri.pages import SIMULATED_MARK
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.pages.generation import render_generation
+from rhvae_mri.study.names import SIMULATED_MARK
 
 
 def table():

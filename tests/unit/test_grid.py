@@ -1,8 +1,8 @@
 import numpy
 import pytest
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.imaging import grid
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.preprocess import grid
 
 
 def test_the_study_grid_at_1_mm_is_the_templates():

@@ -23,14 +23,14 @@ from rhvae_mri.cohort.images import list_images
 from rhvae_mri.convert.adni_tables import read_adni_tables
 from rhvae_mri.convert.conversion import convert_to_bids
 from rhvae_mri.convert.ledger import Ledger
-from rhvae_mri.downloads import obtain_file
-from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.published import read_published
-from rhvae_mri.evaluation.rendering import render_classification
-from rhvae_mri.evaluation.tables import classification_table
 from rhvae_mri.figures.strips import draw_strips
-from rhvae_mri.files import read_tsv
-from rhvae_mri.texts import plain_cell, visible
+from rhvae_mri.io.downloads import obtain_file
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.io.texts import plain_cell, visible
+from rhvae_mri.pages.rendering import render_classification
+from rhvae_mri.statistics.published import read_published
+from rhvae_mri.statistics.tables import classification_table
 
 #: Parts of names; each would do something if a shell, a terminal, a table or a page read it as its own.
 HOSTILE = [

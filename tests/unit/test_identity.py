@@ -12,8 +12,8 @@ from nifti_files import AFFINE, SHAPE, encode_nifti
 from rhvae_mri.cohort.duplicates import COLUMNS, find_duplicates, leave_out
 from rhvae_mri.cohort.image_content import digest_images
 from rhvae_mri.cohort.leakage import check_labels, check_leakage
-from rhvae_mri.errors import StudyError
-from rhvae_mri.tensor_files import write_image_stack
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.tensor_files import write_image_stack
 
 VOXELS = numpy.random.default_rng(0).integers(0, 120, SHAPE).astype(numpy.int16)
 TWINS = "the same image under another name: sub-0"

@@ -2,9 +2,9 @@ import nibabel
 import numpy
 import pytest
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_json, write_json
-from rhvae_mri.imaging.images import ImageError, read_image, record_faults, recorded_fault
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_json, write_json
+from rhvae_mri.preprocess.images import ImageError, read_image, record_faults, recorded_fault
 
 VOXELS = numpy.random.default_rng(0).normal(100, 10, (9, 10, 11)).astype(numpy.float32)
 

@@ -9,12 +9,12 @@ import pytest
 from figure_checks import targets
 from headless_browser import Browser, find_chromium
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.figures.curves import draw_reliability
 from rhvae_mri.figures.losses import draw_losses
-from rhvae_mri.files import write_text, write_tsv
-from rhvae_mri.reporting.contents import CAPTIONS, FIGURES, caption_of
-from rhvae_mri.reporting.index import write_index
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import write_text, write_tsv
+from rhvae_mri.pages.contents import CAPTIONS, FIGURES, caption_of
+from rhvae_mri.pages.index import write_index
 
 needs_chromium = pytest.mark.skipif(find_chromium() is None, reason="there is no `chromium` on the PATH")
 

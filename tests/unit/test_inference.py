@@ -2,7 +2,7 @@ import numpy
 import pytest
 from scipy import stats
 
-from rhvae_mri.evaluation.inference import (
+from rhvae_mri.statistics.inference import (
     benjamini_hochberg,
     cohens_d,
     equivalence_test,

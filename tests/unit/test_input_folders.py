@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import pytest
 from bids_folders import fates, plain_bids, table, write_bids
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.input_folders import (
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.input_folders import (
     bids_digest,
     check_fetched,
     digest_of_cohort,

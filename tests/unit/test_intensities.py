@@ -7,9 +7,9 @@ import numpy
 import pytest
 from phantoms import coordinates, grid, head, save
 
-from rhvae_mri.imaging.bias_field import correct_bias
-from rhvae_mri.imaging.images import ImageError, read_image, record_faults, recorded_fault
-from rhvae_mri.imaging.intensities import into_domain
+from rhvae_mri.preprocess.bias_field import correct_bias
+from rhvae_mri.preprocess.images import ImageError, read_image, record_faults, recorded_fault
+from rhvae_mri.preprocess.intensities import into_domain
 
 SHAPE, AFFINE = grid(6.0)
 POINTS = coordinates(SHAPE, AFFINE)

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from rhvae_mri import jobs
+from rhvae_mri.runtime import jobs
 
 
 def test_a_child_process_can_import_the_library(monkeypatch, tmp_path):
@@ -12,7 +12,7 @@ def test_a_child_process_can_import_the_library(monkeypatch, tmp_path):
     jobs.export_library()
     jobs.export_library()
     assert len(os.environ["PYTHONPATH"].split(os.pathsep)) == 2
-    subprocess.run([sys.executable, "-c", "import rhvae_mri.errors"], check=True, cwd=tmp_path)
+    subprocess.run([sys.executable, "-c", "import rhvae_mri.io.errors"], check=True, cwd=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_a_training_job_counts_as_a_gpu_job_where_it_finds_one(monkeypatch, devi
 def test_a_process_outlives_the_warning_before_a_time_limit_and_so_do_its_children(root):
     code = (
         "import os, signal, subprocess, sys\n"
-        "from rhvae_mri.jobs import ignore_time_warnings\n"
+        "from rhvae_mri.runtime.jobs import ignore_time_warnings\n"
         "ignore_time_warnings()\n"
         "os.kill(os.getpid(), signal.SIGUSR1)\n"
         "subprocess.run(['bash', '-c', 'kill -USR1 $$; exit 7'])\n"

@@ -4,7 +4,7 @@ import pandas
 import pytest
 
 from rhvae_mri.cohort.leakage import check_leakage
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 
 def make_split():

@@ -4,10 +4,10 @@ import signal
 import pytest
 import torch
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.learning.checkpoints import TrainingState, restore_checkpoint, run_digest, save_checkpoint
-from rhvae_mri.learning.devices import choose_device
-from rhvae_mri.learning.interrupts import TrainingInterrupted, stop_request
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.runtime.checkpoints import TrainingState, restore_checkpoint, run_digest, save_checkpoint
+from rhvae_mri.runtime.devices import choose_device
+from rhvae_mri.runtime.interrupts import TrainingInterrupted, stop_request
 
 
 def fresh_state(seed=0):

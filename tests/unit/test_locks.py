@@ -8,16 +8,16 @@ import sys
 
 import pytest
 
-from rhvae_mri import locks
-from rhvae_mri.errors import StudyError
-from rhvae_mri.locks import acquire_device, claim, lock_folder, only_process
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.runtime import locks
+from rhvae_mri.runtime.locks import acquire_device, claim, lock_folder, only_process
+from rhvae_mri.runtime.logs import log_job
 
 #: What another process does before it says so and waits until it is told to go.
-START = "import logging, os, sys\nfrom rhvae_mri import locks\nlocks._PAUSE = 0.02\n"
+START = "import logging, os, sys\nfrom rhvae_mri.runtime import locks\nlocks._PAUSE = 0.02\n"
 CLAIM = START + "locks.claim(sys.argv[1])\nprint('claimed', flush=True)\nsys.stdin.readline()\n"
 JOB = (
-    "import sys\nfrom pathlib import Path\nfrom rhvae_mri.logs import log_job\n"
+    "import sys\nfrom pathlib import Path\nfrom rhvae_mri.runtime.logs import log_job\n"
     "with log_job(sys.argv[1]):\n    Path(sys.argv[2]).write_text('runs')\n    sys.stdin.readline()\n"
 )
 DEVICE = START + (

@@ -6,14 +6,14 @@ import pytest
 from test_network_figures import SHAPES
 
 from rhvae_mri.cnn.architectures import read_architectures
-from rhvae_mri.errors import StudyError
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
-from rhvae_mri.network_table import choose_classifiers, tabulate_networks
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.pages.methods import describe_methods
+from rhvae_mri.pages.methods_page import write_methods
+from rhvae_mri.pages.references import WORKS, cite, number_citations
+from rhvae_mri.provenance.networks import choose_classifiers, tabulate_networks
 from rhvae_mri.provenance.tables import DownloadFacts
-from rhvae_mri.reporting.methods import describe_methods
-from rhvae_mri.reporting.methods_page import write_methods
-from rhvae_mri.reporting.references import WORKS, cite, number_citations
-from rhvae_mri.study_grid import list_conditions
+from rhvae_mri.study.grid import list_conditions
 
 SOFTWARE = {
     "rhvae-mri": {"version": "1.2.3", "revision": "abc"},

@@ -4,8 +4,8 @@ import math
 import numpy
 import pytest
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.metrics import (
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.statistics.metrics import (
     METRICS,
     area_under_curve,
     classification_metrics,

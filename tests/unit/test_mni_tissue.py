@@ -3,9 +3,9 @@ import importlib.util
 import numpy
 import pytest
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.imaging.grid import TEMPLATE_ORIGIN, TEMPLATE_SHAPE
-from rhvae_mri.imaging.mni_tissue import read_average
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.preprocess.grid import TEMPLATE_ORIGIN, TEMPLATE_SHAPE
+from rhvae_mri.preprocess.mni_tissue import read_average
 
 
 def at(average, *point):

@@ -6,15 +6,15 @@ from matplotlib.patches import FancyArrowPatch, Polygon
 from torch import nn
 
 from rhvae_mri.cnn.architectures import Architecture, build_network, count_parameters, read_architectures
-from rhvae_mri.errors import StudyError
 from rhvae_mri.figures.networks import draw_networks
-from rhvae_mri.files import read_tsv, write_json
 from rhvae_mri.generators.rhvae import networks as rhvae_networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
-from rhvae_mri.learning.layers import list_layers, shapes_only
-from rhvae_mri.network_table import NETWORK_COLUMNS, choose_classifiers, read_shapes, tabulate_networks
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv, write_json
+from rhvae_mri.io.tensor_files import write_image_stack
+from rhvae_mri.provenance.layers import list_layers, shapes_only
+from rhvae_mri.provenance.networks import NETWORK_COLUMNS, choose_classifiers, read_shapes, tabulate_networks
 from rhvae_mri.search.space import Candidate
-from rhvae_mri.tensor_files import write_image_stack
 
 SHAPES = {"full": (169, 208, 179), "downsampled": (84, 104, 89)}
 

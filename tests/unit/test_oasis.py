@@ -11,8 +11,8 @@ from scipy import ndimage
 from rhvae_mri.cohort.clinical_terms import terms_of_cohort
 from rhvae_mri.cohort.images import list_images, read_images
 from rhvae_mri.convert.oasis import CLINICAL_TABLE, check_oasis, convert_oasis, describe_fault
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv
 from rhvae_mri.simulate.anatomy import load_anatomy
 from rhvae_mri.simulate.heads import render_scan
 

@@ -3,17 +3,17 @@ import pandas
 import pytest
 from made_up_runs import SETS, make_predictions, write_predictions
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.conditions import data_label, ordered
-from rhvae_mri.evaluation.metrics import METRICS, classification_metrics
-from rhvae_mri.evaluation.predictions import (
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv, write_tsv
+from rhvae_mri.statistics.conditions import data_label, ordered
+from rhvae_mri.statistics.metrics import METRICS, classification_metrics
+from rhvae_mri.statistics.predictions import (
     PREDICTION_COLUMNS,
     RUN_COLUMNS,
     prediction_table,
     read_predictions,
     tabulate_runs,
 )
-from rhvae_mri.files import read_tsv, write_tsv
 
 REAL = {
     "architecture": "baseline",

@@ -11,7 +11,7 @@ from rhvae_mri.convert.archive import list_series
 from rhvae_mri.convert.preflight import check_downloads
 from rhvae_mri.convert.series import find_broken_series
 from rhvae_mri.convert.study_tables import ADNI_TABLES, AIBL_TABLES
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 COHORTS = {"ADNI": handmade.adni_cohort, "AIBL": handmade.aibl_cohort}
 FORMS = [("ADNI", 2018), ("ADNI", 2026), ("AIBL", 2018)]

@@ -16,10 +16,10 @@ from planted_headers import DATES, MARK, TIME, find_planted, plant
 from rhvae_mri.cohort.bids_tables import read_rows
 from rhvae_mri.convert.bids_cleaning import clear_header, remove_personal_data
 from rhvae_mri.convert.conversion import convert_to_bids
-from rhvae_mri.files import read_json, read_tsv
-from rhvae_mri.imaging.crop import crop_to_template
-from rhvae_mri.imaging.grid import study_grid
-from rhvae_mri.imaging.images import record_faults
+from rhvae_mri.io.files import read_json, read_tsv
+from rhvae_mri.preprocess.crop import crop_to_template
+from rhvae_mri.preprocess.grid import study_grid
+from rhvae_mri.preprocess.images import record_faults
 
 TEXTS = {"descrip": f"TE=3;Time={TIME}", "aux_file": MARK, "db_name": MARK, "intent_name": MARK}
 

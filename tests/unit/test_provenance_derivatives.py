@@ -6,7 +6,7 @@ import derived_study
 import pytest
 from bids_checks import bids_errors
 
-from rhvae_mri.files import read_json
+from rhvae_mri.io.files import read_json
 from rhvae_mri.provenance.derivatives import describe_derivatives
 
 ROOT = Path(derived_study.ROOT)

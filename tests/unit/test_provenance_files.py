@@ -11,8 +11,8 @@ import derived_study
 import pandas
 import pytest
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv
 from rhvae_mri.provenance.files import COLUMNS, STEPS, file_checksums, main, record_files, verify_files
 
 TABLE = "results/provenance/cohort-ADNI/files.tsv"

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 import yaml
 
-from rhvae_mri.files import read_json
+from rhvae_mri.io.files import read_json
 from rhvae_mri.provenance import study
 
 CONFIGURATION = {

@@ -8,15 +8,15 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from rhvae_mri.cohort.exclusions import Decisions
-from rhvae_mri.imaging.grid import TEMPLATE_ORIGIN
-from rhvae_mri.imaging.mni_tissue import read_average
-from rhvae_mri.imaging.registration import register_to_template
-from rhvae_mri.imaging.template import prepare_template
+from rhvae_mri.preprocess.grid import TEMPLATE_ORIGIN
+from rhvae_mri.preprocess.mni_tissue import read_average
+from rhvae_mri.preprocess.registration import register_to_template
 from rhvae_mri.quality.metrics import measure_quality
 from rhvae_mri.quality.verdict import check_quality
 from rhvae_mri.simulate.anatomy import LATTICE_ORIGIN, load_anatomy
 from rhvae_mri.simulate.heads import render_scan
 from rhvae_mri.simulate.participants import draw_cohort
+from rhvae_mri.simulate.template import simulate_template
 
 #: What is done to a head, and the measures that may refuse it; none where it is to pass.
 CASES = {
@@ -43,7 +43,7 @@ def verdicts(tmp_path_factory):
     """The table of verdicts, by case."""
     folder = tmp_path_factory.mktemp("gate")
     template = folder / "template.nii.gz"
-    prepare_template("simulated", 4.0, template)
+    simulate_template(4.0, template)
     rows = []
     for name, (voxels, affine) in bent_heads().items():
         row = {"image_id": name, "participant_id": name, "session_id": "ses-M000"}

@@ -6,11 +6,11 @@ from phantoms import coordinates, head, save
 from scipy import ndimage
 from scipy.io import savemat
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.imaging.grid import study_grid
-from rhvae_mri.imaging.images import ImageError, derivative_table, record_faults
-from rhvae_mri.imaging.registration import Levels, register_to_template
-from rhvae_mri.imaging.template import prepare_template
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.preprocess.grid import study_grid
+from rhvae_mri.preprocess.images import ImageError, derivative_table, record_faults
+from rhvae_mri.preprocess.registration import Levels, register_to_template
+from rhvae_mri.preprocess.template import prepare_template
 from rhvae_mri.quality.definitions import METRIC_NAMES, METRICS
 from rhvae_mri.quality.masks import block_means
 from rhvae_mri.quality.metrics import COLUMNS, describe_affine, measure_quality

@@ -4,10 +4,10 @@ import nibabel
 import numpy
 import pytest
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.imaging.grid import crop_affine, crop_box, study_grid
-from rhvae_mri.imaging.template import prepare_template
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.preprocess.grid import crop_affine, crop_box, study_grid
 from rhvae_mri.quality.regions import outline_regions, read_regions
+from rhvae_mri.simulate.template import simulate_template
 
 VOXEL_SIZE = 4
 
@@ -15,7 +15,7 @@ VOXEL_SIZE = 4
 @pytest.fixture(scope="module")
 def regions(tmp_path_factory):
     folder = tmp_path_factory.mktemp("regions")
-    prepare_template("simulated", VOXEL_SIZE, folder / "template.nii.gz")
+    simulate_template(VOXEL_SIZE, folder / "template.nii.gz")
     outline_regions(folder / "template.nii.gz", folder / "regions.nii.gz")
     return folder / "regions.nii.gz"
 

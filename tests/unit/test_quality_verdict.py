@@ -5,8 +5,8 @@ import pandas
 import pytest
 
 from rhvae_mri.cohort.exclusions import Decision, Decisions
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_tsv, write_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv, write_tsv
 from rhvae_mri.quality.definitions import LIMITS, METRIC_NAMES
 from rhvae_mri.quality.verdict import COLUMNS, check_quality
 

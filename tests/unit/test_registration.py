@@ -3,11 +3,11 @@ import numpy
 import pytest
 from phantoms import coordinates, grid, head, save
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_json
-from rhvae_mri.imaging.grid import TEMPLATE_SHAPE
-from rhvae_mri.imaging.images import ImageError
-from rhvae_mri.imaging.registration import (
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_json
+from rhvae_mri.preprocess.grid import TEMPLATE_SHAPE
+from rhvae_mri.preprocess.images import ImageError
+from rhvae_mri.preprocess.registration import (
     Levels,
     ants_seed,
     read_itk_affine,

@@ -3,9 +3,9 @@ import pandas
 import pytest
 from scipy import stats
 
-from rhvae_mri.evaluation.estimates import ESTIMATE_COLUMNS
-from rhvae_mri.evaluation.published import read_published
-from rhvae_mri.evaluation.replication import (
+from rhvae_mri.statistics.estimates import ESTIMATE_COLUMNS
+from rhvae_mri.statistics.published import read_published
+from rhvae_mri.statistics.replication import (
     INCONCLUSIVE,
     NOT_COMPARABLE,
     NOT_REPRODUCED,

@@ -2,16 +2,16 @@ import numpy
 import pytest
 from test_variance import TRUTH, simulate
 
-from rhvae_mri.evaluation.inference import interval_over_resamples, t_test
-from rhvae_mri.evaluation.metrics import METRICS, classification_metrics
-from rhvae_mri.evaluation.resampling import (
+from rhvae_mri.statistics.inference import interval_over_resamples, t_test
+from rhvae_mri.statistics.metrics import METRICS, classification_metrics
+from rhvae_mri.statistics.resampling import (
     FALSE_POSITIVE_RATES,
     Resamples,
     draw_resamples,
     resample_metrics,
     the_sample_itself,
 )
-from rhvae_mri.evaluation.variance import mean_by_run, outcomes, split_variance
+from rhvae_mri.statistics.variance import mean_by_run, outcomes, split_variance
 
 
 def made_up(n_ad=7, n_cn=9, n_runs=4, seed=0):

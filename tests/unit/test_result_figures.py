@@ -4,12 +4,12 @@ import pytest
 from figure_checks import overlapping_texts, svg_texts, targets
 from test_tables import PUBLISHED
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.published import read_published
 from rhvae_mri.figures.confusion import draw_confusion
 from rhvae_mri.figures.curves import draw_reliability, draw_roc
 from rhvae_mri.figures.sizes import draw_sizes, size_source
-from rhvae_mri.files import read_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.statistics.published import read_published
 
 GRIDS = {
     "demo": made_up_study.conditions(made_up_study.DEMO_SIZES, ("train-8", "train-full"), False),

@@ -7,7 +7,6 @@ from hypothesis import given, strategies
 from hypothesis import settings as hypothesis_settings
 from torch import nn
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.generators.rhvae.checks import check_networks
 from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.generators.rhvae.networks import (
@@ -21,6 +20,7 @@ from rhvae_mri.generators.rhvae.networks import (
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.generators.rhvae.storage import load_model, save_model
 from rhvae_mri.generators.rhvae.training import train_rhvae
+from rhvae_mri.io.errors import StudyError
 
 # With one latent dimension the metric has no elements below its diagonal.
 pytestmark = pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")

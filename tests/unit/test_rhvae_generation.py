@@ -6,7 +6,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rhvae_mri.files import write_json
 from rhvae_mri.generators.rhvae.chains import effective_sample_size, scale_reduction
 from rhvae_mri.generators.rhvae.metric import LatentMetric
 from rhvae_mri.generators.rhvae.model import RHVAE
@@ -19,7 +18,8 @@ from rhvae_mri.generators.rhvae.sampler import (
 )
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, SamplerSettings
 from rhvae_mri.generators.rhvae.storage import save_codes
-from rhvae_mri.tensor_files import ImageStack, write_image_stack
+from rhvae_mri.io.files import write_json
+from rhvae_mri.io.tensor_files import ImageStack, write_image_stack
 
 SHAPE = (9, 7, 8)
 

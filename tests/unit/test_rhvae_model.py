@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, MultivariateNormal
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.generators.rhvae.hamiltonian import sqrt_beta
 from rhvae_mri.generators.rhvae.kernels import decoder
 from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.generators.rhvae.networks import build_networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, SamplerSettings, TrainingSettings
+from rhvae_mri.io.errors import StudyError
 
 SHAPE = (3, 2, 4)
 SMALL = RHVAESettings(

@@ -13,12 +13,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.generators.rhvae.storage import save_model
 from rhvae_mri.generators.rhvae.training import TrainingRun, train_rhvae
-from rhvae_mri.learning import checkpoints as checkpoints_module
-from rhvae_mri.learning.interrupts import TrainingInterrupted
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.runtime import checkpoints as checkpoints_module
+from rhvae_mri.runtime.interrupts import TrainingInterrupted
 
 MLP = RHVAESettings(latent_dimension=2, encoder_layers=(16,), decoder_layers=(16,), metric_layers=(8,))
 CONVOLUTIONAL = RHVAESettings(latent_dimension=2, networks="convolutional", channels=(2, 3))

@@ -6,11 +6,11 @@ import numpy
 import pytest
 import torch
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.generators.rhvae.checks import check_images
 from rhvae_mri.generators.rhvae.metric import LatentMetric
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.generators.rhvae.training import TrainingRun, train_rhvae
+from rhvae_mri.io.errors import StudyError
 
 SETTINGS = RHVAESettings(
     latent_dimension=3, leapfrog_steps=2, encoder_layers=(12,), decoder_layers=(12,), metric_layers=(6,)

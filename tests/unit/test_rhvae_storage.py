@@ -5,11 +5,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.generators.rhvae.networks import build_networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
 from rhvae_mri.generators.rhvae.storage import load_model, save_model
+from rhvae_mri.io.errors import StudyError
 
 SHAPE = (3, 4)
 SMALL = RHVAESettings(

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.generators.rhvae.networks import Networks, build_networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.generators.rhvae.training import TrainingRun, train_rhvae
-from rhvae_mri.learning.interrupts import TrainingInterrupted
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.runtime.interrupts import TrainingInterrupted
 
 SETTINGS = RHVAESettings(
     latent_dimension=2, leapfrog_steps=1, encoder_layers=(16,), decoder_layers=(16,), metric_layers=(8,)

@@ -5,10 +5,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 from test_figures import overlapping_texts, svg_texts
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.figures.saliency import SaliencyMaps, blend, draw_saliency, read_saliency, summarise_saliency
-from rhvae_mri.files import read_tsv, write_tsv
-from rhvae_mri.tensor_files import write_image_stack
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv, write_tsv
+from rhvae_mri.io.tensor_files import write_image_stack
 
 SHAPE = (21, 26, 22)
 SHADES = {"AD": "#D55E00", "CN": "#0072B2"}

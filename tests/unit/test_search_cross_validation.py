@@ -10,12 +10,12 @@ from test_folds import make_split
 from rhvae_mri.cnn import training
 from rhvae_mri.cnn.training import TrainingSettings, train_network
 from rhvae_mri.cohort.folds import iterate_folds, split_folds
-from rhvae_mri.learning.interrupts import TrainingInterrupted
+from rhvae_mri.cohort.image_sets import build_image_set
+from rhvae_mri.io.tensor_files import write_image_stack
+from rhvae_mri.runtime.interrupts import TrainingInterrupted
 from rhvae_mri.search.cross_validation import cross_validate
 from rhvae_mri.search.space import Candidate, make_architecture
-from rhvae_mri.seeds import derive_seed
-from rhvae_mri.study_data import build_image_set
-from rhvae_mri.tensor_files import write_image_stack
+from rhvae_mri.study.seeds import derive_seed
 
 SHAPE = (9, 8, 7)
 CPU = torch.device("cpu")

@@ -3,9 +3,9 @@ import pandas
 import pytest
 from test_figures import overlapping_texts, svg_texts, targets
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.figures.search import draw_search
-from rhvae_mri.files import read_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv
 from rhvae_mri.search.leaderboard import rank_candidates, summarise_search
 from rhvae_mri.search.space import Candidate, make_architecture
 

@@ -5,8 +5,8 @@ import pandas
 import pytest
 
 from rhvae_mri.cnn.architectures import read_architectures
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import write_json
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import write_json
 from rhvae_mri.search.leaderboard import (
     choose_network,
     mean_on_unseen_folds,

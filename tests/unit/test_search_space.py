@@ -4,8 +4,9 @@ import numpy
 import pytest
 
 from rhvae_mri.cnn.architectures import build_network, count_parameters, read_architectures
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_json, write_json
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_json, write_json
+from rhvae_mri.io.tensor_files import write_image_stack
 from rhvae_mri.search.space import (
     TOO_MANY_PARAMETERS,
     TOO_MANY_POOLINGS,
@@ -18,7 +19,6 @@ from rhvae_mri.search.space import (
     size_of_network,
     tabulate_candidates,
 )
-from rhvae_mri.tensor_files import write_image_stack
 
 DOWNSAMPLED, FULL, DEMO = (84, 104, 89), (169, 208, 179), (21, 26, 22)
 

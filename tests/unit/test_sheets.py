@@ -5,8 +5,8 @@ import pandas
 import pytest
 from markup import Page, compiles
 
-from rhvae_mri.evaluation.latex import escape_latex, latex_document, long_table
-from rhvae_mri.evaluation.sheets import Sheet, interval, number, p_value, render_sheets
+from rhvae_mri.pages.latex import escape_latex, latex_document, long_table
+from rhvae_mri.pages.sheets import Sheet, interval, number, p_value, render_sheets
 
 EVIL = '<script>\\input{/etc/passwd} $x_1^2$ 50 % & #1 ~ | ± ≥ 漢 "`'
 SHEET = Sheet(

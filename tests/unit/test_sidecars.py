@@ -1,5 +1,5 @@
-from rhvae_mri.files import read_json
-from rhvae_mri.imaging import sidecars
+from rhvae_mri.io.files import read_json
+from rhvae_mri.preprocess import sidecars
 
 
 def test_sources_are_named_by_bids_uris():

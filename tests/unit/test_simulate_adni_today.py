@@ -14,7 +14,7 @@ import pandas
 import pydicom
 import pytest
 
-from rhvae_mri.files import read_tsv
+from rhvae_mri.io.files import read_tsv
 from rhvae_mri.simulate import adni, adni_today
 from rhvae_mri.simulate.adni_archive import (
     PROCESSED_DESCRIPTION,

@@ -2,7 +2,7 @@ import numpy
 import pytest
 from scipy import ndimage
 
-from rhvae_mri.imaging.grid import study_grid
+from rhvae_mri.preprocess.grid import study_grid
 from rhvae_mri.simulate.anatomy import (
     LATTICE_ORIGIN,
     LATTICE_SHAPE,

@@ -9,7 +9,7 @@ import pandas
 import pytest
 
 from rhvae_mri.convert.preflight import check_downloads
-from rhvae_mri.files import read_tsv
+from rhvae_mri.io.files import read_tsv
 from rhvae_mri.simulate import adni, aibl
 from rhvae_mri.simulate.adni_today import COLLECTION
 from rhvae_mri.simulate.download import simulate_download, write_download

@@ -5,7 +5,7 @@ import numpy
 import pytest
 from scipy import ndimage
 
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 from rhvae_mri.simulate.acquisition import BIAS_TERMS, add_motion, add_noise, draw_bias, site_scanner
 from rhvae_mri.simulate.anatomy import LATTICE_ORIGIN, coarse_lattice, load_anatomy, whole_head_template
 from rhvae_mri.simulate.deformation import deform
@@ -243,8 +243,8 @@ def test_one_head_renders_alike_at_every_voxel_size(cohort, anatomy):
 def test_ants_finds_the_true_affine_and_n4_the_bias(good_scans, anatomy, tmp_path):
     import nibabel
 
-    from rhvae_mri.imaging.bias_field import correct_bias
-    from rhvae_mri.imaging.registration import Levels, read_itk_affine, register_to_template
+    from rhvae_mri.preprocess.bias_field import correct_bias
+    from rhvae_mri.preprocess.registration import Levels, read_itk_affine, register_to_template
 
     nibabel.save(whole_head_template(4), tmp_path / "template.nii")
     brain, origin = coarse_lattice(anatomy.brain, 5)

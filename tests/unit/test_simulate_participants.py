@@ -4,7 +4,7 @@ import re
 import numpy
 import pytest
 
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 from rhvae_mri.simulate.acquisition import head_size
 from rhvae_mri.simulate.deformation import deform, structure_volumes
 from rhvae_mri.simulate.participants import GROUPS, anatomy_at, draw_cohort

@@ -15,8 +15,8 @@ from rhvae_mri.cohort.split import (
     write_independent,
     write_split,
 )
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv
 
 STUDY = {"n_test_per_class": 100, "validation_fraction": 0.2, "train_subsets": [50], "seed": 3}
 SMALL = {"n_test_per_class": 10, "validation_fraction": 0.2, "train_subsets": [8], "seed": 3}

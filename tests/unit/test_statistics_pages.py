@@ -2,18 +2,18 @@ import pytest
 from made_up_runs import write_predictions
 from markup import Page, compiles
 
-from rhvae_mri.evaluation.comparisons import compare_conditions
-from rhvae_mri.evaluation.estimates import estimate_performance
-from rhvae_mri.evaluation.predictions import read_predictions
-from rhvae_mri.evaluation.published import read_published
-from rhvae_mri.evaluation.replication import compare_with_published
-from rhvae_mri.evaluation.sheets import render_sheets
-from rhvae_mri.evaluation.statistics_pages import (
+from rhvae_mri.pages.sheets import render_sheets
+from rhvae_mri.pages.statistics_pages import (
     COMPARISON_NOTES,
     REPLICATION_NOTES,
     comparison_sheets,
     replication_sheets,
 )
+from rhvae_mri.statistics.comparisons import compare_conditions
+from rhvae_mri.statistics.estimates import estimate_performance
+from rhvae_mri.statistics.predictions import read_predictions
+from rhvae_mri.statistics.published import read_published
+from rhvae_mri.statistics.replication import compare_with_published
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,10 @@ import numpy
 import pandas
 import pytest
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import write_tsv
-from rhvae_mri.study_data import build_training_sets, list_evaluated_sets, read_class_images
-from rhvae_mri.tensor_files import write_image_stack
+from rhvae_mri.cohort.image_sets import build_training_sets, list_evaluated_sets, read_class_images
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.io.tensor_files import write_image_stack
 
 SHAPE = (3, 4, 2)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from rhvae_mri.study_grid import (
+from rhvae_mri.study.grid import (
     batch_seeds,
     idle_exclusions,
     list_conditions,

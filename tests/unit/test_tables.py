@@ -6,12 +6,12 @@ import pandas
 import pytest
 from markup import Page, compiles
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.layout import paper_layout
-from rhvae_mri.evaluation.published import read_published
-from rhvae_mri.evaluation.rendering import render_classification
-from rhvae_mri.evaluation.tables import classification_table, sizes_of_test_sets
-from rhvae_mri.files import write_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.pages.layout import paper_layout
+from rhvae_mri.pages.rendering import render_classification
+from rhvae_mri.statistics.published import read_published
+from rhvae_mri.statistics.tables import classification_table, sizes_of_test_sets
 
 PUBLISHED = Path(__file__).parents[2] / "resources" / "published_results.tsv"
 COLUMNS = [

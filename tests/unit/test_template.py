@@ -6,11 +6,12 @@ import numpy
 import pytest
 from phantoms import coordinates, save
 
-from rhvae_mri.downloads import read_descriptor
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_json
-from rhvae_mri.imaging.grid import study_grid
-from rhvae_mri.imaging.template import prepare_template
+from rhvae_mri.io.downloads import read_descriptor
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_json
+from rhvae_mri.preprocess.grid import study_grid
+from rhvae_mri.preprocess.template import prepare_template
+from rhvae_mri.simulate.template import simulate_template
 
 
 def smooth(points):
@@ -20,6 +21,10 @@ def smooth(points):
 
 def prepare(source, voxel_size, folder):
     prepare_template(str(source), voxel_size, folder / "template.nii.gz")
+    return read(voxel_size, folder)
+
+
+def read(voxel_size, folder):
     image = nibabel.load(folder / "template.nii.gz")
     assert image.get_data_dtype() == numpy.float32
     shape, affine = study_grid(voxel_size)
@@ -77,7 +82,8 @@ def test_a_template_in_another_space_is_refused(tmp_path):
 
 
 def test_the_simulated_template_says_so(tmp_path):
-    _, sidecar = prepare("simulated", 8.0, tmp_path)
+    simulate_template(8.0, tmp_path / "template.nii.gz")
+    _, sidecar = read(8.0, tmp_path)
     assert sidecar["Simulated"] is True
 
 

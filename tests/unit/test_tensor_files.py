@@ -3,8 +3,8 @@ import json
 import numpy
 import pytest
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.tensor_files import ImageStack, write_image_stack
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.tensor_files import ImageStack, write_image_stack
 
 
 def images(n=3, shape=(4, 5, 3)):

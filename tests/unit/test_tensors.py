@@ -3,10 +3,10 @@ import numpy
 import pandas
 import pytest
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_tsv
-from rhvae_mri.imaging.tensors import downsample, pack_tensors, rescale
-from rhvae_mri.tensor_files import ImageStack
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.io.tensor_files import ImageStack
+from rhvae_mri.preprocess.tensors import downsample, pack_tensors, rescale
 
 SHAPE = (7, 8, 5)
 

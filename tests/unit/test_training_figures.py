@@ -4,11 +4,11 @@ import pandas
 import pytest
 from figure_checks import overlapping_texts, svg_texts, targets
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.histories import HISTORY_COLUMNS, read_histories
 from rhvae_mri.figures.losses import draw_losses, loss_source
 from rhvae_mri.figures.training import draw_training, training_source
-from rhvae_mri.files import read_tsv, write_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv, write_tsv
+from rhvae_mri.statistics.histories import HISTORY_COLUMNS, read_histories
 
 DEMO = {"sizes": made_up_study.DEMO_SIZES, "training_sets": ("train-8", "train-full")}
 

@@ -2,8 +2,8 @@ import numpy
 import pytest
 from scipy import stats
 
-from rhvae_mri.evaluation.metrics import METRICS, area_under_curve, classification_metrics
-from rhvae_mri.evaluation.variance import VarianceParts, contributions, mean_by_run, outcomes, split_variance
+from rhvae_mri.statistics.metrics import METRICS, area_under_curve, classification_metrics
+from rhvae_mri.statistics.variance import VarianceParts, contributions, mean_by_run, outcomes, split_variance
 
 LABELS = numpy.repeat([True, False], [12, 15])
 

@@ -41,21 +41,17 @@ LIBRARY, COMMIT = find_library()
 if LIBRARY not in sys.path:
     sys.path.insert(0, LIBRARY)
 
-from rhvae_mri.announcements import announce_end, announce_start
-from rhvae_mri.digests import script_digest
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_json, read_tsv, reset_future_times
-from rhvae_mri.input_folders import digest_of_cohort
-from rhvae_mri.jobs import count_gpus, export_library, ignore_time_warnings
-from rhvae_mri.locks import claim
+from rhvae_mri.cost.announcements import announce_end, announce_start
+from rhvae_mri.runtime.digests import script_digest
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_json, read_tsv, reset_future_times
+from rhvae_mri.io.input_folders import digest_of_cohort
+from rhvae_mri.runtime.jobs import count_gpus, export_library, ignore_time_warnings
+from rhvae_mri.runtime.locks import claim
 from rhvae_mri.provenance.study import code_revision, packages_digest
-from rhvae_mri.reporting.contents import CAPTIONS
-from rhvae_mri.study.checks import (
-    check_configuration,
-    check_sources,
-    result_settings,
-)
-from rhvae_mri.study_grid import (
+from rhvae_mri.pages.contents import CAPTIONS
+from rhvae_mri.study.checks import check_configuration, result_settings
+from rhvae_mri.study.grid import (
     batch_seeds,
     is_simulated,
     list_conditions,
@@ -113,6 +109,8 @@ try:
         name for name, cohort in config["cohorts"].items() if cohort["source"] != "none"
     ]
     if workflow.is_main_process:
+        from rhvae_mri.convert.sources import check_sources
+
         check_sources(config, [name for name in COHORTS if not is_converted(name)])
 except StudyError as error:
     raise WorkflowError(f"{error}") from None

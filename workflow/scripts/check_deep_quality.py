@@ -1,7 +1,7 @@
-from rhvae_mri.files import write_tsv
-from rhvae_mri.imaging.images import derivative_table
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.preprocess.images import derivative_table
 from rhvae_mri.quality.deep_quality import check_deep_quality
+from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
     table = check_deep_quality(

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 from rhvae_mri.cohort.exclusions import read_decisions
-from rhvae_mri.files import read_tsv, write_tsv
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import read_tsv, write_tsv
 from rhvae_mri.quality.verdict import check_quality
+from rhvae_mri.runtime.logs import log_job
 
 NAMES = ("image_id", "participant_id", "session_id")
 

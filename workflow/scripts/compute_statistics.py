@@ -1,12 +1,12 @@
 from safetensors.numpy import save_file
 
-from rhvae_mri.evaluation.calibration import measure_calibration
-from rhvae_mri.evaluation.comparisons import compare_conditions
-from rhvae_mri.evaluation.estimates import count_confusions, estimate_performance
-from rhvae_mri.evaluation.predictions import read_predictions, tabulate_runs
-from rhvae_mri.evaluation.published import read_published
-from rhvae_mri.files import atomic_path, write_tsv
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import atomic_path, write_tsv
+from rhvae_mri.runtime.logs import log_job
+from rhvae_mri.statistics.calibration import measure_calibration
+from rhvae_mri.statistics.comparisons import compare_conditions
+from rhvae_mri.statistics.estimates import count_confusions, estimate_performance
+from rhvae_mri.statistics.predictions import read_predictions, tabulate_runs
+from rhvae_mri.statistics.published import read_published
 
 with log_job(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output

@@ -2,8 +2,8 @@ from pathlib import Path
 
 from rhvae_mri.convert.conversion import convert_to_bids
 from rhvae_mri.convert.oasis import convert_oasis
-from rhvae_mri.files import write_json
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import write_json
+from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
     convert = convert_oasis if snakemake.params.source == "oasis1" else convert_to_bids

@@ -1,6 +1,6 @@
-from rhvae_mri.imaging.bias_field import correct_bias
-from rhvae_mri.imaging.images import record_faults
-from rhvae_mri.logs import log_job
+from rhvae_mri.preprocess.bias_field import correct_bias
+from rhvae_mri.preprocess.images import record_faults
+from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]), record_faults(snakemake.output.image):
     correct_bias(

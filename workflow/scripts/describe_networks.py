@@ -1,7 +1,7 @@
-from rhvae_mri.files import write_tsv
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
-from rhvae_mri.logs import log_job
-from rhvae_mri.network_table import NETWORK_SETTINGS, choose_classifiers, read_shapes, tabulate_networks
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.provenance.networks import NETWORK_SETTINGS, choose_classifiers, read_shapes, tabulate_networks
+from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
     params = snakemake.params

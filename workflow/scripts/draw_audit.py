@@ -5,9 +5,9 @@ from rhvae_mri.cohort.bids_tables import read_rows
 from rhvae_mri.cohort.exclusions import COLUMNS
 from rhvae_mri.cohort.images import read_images
 from rhvae_mri.cohort.listed_values import TEXT_COLUMNS as LISTED_TEXTS
-from rhvae_mri.files import read_tsv
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import read_tsv
 from rhvae_mri.quality.definitions import LIMITS
+from rhvae_mri.runtime.logs import log_job
 
 NAMES = ("image_id", "participant_id", "session_id")
 SIGNED = ("decision_reason", "decided_by", "decided_on")

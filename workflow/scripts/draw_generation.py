@@ -1,5 +1,5 @@
 from rhvae_mri.figures.generation import draw_interpolation, draw_neighbours, draw_traversal, read_pictures
-from rhvae_mri.logs import log_job
+from rhvae_mri.runtime.logs import log_job
 
 DRAW = {"traversal": draw_traversal, "interpolation": draw_interpolation, "neighbours": draw_neighbours}
 

@@ -1,8 +1,8 @@
 from rhvae_mri.figures.intruders import draw_intruders
 from rhvae_mri.figures.slices import read_examples
-from rhvae_mri.files import read_tsv
-from rhvae_mri.logs import log_job
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.runtime.logs import log_job
+from rhvae_mri.study.seeds import derive_seed
 
 with log_job(snakemake.log[0]):
     params = snakemake.params

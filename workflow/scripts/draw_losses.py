@@ -1,6 +1,6 @@
 from rhvae_mri.figures.losses import draw_losses
-from rhvae_mri.files import read_tsv
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
     draw_losses(

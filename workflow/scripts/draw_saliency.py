@@ -1,5 +1,5 @@
 from rhvae_mri.figures.saliency import draw_saliency, read_saliency
-from rhvae_mri.logs import log_job
+from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
     stored = zip(snakemake.input.maps, snakemake.input.tables, strict=True)

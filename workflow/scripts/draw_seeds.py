@@ -1,8 +1,8 @@
-from rhvae_mri.evaluation.published import read_published
-from rhvae_mri.evaluation.tables import classification_table
 from rhvae_mri.figures.strips import draw_strips
-from rhvae_mri.files import read_tsv
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.runtime.logs import log_job
+from rhvae_mri.statistics.published import read_published
+from rhvae_mri.statistics.tables import classification_table
 
 with log_job(snakemake.log[0]):
     runs = read_tsv(snakemake.input.runs)

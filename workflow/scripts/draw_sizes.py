@@ -1,7 +1,7 @@
-from rhvae_mri.evaluation.published import read_published
 from rhvae_mri.figures.sizes import draw_sizes
-from rhvae_mri.files import read_tsv
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.runtime.logs import log_job
+from rhvae_mri.statistics.published import read_published
 
 with log_job(snakemake.log[0]):
     draw_sizes(

@@ -1,6 +1,6 @@
 from rhvae_mri.figures.slices import draw_slices, read_examples
-from rhvae_mri.files import read_tsv
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
     params = snakemake.params

@@ -1,7 +1,7 @@
 from rhvae_mri.cohort.images import read_images
 from rhvae_mri.figures.split import draw_split
-from rhvae_mri.files import read_tsv
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
     tables = zip(

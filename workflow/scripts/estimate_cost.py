@@ -1,8 +1,8 @@
 from pathlib import Path
 
 from rhvae_mri.cost.estimate import describe_estimate, estimate_cost
-from rhvae_mri.files import write_tsv
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
     reference = Path(snakemake.input.benchmarks).parent

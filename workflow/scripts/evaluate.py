@@ -2,11 +2,11 @@ import pandas
 
 from rhvae_mri.cnn.prediction import predict
 from rhvae_mri.cnn.storage import load_networks
-from rhvae_mri.evaluation.predictions import prediction_table
-from rhvae_mri.files import write_tsv
-from rhvae_mri.learning.devices import choose_device
-from rhvae_mri.logs import log_job
-from rhvae_mri.study_data import list_evaluated_sets
+from rhvae_mri.cohort.image_sets import list_evaluated_sets
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.runtime.devices import choose_device
+from rhvae_mri.runtime.logs import log_job
+from rhvae_mri.statistics.predictions import prediction_table
 
 with log_job(snakemake.log[0]):
     params = snakemake.params

@@ -1,6 +1,6 @@
 from rhvae_mri.cohort.duplicates import find_duplicates
-from rhvae_mri.files import write_tsv
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
     given, cohort = snakemake.input, snakemake.wildcards.cohort

@@ -1,11 +1,11 @@
-from rhvae_mri.files import write_json, write_tsv
 from rhvae_mri.generators.rhvae.sampler import chain_summary, chain_table, decode_images, sample_latent
 from rhvae_mri.generators.rhvae.settings import SamplerSettings
 from rhvae_mri.generators.rhvae.storage import load_model, save_codes
-from rhvae_mri.learning.devices import choose_device
-from rhvae_mri.logs import log_job
-from rhvae_mri.seeds import derive_seed
-from rhvae_mri.tensor_files import write_image_stack
+from rhvae_mri.io.files import write_json, write_tsv
+from rhvae_mri.io.tensor_files import write_image_stack
+from rhvae_mri.runtime.devices import choose_device
+from rhvae_mri.runtime.logs import log_job
+from rhvae_mri.study.seeds import derive_seed
 
 with log_job(snakemake.log[0]):
     params, names = snakemake.params, snakemake.wildcards

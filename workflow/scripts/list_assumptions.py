@@ -1,8 +1,8 @@
-from rhvae_mri.evaluation.assumptions import NOTES, assumption_sheets, list_assumptions, list_departures
-from rhvae_mri.evaluation.sheets import render_sheets
-from rhvae_mri.files import read_json, read_yaml, write_tsv
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import read_json, read_yaml, write_tsv
+from rhvae_mri.pages.assumptions import NOTES, assumption_sheets, list_assumptions, list_departures
+from rhvae_mri.pages.sheets import render_sheets
 from rhvae_mri.provenance.tables import read_download_facts
+from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
     output, params = snakemake.output, snakemake.params

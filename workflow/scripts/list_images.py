@@ -3,7 +3,7 @@ from pathlib import Path
 
 from rhvae_mri.cohort.clinical_terms import terms_of_cohort
 from rhvae_mri.cohort.images import list_images
-from rhvae_mri.logs import keep_beside_log, log_job
+from rhvae_mri.runtime.logs import keep_beside_log, log_job
 
 logger = logging.getLogger("list_images")
 

@@ -1,13 +1,13 @@
-from rhvae_mri.files import write_tsv
+from rhvae_mri.cohort.image_sets import list_class_images, read_class_images
 from rhvae_mri.generators.assessment.measures import MeasureSettings, measure_generation
 from rhvae_mri.generators.assessment.neighbours import neighbour_table
 from rhvae_mri.generators.assessment.pictures import save_pictures
 from rhvae_mri.generators.rhvae.storage import load_model
-from rhvae_mri.learning.devices import choose_device
-from rhvae_mri.logs import log_job
-from rhvae_mri.seeds import derive_seed
-from rhvae_mri.study_data import list_class_images, read_class_images
-from rhvae_mri.tensor_files import ImageStack
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.io.tensor_files import ImageStack
+from rhvae_mri.runtime.devices import choose_device
+from rhvae_mri.runtime.logs import log_job
+from rhvae_mri.study.seeds import derive_seed
 
 with log_job(snakemake.log[0]):
     params, names = snakemake.params, snakemake.wildcards

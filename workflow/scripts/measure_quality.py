@@ -1,10 +1,10 @@
 from pathlib import Path
 
 from rhvae_mri.cohort.images import read_images
-from rhvae_mri.files import write_tsv
-from rhvae_mri.imaging.images import derivative_table
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.preprocess.images import derivative_table
 from rhvae_mri.quality.metrics import measure_quality
+from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
     images = read_images(Path(snakemake.input.table)).rename(columns={"path": "raw"})

@@ -2,12 +2,12 @@ import pandas
 
 from rhvae_mri.cnn.saliency import best_on_validation, measure_saliency
 from rhvae_mri.cnn.storage import load_networks
-from rhvae_mri.files import read_tsv, write_tsv
-from rhvae_mri.learning.devices import choose_device
-from rhvae_mri.logs import log_job
+from rhvae_mri.cohort.image_sets import build_image_set
+from rhvae_mri.io.files import read_tsv, write_tsv
+from rhvae_mri.io.tensor_files import write_image_stack
 from rhvae_mri.quality.regions import read_regions
-from rhvae_mri.study_data import build_image_set
-from rhvae_mri.tensor_files import write_image_stack
+from rhvae_mri.runtime.devices import choose_device
+from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
     params = snakemake.params

@@ -1,7 +1,7 @@
-from rhvae_mri.files import read_tsv
-from rhvae_mri.imaging.images import derivative_table
-from rhvae_mri.imaging.tensors import pack_tensors
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.preprocess.images import derivative_table
+from rhvae_mri.preprocess.tensors import pack_tensors
+from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
     quality = read_tsv(snakemake.input.quality)

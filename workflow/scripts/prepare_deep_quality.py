@@ -1,5 +1,5 @@
-from rhvae_mri.logs import log_job
 from rhvae_mri.quality.deep_networks import prepare_deep_quality_weights
+from rhvae_mri.runtime.logs import log_job
 
 SOURCES = {"descriptor": snakemake.input.descriptor, "file": str(snakemake.input.file)}
 

@@ -1,12 +1,11 @@
-from rhvae_mri.imaging.template import prepare_template
-from rhvae_mri.logs import log_job
-
-SOURCES = {
-    "simulated": "simulated",
-    "descriptor": snakemake.input.descriptor,
-    "file": str(snakemake.input.file),
-}
+from rhvae_mri.preprocess.template import prepare_template
+from rhvae_mri.runtime.logs import log_job
+from rhvae_mri.simulate.template import simulate_template
 
 with log_job(snakemake.log[0]):
-    template = snakemake.params.template
-    prepare_template(SOURCES[template["source"]], template["voxel_size"], snakemake.output.image)
+    source, voxel_size = (snakemake.params.template[key] for key in ("source", "voxel_size"))
+    if source == "simulated":
+        simulate_template(voxel_size, snakemake.output.image)
+    else:
+        file = snakemake.input[source]
+        prepare_template(file, voxel_size, snakemake.output.image)

@@ -1,7 +1,7 @@
 import pandas
 
-from rhvae_mri.files import read_tsv, write_json, write_tsv
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import read_tsv, write_json, write_tsv
+from rhvae_mri.runtime.logs import log_job
 from rhvae_mri.search.leaderboard import rank_candidates, summarise_search
 from rhvae_mri.search.space import draw_for_study, tabulate_candidates
 

@@ -1,5 +1,5 @@
-from rhvae_mri.logs import log_job
 from rhvae_mri.provenance.study import record_provenance
+from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
     record_provenance(

@@ -1,7 +1,7 @@
-from rhvae_mri.imaging.images import record_faults
-from rhvae_mri.imaging.registration import Levels, register_to_template
-from rhvae_mri.logs import log_job
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.preprocess.images import record_faults
+from rhvae_mri.preprocess.registration import Levels, register_to_template
+from rhvae_mri.runtime.logs import log_job
+from rhvae_mri.study.seeds import derive_seed
 from rhvae_mri.study.settings import fill
 
 with log_job(snakemake.log[0]), record_faults(snakemake.output.image, snakemake.output.affine):

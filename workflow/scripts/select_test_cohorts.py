@@ -7,9 +7,9 @@ from rhvae_mri.cohort.duplicates import leave_out
 from rhvae_mri.cohort.images import TEXT_COLUMNS, read_images, select_usable
 from rhvae_mri.cohort.leakage import check_leakage
 from rhvae_mri.cohort.split import draw_test_cohorts, write_independent
-from rhvae_mri.files import read_tsv, write_json, write_tsv
-from rhvae_mri.logs import log_job
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.io.files import read_tsv, write_json, write_tsv
+from rhvae_mri.runtime.logs import log_job
+from rhvae_mri.study.seeds import derive_seed
 
 with log_job(snakemake.log[0]):
     given, params = snakemake.input, snakemake.params

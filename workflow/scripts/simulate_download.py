@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from rhvae_mri.logs import log_job
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.runtime.logs import log_job
 from rhvae_mri.simulate.download import simulate_download
 from rhvae_mri.simulate.participants import SPECIAL_CASES
+from rhvae_mri.study.seeds import derive_seed
 
 with log_job(snakemake.log[0]):
     params = snakemake.params

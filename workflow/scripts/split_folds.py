@@ -1,7 +1,7 @@
 from rhvae_mri.cohort.folds import check_folds, compare_folds, split_folds
-from rhvae_mri.files import read_tsv, write_json, write_tsv
-from rhvae_mri.logs import log_job
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.io.files import read_tsv, write_json, write_tsv
+from rhvae_mri.runtime.logs import log_job
+from rhvae_mri.study.seeds import derive_seed
 
 with log_job(snakemake.log[0]):
     split = read_tsv(snakemake.input.split)

@@ -1,8 +1,8 @@
 from rhvae_mri.cohort.demographics import compare_sets, list_comparisons, read_described_sets
-from rhvae_mri.evaluation.demographics_page import NOTES, demographics_sheets
-from rhvae_mri.evaluation.sheets import render_sheets
-from rhvae_mri.files import read_json, read_tsv, write_tsv
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import read_json, read_tsv, write_tsv
+from rhvae_mri.pages.demographics_page import NOTES, demographics_sheets
+from rhvae_mri.pages.sheets import render_sheets
+from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
     params, given, output = snakemake.params, snakemake.input, snakemake.output

@@ -1,8 +1,8 @@
 import pandas
 
-from rhvae_mri.evaluation.generation import render_generation
-from rhvae_mri.files import read_tsv, write_tsv
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import read_tsv, write_tsv
+from rhvae_mri.pages.generation import render_generation
+from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
     table = pandas.concat([read_tsv(path) for path in snakemake.input.tables], ignore_index=True)

@@ -1,20 +1,20 @@
 from pathlib import Path
 
 import rhvae_mri
-from rhvae_mri.evaluation.assumptions import list_departures
-from rhvae_mri.evaluation.published import read_published
-from rhvae_mri.evaluation.rendering import render_classification
-from rhvae_mri.evaluation.replication import compare_with_published
-from rhvae_mri.evaluation.sheets import render_sheets
-from rhvae_mri.evaluation.statistics_pages import (
+from rhvae_mri.io.files import read_json, read_tsv, read_yaml, write_tsv
+from rhvae_mri.pages.assumptions import list_departures
+from rhvae_mri.pages.rendering import render_classification
+from rhvae_mri.pages.sheets import render_sheets
+from rhvae_mri.pages.statistics_pages import (
     COMPARISON_NOTES,
     REPLICATION_NOTES,
     comparison_sheets,
     replication_sheets,
 )
-from rhvae_mri.evaluation.tables import classification_table, sizes_of_test_sets
-from rhvae_mri.files import read_json, read_tsv, read_yaml, write_tsv
-from rhvae_mri.logs import log_job
+from rhvae_mri.runtime.logs import log_job
+from rhvae_mri.statistics.published import read_published
+from rhvae_mri.statistics.replication import compare_with_published
+from rhvae_mri.statistics.tables import classification_table, sizes_of_test_sets
 
 
 def pages(table):

@@ -1,13 +1,13 @@
 import shutil
 from pathlib import Path
 
-from rhvae_mri.files import read_tsv, write_tsv
-from rhvae_mri.learning.checkpoints import run_digest
-from rhvae_mri.learning.devices import choose_device
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import read_tsv, write_tsv
+from rhvae_mri.runtime.checkpoints import run_digest
+from rhvae_mri.runtime.devices import choose_device
+from rhvae_mri.runtime.logs import log_job
 from rhvae_mri.search.cross_validation import cross_validate
 from rhvae_mri.search.space import draw_for_study
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.study.seeds import derive_seed
 
 with log_job(snakemake.log[0]):
     params, files, names = snakemake.params, snakemake.input, snakemake.wildcards

@@ -6,13 +6,13 @@ import pandas
 from rhvae_mri.cnn.augmentation import AugmentationSettings
 from rhvae_mri.cnn.storage import save_networks
 from rhvae_mri.cnn.training import TrainingSettings, train_networks, training_metrics
-from rhvae_mri.files import write_json, write_tsv
-from rhvae_mri.learning.checkpoints import run_digest
-from rhvae_mri.learning.devices import choose_device
-from rhvae_mri.logs import log_job
+from rhvae_mri.cohort.image_sets import build_training_sets
+from rhvae_mri.io.files import write_json, write_tsv
+from rhvae_mri.runtime.checkpoints import run_digest
+from rhvae_mri.runtime.devices import choose_device
+from rhvae_mri.runtime.logs import log_job
 from rhvae_mri.search.leaderboard import choose_network
-from rhvae_mri.study_data import build_training_sets
-from rhvae_mri.study_grid import seeds_of_batch
+from rhvae_mri.study.grid import seeds_of_batch
 
 with log_job(snakemake.log[0]):
     params, names = snakemake.params, snakemake.wildcards

@@ -3,16 +3,16 @@ from pathlib import Path
 
 import pandas
 
-from rhvae_mri.files import write_tsv
+from rhvae_mri.cohort.image_sets import read_class_images
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.generators.rhvae.storage import save_model
 from rhvae_mri.generators.rhvae.training import train_rhvae
-from rhvae_mri.learning.checkpoints import run_digest
-from rhvae_mri.learning.devices import choose_device
-from rhvae_mri.logs import log_job
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.runtime.checkpoints import run_digest
+from rhvae_mri.runtime.devices import choose_device
+from rhvae_mri.runtime.logs import log_job
+from rhvae_mri.study.seeds import derive_seed
 from rhvae_mri.study.settings import fill
-from rhvae_mri.study_data import read_class_images
 
 with log_job(snakemake.log[0]):
     params, names = snakemake.params, snakemake.wildcards

@@ -1,10 +1,10 @@
 import yaml
 
-from rhvae_mri.files import read_json, read_tsv
-from rhvae_mri.logs import log_job
+from rhvae_mri.io.files import read_json, read_tsv
+from rhvae_mri.pages.methods import describe_methods
+from rhvae_mri.pages.methods_page import write_methods
 from rhvae_mri.provenance.tables import read_download_facts
-from rhvae_mri.reporting.methods import describe_methods
-from rhvae_mri.reporting.methods_page import write_methods
+from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
     with open(snakemake.input.configuration, encoding="utf-8") as file:

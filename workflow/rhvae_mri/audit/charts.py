@@ -8,7 +8,7 @@ from html import escape
 
 import numpy
 
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 _WIDTH, _HEIGHT = 320, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 10, 34

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy
 
-from rhvae_mri.figures.slices import PLANES
+from rhvae_mri.preprocess.grid import PLANES
 
 #: Pixels between two cuts.
 GAP = 2

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rhvae_mri.audit.attrition import PASSED, UNKNOWN, attrition_flow, attrition_table, judge_images
 from rhvae_mri.audit.cohort_pictures import CutMoments, draw_classes, intensity_curves
 from rhvae_mri.audit.cuts import Layout, brightness_window, cut_sizes, grey, lay_out, save_cuts, take_cuts
 from rhvae_mri.audit.pictures import PICTURES, ImageFiles, ImageRecord, contour_svg, crop_svg, draw_image
@@ -25,10 +24,11 @@ from rhvae_mri.audit.sections import (
     notes_section,
     sheet_section,
 )
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import atomic_folder, write_text, write_tsv
-from rhvae_mri.imaging.images import ImageError, derivative_table, read_image
-from rhvae_mri.pages import html_page
+from rhvae_mri.cohort.attrition import PASSED, UNKNOWN, attrition_flow, attrition_table, judge_images
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import atomic_folder, write_text, write_tsv
+from rhvae_mri.pages.html import html_page
+from rhvae_mri.preprocess.images import ImageError, derivative_table, read_image
 
 if TYPE_CHECKING:
     import numpy

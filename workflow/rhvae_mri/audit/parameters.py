@@ -9,8 +9,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from rhvae_mri.files import read_json
-from rhvae_mri.imaging.sidecars import sidecar_path
+from rhvae_mri.io.files import read_json
+from rhvae_mri.preprocess.sidecars import sidecar_path
 
 #: What the page repeats from the sidecar of a raw image; the rest describes the scan, not the preprocessing.
 _RAW_KEYS = (

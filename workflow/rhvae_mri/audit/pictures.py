@@ -12,9 +12,9 @@ import numpy
 
 from rhvae_mri.audit.cuts import brightness_window, cut_sizes, grey, lay_out, save_cuts, take_cuts
 from rhvae_mri.audit.parameters import step_parameters
-from rhvae_mri.imaging.grid import crop_box
-from rhvae_mri.imaging.images import ImageError, read_image
-from rhvae_mri.imaging.tensors import rescale
+from rhvae_mri.preprocess.grid import crop_box
+from rhvae_mri.preprocess.images import ImageError, read_image
+from rhvae_mri.preprocess.tensors import rescale
 from rhvae_mri.quality.masks import HEAD_THRESHOLD, head_mask
 
 #: Where the pictures are, beside the page.

@@ -11,9 +11,9 @@ from typing import Any
 import numpy
 import pandas
 
-from rhvae_mri.audit.attrition import FAILED, FAULT, PASSED, Event
 from rhvae_mri.audit.parameters import share_parameters
 from rhvae_mri.audit.pictures import ImageRecord
+from rhvae_mri.cohort.attrition import FAILED, FAULT, PASSED, Event
 from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
 from rhvae_mri.quality.definitions import METRIC_NAMES, METRICS, Metric
 from rhvae_mri.quality.outliers import robust_scores

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from rhvae_mri.audit.attrition import FAULT, PASSED, Event, diagnoses_of
 from rhvae_mri.audit.charts import curve_band, histogram, number
 from rhvae_mri.audit.cohort_pictures import sd_colours
 from rhvae_mri.audit.pictures import FIELD_LIMIT, PICTURES, field_colours
 from rhvae_mri.audit.records import DEEP_SCORE
+from rhvae_mri.cohort.attrition import FAULT, PASSED, Event, diagnoses_of
 
 if TYPE_CHECKING:
     import pandas

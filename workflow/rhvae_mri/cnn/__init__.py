@@ -1,3 +1,3 @@
 """The convolutional networks of the study and their training, on arrays."""
 
-import rhvae_mri.learning  # noqa: F401 (asks torch for large memory pages)
+import rhvae_mri.runtime  # noqa: F401 (asks torch for large memory pages)

@@ -23,9 +23,9 @@ from torch.nn import functional
 
 from rhvae_mri.cnn import kernels
 from rhvae_mri.cnn.kernels.normalization import convolve_and_normalize, fold_normalization
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_json
-from rhvae_mri.learning.randomness import own_random_state
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_json
+from rhvae_mri.runtime.randomness import own_random_state
 
 #: The index of an output is the label of its class.
 N_CLASSES = 2

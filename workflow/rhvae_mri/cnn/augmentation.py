@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 import torch
 from torch.nn import functional
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.study.seeds import derive_seed
 
 #: What is drawn for each image: flip, three rotations, three translations, scale, gamma, contrast,
 #: brightness, strength and place of the noise. All are drawn always, so none depends on another's range.

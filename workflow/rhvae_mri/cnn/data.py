@@ -11,7 +11,7 @@ import numpy
 import torch
 from numpy.typing import ArrayLike
 
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 #: Sets of at most this size are kept on the device; larger ones are read batch by batch.
 RESIDENT_BYTES = 4 * 2**30

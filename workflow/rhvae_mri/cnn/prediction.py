@@ -7,7 +7,7 @@ import torch
 
 from rhvae_mri.cnn.architectures import ConvolutionalNetwork, place_network
 from rhvae_mri.cnn.data import RESIDENT_BYTES, DeviceImages, ImageSet
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 
 def predict(

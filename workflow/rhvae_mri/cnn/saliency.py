@@ -21,7 +21,7 @@ from rhvae_mri.cnn.architectures import ConvolutionalNetwork, place_network
 from rhvae_mri.cnn.data import RESIDENT_BYTES, ImageSet
 from rhvae_mri.cnn.prediction import check_shape
 from rhvae_mri.cnn.storage import TrainedNetwork
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 #: The ways to compute attributions.
 METHODS = ("integrated_gradients", "gradient_x_input")

@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from rhvae_mri.cnn.architectures import Architecture, ConvolutionalNetwork, build_network
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import atomic_path
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import atomic_path
 
 #: Marks the files of this module and the version of their layout.
 FORMAT = "rhvae-mri networks 1"

@@ -29,12 +29,12 @@ from rhvae_mri.cnn.augmentation import AugmentationSettings, ClassicAugmentation
 from rhvae_mri.cnn.data import RESIDENT_BYTES, DeviceImages, ImageSet
 from rhvae_mri.cnn.prediction import check_shape, compute_logits, positive_probability
 from rhvae_mri.cnn.storage import TrainedNetwork
-from rhvae_mri.errors import StudyError
-from rhvae_mri.jobs import peak_memory
-from rhvae_mri.learning.checkpoints import TrainingState, run_digest
-from rhvae_mri.learning.randomness import own_random_state
-from rhvae_mri.learning.regular_checkpoints import RegularCheckpoints
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.runtime.checkpoints import TrainingState, run_digest
+from rhvae_mri.runtime.jobs import peak_memory
+from rhvae_mri.runtime.randomness import own_random_state
+from rhvae_mri.runtime.regular_checkpoints import RegularCheckpoints
+from rhvae_mri.study.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ import numpy
 import pandas
 from scipy import stats
 
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.study.seeds import derive_seed
 
 #: Variable to the name of its test.
 TESTS = {

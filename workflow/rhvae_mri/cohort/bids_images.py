@@ -34,8 +34,8 @@ from rhvae_mri.cohort.bids_tables import (
 )
 from rhvae_mri.cohort.cells import read_cell
 from rhvae_mri.cohort.listed_values import ListedValues
-from rhvae_mri.errors import StudyError
-from rhvae_mri.input_folders import bids_files
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.input_folders import bids_files
 
 _IMAGE = re.compile(r"sub-[A-Za-z0-9]+(_[A-Za-z]+-[A-Za-z0-9+]+)*_T1w\.nii(\.gz)?")
 _NIFTI = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)

@@ -27,9 +27,9 @@ from typing import Any
 from rhvae_mri.cohort.cells import MISSING, Reading
 from rhvae_mri.cohort.clinical_terms import ClinicalTerms, Visit
 from rhvae_mri.cohort.listed_values import ListedValues
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_json
-from rhvae_mri.texts import visible
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_json
+from rhvae_mri.io.texts import visible
 
 #: Names that BIDS allows. All others are refused or left out: they end in paths and in tables.
 _PARTICIPANT = re.compile(r"sub-[A-Za-z0-9]+")

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rhvae_mri.texts import plain_cell
+from rhvae_mri.io.texts import plain_cell
 
 #: How tables write a missing value, in lower case: BIDS n/a, R, numpy and Python the others.
 MISSING = frozenset({"", "n/a", "na", "nan", "none"})

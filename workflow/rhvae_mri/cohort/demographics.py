@@ -17,8 +17,8 @@ import pandas
 from rhvae_mri.cohort.balance import TESTS, compare_variable
 from rhvae_mri.cohort.images import read_images
 from rhvae_mri.cohort.split import name_sets
-from rhvae_mri.files import read_tsv
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.study.seeds import derive_seed
 
 #: Columns of the table of demographics: numbers of participants (of women, with a score), ages in years,
 #: scores, and number of imaging sites.

@@ -22,7 +22,7 @@ import pandas
 
 from rhvae_mri.cohort.image_content import read_contents
 from rhvae_mri.cohort.images import read_images
-from rhvae_mri.tensor_files import ImageStack
+from rhvae_mri.io.tensor_files import ImageStack
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rhvae_mri.cohort.bids_tables import read_rows
-from rhvae_mri.errors import StudyError
-from rhvae_mri.texts import plain_cell
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.texts import plain_cell
 
 COLUMNS = ("cohort", "participant_id", "session_id", "decision", "reason", "who", "date")
 DECISIONS = ("keep", "exclude", "replace")

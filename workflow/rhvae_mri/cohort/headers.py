@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy
 
 from rhvae_mri.cohort.bids_tables import read_object
-from rhvae_mri.imaging.nifti import (
+from rhvae_mri.preprocess.nifti import (
     GEOMETRY,
     UNREADABLE,
     NiftiError,
@@ -22,7 +22,7 @@ from rhvae_mri.imaging.nifti import (
     uncompressed,
     volume_shape,
 )
-from rhvae_mri.imaging.sidecars import sidecar_path
+from rhvae_mri.preprocess.sidecars import sidecar_path
 
 if TYPE_CHECKING:
     import nibabel
@@ -42,7 +42,7 @@ _OTHER_MODALITIES = frozenset(
 def describe_fault(path: Path) -> str | None:
     """Say what is wrong with a NIfTI file, going by its header, its length and its JSON file; None: nothing.
 
-    The voxels are read in the next step only (`rhvae_mri.imaging.images.read_image`), which finds what is
+    The voxels are read in the next step only (`rhvae_mri.preprocess.images.read_image`), which finds what is
     wrong with them: a checksum, NaN, an overflow.
     """
     try:

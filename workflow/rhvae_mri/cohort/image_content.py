@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from rhvae_mri.files import read_tsv, write_tsv
-from rhvae_mri.texts import visible
+from rhvae_mri.io.files import read_tsv, write_tsv
+from rhvae_mri.io.texts import visible
 
 #: Columns of the table: the file as in the table of images, bytes, times in nanoseconds, and the digests.
 COLUMNS = ("path", "size", "modified", "changed", "voxels", "content")
@@ -82,7 +82,7 @@ def _digest(path: Path) -> ImageContent:
     import numpy
     from nibabel.orientations import apply_orientation, io_orientation
 
-    from rhvae_mri.imaging.nifti import NiftiError, check_header, open_nifti, read_voxels
+    from rhvae_mri.preprocess.nifti import NiftiError, check_header, open_nifti, read_voxels
 
     try:
         image = open_nifti(path)

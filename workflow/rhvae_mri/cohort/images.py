@@ -36,10 +36,10 @@ from rhvae_mri.cohort.headers import describe_fault
 from rhvae_mri.cohort.image_content import ImageContent, digest_images
 from rhvae_mri.cohort.listed_values import ListedValues
 from rhvae_mri.cohort.participants import Participant, read_cohort
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_tsv, write_tsv
-from rhvae_mri.input_folders import is_unfetched
-from rhvae_mri.texts import visible
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv, write_tsv
+from rhvae_mri.io.input_folders import is_unfetched
+from rhvae_mri.io.texts import visible
 
 if TYPE_CHECKING:
     import pandas

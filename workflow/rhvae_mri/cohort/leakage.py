@@ -11,7 +11,7 @@ from typing import Any
 import pandas
 
 from rhvae_mri.cohort.duplicates import COLUMNS
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 #: How many names an error lists for one kind of leak.
 _MOST_NAMES = 20

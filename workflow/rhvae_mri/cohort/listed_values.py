@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rhvae_mri.cohort.cells import Reading
-from rhvae_mri.errors import StudyError
-from rhvae_mri.texts import plain_cell
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.texts import plain_cell
 
 if TYPE_CHECKING:
     import pandas

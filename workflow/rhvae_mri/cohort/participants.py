@@ -24,8 +24,8 @@ from rhvae_mri.cohort.bids_tables import (
 )
 from rhvae_mri.cohort.clinical_terms import ClinicalTerms, Visit
 from rhvae_mri.cohort.listed_values import ListedValues
-from rhvae_mri.errors import StudyError
-from rhvae_mri.texts import plain_cell
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.texts import plain_cell
 
 NO_IMAGE = "no image in the download"
 

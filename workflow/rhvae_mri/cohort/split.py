@@ -23,9 +23,9 @@ import pandas
 
 from rhvae_mri.cohort.balance import Criteria, Draw, draw_balanced_sets
 from rhvae_mri.cohort.images import STUDIED
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import write_tsv
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.study.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import rhvae_mri
 from rhvae_mri.cohort.bids_images import find_images, read_field_strength
 from rhvae_mri.cohort.listed_values import ListedValues
-from rhvae_mri.files import atomic_path, read_json, write_json, write_text
+from rhvae_mri.io.files import atomic_path, read_json, write_json, write_text
 
 #: Files and folders that are no part of BIDS. The validator takes `conversion_info/`, as Clinica writes it,
 #: for what is in the folder; the folder itself has to be named without the slash.
@@ -115,7 +115,7 @@ def remove_personal_data(bids: Path, processes: int = 1) -> None:
 
 def clear_header(path: Path) -> None:
     """Empty texts and extensions of a ``.nii.gz``; what is none stays, and is no image later either."""
-    from rhvae_mri.imaging.nifti import NiftiError, open_nifti
+    from rhvae_mri.preprocess.nifti import NiftiError, open_nifti
 
     try:
         content = bytearray(gzip.decompress(path.read_bytes()))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 _LINES_SHOWN = 12
 

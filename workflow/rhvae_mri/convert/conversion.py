@@ -44,8 +44,8 @@ from rhvae_mri.convert.staging import (
     stage_aibl_images,
     write_tables,
 )
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import atomic_folder, atomic_path, write_json, write_text, write_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import atomic_folder, atomic_path, write_json, write_text, write_tsv
 
 logger = logging.getLogger(__name__)
 

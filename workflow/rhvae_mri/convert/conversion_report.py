@@ -12,7 +12,7 @@ import pandas
 from rhvae_mri.convert.adni_tables import AdniTables
 from rhvae_mri.convert.archive import Series, name_some
 from rhvae_mri.convert.staging import Promised, is_dated
-from rhvae_mri.texts import plain_cell, visible
+from rhvae_mri.io.texts import plain_cell, visible
 
 COLUMNS = ["cohort", "participant_id", "session_id", "status", "source", "reason"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas
 
-from rhvae_mri.downloads import sha256_of
-from rhvae_mri.texts import plain_cell
+from rhvae_mri.io.downloads import sha256_of
+from rhvae_mri.io.texts import plain_cell
 
 #: Where more than this part of a needed column is not understood, it is in a form of its own; a single cell
 #: of a small table is not, unless it is most of it.

@@ -21,8 +21,8 @@ from rhvae_mri.convert.bids_cleaning import mend_dataset, remove_personal_data
 from rhvae_mri.convert.clinica import run_clinica
 from rhvae_mri.convert.conversion_report import Row, report_table
 from rhvae_mri.convert.ledger import Ledger
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import atomic_folder, write_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import atomic_folder, write_tsv
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from rhvae_mri.convert.archive import (
 )
 from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.convert.study_tables import is_study_table
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 _EXAMPLES = {"ADNI": "002_S_0295", "AIBL": "10"}
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from rhvae_mri.cohort.headers import FIELD_OF_VIEW, wrong_modality
 from rhvae_mri.convert.archive import Series, is_nifti
-from rhvae_mri.imaging.nifti import (
+from rhvae_mri.preprocess.nifti import (
     MAXIMUM_VOXELS,
     MINIMUM_VOXELS,
     VOXEL_SIZE,

@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy
 
 from rhvae_mri.cost.workload import Job, StudySizes, disk_work, expected_sizes, list_jobs, sizes_of_results
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_json, read_yaml
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_json, read_yaml
 
 if TYPE_CHECKING:
     import pandas

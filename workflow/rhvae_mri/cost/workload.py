@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rhvae_mri.files import read_tsv
-from rhvae_mri.study_grid import (
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.study.grid import (
     batch_seeds,
     list_conditions,
     saliency_conditions,

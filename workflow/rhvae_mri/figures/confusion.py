@@ -9,11 +9,11 @@ import numpy
 import pandas
 from matplotlib.figure import Figure
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.conditions import CONDITION, check_columns, sort_rows
 from rhvae_mri.figures.panels import lay_out_panels
 from rhvae_mri.figures.style import save_figure, set_heading, study_style
-from rhvae_mri.files import write_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.statistics.conditions import CONDITION, check_columns, sort_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,11 +13,11 @@ import numpy
 import pandas
 from matplotlib.figure import Figure
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.figures.slices import middle_slice
 from rhvae_mri.figures.style import PAGE_WIDTH, save_figure, set_heading, study_style
-from rhvae_mri.files import read_tsv, write_tsv
-from rhvae_mri.tensor_files import ImageStack
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv, write_tsv
+from rhvae_mri.io.tensor_files import ImageStack
 
 #: The plane of the slices: it cuts through hippocampi and ventricles.
 PLANE = "coronal"

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from rhvae_mri.figures.slices import common_shape, middle_slice
 from rhvae_mri.figures.style import PAGE_WIDTH, save_figure, set_heading, study_style
-from rhvae_mri.files import write_tsv
+from rhvae_mri.io.files import write_tsv
 
 #: The plane of the slices: it cuts through hippocampi and ventricles.
 PLANE = "coronal"

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import StrMethodFormatter
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.conditions import check_columns, ordered
 from rhvae_mri.figures.style import INK, PAGE_WIDTH, QUIET, colours, save_figure, set_heading, study_style
-from rhvae_mri.files import write_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.statistics.conditions import check_columns, ordered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Polygon
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.figures.style import (
     INK,
     PAGE_WIDTH,
@@ -22,7 +21,8 @@ from rhvae_mri.figures.style import (
     set_heading,
     study_style,
 )
-from rhvae_mri.files import write_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import write_tsv
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

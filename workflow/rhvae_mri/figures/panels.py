@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas
 from matplotlib.figure import Figure
 
-from rhvae_mri.evaluation.conditions import data_label, ordered
 from rhvae_mri.figures.style import PAGE_WIDTH
+from rhvae_mri.statistics.conditions import data_label, ordered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,12 +13,12 @@ import pandas
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.conditions import check_columns, data_label, ordered
-from rhvae_mri.figures.slices import PLANES
 from rhvae_mri.figures.style import PAGE_WIDTH, colours, save_figure, set_heading, study_style
-from rhvae_mri.files import read_tsv, write_tsv
-from rhvae_mri.tensor_files import ImageStack
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_tsv, write_tsv
+from rhvae_mri.io.tensor_files import ImageStack
+from rhvae_mri.preprocess.grid import PLANES
+from rhvae_mri.statistics.conditions import check_columns, data_label, ordered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,11 +10,11 @@ from typing import Any
 import pandas
 from matplotlib.figure import Figure
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.conditions import ordered
 from rhvae_mri.figures.boxes import box_height, diagram, draw_arrow, draw_box
 from rhvae_mri.figures.style import PAGE_WIDTH, save_figure, set_heading, study_style
-from rhvae_mri.files import write_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.statistics.conditions import ordered
 
 _TITLE = "How the classifiers are trained and tested"
 _DATA_NAMES = {

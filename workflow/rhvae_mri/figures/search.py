@@ -13,8 +13,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.conditions import check_columns
 from rhvae_mri.figures.style import (
     INK,
     PAGE_WIDTH,
@@ -24,7 +22,9 @@ from rhvae_mri.figures.style import (
     set_heading,
     study_style,
 )
-from rhvae_mri.files import write_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.statistics.conditions import check_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.conditions import CONDITION, check_columns, ordered, sort_rows
-from rhvae_mri.evaluation.published import PUBLISHED_RESOLUTION
 from rhvae_mri.figures.style import INK, PAGE_WIDTH, QUIET, colours, save_figure, set_heading, study_style
-from rhvae_mri.files import write_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.statistics.conditions import CONDITION, check_columns, ordered, sort_rows
+from rhvae_mri.statistics.published import PUBLISHED_RESOLUTION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

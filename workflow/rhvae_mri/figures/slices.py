@@ -10,17 +10,15 @@ import numpy
 import pandas
 from matplotlib.figure import Figure
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.figures.style import PAGE_WIDTH, save_figure, set_heading, study_style
-from rhvae_mri.files import write_tsv
-from rhvae_mri.seeds import derive_seed
-from rhvae_mri.tensor_files import ImageStack
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.io.tensor_files import ImageStack
+from rhvae_mri.preprocess.grid import PLANES
+from rhvae_mri.study.seeds import derive_seed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-#: The plane of each slice and the voxel axis that is at right angles to it.
-PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}
 
 _GAP = 0.04  # between the columns of slices, in parts of a column
 _MARGIN = 0.3  # inches at the left for the names of the rows

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pandas
 from matplotlib.figure import Figure
 
-from rhvae_mri.audit.attrition import attrition_flow, judge_images
+from rhvae_mri.cohort.attrition import attrition_flow, judge_images
 from rhvae_mri.cohort.split import TRAIN_FULL, name_sets
-from rhvae_mri.errors import StudyError
 from rhvae_mri.figures.boxes import LINE, PADDING, box_height, diagram, draw_arrow, draw_box
 from rhvae_mri.figures.style import PAGE_WIDTH, QUIET, save_figure, set_heading, study_style
-from rhvae_mri.files import write_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import write_tsv
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

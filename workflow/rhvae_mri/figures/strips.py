@@ -11,8 +11,6 @@ import pandas
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.conditions import CONDITION, check_columns, ordered, sort_rows
 from rhvae_mri.figures.style import (
     BAND,
     INK,
@@ -23,7 +21,9 @@ from rhvae_mri.figures.style import (
     set_heading,
     study_style,
 )
-from rhvae_mri.files import write_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.statistics.conditions import CONDITION, check_columns, ordered, sort_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

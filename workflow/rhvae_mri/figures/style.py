@@ -11,9 +11,9 @@ import matplotlib
 import matplotlib.style
 from matplotlib.figure import Figure
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import atomic_path
-from rhvae_mri.pages import SIMULATED_MARK
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import atomic_path
+from rhvae_mri.study.names import SIMULATED_MARK
 
 STYLE_FILE = Path(__file__).parents[2] / "style" / "study.mplstyle"
 

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.evaluation.conditions import sort_rows
 from rhvae_mri.figures.panels import panel_title
 from rhvae_mri.figures.style import INK, PAGE_WIDTH, colours, save_figure, set_heading, study_style
-from rhvae_mri.files import write_tsv
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.statistics.conditions import sort_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

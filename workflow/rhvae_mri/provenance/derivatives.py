@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import rhvae_mri
-from rhvae_mri.files import write_json, write_text
-from rhvae_mri.imaging.sidecars import RAW_DATASET, TEMPLATE_DATASET
+from rhvae_mri.io.files import write_json, write_text
+from rhvae_mri.preprocess.sidecars import RAW_DATASET, TEMPLATE_DATASET
 
 BIDS_VERSION = "1.10.0"
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from rhvae_mri.cohort.images import read_images
-from rhvae_mri.downloads import sha256_of
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import MISSING, read_json, read_tsv, write_tsv
-from rhvae_mri.imaging.images import derivative_table, recorded_fault
-from rhvae_mri.imaging.sidecars import RAW_DATASET, sidecar_path, source_uri
+from rhvae_mri.io.downloads import sha256_of
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import MISSING, read_json, read_tsv, write_tsv
+from rhvae_mri.preprocess.images import derivative_table, recorded_fault
+from rhvae_mri.preprocess.sidecars import RAW_DATASET, sidecar_path, source_uri
 
 #: The steps after the raw image, in the order in which their files are made.
 STEPS = ("desc-N4", "affine", "registered", "cropped")

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import rhvae_mri
-from rhvae_mri.files import write_json, write_text
+from rhvae_mri.io.files import write_json, write_text
 
 UNKNOWN = "unknown"
 NOT_INSTALLED = "not installed"
@@ -33,7 +33,7 @@ _ELSEWHERE = "(elsewhere)"
 _SECONDS = 60
 
 _ANTS_PROGRAM = """
-from rhvae_mri.imaging.ants_library import load_ants
+from rhvae_mri.preprocess.ants_library import load_ants
 ants = load_ants(1)
 print(ants.__file__, flush=True)
 ants.antsRegistration(["--version"])

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rhvae_mri.files import read_tsv
+from rhvae_mri.io.files import read_tsv
 
 # Words of the record, see `rhvae_mri.convert.ledger.Ledger`.
 _NOT_THERE, _DERIVED, _DIAGNOSES = "(not there)", "derived:", "its diagnoses come from DXSUM"

@@ -1,15 +1,15 @@
 """What a whole, aligned T1-weighted head shows where: bright white matter, a scalp, and all of the brain.
 
-The average brain (`rhvae_mri.imaging.mni_tissue`) says where; all is taken on voxels of about 4 mm.
+The average brain (`rhvae_mri.preprocess.mni_tissue`) says where; all is taken on voxels of about 4 mm.
 """
 
 from __future__ import annotations
 
 import numpy
 
-from rhvae_mri.imaging.grid import TEMPLATE_ORIGIN
-from rhvae_mri.imaging.mni_tissue import read_average
-from rhvae_mri.imaging.template import block_shares
+from rhvae_mri.preprocess.grid import TEMPLATE_ORIGIN
+from rhvae_mri.preprocess.mni_tissue import read_average
+from rhvae_mri.preprocess.template import block_shares
 from rhvae_mri.quality.masks import dilate
 from rhvae_mri.quality.similarity import local_correlation
 

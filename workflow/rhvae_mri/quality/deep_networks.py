@@ -21,10 +21,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from rhvae_mri.downloads import check_file, obtain_file
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import atomic_path, write_json
-from rhvae_mri.imaging.sidecars import sidecar_path, software_versions
+from rhvae_mri.io.downloads import check_file, obtain_file
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import atomic_path, write_json
+from rhvae_mri.preprocess.sidecars import sidecar_path, software_versions
 
 #: Slices of a head, and their height and width in pixels.
 SLICES = 3

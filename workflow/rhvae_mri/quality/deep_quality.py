@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.imaging.images import ImageError, read_image
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.preprocess.images import ImageError, read_image
 from rhvae_mri.quality.deep_networks import PASSED, SLICE_SIZE, build_network, read_weights
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class _Judge:
     """A network with its weights, on the device where it computes."""
 
     def __init__(self, network: str, weights: str | os.PathLike[str], device: str, threads: int) -> None:
-        from rhvae_mri.learning.devices import choose_device
+        from rhvae_mri.runtime.devices import choose_device
 
         self.device = choose_device(device, threads)
         self.network = build_network(network)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.imaging.grid import TEMPLATE_ORIGIN, crop_box, study_grid
-from rhvae_mri.imaging.images import ImageError, read_image, read_template, recorded_fault
-from rhvae_mri.imaging.intensities import into_domain
-from rhvae_mri.imaging.mni_tissue import read_average
-from rhvae_mri.imaging.nifti import NiftiError, check_header, open_nifti, read_voxels
-from rhvae_mri.imaging.registration import read_itk_affine
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.preprocess.grid import TEMPLATE_ORIGIN, crop_box, study_grid
+from rhvae_mri.preprocess.images import ImageError, read_image, read_template, recorded_fault
+from rhvae_mri.preprocess.intensities import into_domain
+from rhvae_mri.preprocess.mni_tissue import read_average
+from rhvae_mri.preprocess.nifti import NiftiError, check_header, open_nifti, read_voxels
+from rhvae_mri.preprocess.registration import read_itk_affine
 from rhvae_mri.quality.anatomy import Anatomy
 from rhvae_mri.quality.definitions import METRIC_NAMES
 from rhvae_mri.quality.masks import (

@@ -10,14 +10,14 @@ import os
 
 import numpy
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import save_image
-from rhvae_mri.imaging.grid import crop_affine, crop_box
-from rhvae_mri.imaging.images import read_image
-from rhvae_mri.imaging.mni_tissue import read_average
-from rhvae_mri.imaging.sidecars import write_sidecar
-from rhvae_mri.imaging.template import block_shares
-from rhvae_mri.imaging.tensors import Resolution, downsample
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import save_image
+from rhvae_mri.preprocess.grid import crop_affine, crop_box
+from rhvae_mri.preprocess.images import read_image
+from rhvae_mri.preprocess.mni_tissue import read_average
+from rhvae_mri.preprocess.sidecars import write_sidecar
+from rhvae_mri.preprocess.template import block_shares
+from rhvae_mri.preprocess.tensors import Resolution, downsample
 from rhvae_mri.quality.masks import head_mask
 
 #: The label of each region in the image; the index is the label.

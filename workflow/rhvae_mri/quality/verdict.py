@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rhvae_mri.cohort.exclusions import Decision, Decisions
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 from rhvae_mri.quality.definitions import LIMITS
 from rhvae_mri.quality.outliers import flag_outliers, robust_scores
 

@@ -13,9 +13,9 @@ import torch
 
 from rhvae_mri.cnn.training import TrainingDiverged, TrainingSettings, train_network
 from rhvae_mri.cohort.folds import iterate_folds
+from rhvae_mri.cohort.image_sets import build_image_set
 from rhvae_mri.search.space import Candidate
-from rhvae_mri.seeds import derive_seed
-from rhvae_mri.study_data import build_image_set
+from rhvae_mri.study.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
 

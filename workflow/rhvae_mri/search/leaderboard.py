@@ -15,8 +15,8 @@ import numpy
 import pandas
 
 from rhvae_mri.cnn.architectures import Architecture, read_architectures
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import read_json
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import read_json
 from rhvae_mri.search.cross_validation import DIVERGED, FINISHED
 from rhvae_mri.search.space import HYPERPARAMETERS, Candidate, tabulate_candidates
 

@@ -25,9 +25,9 @@ from rhvae_mri.cnn.architectures import (
     flattened_size,
     pooled_shape,
 )
-from rhvae_mri.errors import StudyError
-from rhvae_mri.seeds import derive_seed
-from rhvae_mri.tensor_files import ImageStack
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.tensor_files import ImageStack
+from rhvae_mri.study.seeds import derive_seed
 
 #: Draws of one candidate before the search gives up; a space of the study needs a handful.
 MAX_DRAWS = 1000

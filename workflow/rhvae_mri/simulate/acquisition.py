@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.study.seeds import derive_seed
 
 #: Size of the scanned box in mm, from left to right, back to front and bottom to top of the patient.
 FIELD_OF_VIEW = (212.0, 256.0, 256.0)

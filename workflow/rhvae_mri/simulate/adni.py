@@ -13,8 +13,8 @@ from typing import Any
 import numpy
 import pandas
 
-from rhvae_mri.seeds import derive_seed
 from rhvae_mri.simulate.records import Participant, Visit
+from rhvae_mri.study.seeds import derive_seed
 
 #: How ADNIMERGE writes a diagnosis, and the first one.
 _MERGE_DIAGNOSIS = {"CN": "CN", "MCI": "MCI", "AD": "Dementia"}

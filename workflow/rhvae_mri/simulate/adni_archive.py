@@ -10,9 +10,9 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rhvae_mri.seeds import derive_seed
 from rhvae_mri.simulate.records import Participant, Scan, Visit
 from rhvae_mri.simulate.truth import chosen_scan
+from rhvae_mri.study.seeds import derive_seed
 
 #: Name of the images that the study's own pipeline has made of scans.
 PROCESSED_DESCRIPTION = "MPR; GradWarp; B1 Correction; N3; Scaled"

@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 import nibabel
 import pandas
 
-from rhvae_mri.files import write_text
+from rhvae_mri.io.files import write_text
 from rhvae_mri.simulate.adni import (
     BASELINE_DIAGNOSIS,
     Facts,

@@ -14,9 +14,9 @@ import nibabel
 import numpy
 from scipy import ndimage
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.imaging.grid import TEMPLATE_ORIGIN, study_grid
-from rhvae_mri.imaging.mni_tissue import read_average
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.preprocess.grid import TEMPLATE_ORIGIN, study_grid
+from rhvae_mri.preprocess.mni_tissue import read_average
 from rhvae_mri.simulate import head_shape
 
 #: The 1 mm lattice of the average head: MNI coordinate (mm) of the first voxel, and number of voxels.

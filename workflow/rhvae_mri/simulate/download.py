@@ -9,7 +9,7 @@ from functools import partial
 
 from tqdm import tqdm
 
-from rhvae_mri.files import atomic_folder, write_text, write_tsv
+from rhvae_mri.io.files import atomic_folder, write_text, write_tsv
 from rhvae_mri.simulate import adni, adni_today, aibl
 from rhvae_mri.simulate.adni_archive import converted_numbers, fourth_phase, rename_sequences
 from rhvae_mri.simulate.adni_today import place_of_today, write_collection, write_companions

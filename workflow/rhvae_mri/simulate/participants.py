@@ -11,10 +11,10 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.io.errors import StudyError
 from rhvae_mri.simulate.acquisition import site_scanner
 from rhvae_mri.simulate.records import Anatomy, Diagnosis, Fault, Participant, Scan, Visit
+from rhvae_mri.study.seeds import derive_seed
 
 Group = Literal[
     "AD",

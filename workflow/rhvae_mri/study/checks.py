@@ -5,22 +5,20 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.input_folders import check_fetched
+from rhvae_mri.io.errors import StudyError
 from rhvae_mri.study.configuration import Configuration, build_schema
-from rhvae_mri.study_grid import idle_exclusions, is_simulated, list_conditions
+from rhvae_mri.study.grid import idle_exclusions, is_simulated, list_conditions
 
 #: Numbers such as 1e-5, which YAML 1.1 reads as text because they have no dot.
 _NUMBER_WITHOUT_DOT = re.compile(r"^[-+]?\d+[eE][-+]?\d+$")
 
 #: The keys of a cohort that each kind of source needs.
-_SOURCE_KEYS = {
+SOURCE_KEYS = {
     "simulated": (),
     "none": (),
     "download": ("images", "tables"),
@@ -60,52 +58,6 @@ def check_configuration(config: Any) -> dict[str, Any]:
     return dict(config)
 
 
-def check_sources(config: Mapping[str, Any], cohorts: Sequence[str]) -> None:
-    """Check that the folders and files of a valid configuration are there and complete.
-
-    ``cohorts`` are those whose download is still needed. The error names each missing folder with its key and
-    everything that is missing inside a download, or is annexed and was not fetched.
-    """
-    missing = []
-    for name in cohorts:
-        for key in _SOURCE_KEYS[config["cohorts"][name]["source"]]:
-            if not Path(config["cohorts"][name][key]).is_dir():
-                missing.append(f"`cohorts.{name}.{key}`: there is no folder {config['cohorts'][name][key]}.")
-    for key, section in _own_files(config):
-        if not Path(section["file"]).is_file():
-            missing.append(f"`{key}.file`: there is no file {section['file']}.")
-    if config["exclude"] is not None and not Path(config["exclude"]).is_file():
-        missing.append(f"`exclude`: there is no file {config['exclude']}.")
-    if missing:
-        raise StudyError(
-            "The configuration points to what is not there:\n" + "\n".join(f"  - {line}" for line in missing),
-            cause="A mistyped path, or a disk that is not mounted.",
-            remedy="Correct the paths in the configuration.",
-        )
-    if config["exclude"] is not None:
-        from rhvae_mri.cohort.exclusions import check_cohorts
-
-        check_cohorts(Path(config["exclude"]), config["cohorts"])
-    sources = [(name, config["cohorts"][name]) for name in cohorts]
-    for name, cohort in sources:
-        if cohort["source"] == "bids":
-            check_fetched(name, Path(cohort["bids"]), allow_missing=cohort["allow_missing"])
-    downloads = [
-        (name, Path(cohort["images"]), Path(cohort["tables"]))
-        for name, cohort in sources
-        if cohort["source"] == "download"
-    ]
-    if downloads:
-        from rhvae_mri.convert.preflight import check_downloads
-
-        check_downloads(downloads)
-    for _, cohort in sources:
-        if cohort["source"] == "oasis1":
-            from rhvae_mri.convert.oasis import check_oasis
-
-            check_oasis(Path(cohort["images"]), Path(cohort["tables"]))
-
-
 def result_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out of a complete configuration what alters no result, such as places and threads."""
 
@@ -133,7 +85,7 @@ def _over(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, An
     return merged
 
 
-def _own_files(config: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+def own_files(config: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     """The sections, with their keys, for which the user gives a file of their own."""
     sections = {"template": config["template"], "quality.deep": config["quality"]["deep"]}
     return [(key, section) for key, section in sections.items() if section["source"] == "file"]
@@ -245,7 +197,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
             cells = [str(cell) for spellings in meanings.values() for cell in spellings]
             if twice := sorted({cell for cell in cells if cells.count(cell) > 1}):
                 yield f"`cohorts.{name}.values.{variable}` gives {', '.join(twice)} two meanings."
-        for key in _SOURCE_KEYS[cohort["source"]]:
+        for key in SOURCE_KEYS[cohort["source"]]:
             if cohort[key] is None:
                 yield (
                     f"`cohorts.{name}.{key}` is not set, but `cohorts.{name}.source` is "
@@ -263,7 +215,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
             "`template.source` must be 'simulated' when a cohort is, and must not be when all are real: "
             "simulated heads have their own skull and scalp."
         )
-    for key, section in _own_files(config):
+    for key, section in own_files(config):
         if section["file"] is None:
             yield f"`{key}.file` is not set, but `{key}.source` is 'file': give the file's path."
     if config["cohorts"]["ADNI"]["source"] == "none":

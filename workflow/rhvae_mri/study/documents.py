@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from rhvae_mri.files import write_json, write_text
+from rhvae_mri.io.files import write_json, write_text
 from rhvae_mri.study.configuration import Configuration, build_schema, plain
 
 SCHEMA, DEFAULTS, PAGE = "workflow/schemas/config.schema.json", "config/config.yaml", "config/README.md"

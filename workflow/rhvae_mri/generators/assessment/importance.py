@@ -38,7 +38,7 @@ import torch
 
 from rhvae_mri.generators.rhvae.hamiltonian import sqrt_beta
 from rhvae_mri.generators.rhvae.model import RHVAE
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.study.seeds import derive_seed
 
 
 @dataclass(frozen=True)

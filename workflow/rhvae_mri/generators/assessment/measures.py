@@ -20,7 +20,7 @@ from rhvae_mri.generators.assessment.neighbours import (
     within_manifold,
 )
 from rhvae_mri.generators.rhvae.model import RHVAE
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.study.seeds import derive_seed
 
 #: A synthetic image counts as a copy when its nearest training image is this many times closer than the
 #: second nearest. Source: Yoon, Choi, Kwon, Ryu, "Diffusion Probabilistic Models Generalize when They Fail to

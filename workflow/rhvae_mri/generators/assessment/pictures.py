@@ -12,13 +12,13 @@ import numpy
 import pandas
 import torch
 
-from rhvae_mri.files import write_tsv
 from rhvae_mri.generators.assessment.geodesics import LatentPath, geodesic, straight_line
 from rhvae_mri.generators.assessment.neighbours import nearest_images
 from rhvae_mri.generators.rhvae.metric import LatentMetric
 from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.generators.rhvae.sampler import log_density
-from rhvae_mri.tensor_files import write_image_stack
+from rhvae_mri.io.files import write_tsv
+from rhvae_mri.io.tensor_files import write_image_stack
 
 #: Places along a principal axis, in standard deviations of the training images' latent means.
 TRAVERSAL = (-2.0, -1.0, 0.0, 1.0, 2.0)

@@ -1,3 +1,3 @@
 """The Riemannian Hamiltonian variational autoencoder (RHVAE), on arrays of any shape."""
 
-import rhvae_mri.learning  # noqa: F401 (asks torch for large memory pages)
+import rhvae_mri.runtime  # noqa: F401 (asks torch for large memory pages)

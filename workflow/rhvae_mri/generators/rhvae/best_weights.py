@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from rhvae_mri.generators.rhvae.model import RHVAE
-from rhvae_mri.learning.checkpoints import TrainingState
+from rhvae_mri.runtime.checkpoints import TrainingState
 
 
 class BestWeights:

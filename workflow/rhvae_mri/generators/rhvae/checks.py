@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.generators.rhvae.networks import Networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
+from rhvae_mri.io.errors import StudyError
 
 
 def check_images(images: numpy.ndarray) -> None:

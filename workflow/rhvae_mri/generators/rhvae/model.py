@@ -13,13 +13,13 @@ from functools import partial
 import torch
 from torch import nn
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.generators.rhvae.hamiltonian import PhasePoint, flow
 from rhvae_mri.generators.rhvae.kernels.voxel_layers import VoxelLinear
 from rhvae_mri.generators.rhvae.metric import LatentMetric
 from rhvae_mri.generators.rhvae.networks import Networks, build_networks
 from rhvae_mri.generators.rhvae.potential import decoder_potential, has_voxel_kernel
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
+from rhvae_mri.io.errors import StudyError
 
 
 @dataclass(frozen=True)

@@ -48,10 +48,10 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import skip_init
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.generators.rhvae import kernels
 from rhvae_mri.generators.rhvae.kernels.voxel_layers import VoxelLinear
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
+from rhvae_mri.io.errors import StudyError
 
 
 class Networks(NamedTuple):

@@ -28,7 +28,7 @@ from rhvae_mri.generators.rhvae.chains import effective_sample_size, scale_reduc
 from rhvae_mri.generators.rhvae.metric import LatentMetric
 from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.generators.rhvae.settings import SamplerSettings
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.study.seeds import derive_seed
 
 if TYPE_CHECKING:
     import pandas

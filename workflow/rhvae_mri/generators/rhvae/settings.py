@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rhvae_mri.errors import StudyError
+from rhvae_mri.io.errors import StudyError
 
 RECONSTRUCTIONS = ("bce", "mse")
 NETWORKS = ("mlp", "convolutional")

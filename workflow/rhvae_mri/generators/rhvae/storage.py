@@ -12,11 +12,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from rhvae_mri.errors import StudyError
-from rhvae_mri.files import atomic_path
 from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.generators.rhvae.networks import Networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import atomic_path
 
 #: Tells these files from others, and their version.
 FORMAT = "rhvae-mri RHVAE 1"

@@ -16,7 +16,6 @@ import numpy
 import torch
 from tqdm import tqdm
 
-from rhvae_mri.errors import StudyError
 from rhvae_mri.generators.rhvae import kernels
 from rhvae_mri.generators.rhvae.best_weights import BestWeights
 from rhvae_mri.generators.rhvae.checks import check_images, check_networks
@@ -25,10 +24,11 @@ from rhvae_mri.generators.rhvae.kernels.voxel_layers import collected_factors, f
 from rhvae_mri.generators.rhvae.model import RHVAE, RHVAEOutput
 from rhvae_mri.generators.rhvae.networks import Networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
-from rhvae_mri.learning.checkpoints import Optimizer, TrainingState, run_digest
-from rhvae_mri.learning.randomness import own_random_state
-from rhvae_mri.learning.regular_checkpoints import RegularCheckpoints
-from rhvae_mri.seeds import derive_seed
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.runtime.checkpoints import Optimizer, TrainingState, run_digest
+from rhvae_mri.runtime.randomness import own_random_state
+from rhvae_mri.runtime.regular_checkpoints import RegularCheckpoints
+from rhvae_mri.study.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
 

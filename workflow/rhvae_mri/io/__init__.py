@@ -1,0 +1,1 @@
+"""Files, tables, tensors and downloads: how the library reads and writes."""

@@ -1,8 +1,0 @@
-"""What the two training loops (RHVAE and CNN) share: devices, checkpoints, requests to stop."""
-
-import os
-
-# Large tensors get large memory pages, where the system offers them: a training step on a CPU allocates
-# hundreds of MB anew, and saves a tenth (RHVAE) to a third (CNN) of its time so. torch reads this when it
-# makes its first tensor.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

@@ -1,0 +1,1 @@
+"""The pages and texts that readers of a study open."""

@@ -1,0 +1,107 @@
+"""Who is in each set, how the sets differ, and that nobody is in two: arranged for reading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas
+
+from rhvae_mri.pages.layout import NO_VALUE
+from rhvae_mri.pages.sheets import Sheet, number, p_value
+
+NOTES = (
+    "Means ± standard deviations of a sample (divisor n − 1), ranges in brackets. Participants without "
+    "a value are left out of its mean; the number of the others is then given.",
+    "Differences are within a diagnosis, first set less second. A standardized difference is in standard "
+    "deviations, the root of the mean of both variances; below 0.1 it is usually called negligible.",
+    "Tests: Student's t-test of age, chi-square test of sex, chi-square test by permutation of the sites, "
+    "Mann-Whitney test of the scores. The p-values are not corrected for their number.",
+    "Age, sex and site were balanced when the split was drawn (split/balance.tsv has the tests that "
+    "decided); the scores were not.",
+    "A smaller training set is a part of train-full and is compared with the rest of it.",
+)
+
+_HEADINGS = ("Set", "Diagnosis", "N", "Age in years", "Women", "MMSE", "CDR", "Sites")
+_LABELS = {"age": "age", "sex": "women", "site": "site", "mmse": "MMSE", "cdr": "CDR"}
+
+
+def demographics_sheets(
+    demographics: pandas.DataFrame, differences: pandas.DataFrame, leakage: Mapping[str, Any]
+) -> list[Sheet]:
+    """Arrange the description of the sets.
+
+    Parameters
+    ----------
+    demographics : pandas.DataFrame
+        From `rhvae_mri.cohort.demographics.describe_sets`.
+    differences : pandas.DataFrame
+        From `rhvae_mri.cohort.demographics.compare_sets`.
+    leakage : mapping
+        From `rhvae_mri.cohort.leakage.check_leakage`.
+    """
+    sizes = ", ".join(f"{name} {n}" for name, n in leakage["n_participants"].items())
+    checks = tuple((check[0].upper() + check[1:], "holds") for check in leakage["checks"])
+    return [
+        Sheet(
+            "Participants",
+            "One image for each participant.",
+            _HEADINGS,
+            tuple(_describe(row) for row in demographics.itertuples()),
+            labels=("Diagnosis",),
+        ),
+        Sheet(
+            "Differences between the sets",
+            "Tests and standardized differences, within each diagnosis.",
+            ("Sets", "Diagnosis", "Variable", "Known", "Test", "Statistic", "p", "Standardized difference"),
+            tuple(_compare(row) for row in differences.itertuples()),
+            labels=("Diagnosis", "Variable", "Test"),
+        ),
+        Sheet(
+            "Leakage",
+            f"Checks that the study has passed. Participants: {sizes}.",
+            ("Check", "Result"),
+            checks,
+            labels=("Result",),
+        ),
+    ]
+
+
+def _describe(row: Any) -> tuple[str, ...]:
+    women = (
+        NO_VALUE if pandas.isna(row.female_percent) else f"{row.n_female} ({number(row.female_percent)} %)"
+    )
+    return (
+        row.set,
+        row.diagnosis,
+        str(row.n),
+        _mean_with_range(row.age_mean, row.age_sd, row.age_min, row.age_max),
+        women,
+        _mean_with_range(row.mmse_mean, row.mmse_sd, row.mmse_min, row.mmse_max) + _known(row.n_mmse, row.n),
+        _mean_with_range(row.cdr_mean, None, row.cdr_min, row.cdr_max) + _known(row.n_cdr, row.n),
+        number(row.n_sites, 0),
+    )
+
+
+def _mean_with_range(mean: float, sd: float | None, low: float, high: float) -> str:
+    if pandas.isna(mean):
+        return NO_VALUE
+    spread = "" if sd is None or pandas.isna(sd) else f" ± {number(sd)}"
+    return f"{number(mean, 1 if sd is not None else 2)}{spread} [{low:g}–{high:g}]"
+
+
+def _known(n_known: int, n: int) -> str:
+    return f", n = {n_known}" if 0 < n_known < n else ""
+
+
+def _compare(row: Any) -> tuple[str, ...]:
+    return (
+        row.comparison,
+        row.diagnosis,
+        _LABELS[row.variable],
+        f"{row.n_first}, {row.n_second}",
+        row.test,
+        number(row.statistic, 2),
+        p_value(row.p_value),
+        number(row.standardized_difference, 2, sign=True),
+    )

@@ -1,0 +1,151 @@
+"""The comparisons and the verdicts on the published numbers, arranged for reading."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas
+
+from rhvae_mri.pages.sheets import Sheet, interval, number, p_value
+from rhvae_mri.statistics.conditions import METRIC_LABELS, data_label, ordered
+from rhvae_mri.statistics.replication import VERDICTS, count_verdicts
+
+#: The comparison that the study is about.
+PRIMARY = ("ADNI", "balanced_accuracy")
+
+COMPARISON_NOTES = (
+    "Each condition is compared with real images alone: same architecture, training set, resolution and "
+    "participants. A difference is ours less that of real images, in percentage points, with its bootstrap "
+    "interval over participants and runs.",
+    "p, the primary test, takes participants and runs as samples: Student's test of the difference over its "
+    "standard error over both (analysis of variance of crossed random effects, Satterthwaite's degrees of "
+    "freedom). It answers whether other networks, trained alike and tested on other participants, would "
+    "differ.",
+    "p (Holm) and p (BH) are corrected for all tests of one table: Holm bounds the chance of any false "
+    "rejection, Benjamini-Hochberg the share of false ones among all. The primary family is balanced "
+    "accuracy on the ADNI test set.",
+    "p (participants) takes the trained networks as they are: a permutation test that swaps both conditions "
+    "of random participants, for the area under the ROC curve DeLong's test. It is shown for comparison and "
+    "decides nothing.",
+    "d is Cohen's d over the runs. Runs of the same number are independent between conditions; what is "
+    "paired are the participants.",
+)
+
+REPLICATION_NOTES = (
+    *(f"{verdict[0].upper()}{verdict[1:]}: {meaning}." for verdict, meaning in VERDICTS.items()),
+    "Our interval is over participants and runs; the published one is Student's over the 20 published runs, "
+    "with the published participants, whose share in the uncertainty cannot be known.",
+    "The difference is ours less the published mean, in percentage points; p (equivalence) is that of two "
+    "one-sided tests against the margin of the configuration (statistics.equivalence_margin).",
+    "No correction for many tests: each published number has a verdict of its own, and some of many verdicts "
+    "are wrong by chance.",
+)
+
+
+def comparison_sheets(table: pandas.DataFrame) -> list[Sheet]:
+    """Arrange the comparisons, one table for each test cohort and metric, the primary one first.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `rhvae_mri.statistics.comparisons.compare_conditions`.
+    """
+    columns = (
+        *("Condition", "Mean", "Real", "Difference", "Interval", "p", "p (Holm)", "p (BH)", "d"),
+        *("p (participants)", "Published difference"),
+    )
+    families = [
+        (cohort, metric)
+        for metric in ordered("metric", table["metric"])
+        for cohort in ordered("test_cohort", table["test_cohort"])
+    ]
+    sheets = []
+    if PRIMARY in families:
+        families.insert(0, families.pop(families.index(PRIMARY)))
+    for family in families:
+        cohort, metric = family
+        rows = table[(table["test_cohort"] == cohort) & (table["metric"] == metric)]
+        primary = " This is the primary comparison." if family == PRIMARY else ""
+        sheets.append(
+            Sheet(
+                f"{METRIC_LABELS[metric][0].upper()}{METRIC_LABELS[metric][1:]} on {cohort}",
+                f"Conditions against real images alone, in percent; {len(rows)} tests.{primary}",
+                columns,
+                tuple(_comparison_row(row) for row in rows.itertuples()),
+            )
+        )
+    return sheets
+
+
+def _comparison_row(row: Any) -> tuple[str, ...]:
+    return (
+        f"{row.architecture}, {row.training_set}, "
+        f"{data_label(row.training_data, row.n_synthetic, row.resolution)}",
+        number(row.mean_percent),
+        number(row.real_mean_percent),
+        number(row.difference_percent, sign=True),
+        interval(row.low_percent, row.high_percent, sign=True),
+        p_value(row.p_value),
+        p_value(row.p_holm),
+        p_value(row.p_benjamini_hochberg),
+        number(row.cohens_d, 2, sign=True),
+        p_value(row.p_participants),
+        number(row.published_difference_percent, sign=True),
+    )
+
+
+def replication_sheets(table: pandas.DataFrame) -> list[Sheet]:
+    """Arrange the verdicts: first their counts, then one table for each architecture.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `rhvae_mri.statistics.replication.compare_with_published`.
+    """
+    counts = tuple((verdict, str(count)) for verdict, count in count_verdicts(table).items())
+    caption = f"Of {len(table)} published numbers."
+    sheets = [Sheet("Verdicts", caption, ("Verdict", "Published numbers"), counts)]
+    columns = (
+        *("Condition", "Test set and metric", "Published", "Interval", "Ours", "Our interval", "Runs"),
+        *("Verdict", "Reason", "Published in our interval", "Ours in the published one"),
+        *("p (difference)", "p (equivalence)"),
+    )
+    for architecture in ordered("architecture", table["architecture"]):
+        rows = table[table["architecture"] == architecture]
+        sheets.append(
+            Sheet(
+                f"{architecture.capitalize()} architecture",
+                "Mean ± SD over runs in percent, with intervals.",
+                columns,
+                tuple(_replication_row(row) for row in rows.itertuples()),
+                texts=("Reason",),
+                labels=("Test set and metric", "Verdict"),
+            )
+        )
+    return sheets
+
+
+def _replication_row(row: Any) -> tuple[str, ...]:
+    return (
+        f"{row.training_set}, {data_label(row.training_data, row.n_synthetic, row.resolution)}",
+        f"{row.test_cohort} {METRIC_LABELS[row.metric]}",
+        _mean_and_sd(row.published_mean_percent, row.published_sd_percent),
+        interval(row.published_low_percent, row.published_high_percent),
+        _mean_and_sd(row.mean_percent, row.sd_percent),
+        interval(row.low_percent, row.high_percent),
+        number(row.n_seeds, 0),
+        row.verdict,
+        row.reason,
+        _or_nothing(row.published_in_our_interval),
+        _or_nothing(row.ours_in_published_interval),
+        p_value(row.p_difference),
+        p_value(row.p_equivalence),
+    )
+
+
+def _mean_and_sd(mean: float, sd: float) -> str:
+    return number(mean) if pandas.isna(sd) else f"{number(mean)} ± {number(sd)}"
+
+
+def _or_nothing(value: str | float) -> str:
+    return value if isinstance(value, str) else number(float("nan"))

@@ -1,1 +1,0 @@
-"""What leads a reader through a study: the methods in words, and the page with everything."""

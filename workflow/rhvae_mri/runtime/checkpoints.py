@@ -1,0 +1,170 @@
+"""Checkpoints of a training run: one safetensors file with everything that the next epoch depends on.
+
+Tensors (weights, optimizer moments, states of the random generators) are stored as tensors, everything
+else as JSON in the file's header: no pickle. A run that is resumed from a checkpoint equals one that was
+never interrupted bit for bit, on a CPU and on a GPU that `rhvae_mri.runtime.devices` has set up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from rhvae_mri.io.errors import StudyError
+from rhvae_mri.io.files import atomic_path, remove_unfinished
+
+logger = logging.getLogger(__name__)
+
+
+class Optimizer(Protocol):
+    """What a loop and its checkpoints need of an optimizer; those of `torch.optim` have it."""
+
+    param_groups: list[dict[str, Any]]
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+
+    def step(self) -> Any:
+        """Take a step along the gradients that there are."""
+
+    @property
+    def state(self) -> Mapping[torch.Tensor, dict[str, Any]]:
+        """The moments of each parameter that has been stepped."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, with parameters by their number."""
+
+    def load_state_dict(self, saved: dict[str, Any], /) -> None:
+        """Take up what `state_dict` gave."""
+
+
+@dataclass
+class TrainingState:
+    """The live objects of a training run that a checkpoint saves and restores."""
+
+    modules: Mapping[str, torch.nn.Module]
+    optimizers: Mapping[str, Optimizer]
+    #: random generators; the global ones of torch are always saved
+    generators: Mapping[str, torch.Generator] = field(default_factory=dict)
+    #: other tensors, such as the best weights so far; replaced on restoring
+    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+    #: everything else, as JSON values: epoch, best metric, history
+    progress: dict[str, Any] = field(default_factory=dict)
+
+
+def run_digest(settings: Mapping[str, Any], *files: str | os.PathLike[str]) -> str:
+    """Digest what a training run depends on: settings (and code) as JSON values, and the files it reads.
+
+    These may be larger than the memory, so each counts by size and time of modification, as for Snakemake.
+    """
+    states = [Path(file).stat() for file in files]
+    content = [dict(settings), [[state.st_size, state.st_mtime_ns] for state in states]]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def save_checkpoint(path: str | os.PathLike[str], state: TrainingState, digest: str) -> None:
+    """Write a checkpoint, atomically; the digest identifies settings, data and code of the run."""
+    tensors: dict[str, torch.Tensor] = {}
+    optimizer_values: dict[str, Any] = {}
+    for name, module in state.modules.items():
+        for key, value in module.state_dict().items():
+            tensors[f"module/{name}/{key}"] = value
+    for name, optimizer in state.optimizers.items():
+        content = optimizer.state_dict()
+        values: dict[str, dict[str, Any]] = {}
+        for index, moments in content["state"].items():
+            for key, value in moments.items():
+                if isinstance(value, torch.Tensor):
+                    tensors[f"optimizer/{name}/{index}/{key}"] = value
+                else:
+                    values.setdefault(str(index), {})[key] = value
+        optimizer_values[name] = {"groups": content["param_groups"], "values": values}
+    for name, generator in state.generators.items():
+        tensors[f"generator/{name}"] = generator.get_state()
+    tensors["torch/cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["torch/cuda"] = torch.cuda.get_rng_state()
+    for name, value in state.tensors.items():
+        tensors[f"tensor/{name}"] = value
+    header = {
+        "digest": digest,
+        "progress": json.dumps(state.progress),
+        "optimizers": json.dumps(optimizer_values),
+    }
+    # A copy of each: safetensors refuses tensors that share memory.
+    content = {key: value.detach().to("cpu", copy=True).contiguous() for key, value in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(content, temporary, metadata=header)
+
+
+def restore_checkpoint(path: str | os.PathLike[str], state: TrainingState, digest: str) -> bool:
+    """Restore a freshly built training run from its checkpoint; False if there is none of this digest.
+
+    Raises
+    ------
+    StudyError
+        If the file is damaged.
+    """
+    remove_unfinished(path)
+    if not Path(path).is_file():
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            if header.get("digest") != digest:
+                logger.warning("The checkpoint %s is of other settings, data or code: starting anew.", path)
+                return False
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    except SafetensorError as error:
+        raise StudyError(
+            "The checkpoint cannot be read.",
+            where=path,
+            cause=f"The file was changed or damaged after it was written: {error}.",
+            remedy="Delete the file; training then begins anew.",
+        ) from error
+    for name, module in state.modules.items():
+        module.load_state_dict(_below(tensors, f"module/{name}/"))
+    for name, optimizer in state.optimizers.items():
+        saved = json.loads(header["optimizers"])[name]
+        moments: dict[int, dict[str, Any]] = {}
+        for key, value in _below(tensors, f"optimizer/{name}/").items():
+            index, moment = key.split("/", 1)
+            moments.setdefault(int(index), {})[moment] = value
+        for index, values in saved["values"].items():
+            moments.setdefault(int(index), {}).update(values)
+        optimizer.load_state_dict({"state": moments, "param_groups": saved["groups"]})
+        _align_layouts(optimizer)
+    for name, generator in state.generators.items():
+        generator.set_state(tensors[f"generator/{name}"])
+    torch.set_rng_state(tensors["torch/cpu"])
+    if torch.cuda.is_available() and "torch/cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["torch/cuda"])
+    state.tensors.clear()
+    state.tensors.update(_below(tensors, "tensor/"))
+    state.progress.clear()
+    state.progress.update(json.loads(header["progress"]))
+    return True
+
+
+def _align_layouts(optimizer: Optimizer) -> None:
+    """Give each moment the memory layout of its parameter, which the fused optimizers take for granted."""
+    for parameter, moments in optimizer.state.items():
+        for name, value in moments.items():
+            # the counter of steps is no moment, though it has the shape of a scalar parameter
+            if name != "step" and isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter).copy_(value)
+
+
+def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The entries whose key starts with ``prefix``, without it."""
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

@@ -1,0 +1,204 @@
+"""Whether a network's probabilities are what they say: Brier score, calibration error, reliability curve.
+
+Networks trained on as many AD as CN images assume that half of the participants have AD; on a test set with
+another share, such as AIBL's, their probabilities cannot be calibrated, however well they rank participants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy
+import pandas
+from statsmodels.genmod.families import Binomial
+from statsmodels.genmod.generalized_linear_model import GLM
+
+from rhvae_mri.statistics.conditions import CONDITION
+from rhvae_mri.statistics.inference import mean_and_sd, percentile_interval
+from rhvae_mri.statistics.predictions import SetPredictions
+from rhvae_mri.statistics.resampling import Resamples, draw_resamples, resample_mean, the_sample_itself
+from rhvae_mri.study.seeds import derive_seed
+
+#: Probabilities are kept this far from 0 and 1 where their logit is needed.
+CLIP = 1e-6
+
+#: The measures of calibration and what a perfect network has.
+MEASURES = {
+    "brier_score": "0",
+    "calibration_error": "0",
+    "calibration_intercept": "0",
+    "calibration_slope": "1",
+}
+
+CALIBRATION_COLUMNS = (
+    *CONDITION,
+    *("test_cohort", "measure", "mean", "sd", "low", "high", "n_seeds", "n_defined"),
+)
+
+_DECIMALS = 5
+_LARGEST = 100  # coefficient of a logistic regression that is no sign of one without end
+
+
+class Calibration(NamedTuple):
+    """The table of measures and that of reliability curves."""
+
+    measures: pandas.DataFrame
+    curves: pandas.DataFrame
+
+
+def measure_calibration(
+    sets: Sequence[SetPredictions], *, n_bins: int, n_resamples: int, confidence: float, seed: int
+) -> Calibration:
+    """Measure the calibration of every condition.
+
+    Of each measure of `MEASURES` there are mean and standard deviation over the ``n_defined`` runs in which
+    it is defined, of the Brier score with the interval over participants and runs. Curves have one row per
+    bin (see `reliability_curve`).
+    """
+    measures, curves = [], []
+    for each in sets:
+        resamples = draw_resamples(
+            each.labels, len(each.seeds), n_resamples, derive_seed(seed, "bootstrap", each.test_cohort)
+        )
+        for position, probabilities in enumerate(each.probabilities):
+            names = each.of(position)
+            scores = (probabilities - each.labels) ** 2
+            intercepts, slopes = logistic_calibration(each.labels, probabilities)
+            values = {
+                "brier_score": scores.mean(axis=1),
+                "calibration_error": calibration_errors(each.labels, probabilities, n_bins),
+                "calibration_intercept": intercepts,
+                "calibration_slope": slopes,
+            }
+            for measure, of_runs in values.items():
+                defined = of_runs[~numpy.isnan(of_runs)]
+                mean, sd = mean_and_sd(defined)
+                row = names | {"measure": measure, "n_seeds": len(of_runs), "n_defined": len(defined)}
+                measures.append(row | {"mean": round(mean, _DECIMALS), "sd": round(sd, _DECIMALS)})
+                if measure == "brier_score":
+                    low, high = percentile_interval(resample_mean(scores, resamples), confidence)
+                    measures[-1] |= {
+                        "low": round(float(low), _DECIMALS),
+                        "high": round(float(high), _DECIMALS),
+                    }
+            curve = reliability_curve(probabilities, resamples, n_bins, confidence)
+            curves.append(curve.assign(**names))
+    table = pandas.DataFrame(measures).reindex(columns=list(CALIBRATION_COLUMNS))
+    joined = pandas.concat(curves, ignore_index=True)
+    return Calibration(table, joined[[*CONDITION, "test_cohort", *curves[0].columns[: -len(names)]]])
+
+
+def calibration_errors(labels: numpy.ndarray, probabilities: numpy.ndarray, n_bins: int) -> numpy.ndarray:
+    """Return the expected calibration error of each run.
+
+    It is the mean, over the images, of the distance between the mean probability of AD and the share of AD
+    among the images of the same bin. A probability on the edge of a bin belongs to the bin above, 1 to the
+    last. ``labels`` has the shape (n_images,), ``probabilities`` (n_runs, n_images).
+    """
+    bins = find_bins(probabilities, n_bins)
+    return numpy.array(
+        [
+            numpy.abs(numpy.bincount(of_run, run - labels, n_bins)).sum() / len(labels)
+            for of_run, run in zip(bins, probabilities, strict=True)
+        ]
+    )
+
+
+def find_bins(probabilities: numpy.ndarray, n_bins: int) -> numpy.ndarray:
+    """Return the number of each probability's bin."""
+    return numpy.minimum((probabilities * n_bins).astype(int), n_bins - 1)
+
+
+def logistic_calibration(
+    labels: numpy.ndarray, probabilities: numpy.ndarray
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Fit the logistic recalibration of each run: probabilities of shape (n_runs, n_images).
+
+    The first result is calibration in the large: the intercept of a logistic regression whose slope is one,
+    below zero where AD is predicted too often. The second is the slope of the logistic regression on the
+    logit, with its own intercept, below one where the probabilities are too extreme. NaN where there is no
+    finite solution: a class is absent, or the run separates the classes.
+
+    B. Van Calster et al., "Calibration: the Achilles heel of predictive analytics", BMC Medicine 17, 2019.
+    """
+    clipped = numpy.clip(probabilities, CLIP, 1 - CLIP)
+    logits = numpy.log(clipped / (1 - clipped))
+    ones = numpy.ones(len(labels))
+    intercepts = [_fit_logistic(labels, ones, offset=run) for run in logits]
+    slopes = [
+        numpy.nan if _separates(labels, run) else _fit_logistic(labels, numpy.stack([run, ones], axis=1))
+        for run in logits
+    ]
+    return numpy.array(intercepts), numpy.array(slopes)
+
+
+def _separates(labels: numpy.ndarray, scores: numpy.ndarray) -> bool:
+    """Whether some threshold has all AD images on one side, so that the slope grows without end."""
+    positive, negative = scores[labels], scores[~labels]
+    if not (len(positive) and len(negative)):
+        return True
+    return positive.min() >= negative.max() or positive.max() <= negative.min()
+
+
+def _fit_logistic(labels: numpy.ndarray, design: numpy.ndarray, offset: numpy.ndarray | None = None) -> float:
+    """Return the first coefficient of a logistic regression; NaN where there is no finite solution."""
+    if labels.all() or not labels.any():
+        return numpy.nan
+    fit = GLM(labels.astype(float), design, Binomial(), offset=offset).fit(tol=1e-12)
+    # of probabilities that hardly differ the logits are so alike that any slope fits
+    return float(fit.params[0]) if numpy.abs(fit.params).max() < _LARGEST else numpy.nan
+
+
+def reliability_curve(
+    probabilities: numpy.ndarray, resamples: Resamples, n_bins: int, confidence: float
+) -> pandas.DataFrame:
+    """Compare the share of AD with the predicted one in bins of the probability, over all runs.
+
+    One row per bin: its bounds, mean_probability, observed_fraction, low, high, and n_images, the mean over
+    the runs; missing in a bin without images. An interval leaves out resamples without an image in the bin.
+    """
+    labels, n_runs = resamples.labels, len(probabilities)
+    bins = find_bins(probabilities, n_bins)
+    totals = numpy.bincount(bins.ravel(), minlength=n_bins)
+    sums = numpy.bincount(bins.ravel(), probabilities.ravel(), n_bins)
+    itself = _count_in_bins(bins, the_sample_itself(labels, n_runs), n_bins)
+    images, patients = _count_in_bins(bins, resamples, n_bins)
+    with numpy.errstate(divide="ignore", invalid="ignore"):
+        observed = (itself[1] / itself[0])[:, 0]
+        shares = patients / images
+        mean = sums / totals
+    ends = [(numpy.nan, numpy.nan)] * n_bins
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    for place in range(n_bins):
+        defined = shares[place][~numpy.isnan(shares[place])]
+        if totals[place] and len(defined):
+            ends[place] = tuple(numpy.quantile(defined, tails))
+    low, high = zip(*ends, strict=True)
+    edges = numpy.arange(n_bins + 1) / n_bins
+    return pandas.DataFrame(
+        {
+            "bin_low": edges[:-1],
+            "bin_high": edges[1:],
+            "mean_probability": mean,
+            "observed_fraction": observed,
+            "low": low,
+            "high": high,
+            "n_images": totals / n_runs,
+        }
+    ).round(_DECIMALS)
+
+
+def _count_in_bins(
+    bins: numpy.ndarray, resamples: Resamples, n_bins: int
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Count all images, and AD images, over the runs; shapes (n_bins, n_resamples)."""
+    by_class = numpy.zeros((2, n_bins, resamples.runs.shape[1]))
+    counts = numpy.empty(by_class.shape, numpy.float32)
+    is_ad = resamples.labels.astype(int)
+    for of_run, drawn in zip(bins, resamples.runs, strict=True):
+        counts[:] = 0
+        for place, diagnosis, participant in zip(of_run, is_ad, resamples.participants, strict=True):
+            counts[diagnosis, place] += participant
+        by_class += drawn * counts
+    return by_class.sum(axis=0), by_class[1]

@@ -1,0 +1,140 @@
+"""Each condition against real images alone: the same participants, architecture, training set, resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy
+import pandas
+
+from rhvae_mri.statistics.conditions import CONDITION
+from rhvae_mri.statistics.inference import (
+    DECIMALS,
+    benjamini_hochberg,
+    cohens_d,
+    holm,
+    interval_over_resamples,
+    swap_test,
+    t_test,
+)
+from rhvae_mri.statistics.metrics import METRICS, metrics_by_run
+from rhvae_mri.statistics.predictions import SetPredictions
+from rhvae_mri.statistics.published import PUBLISHED_KEY, PUBLISHED_RESOLUTION
+from rhvae_mri.statistics.variance import contributions, outcomes, split_variance
+from rhvae_mri.study.seeds import derive_seed
+
+#: What conditions are compared with.
+REFERENCE = "real"
+
+#: A family of tests, within which p-values are corrected.
+FAMILY = ("test_cohort", "metric")
+
+#: The columns of the table of comparisons.
+COMPARISON_COLUMNS = (
+    *CONDITION,
+    *("test_cohort", "metric", "mean_percent", "real_mean_percent", "difference_percent", "low_percent"),
+    *("high_percent", "se_percent", "p_value", "p_holm", "p_benjamini_hochberg", "n_tests", "cohens_d"),
+    *("participants_test", "p_participants", "published_difference_percent", "n_seeds"),
+)
+
+
+def compare_conditions(
+    sets: Sequence[SetPredictions],
+    replicates: Mapping[str, numpy.ndarray],
+    published: pandas.DataFrame,
+    *,
+    confidence: float,
+    n_permutations: int,
+    seed: int,
+) -> pandas.DataFrame:
+    """Compare each condition with real images alone, by every metric.
+
+    The primary test takes participants and runs as samples, as the intervals do: the difference over its
+    standard error over both, against Student's distribution. The second one takes the trained networks as
+    they are, and the participants alone as a sample: a permutation test that swaps both conditions of random
+    participants, for the area under the ROC curve DeLong's test. It says nothing about networks that might
+    have been trained with other random states, and therefore does not decide.
+
+    Runs of the same number are independent between conditions: random states derive from the condition's
+    name too. What is paired are the participants.
+
+    ``replicates`` are those of `rhvae_mri.statistics.estimates.estimate_performance`. Each condition that is
+    not the reference has one row per test cohort and metric: means of both, their difference with its
+    interval, p-values as they are and corrected within the family of one test cohort and metric, Cohen's d
+    over the runs, the p-value of the second test, and the published difference, where there is one.
+    """
+    rows = [
+        row
+        for each in sets
+        for row in _compare_on(each, replicates[each.test_cohort], confidence, n_permutations, seed)
+    ]
+    if not rows:
+        return pandas.DataFrame(columns=list(COMPARISON_COLUMNS))
+    table = pandas.DataFrame(rows)
+    families = table.groupby(list(FAMILY))["p_value"]
+    table["p_holm"] = families.transform(holm)
+    table["p_benjamini_hochberg"] = families.transform(benjamini_hochberg)
+    table["n_tests"] = families.transform("count")
+    table = table.merge(_published_differences(published), how="left", on=[*PUBLISHED_KEY, "resolution"])
+    return table[list(COMPARISON_COLUMNS)]
+
+
+def pair_conditions(conditions: pandas.DataFrame) -> list[tuple[int, int]]:
+    """Return the position of each condition that has a reference, and that of the reference."""
+    same = conditions[["architecture", "training_set", "resolution"]].apply(tuple, axis=1)
+    is_reference = conditions["training_data"] == REFERENCE
+    references = {key: place for place, key in same[is_reference].items()}
+    return [(place, references[key]) for place, key in same[~is_reference].items() if key in references]
+
+
+def _compare_on(
+    each: SetPredictions, replicates: numpy.ndarray, confidence: float, n_permutations: int, seed: int
+) -> Iterator[dict[str, Any]]:
+    """Compare the conditions on one test set, one row for each metric and pair."""
+    pairs = pair_conditions(each.conditions)
+    if not pairs:
+        return
+    metrics = metrics_by_run(each.labels, each.probabilities)
+    for position, metric in enumerate(METRICS):
+        runs = metrics[metric]
+        results = numpy.stack([outcomes(each.labels, one, metric) for one in each.probabilities])
+        changes = [results[place] - results[reference] for place, reference in pairs]
+        differences = [runs[place].mean() - runs[reference].mean() for place, reference in pairs]
+        parts = [split_variance(each.labels, change, metric) for change in changes]
+        if metric == "auc":
+            errors = [numpy.sqrt(part.participants) for part in parts]
+            of_participants = t_test(numpy.round(differences, 12), errors, numpy.inf)
+        else:
+            by_pair = [contributions(each.labels, change, metric) for change in changes]
+            own_seed = derive_seed(seed, "swap_test", each.test_cohort, metric)
+            of_participants = swap_test(numpy.stack(by_pair, axis=1), n_permutations, own_seed)
+        for (place, reference), difference, part, p_participants in zip(
+            pairs, differences, parts, of_participants, strict=True
+        ):
+            error, freedom = numpy.sqrt(part.total), part.degrees_of_freedom
+            resampled = replicates[place, position] - replicates[reference, position]
+            low, high = interval_over_resamples(resampled, error, freedom, confidence)
+            percentages = {"mean": runs[place].mean(), "real_mean": runs[reference].mean()}
+            percentages |= {"difference": difference, "low": low, "high": high, "se": error}
+            yield (
+                each.of(place)
+                | {"metric": metric, "n_seeds": len(each.seeds)}
+                | {f"{name}_percent": round(100 * value, DECIMALS) for name, value in percentages.items()}
+                | {
+                    "p_value": float(t_test(round(difference, 12), error, freedom)),
+                    "cohens_d": round(float(cohens_d(runs[place], runs[reference])), DECIMALS),
+                    "participants_test": "DeLong" if metric == "auc" else "permutation",
+                    "p_participants": p_participants,
+                }
+            )
+
+
+def _published_differences(published: pandas.DataFrame) -> pandas.DataFrame:
+    """Return the published mean of each condition less that of real images alone."""
+    key = ["architecture", "training_set", "test_cohort", "metric"]
+    is_reference = published["training_data"] == REFERENCE
+    real = published[is_reference].set_index(key)["published_mean_percent"].rename("real")
+    table = published[~is_reference].join(real, on=key)
+    table["published_difference_percent"] = (table["published_mean_percent"] - table["real"]).round(1)
+    return table[[*PUBLISHED_KEY, "published_difference_percent"]].assign(resolution=PUBLISHED_RESOLUTION)

@@ -1,0 +1,126 @@
+"""What the study measured and how sure it is: means over the runs, intervals, curves, confusion matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple
+
+import numpy
+import pandas
+
+from rhvae_mri.statistics.conditions import CONDITION
+from rhvae_mri.statistics.inference import DECIMALS, interval_over_resamples, mean_and_sd, percentile_interval
+from rhvae_mri.statistics.metrics import METRICS, confusion_counts, metrics_by_run
+from rhvae_mri.statistics.predictions import SetPredictions
+from rhvae_mri.statistics.resampling import (
+    FALSE_POSITIVE_RATES,
+    draw_resamples,
+    resample_metrics,
+    the_sample_itself,
+)
+from rhvae_mri.statistics.variance import outcomes, split_variance
+from rhvae_mri.study.seeds import derive_seed
+
+#: The columns of the table of estimates.
+ESTIMATE_COLUMNS = (
+    *CONDITION,
+    *("test_cohort", "metric", "mean_percent", "sd_percent", "low_percent", "high_percent", "se_percent"),
+    *("se_participants_percent", "se_seeds_percent", "degrees_of_freedom", "n_seeds", "n_AD", "n_CN"),
+)
+
+
+class Estimates(NamedTuple):
+    """The tables of estimates and of ROC curves, and all replicates.
+
+    At the lowest false positive rates the band of a curve lies too high: a resample may lack the CN images
+    with the largest probabilities.
+    """
+
+    table: pandas.DataFrame  # one row per condition, test cohort and metric, `ESTIMATE_COLUMNS`
+    curves: pandas.DataFrame  # one row per condition, test cohort and false positive rate
+    replicates: dict[str, numpy.ndarray]  # by test cohort; shape (n_conditions, n_metrics, n_resamples)
+
+
+def estimate_performance(
+    sets: Sequence[SetPredictions], n_resamples: int, confidence: float, seed: int, threads: int = 1
+) -> Estimates:
+    """Estimate every metric of every condition, with its uncertainty over participants and runs.
+
+    ``mean`` and ``sd`` are over the runs, as in the paper. ``se`` is the standard error over participants and
+    runs, ``se_participants`` with the runs as they are, ``se_seeds`` with the participants as they are
+    (`rhvae_mri.statistics.variance`). ``low`` and ``high`` are the bootstrap percentile interval over
+    participants and runs, brought to ``se`` and its degrees of freedom. With a single run they are over
+    participants alone. ``threads`` conditions are resampled at a time.
+    """
+    tables, curves, replicates = [], [], {}
+    for each in sets:
+        resamples = draw_resamples(
+            each.labels, len(each.seeds), n_resamples, derive_seed(seed, "bootstrap", each.test_cohort)
+        )
+        with ThreadPoolExecutor(threads) as pool:
+            found = list(pool.map(partial(resample_metrics, resamples=resamples), each.probabilities))
+        replicates[each.test_cohort] = numpy.stack([metrics for metrics, _ in found])
+        for position, (metrics, curve) in enumerate(found):
+            tables.append(_estimate(each, position, metrics, confidence))
+            curves.append(_curve(each, position, curve, confidence))
+    table = pandas.concat(tables, ignore_index=True)[list(ESTIMATE_COLUMNS)]
+    return Estimates(table, pandas.concat(curves, ignore_index=True), replicates)
+
+
+def _estimate(
+    each: SetPredictions, position: int, replicates: numpy.ndarray, confidence: float
+) -> pandas.DataFrame:
+    rows = []
+    runs = metrics_by_run(each.labels, each.probabilities[position])
+    for metric, resampled in zip(METRICS, replicates, strict=True):
+        results = outcomes(each.labels, each.probabilities[position], metric)
+        parts = split_variance(each.labels, results, metric)
+        error, freedom = numpy.sqrt(parts.total), parts.degrees_of_freedom
+        mean, sd = mean_and_sd(100 * runs[metric])
+        low, high = interval_over_resamples(100 * resampled, 100 * error, freedom, confidence)
+        percentages = {
+            "mean": mean,
+            "sd": sd,
+            "low": low,
+            "high": high,
+            "se": 100 * error,
+            "se_participants": 100 * numpy.sqrt(parts.participants),
+            "se_seeds": 100 * numpy.sqrt(parts.runs),
+        }
+        rows.append(
+            {"metric": metric, "degrees_of_freedom": round(freedom, 2)}
+            | {f"{name}_percent": round(value, DECIMALS) for name, value in percentages.items()}
+        )
+    return pandas.DataFrame(rows).assign(**each.of(position), n_seeds=len(each.seeds), **each.sizes)
+
+
+def _curve(
+    each: SetPredictions, position: int, replicates: numpy.ndarray, confidence: float
+) -> pandas.DataFrame:
+    itself = the_sample_itself(each.labels, len(each.seeds))
+    low, high = percentile_interval(replicates, confidence)
+    return pandas.DataFrame(
+        each.of(position)
+        | {
+            "false_positive_rate": FALSE_POSITIVE_RATES,
+            "sensitivity": resample_metrics(each.probabilities[position], itself)[1][:, 0].round(5),
+            "low": low.round(5),
+            "high": high.round(5),
+        }
+    )
+
+
+def count_confusions(sets: Sequence[SetPredictions]) -> pandas.DataFrame:
+    """Count right and wrong predictions by class: mean and deviation over the runs, one row per condition."""
+    rows = []
+    for each in sets:
+        counts = confusion_counts(each.labels, each.probabilities)
+        for position in range(len(each.conditions)):
+            row = each.of(position) | {"n_seeds": len(each.seeds)}
+            for name, of_conditions in counts._asdict().items():
+                mean, sd = mean_and_sd(of_conditions[position])
+                row |= {f"{name}_mean": round(mean, DECIMALS), f"{name}_sd": round(sd, DECIMALS)}
+            rows.append(row)
+    return pandas.DataFrame(rows)

@@ -1,0 +1,130 @@
+"""Where the uncertainty of a result comes from: participants, runs, and single pairs of both.
+
+A metric is a mean over participants and runs of what one run makes of one participant: right or wrong, or,
+for the area under the ROC curve, the placement of one image among those of the other class. With random
+effects of participants, of runs and of single pairs, the variance of that mean is the sum of three parts, and
+the classical analysis of variance estimates each without bias, also with few runs.
+
+References
+----------
+E. R. DeLong, D. M. DeLong, D. L. Clarke-Pearson, Biometrics 44, 1988 (placements).
+F. E. Satterthwaite, Biometrics Bulletin 2, 1946 (degrees of freedom).
+N. A. Obuchowski, H. E. Rockette, Communications in Statistics 24, 1995 (readers, here runs, and cases).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy
+from scipy.stats import rankdata
+
+from rhvae_mri.statistics.metrics import THRESHOLD
+
+#: What AD and CN images together count in each metric.
+SHARES = {
+    "sensitivity": (1.0, 0.0),
+    "specificity": (0.0, 1.0),
+    "balanced_accuracy": (0.5, 0.5),
+    "auc": (1.0, 1.0),
+}
+
+
+class VarianceParts(NamedTuple):
+    """Estimated variances of a mean over participants and runs.
+
+    Those over participants (with these runs) and over runs (with these participants) hold the part of single
+    pairs of both. Those over runs and of pairs are NaN for a single run.
+    """
+
+    participants: float
+    runs: float
+    pairs: float
+    n_participants: int  # of the diagnoses that count
+    n_runs: int
+    n_classes: int  # diagnoses that count
+
+    @property
+    def total(self) -> float:
+        """Over participants and runs together; over participants alone for a single run.
+
+        It is at least the part of single pairs, below which an estimate falls by chance only.
+        """
+        if numpy.isnan(self.runs):
+            return self.participants
+        return max(self.participants + self.runs - self.pairs, self.pairs)
+
+    @property
+    def degrees_of_freedom(self) -> float:
+        """Of the total, by Satterthwaite's approximation; infinite where nothing varies."""
+        of_participants, of_runs = self.n_participants - self.n_classes, self.n_runs - 1
+        if numpy.isnan(self.runs):
+            return float(of_participants)
+        terms = self.participants**2 / of_participants + self.runs**2 / of_runs
+        terms += self.pairs**2 / (of_participants * of_runs)
+        return self.total**2 / terms if terms > 0 else numpy.inf
+
+
+def outcomes(labels: numpy.ndarray, probabilities: numpy.ndarray, metric: str) -> numpy.ndarray:
+    """Return what each run makes of each image, shape (n_runs, n_images): a metric is their mean.
+
+    1 for an image that is called what it is, else 0. For the area under the ROC curve the placement: of an AD
+    image the fraction of CN images below it, of a CN image the fraction of AD images above it, where equal
+    ones count one half.
+    """
+    if metric != "auc":
+        return ((probabilities > THRESHOLD) == labels).astype(float)
+    below = rankdata(probabilities, axis=1)
+    with numpy.errstate(invalid="ignore"):  # 0 / 0 where a class is absent
+        for members in (labels, ~labels):
+            below[:, members] -= rankdata(probabilities[:, members], axis=1)
+            below[:, members] /= (~members).sum()
+    return numpy.where(labels, below, 1 - below)
+
+
+def mean_by_run(labels: numpy.ndarray, results: numpy.ndarray, metric: str) -> numpy.ndarray:
+    """Return a metric of each run, or a difference of two, from its outcomes; NaN where it is not defined."""
+    # the mean placement of the AD images is that of the CN images, too
+    classes = [(labels, 1.0)] if metric == "auc" else _classes(labels, metric)
+    if not all(members.any() for members, _ in classes):
+        return numpy.full(len(results), numpy.nan)
+    return numpy.sum([share * results[:, members].mean(axis=1) for members, share in classes], axis=0)
+
+
+def split_variance(labels: numpy.ndarray, results: numpy.ndarray, metric: str) -> VarianceParts:
+    """Estimate the parts of a metric's variance, in squares of fractions.
+
+    Participants are a sample within each diagnosis. ``results`` is from `outcomes`, or the difference of two
+    conditions' outcomes. NaN where a diagnosis that counts has fewer than two participants.
+    """
+    n_runs, classes = len(results), _classes(labels, metric)
+    sizes = (int(sum(members.sum() for members, _ in classes)), n_runs, len(classes))
+    participants = pairs = 0.0
+    for members, share in classes:
+        of_class, n = results[:, members], int(members.sum())
+        if n < 2:
+            participants = pairs = numpy.nan
+            break
+        by_image = of_class.mean(axis=0)
+        participants += share**2 * by_image.var(ddof=1) / n
+        if n_runs > 1:
+            rest = of_class - by_image - of_class.mean(axis=1, keepdims=True) + of_class.mean()
+            pairs += share**2 * (rest**2).sum() / ((n_runs - 1) * (n - 1)) / (n * n_runs)
+    if n_runs < 2:
+        return VarianceParts(float(participants), numpy.nan, numpy.nan, *sizes)
+    runs = mean_by_run(labels, results, metric).var(ddof=1) / n_runs
+    return VarianceParts(float(participants), float(runs), float(pairs), *sizes)
+
+
+def contributions(labels: numpy.ndarray, results: numpy.ndarray, metric: str) -> numpy.ndarray:
+    """Return what each image adds to a metric that is a mean over images, as all but the area are."""
+    parts = numpy.zeros(len(labels))
+    for members, share in _classes(labels, metric):
+        parts[members] = share * results[:, members].mean(axis=0) / max(members.sum(), 1)
+    return parts
+
+
+def _classes(labels: numpy.ndarray, metric: str) -> list[tuple[numpy.ndarray, float]]:
+    """The images of each diagnosis that counts in a metric, and what they count."""
+    both = zip((labels, ~labels), SHARES[metric], strict=True)
+    return [(members, share) for members, share in both if share]

@@ -1,0 +1,120 @@
+"""Which networks a study trains: the conditions of the grid, and the batches of seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rhvae_mri.study.seeds import derive_seed
+
+# The other training data are ``real`` images, and ``classic``: real images, transformed anew at each epoch.
+_SYNTHETIC_DATA = ("synthetic", "augmented")
+
+
+def list_conditions(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> list[dict[str, Any]]:
+    """List the conditions that the configuration asks for.
+
+    Examples
+    --------
+    >>> grid = {"architectures": ["baseline"], "training_sets": ["train-50"], "full_resolution": True,
+    ...         "training_data": ["real", "augmented"], "exclude": [{"n_synthetic": 1000}]}
+    >>> [(c["training_data"], c["n_synthetic"], c["resolution"]) for c in list_conditions(grid, [500, 1000])]
+    [('real', 0, 'full'), ('real', 0, 'downsampled'), ('augmented', 500, 'downsampled')]
+    """
+    return [
+        condition
+        for condition in _whole_grid(grid, synthetic_sizes)
+        if not any(_belongs(condition, excluded) for excluded in grid["exclude"])
+    ]
+
+
+def idle_exclusions(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> list[Mapping[str, Any]]:
+    """Return the entries of ``grid.exclude`` that no condition of the grid belongs to."""
+    conditions = list(_whole_grid(grid, synthetic_sizes))
+    return [
+        excluded
+        for excluded in grid["exclude"]
+        if not any(_belongs(condition, excluded) for condition in conditions)
+    ]
+
+
+def is_simulated(config: Mapping[str, Any]) -> bool:
+    """Whether any cohort of the study is simulated."""
+    return any(cohort["source"] == "simulated" for cohort in config["cohorts"].values())
+
+
+def synthetic_training_sets(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """List the training sets whose synthetic images some condition trains on, in the order of the grid."""
+    return list(dict.fromkeys(each["training_set"] for each in conditions if each["n_synthetic"]))
+
+
+def saliency_conditions(conditions: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Choose the conditions whose networks the figure of saliency shows.
+
+    They are those of real, down-sampled images of ``train-full``, one for each architecture; where the grid
+    does not have it, of its last training set that has any.
+    """
+    real = [
+        each for each in conditions if each["training_data"] == "real" and each["resolution"] == "downsampled"
+    ]
+    training_sets = [each["training_set"] for each in real]
+    shown = "train-full" if "train-full" in training_sets or not real else training_sets[-1]
+    return [each for each in real if each["training_set"] == shown]
+
+
+def _whole_grid(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Every condition, those of ``grid.exclude`` too."""
+    for architecture in grid["architectures"]:
+        for training_set in grid["training_sets"]:
+            for data in _list_data(grid, synthetic_sizes):
+                yield {"architecture": architecture, "training_set": training_set, **data}
+
+
+def _belongs(condition: Mapping[str, Any], excluded: Mapping[str, Any]) -> bool:
+    """Whether a condition has all the values that an exclusion names."""
+    return all(condition[name] == value for name, value in excluded.items())
+
+
+def _list_data(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """The training data of each condition; synthetic images exist at the down-sampled size only."""
+    for data in grid["training_data"]:
+        if data == "real" and grid["full_resolution"]:
+            yield {"training_data": data, "n_synthetic": 0, "resolution": "full"}
+        for size in synthetic_sizes if data in _SYNTHETIC_DATA else (0,):
+            yield {"training_data": data, "n_synthetic": size, "resolution": "downsampled"}
+
+
+def batch_seeds(n_seeds: int, per_job: int) -> list[str]:
+    """Divide the seeds 0 … n-1 into the batches that one job trains, as ``first-last``.
+
+    Examples
+    --------
+    >>> batch_seeds(7, 3)
+    ['0-2', '3-5', '6-6']
+    """
+    return [f"{first}-{min(first + per_job, n_seeds) - 1}" for first in range(0, n_seeds, per_job)]
+
+
+def seeds_of_batch(batch: str, study_seed: int, condition: Sequence[str]) -> dict[int, int]:
+    """Give the random seed of each run of a batch, by the run's number.
+
+    Examples
+    --------
+    >>> list(seeds_of_batch("3-5", 1, ["baseline", "train-50"]))
+    [3, 4, 5]
+    """
+    first, last = map(int, batch.split("-"))
+    return {
+        number: derive_seed(study_seed, "train_cnn", *condition, number) for number in range(first, last + 1)
+    }
+
+
+def synthetic_per_class(sizes: Sequence[int], count: str) -> dict[str, int]:
+    """How many images of each class the synthetic set of each size has.
+
+    Examples
+    --------
+    >>> synthetic_per_class([500, 1000], "total")
+    {'0': 0, '500': 250, '1000': 500}
+    """
+    return {"0": 0} | {str(size): size // 2 if count == "total" else size for size in sizes}

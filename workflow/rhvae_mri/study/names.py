@@ -1,0 +1,11 @@
+"""What the study calls its things, where readers see them."""
+
+from __future__ import annotations
+
+#: What every page, table and figure of a simulated study says.
+SIMULATED_MARK = "Simulated data"
+
+SIMULATED_NOTICE = (
+    "the participants, their images and their diagnoses were made by a program. The results show that the "
+    "workflow runs; they say nothing about Alzheimer's disease and cannot be compared with published results."
+)
