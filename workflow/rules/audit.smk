@@ -94,9 +94,7 @@ rule draw_audit:
         cropped=cropped_images,
         template="<results>/template/template.nii.gz",
         exclude=branch(config["exclude"], then=config["exclude"]),
-        page_style=workflow_file("../style/page.css"),
-        audit_style=workflow_file("../style/audit.css"),
-        audit_script=workflow_file("../style/audit.js"),
+        page=page_files("style/audit.css", "style/audit.js"),
     output:
         page=report(
             directory("<results>/audit/cohort-{cohort}"),

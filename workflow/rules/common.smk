@@ -80,6 +80,12 @@ def workflow_file(path):
     return str(file)
 
 
+def page_files(*names):
+    """What a page is made of beside its data: the template and the style of all pages, and its own."""
+    names = ("templates/page.html.j2", "style/page.css", *names)
+    return [workflow_file(f"../{name}") for name in names]
+
+
 #: The folder of results as the jobs see it, also where another workflow uses this one with a prefix.
 RESULTS = workflow.pathvars.apply(workflow.modifier.modify_path("<results>"))
 

@@ -86,7 +86,7 @@ rule tabulate_results:
         configuration="<results>/provenance/configuration.yaml",
         schema=workflow_file("../schemas/config.schema.json"),
         published=workflow_file("../../resources/published_results.tsv"),
-        style=workflow_file("../style/page.css"),
+        page=page_files(),
     output:
         report(
             "<results>/tables/classification.html",
@@ -139,7 +139,7 @@ rule list_assumptions:
         tables=collect(
             "<results>/conversion/cohort-{cohort}/tables.tsv", cohort=CONVERTED
         ),
-        style=workflow_file("../style/page.css"),
+        page=page_files(),
     output:
         table="<results>/tables/assumptions.tsv",
         html=report(

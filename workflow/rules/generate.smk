@@ -96,7 +96,7 @@ rule tabulate_generation:
             training_set=SYNTHETIC_TRAINING_SETS,
             diagnosis=["AD", "CN"],
         ),
-        style=workflow_file("../style/page.css"),
+        page=page_files(),
     output:
         table="<results>/tables/generation.tsv",
         html=report(

@@ -12,7 +12,7 @@ rule write_methods:
         tables=collect(
             "<results>/conversion/cohort-{cohort}/tables.tsv", cohort=CONVERTED
         ),
-        style=workflow_file("../style/page.css"),
+        page=page_files(),
     output:
         html=report(
             "<results>/report/methods.html",
@@ -56,8 +56,7 @@ rule write_index:
         "<results>/tables/histories.tsv",
         "<results>/tables/layers.tsv",
         captions=[workflow_file(f"../report/{name}.rst") for name in CAPTIONS],
-        page_style=workflow_file("../style/page.css"),
-        index_style=workflow_file("../style/index.css"),
+        page=page_files("style/index.css"),
     output:
         page="<results>/index.html",
     log:

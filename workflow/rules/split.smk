@@ -93,7 +93,7 @@ rule tabulate_demographics:
         demographics="<results>/split/demographics.tsv",
         leakage="<results>/split/leakage.json",
         images=collect("<results>/cohorts/cohort-{cohort}/images.tsv", cohort=COHORTS),
-        style=workflow_file("../style/page.css"),
+        page=page_files(),
     output:
         differences="<results>/split/differences.tsv",
         html=report(

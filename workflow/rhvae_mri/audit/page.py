@@ -27,7 +27,7 @@ from rhvae_mri.audit.sections import (
 from rhvae_mri.cohort.attrition import PASSED, UNKNOWN, attrition_flow, attrition_table, judge_images
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import atomic_folder, write_text, write_tsv
-from rhvae_mri.pages.html import html_page
+from rhvae_mri.pages.templates import html_page
 from rhvae_mri.preprocess.images import ImageError, derivative_table, read_image
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pandas
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import write_text
-from rhvae_mri.pages.html import html_page
+from rhvae_mri.pages.templates import html_page
 from rhvae_mri.study.names import SIMULATED_MARK
 
 #: The names of measures that are not their columns' names with spaces.

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv, write_text
 from rhvae_mri.pages.contents import FIGURES, KINDS, TABLES, caption_of
-from rhvae_mri.pages.html import html_page
+from rhvae_mri.pages.templates import html_page
 
 STYLE_SHEET = Path(__file__).parents[2] / "style" / "index.css"
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from html import escape
 
 from rhvae_mri.io.files import write_text
-from rhvae_mri.pages.html import html_page
 from rhvae_mri.pages.methods import Section
+from rhvae_mri.pages.templates import html_page
 from rhvae_mri.study.names import SIMULATED_MARK, SIMULATED_NOTICE
 
 _TITLE = "Methods"

@@ -11,10 +11,10 @@ import pandas
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import write_text
-from rhvae_mri.pages.html import html_page
 from rhvae_mri.pages.latex import latex_document, latex_panel
 from rhvae_mri.pages.layout import SHOWN_METRICS, Cell, Panel, paper_layout
 from rhvae_mri.pages.markdown import escape_markdown, join_cells, markdown_row
+from rhvae_mri.pages.templates import html_page
 from rhvae_mri.study.names import SIMULATED_MARK, SIMULATED_NOTICE
 
 

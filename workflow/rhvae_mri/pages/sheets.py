@@ -11,10 +11,10 @@ from html import escape
 import pandas
 
 from rhvae_mri.io.files import write_text
-from rhvae_mri.pages.html import html_page
 from rhvae_mri.pages.latex import latex_document, long_table
 from rhvae_mri.pages.layout import NO_VALUE
 from rhvae_mri.pages.markdown import escape_markdown, markdown_row
+from rhvae_mri.pages.templates import html_page
 from rhvae_mri.study.names import SIMULATED_MARK, SIMULATED_NOTICE
 
 _STYLE = """main { max-width: 108rem; }
