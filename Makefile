@@ -71,8 +71,8 @@ format: $(READY) ## Bring workflow and library into the common format.
 	$(BIN)/snakefmt workflow
 
 .PHONY: docs
-docs: $(READY) ## Write schema, config/config.yaml and config/README.md from the keys of the configuration.
-	PYTHONPATH=workflow $(BIN)/python -m rhvae_mri.study.documents .
+docs: $(READY) ## Write schema, config/config.yaml, config/README.md and the figures of docs/results.md.
+	PYTHONPATH=workflow $(BIN)/python -m rhvae_mri.pages.documents .
 
 .PHONY: environment
 environment: $(READY) ## Only create .venv with the exact pins.

@@ -13,9 +13,9 @@ from snakemake.api import SnakemakeApi
 from snakemake.iocontainers import Wildcards
 from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
 
+from rhvae_mri.pages.documents import list_keys
 from rhvae_mri.study.checks import complete
 from rhvae_mri.study.configuration import build_schema
-from rhvae_mri.study.documents import list_keys
 
 OF_ALL = {"record_provenance", "estimate_cost"}
 
@@ -101,7 +101,7 @@ RERUNS = {
     "rhvae.threads": (2, ""),
     "synthetic.sizes": (
         [20, 60],
-        "compute_statistics describe_networks draw_scheme gather_histories generate_synthetic",
+        "compute_statistics describe_networks draw_scheme generate_synthetic",
     ),
     "synthetic.count": ("per_class", "draw_scheme generate_synthetic train_cnn"),
     "synthetic.steps": (101, "generate_synthetic"),
@@ -116,30 +116,28 @@ RERUNS = {
     "cnn.batch_size": (5, "measure_saliency train_candidates train_cnn"),
     "cnn.precision": ("bfloat16", "evaluate train_candidates train_cnn"),
     "cnn.resident_gb": (2.0, ""),
-    "cnn.seeds": (6, "compute_statistics draw_scheme evaluate gather_histories measure_saliency"),
-    "cnn.seeds_per_job": (2, "evaluate gather_histories measure_saliency"),
+    "cnn.seeds": (6, "compute_statistics draw_scheme evaluate measure_saliency"),
+    "cnn.seeds_per_job": (2, "compute_statistics evaluate measure_saliency"),
     "cnn.threads": (2, ""),
     "grid.architectures": (
         ["baseline"],
-        "compute_statistics describe_networks draw_saliency draw_scheme gather_histories write_index",
+        "compute_statistics describe_networks draw_saliency draw_scheme write_index",
     ),
     "grid.training_sets": (
         ["train-full"],
-        "compute_statistics describe_networks draw_losses draw_scheme gather_histories "
-        "tabulate_generation write_index",
+        "compute_statistics describe_networks draw_losses draw_scheme tabulate_generation write_index",
     ),
     "grid.training_data": (
         ["real", "augmented"],
-        "compute_statistics describe_networks draw_scheme gather_histories",
+        "compute_statistics describe_networks draw_scheme",
     ),
     "grid.full_resolution": (
         True,
-        "compute_statistics describe_networks draw_scheme gather_histories",
+        "compute_statistics describe_networks draw_scheme",
     ),
     "grid.exclude": (
         [{"training_set": "train-8"}],
-        "compute_statistics describe_networks draw_losses draw_scheme gather_histories "
-        "tabulate_generation write_index",
+        "compute_statistics describe_networks draw_losses draw_scheme tabulate_generation write_index",
     ),
     "search.candidates": (4, "rank_candidates"),
     "search.folds": (3, "split_folds"),

@@ -6,11 +6,20 @@ from xml.etree import ElementTree
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
+from rhvae_mri.figures.style import save_drawing, study_style
+
+FILES = {"svg": "svg", "pdf": "pdf", "table": "tsv"}
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def targets(folder):
-    return {kind: folder / f"figure.{kind}" for kind in ("svg", "pdf", "tsv")}
+def drawn(folder, draw, *sources, **arguments):
+    """Draw a figure as a job does, into files that are called `figure`."""
+    files = {name: folder / f"figure.{kind}" for name, kind in FILES.items()}
+    with study_style():
+        drawing = draw(*sources, **arguments)
+        tables = {name: folder / f"figure_{name}.tsv" for name in drawing.tables}
+        save_drawing(drawing, **files, **tables)
+    return drawing.figure
 
 
 def svg_texts(path):

@@ -10,10 +10,10 @@ from rhvae_mri.convert.sources import check_sources
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_json
+from rhvae_mri.pages.documents import DEFAULTS, MODELINE, PAGE, SCHEMA, list_keys, write_documents
 from rhvae_mri.preprocess.registration import Levels
 from rhvae_mri.study.checks import check_configuration, complete, result_settings
 from rhvae_mri.study.configuration import Configuration, build_schema
-from rhvae_mri.study.documents import DEFAULTS, MODELINE, PAGE, SCHEMA, list_keys, write_documents
 from rhvae_mri.study.grid import is_simulated
 from rhvae_mri.study.settings import fill
 

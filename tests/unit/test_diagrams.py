@@ -2,9 +2,9 @@ import made_up_study
 import numpy
 import pandas
 import pytest
-from figure_checks import overlapping_texts, svg_texts, targets
+from figure_checks import drawn, overlapping_texts, svg_texts
 
-from rhvae_mri.figures.intruders import draw_intruders, mix_images
+from rhvae_mri.figures.intruders import hide_intruders, mix_images
 from rhvae_mri.figures.scheme import draw_scheme, scheme_source
 from rhvae_mri.figures.slices import read_examples
 from rhvae_mri.figures.split import draw_split, split_source
@@ -81,7 +81,9 @@ def test_the_split_diagram_counts_every_image_and_participant(adni, aibl, split,
     assert sets.loc[("ADNI", "train-4"), ["n_AD", "n_CN"]].tolist() == [4, 4]
     assert sets.loc[("ADNI", "train-4"), "inside"] == "train-full"
     assert sets.loc[("AIBL", "test"), ["n_AD", "n_CN"]].tolist() == [7, 9]
-    figure = draw_split({"ADNI": adni, "AIBL": aibl}, split, independent, **targets(tmp_path), simulated=True)
+    tables = zip(adni, aibl, strict=True)
+    names = ["ADNI", "AIBL"]
+    figure = drawn(tmp_path, draw_split, *tables, split, independent, cohorts=names, simulated=True)
     assert overlapping_texts(figure) == ([], [])
     texts = svg_texts(tmp_path / "figure.svg")
     assert {"left out: 3", "3  similarity is below 0.4", "left out: 13", "2  2 other reasons"} <= set(texts)
@@ -92,7 +94,8 @@ def test_the_split_diagram_counts_every_image_and_participant(adni, aibl, split,
 
 def test_the_split_diagram_of_one_cohort_alone(adni, split, tmp_path):
     nobody = pandas.DataFrame({"cohort": [], "diagnosis": []})
-    figure = draw_split({"ADNI": adni}, split, nobody, **targets(tmp_path), simulated=False)
+    tables = ([table] for table in adni)
+    figure = drawn(tmp_path, draw_split, *tables, split, nobody, cohorts=["ADNI"], simulated=False)
     assert overlapping_texts(figure) == ([], [])
     assert "imulated" not in (tmp_path / "figure.svg").read_text()
     with pytest.raises(StudyError, match="no cohort"):
@@ -109,13 +112,14 @@ def test_the_split_diagram_of_one_cohort_alone(adni, split, tmp_path):
     ids=["demo", "paper", "real only"],
 )
 def test_the_scheme_has_the_study_s_numbers(split, independent, grid, tmp_path):
-    figure = draw_scheme(
+    figure = drawn(
+        tmp_path,
+        draw_scheme,
         split,
         independent,
-        grid,
+        conditions=grid,
         generated_per_class=5000,
         n_seeds=20,
-        **targets(tmp_path),
         simulated=True,
     )
     assert overlapping_texts(figure) == ([], [])
@@ -161,11 +165,9 @@ def test_intruders_are_mixed_by_the_seed_alone():
 
 def test_the_intruders_are_named_in_the_answers_only(tmp_path):
     real, synthetic = images("real", 8), images("synthetic", 8)
-    figure = draw_intruders(
-        real, synthetic, 5, **targets(tmp_path), answers=tmp_path / "answers.tsv", simulated=True
-    )
+    figure = drawn(tmp_path, hide_intruders, real, synthetic, 5, simulated=True)
     assert overlapping_texts(figure) == ([], [])
-    answers, source = read_tsv(tmp_path / "answers.tsv"), read_tsv(tmp_path / "figure.tsv")
+    answers, source = read_tsv(tmp_path / "figure_answers.tsv"), read_tsv(tmp_path / "figure.tsv")
     texts = svg_texts(tmp_path / "figure.svg")
     assert {str(number) for number in answers["number"]} <= set(texts)
     for telling in ("real-", "synthetic-"):
@@ -185,7 +187,7 @@ def test_examples_are_read_of_the_members_of_the_training_set(tmp_path, split):
     names = split["image_id"].tolist()
     write_image_stack(tmp_path / "real.st", names, (numpy.full(shape, i) for i in range(len(names))), shape)
     write_image_stack(tmp_path / "made.st", ["s0", "s1", "s2"], numpy.zeros((3, *shape)), shape)
-    made = {"AD": tmp_path / "made.st", "CN": tmp_path / "made.st"}
+    made = [tmp_path / "made.st", tmp_path / "made.st"]
     settings = {"training_set": "train-4", "count": 3, "seed": 1}
     real, synthetic = read_examples(tmp_path / "real.st", split, made, figure="one", **settings)
     members = split[split["train-4"] == 1].set_index("image_id")["diagnosis"]

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from results_dictionary import CONDITION, read_dictionary
+from results_dictionary import CONDITION, list_figures, read_dictionary
 
 from rhvae_mri import __version__
 from rhvae_mri.io.files import read_json
 from rhvae_mri.statistics.conditions import CONDITION as CONDITION_COLUMNS
+from rhvae_mri.study.configuration import Configuration
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -111,6 +112,7 @@ def test_the_messages_that_are_explained_are_those_of_the_code():
 def test_every_output_of_the_demo_is_described_and_nothing_else_and_figures_with_their_source_tables():
     lines = (ROOT / "tests/golden/expected_outputs.txt").read_text().splitlines()
     outputs = [line.split(maxsplit=1)[1] for line in lines if line.strip()]
+    outputs += list_figures(Configuration().model_dump())
     entries = read_dictionary()
     shown = [output for output in outputs if not re.search(r"(^|/)\.\w", output)]
     assert [one for one in shown if not any(entry.describes(one) for entry in entries)] == []

@@ -1,29 +1,31 @@
+import importlib
+import inspect
 import re
 
 import matplotlib
 import numpy
 import pytest
-from figure_checks import overlapping_texts, svg_texts, targets
+from figure_checks import drawn, overlapping_texts, svg_texts
 from matplotlib.text import Text
 from test_tables import PUBLISHED, make_runs
 
-from rhvae_mri.figures.slices import choose_examples, draw_slices, middle_slice
-from rhvae_mri.figures.strips import draw_strips, strip_source, strips_figure
+from rhvae_mri.figures.registry import FIGURES, wildcards_of
+from rhvae_mri.figures.seeds import draw_seeds, strip_source
+from rhvae_mri.figures.slices import choose_examples, compare_slices, middle_slice
 from rhvae_mri.figures.style import colours, study_style
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv
-from rhvae_mri.statistics.published import read_published
+from rhvae_mri.statistics.published import check_published
 from rhvae_mri.statistics.tables import classification_table
 
 
 def tables(**grid):
-    runs = make_runs(**grid)
-    return runs, classification_table(runs, read_published(PUBLISHED))
+    return make_runs(**grid), read_tsv(PUBLISHED)
 
 
 def test_strips_show_every_run_and_say_what_is_simulated(tmp_path):
-    runs, table = tables(sizes=(16, 32), training_sets=("train-8", "train-full"), n_seeds=5)
-    figure = draw_strips(runs, table, **targets(tmp_path), simulated=True)
+    runs, published = tables(sizes=(16, 32), training_sets=("train-8", "train-full"), n_seeds=5)
+    figure = drawn(tmp_path, draw_seeds, runs, published, simulated=True)
     texts = svg_texts(tmp_path / "figure.svg")
     assert "Simulated data: Balanced accuracy of every run on the test sets" in texts
     for expected in ("Baseline network, ADNI", "Optimized network, AIBL", "one run, train-8", "16", "32"):
@@ -65,7 +67,7 @@ def test_strips_show_every_run_and_say_what_is_simulated(tmp_path):
 )
 def test_the_texts_of_strips_neither_overlap_nor_are_cut(grid, simulated):
     with study_style():
-        figure = strips_figure(strip_source(*tables(**grid)), simulated=simulated)
+        figure = draw_seeds(*tables(**grid), simulated=simulated).figure
         assert overlapping_texts(figure) == ([], [])
         shown = [text.get_text() for text in figure.findobj(Text)]
     assert any("Simulated data" in text for text in shown) == simulated
@@ -73,7 +75,7 @@ def test_the_texts_of_strips_neither_overlap_nor_are_cut(grid, simulated):
 
 def test_texts_that_overlap_or_are_cut_are_found():
     with study_style():
-        figure = strips_figure(strip_source(*tables(sizes=(16,), n_seeds=1)), simulated=True)
+        figure = draw_seeds(*tables(sizes=(16,), n_seeds=1), simulated=True).figure
         figure.axes[0].set_title("a title that is far too long for its half of the page, and runs on and on")
         figure.text(0.99, 0.5, "cut off")
         cut, pairs = overlapping_texts(figure)
@@ -82,7 +84,8 @@ def test_texts_that_overlap_or_are_cut_are_found():
 
 
 def test_strips_need_runs_that_are_in_the_table():
-    runs, table = tables(sizes=(16,), n_seeds=1)
+    runs, published = tables(sizes=(16,), n_seeds=1)
+    table = classification_table(runs, check_published(published))
     with pytest.raises(StudyError, match="no run with a balanced accuracy"):
         strip_source(runs[runs["metric"] == "auc"], table)
     with pytest.raises(StudyError, match="lacks conditions"):
@@ -90,15 +93,15 @@ def test_strips_need_runs_that_are_in_the_table():
 
 
 def test_a_figure_is_drawn_the_same_twice_whatever_the_user_s_settings(tmp_path):
-    runs, table = tables(sizes=(16,), n_seeds=2)
+    runs, published = tables(sizes=(16,), n_seeds=2)
     first, second = tmp_path / "first", tmp_path / "second"
-    draw_strips(runs, table, **targets(first), simulated=False)
+    drawn(first, draw_seeds, runs, published, simulated=False)
     with matplotlib.rc_context({"font.size": 30, "svg.fonttype": "path", "axes.grid": False}):
-        draw_strips(runs, table, **targets(second), simulated=False)
+        drawn(second, draw_seeds, runs, published, simulated=False)
         assert matplotlib.rcParams["font.size"] == 30
     for kind in ("svg", "pdf", "tsv"):
-        assert targets(first)[kind].read_bytes() == targets(second)[kind].read_bytes()
-    assert "imulated" not in targets(first)["svg"].read_text()
+        assert (first / f"figure.{kind}").read_bytes() == (second / f"figure.{kind}").read_bytes()
+    assert "imulated" not in (first / "figure.svg").read_text()
 
 
 def brains(diagnoses=("AD", "CN"), count=2, shape=(21, 26, 22), seed=0):
@@ -125,7 +128,7 @@ def test_slices_are_those_of_the_middle_with_the_left_on_the_left():
 def test_slices_show_each_image_on_one_grey_scale(tmp_path):
     shape = (21, 26, 22)
     real, synthetic = brains(shape=shape), brains(shape=shape, seed=1, count=1)
-    figure = draw_slices(real, synthetic, **targets(tmp_path), simulated=True)
+    figure = drawn(tmp_path, compare_slices, real, synthetic, simulated=True)
     images = [image for ax in figure.axes for image in ax.get_images()]
     assert len(images) == (2 * 2 + 2 * 1) * 3
     assert len({image.get_clim() for image in images}) == 1
@@ -144,7 +147,7 @@ def test_slices_show_each_image_on_one_grey_scale(tmp_path):
 def test_slices_of_a_real_study_are_not_called_simulated(tmp_path):
     shape = (84, 104, 89)
     real, synthetic = brains(("CN",), 1, shape), brains(("CN",), 1, shape, seed=1)
-    figure = draw_slices(real, synthetic, **targets(tmp_path), simulated=False)
+    figure = drawn(tmp_path, compare_slices, real, synthetic, simulated=False)
     assert overlapping_texts(figure) == ([], [])
     svg = (tmp_path / "figure.svg").read_text()
     assert "imulated" not in svg
@@ -164,7 +167,7 @@ def test_slices_of_a_real_study_are_not_called_simulated(tmp_path):
 )
 def test_bad_images_are_refused(tmp_path, real, synthetic, message):
     with pytest.raises(StudyError, match=message):
-        draw_slices(real, synthetic, **targets(tmp_path), simulated=True)
+        drawn(tmp_path, compare_slices, real, synthetic, simulated=True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -182,3 +185,12 @@ def test_colours_can_be_told_apart():
         assert len(set(colours(["a", "b", "c"]).values())) == 3
         with pytest.raises(StudyError, match="6 colours, but there are 7"):
             colours(list("abcdefg"))
+
+
+@pytest.mark.parametrize("pattern", FIGURES)
+def test_the_function_of_a_figure_takes_what_its_entry_names(pattern):
+    entry = FIGURES[pattern]
+    module, function = entry.draw.split(".")
+    draw = getattr(importlib.import_module(f"rhvae_mri.figures.{module}"), function)
+    given = [*entry.inputs, *entry.arguments, *wildcards_of(pattern), "simulated"]
+    assert sorted(inspect.signature(draw).parameters) == sorted(given)

@@ -1,20 +1,12 @@
 import numpy
 import pandas
 import pytest
-from figure_checks import overlapping_texts, svg_texts, targets
+from figure_checks import drawn, overlapping_texts, svg_texts
 
-from rhvae_mri.figures.generation import (
-    Pictures,
-    draw_interpolation,
-    draw_neighbours,
-    draw_traversal,
-    read_pictures,
-)
+from rhvae_mri.figures.generation import LAYOUTS, Pictures, draw_pictures, read_pictures
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv, write_tsv
 from rhvae_mri.io.tensor_files import write_image_stack
-
-DRAW = {"traversal": draw_traversal, "interpolation": draw_interpolation, "neighbours": draw_neighbours}
 
 
 def made_up_pictures(shape=(21, 26, 22), seed=0):
@@ -54,11 +46,11 @@ def made_up_pictures(shape=(21, 26, 22), seed=0):
     return Pictures(table, {key: random.random(shape, dtype=numpy.float32) for key in table["key"]})
 
 
-@pytest.mark.parametrize("picture", DRAW)
+@pytest.mark.parametrize("picture", LAYOUTS)
 @pytest.mark.parametrize("shape", [(21, 26, 22), (84, 104, 89)], ids=["demo", "paper"])
 def test_figures_show_each_image_of_both_classes(tmp_path, picture, shape):
     pictures = {"AD": made_up_pictures(shape), "CN": made_up_pictures(shape, seed=1)}
-    figure = DRAW[picture](pictures, **targets(tmp_path), simulated=True)
+    figure = drawn(tmp_path, draw_pictures, picture, pictures, simulated=True)
     table = pictures["AD"].table
     images = [image for ax in figure.axes for image in ax.get_images()]
     assert len(images) == 2 * (table["picture"] == picture).sum()
@@ -80,7 +72,7 @@ def test_the_images_say_what_they_are(tmp_path):
         "interpolation": {"image A", "image B", "Geodesic", "(98.7)", "-12.3"},
         "neighbours": {"synthetic", "nearest 4", "Closest", "0.030"},
     }.items():
-        DRAW[picture]({"CN": made_up_pictures()}, **targets(tmp_path / picture), simulated=False)
+        drawn(tmp_path / picture, draw_pictures, picture, {"CN": made_up_pictures()}, simulated=False)
         texts = {line for text in svg_texts(tmp_path / picture / "figure.svg") for line in text.split("\n")}
         assert expected <= texts
         assert not any("imulated" in text for text in texts)
@@ -91,7 +83,7 @@ def test_stored_pictures_are_read_again(tmp_path):
     write_tsv(tmp_path / "pictures.tsv", made.table)
     stack = tmp_path / "pictures.safetensors"
     write_image_stack(stack, list(made.volumes), made.volumes.values(), (21, 26, 22))
-    again = read_pictures(stack, tmp_path / "pictures.tsv")
+    again = read_pictures(stack, read_tsv(tmp_path / "pictures.tsv"))
     pandas.testing.assert_frame_equal(again.table, made.table)
     for key, volume in made.volumes.items():
         numpy.testing.assert_array_equal(again.volumes[key], volume)
@@ -101,9 +93,15 @@ def test_missing_images_and_different_shapes_are_refused(tmp_path):
     made = made_up_pictures()
     empty = Pictures(made.table[made.table["picture"] != "traversal"], made.volumes)
     with pytest.raises(StudyError, match="no image of the traversal of AD"):
-        draw_traversal({"AD": empty}, **targets(tmp_path), simulated=False)
+        drawn(tmp_path, draw_pictures, "traversal", {"AD": empty}, simulated=False)
     with pytest.raises(StudyError, match="no image of the neighbours"):
-        draw_neighbours({}, **targets(tmp_path), simulated=False)
+        drawn(tmp_path, draw_pictures, "neighbours", {}, simulated=False)
     with pytest.raises(StudyError, match="different shapes"):
-        draw_traversal({"AD": made, "CN": made_up_pictures((9, 8, 7))}, **targets(tmp_path), simulated=False)
+        drawn(
+            tmp_path,
+            draw_pictures,
+            "traversal",
+            {"AD": made, "CN": made_up_pictures((9, 8, 7))},
+            simulated=False,
+        )
     assert list(tmp_path.iterdir()) == []

@@ -12,6 +12,7 @@ import pandas
 import pydicom
 import pytest
 from clinica_dataset import Dataset, write_table
+from figure_checks import drawn
 from made_up_audit import MadeUpAudit
 from nifti_files import encode_nifti, write_nifti
 from test_tables import PUBLISHED, make_runs
@@ -23,7 +24,7 @@ from rhvae_mri.cohort.images import list_images
 from rhvae_mri.convert.adni_tables import read_adni_tables
 from rhvae_mri.convert.conversion import convert_to_bids
 from rhvae_mri.convert.ledger import Ledger
-from rhvae_mri.figures.strips import draw_strips
+from rhvae_mri.figures.seeds import draw_seeds
 from rhvae_mri.io.downloads import obtain_file
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv
@@ -296,13 +297,11 @@ def test_the_result_tables_and_figures_show_hostile_names_as_text(tmp_path):
     assert not {"img", "script", "svg"} & set(tags.found)
     assert not {name for name in tags.attributes if name.startswith("on")}
     assert "<img" not in markdown.read_text().replace("\\<", "")
-    places = {kind: tmp_path / f"seeds.{kind}" for kind in ("svg", "pdf", "tsv")}
-    draw_strips(runs, table, **places, simulated=True)
-    drawn = {element.tag.rpartition("}")[2] for element in ElementTree.parse(places["svg"]).iter()}
-    assert not {"script", "img", "foreignObject", "image"} & drawn
-    assert "onerror" not in {
-        name for element in ElementTree.parse(places["svg"]).iter() for name in element.attrib
-    }
+    drawn(tmp_path, draw_seeds, runs, read_tsv(PUBLISHED), simulated=True)
+    elements = list(ElementTree.parse(tmp_path / "figure.svg").iter())
+    tags = {element.tag.rpartition("}")[2] for element in elements}
+    assert not {"script", "img", "foreignObject", "image"} & tags
+    assert "onerror" not in {name for element in elements for name in element.attrib}
 
 
 ENDS = ["/..", "/.", "/", "/%2e%2e", "/-rf", "/a b", "/$(touch pwned)", "/.hidden", "", "?/../x"]

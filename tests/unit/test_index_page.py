@@ -1,4 +1,5 @@
 import base64
+import html
 import re
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -6,36 +7,39 @@ from xml.etree import ElementTree
 import jinja2
 import made_up_study
 import pytest
-from figure_checks import targets
+from figure_checks import FILES, drawn
 from headless_browser import Browser, find_chromium
 
 from rhvae_mri.figures.curves import draw_reliability
 from rhvae_mri.figures.losses import draw_losses
+from rhvae_mri.figures.registry import FIGURES
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import write_text, write_tsv
-from rhvae_mri.pages.contents import CAPTIONS, FIGURES, caption_of
 from rhvae_mri.pages.index import write_index
 
 needs_chromium = pytest.mark.skipif(find_chromium() is None, reason="there is no `chromium` on the PATH")
 
 
 @pytest.fixture(scope="module")
-def captions(root):
-    return {name: (root / "workflow" / "report" / f"{name}.rst").read_text() for name in CAPTIONS}
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory, captions):
+def study(tmp_path_factory):
     """A results folder with two figures, a few tables and an audit, and its index."""
     results = tmp_path_factory.mktemp("study") / "results"
     grid = made_up_study.conditions((20,), ("train-8",), False)
     folder = results / "figures"
-    for name, draw, arguments in (
-        ("reliability_baseline", draw_reliability, (made_up_study.reliability_curves(grid), "baseline")),
-        ("losses", draw_losses, ({("train-8", "AD"): made_up_study.rhvae_history(30)},)),
-        ("own_invention", draw_losses, ({("train-8", "CN"): made_up_study.rhvae_history(30)},)),
+    losses = ([made_up_study.rhvae_history(30)],)
+    for name, draw, sources, arguments in (
+        (
+            "reliability_baseline",
+            draw_reliability,
+            (made_up_study.reliability_curves(grid),),
+            {"architecture": "baseline"},
+        ),
+        ("losses", draw_losses, losses, {"models": [("train-8", "AD")]}),
+        ("own_invention", draw_losses, losses, {"models": [("train-8", "CN")]}),
     ):
-        draw(*arguments, **{kind: folder / f"{name}.{kind}" for kind in targets(folder)}, simulated=True)
+        drawn(folder, draw, *sources, **arguments, simulated=True)
+        for kind in FILES.values():
+            (folder / f"figure.{kind}").rename(folder / f"{name}.{kind}")
     texts = {
         "tables/classification.html": "<!DOCTYPE html><title>t</title>",
         "tables/classification.tsv": "a\n1\n",
@@ -51,7 +55,7 @@ def study(tmp_path_factory, captions):
     write_tsv(results / "tables" / "published.tsv", table)
     files = [path for path in results.rglob("*") if path.is_file() and "audit" not in path.parts]
     files += [results / "audit" / "cohort-ADNI", results.parent / "elsewhere.css"]
-    write_index(results / "index.html", files, captions, title="A <study>", simulated=True)
+    write_index(results / "index.html", files, title="A <study>", simulated=True)
     return results
 
 
@@ -78,11 +82,11 @@ def test_a_table_s_page_comes_before_its_other_formats(page):
     assert links == ["tables/classification.html", "tables/classification.tsv"]
 
 
-def test_figures_stand_in_the_order_of_the_contents_with_their_captions(page, captions):
+def test_figures_stand_in_the_order_of_the_contents_with_their_captions(page):
     shown = re.findall(r'<figure id="([^"]+)"', page)
     assert shown == ["reliability_baseline", "losses", "own_invention"]
-    for name in ("reliability", "losses"):
-        assert " ".join(captions[name].split()).split("(")[0].split("'")[0][:60] in page
+    for entry in (FIGURES["reliability_{architecture}"], FIGURES["losses"]):
+        assert html.escape(entry.caption) in page
     assert "<h3>Calibration of the baseline network: predicted and observed AD</h3>" in page
     headings = re.findall(r"<h2>(.*?)</h2>", page)
     assert headings[:4] == ["Start here", "Results", "Synthetic images", "Other figures"]
@@ -103,9 +107,9 @@ def test_the_index_counts_the_verdicts_and_escapes_texts(page):
     assert "Simulated data:" in page
 
 
-def test_a_study_without_figures_has_no_index(tmp_path, captions):
+def test_a_study_without_figures_has_no_index(tmp_path):
     with pytest.raises(StudyError, match="no figure"):
-        write_index(tmp_path / "index.html", [], captions, title="x", simulated=False)
+        write_index(tmp_path / "index.html", [], title="x", simulated=False)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -149,23 +153,3 @@ def test_the_report_describes_the_study_that_was_run(root, load_config):
     assert "trained 20 times" in describe(real)
     real["cohorts"]["AIBL"]["source"] = "none"
     assert "AIBL" not in describe(real)
-
-
-def test_every_figure_of_the_report_has_its_caption_and_category(root):
-    rules = root / "workflow" / "rules"
-    text = "".join(file.read_text() for file in sorted(rules.glob("*.smk")))
-    entries = re.findall(
-        r'report\(\s*(?:directory\()?"<results>/([^"]+)"\)?,\s*caption="../report/(\w+)\.rst",\s*category="([^"]+)"',
-        text,
-    )
-    figures = [
-        (path, caption, category) for path, caption, category in entries if path.startswith("figures/")
-    ]
-    drawn = set(re.findall(r'"<results>/figures/([^"]+)\.svg"', text))
-    assert {path.removeprefix("figures/").removesuffix(".svg") for path, _, _ in figures} == drawn
-    for path, caption, category in figures:
-        assert caption_of(re.split(r"_\{|\.", path.removeprefix("figures/"))[0]) == caption
-        assert caption in FIGURES[category]
-    written = {file.stem for file in (root / "workflow" / "report").glob("*.rst")}
-    assert written == {caption for _, caption, _ in entries} | {"workflow"}
-    assert {caption for _, caption, _ in figures} == set(CAPTIONS)

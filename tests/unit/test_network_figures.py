@@ -1,7 +1,7 @@
 import numpy
 import pytest
 import torch
-from figure_checks import overlapping_texts, svg_texts, targets
+from figure_checks import drawn, overlapping_texts, svg_texts
 from matplotlib.patches import FancyArrowPatch, Polygon
 from torch import nn
 
@@ -94,7 +94,7 @@ def test_shapes_are_read_from_the_stacks(tmp_path):
 
 
 def test_the_diagram_of_the_classifiers_has_every_layer_and_number(table, tmp_path):
-    figure = draw_networks(table, "CNN", **targets(tmp_path), simulated=False)
+    figure = drawn(tmp_path, draw_networks, table, model="CNN", simulated=False)
     assert overlapping_texts(figure) == ([], [])
     texts = svg_texts(tmp_path / "figure.svg")
     headings = [text for text in texts if "parameters" in text]
@@ -115,7 +115,7 @@ def test_the_diagram_of_the_classifiers_has_every_layer_and_number(table, tmp_pa
 @pytest.mark.parametrize("networks", ["mlp", "convolutional"])
 def test_the_diagram_of_the_rhvae_shows_its_two_heads(networks, tmp_path):
     table = tabulate_networks({}, SHAPES, RHVAESettings(networks=networks))
-    figure = draw_networks(table, "RHVAE", **targets(tmp_path), simulated=True)
+    figure = drawn(tmp_path, draw_networks, table, model="RHVAE", simulated=True)
     assert overlapping_texts(figure) == ([], [])
     texts = svg_texts(tmp_path / "figure.svg")
     assert {
@@ -131,7 +131,7 @@ def test_layers_over_all_voxels_are_drawn_and_counted_as_fully_connected(tmp_pat
     settings = RHVAESettings(
         networks="mlp", encoder_layers=(31, 32), decoder_layers=(33,), metric_layers=(34,)
     )
-    draw_networks(tabulate_networks({}, SHAPES, settings), "RHVAE", **targets(tmp_path), simulated=True)
+    drawn(tmp_path, draw_networks, tabulate_networks({}, SHAPES, settings), model="RHVAE", simulated=True)
     texts = svg_texts(tmp_path / "figure.svg")
     assert {"31", "32", "33", "34", f"{84 * 104 * 89:,}"} <= set(texts)
     assert "convolution" not in " ".join(texts)
@@ -142,7 +142,7 @@ def test_deep_networks_of_a_search_go_on_in_a_second_line(tmp_path):
         ((8,) * 3, (16,) * 3, (32,) * 3, (64,) * 3, (128,) * 3, (256,) * 3), "relu", 0.3, (90, 9)
     )
     table = tabulate_networks({("optimized", "full"): deep}, SHAPES, None)
-    figure = draw_networks(table, "CNN", **targets(tmp_path), simulated=True)
+    figure = drawn(tmp_path, draw_networks, table, model="CNN", simulated=True)
     assert overlapping_texts(figure) == ([], [])
     assert svg_texts(tmp_path / "figure.svg").count("256") == 4
 
@@ -168,5 +168,5 @@ def test_a_study_without_an_rhvae_has_no_diagram_of_it(architectures, tmp_path):
     table = tabulate_networks(classifiers, SHAPES, None)
     assert table["network"].unique().tolist() == ["baseline"]
     with pytest.raises(StudyError, match="no network of the RHVAE"):
-        draw_networks(table, "RHVAE", **targets(tmp_path), simulated=True)
+        drawn(tmp_path, draw_networks, table, model="RHVAE", simulated=True)
     assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,7 @@
 import made_up_study
 import numpy
 import pytest
-from figure_checks import overlapping_texts, svg_texts, targets
+from figure_checks import drawn, overlapping_texts, svg_texts
 from test_tables import PUBLISHED
 
 from rhvae_mri.figures.confusion import draw_confusion
@@ -9,7 +9,7 @@ from rhvae_mri.figures.curves import draw_reliability, draw_roc
 from rhvae_mri.figures.sizes import draw_sizes, size_source
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv
-from rhvae_mri.statistics.published import read_published
+from rhvae_mri.statistics.published import check_published
 
 GRIDS = {
     "demo": made_up_study.conditions(made_up_study.DEMO_SIZES, ("train-8", "train-full"), False),
@@ -20,14 +20,14 @@ GRIDS = {
 
 @pytest.fixture(scope="module")
 def published():
-    return read_published(PUBLISHED)
+    return read_tsv(PUBLISHED)
 
 
 @pytest.mark.parametrize("name", GRIDS)
 def test_the_texts_of_the_curves_by_size_neither_overlap_nor_are_cut(name, published, tmp_path):
     runs = made_up_study.runs(GRIDS[name], n_seeds=3)
     estimates = made_up_study.estimates(runs)
-    figure = draw_sizes(runs, estimates, published, **targets(tmp_path), simulated=name == "demo")
+    figure = drawn(tmp_path, draw_sizes, runs, estimates, published, simulated=name == "demo")
     assert overlapping_texts(figure) == ([], [])
     texts = " ".join(svg_texts(tmp_path / "figure.svg"))
     assert ("imulated" in texts) == (name == "demo")
@@ -38,7 +38,7 @@ def test_the_texts_of_the_curves_by_size_neither_overlap_nor_are_cut(name, publi
 def test_the_curves_by_size_show_means_intervals_runs_and_published_means(published, tmp_path):
     runs = made_up_study.runs(GRIDS["paper"], n_seeds=4)
     estimates = made_up_study.estimates(runs)
-    figure = draw_sizes(runs, estimates, published, **targets(tmp_path), simulated=False)
+    figure = drawn(tmp_path, draw_sizes, runs, estimates, published, simulated=False)
     source = read_tsv(tmp_path / "figure.tsv")
     assert set(source["resolution"]) == {"downsampled"}
     shown = runs[
@@ -75,21 +75,27 @@ def test_runs_without_an_estimate_are_refused(published):
     runs = made_up_study.runs(GRIDS["demo"], n_seeds=2)
     estimates = made_up_study.estimates(runs)
     with pytest.raises(StudyError, match="estimates lacks conditions"):
-        size_source(runs, estimates[estimates["n_synthetic"] == 0], published)
+        size_source(runs, estimates[estimates["n_synthetic"] == 0], check_published(published))
     with pytest.raises(StudyError, match="no run with a balanced accuracy"):
-        size_source(runs[runs["metric"] == "auc"], estimates, published)
+        size_source(runs[runs["metric"] == "auc"], estimates, check_published(published))
 
 
 @pytest.mark.parametrize("name", GRIDS)
 def test_the_texts_of_curves_and_matrices_neither_overlap_nor_are_cut(name, tmp_path):
     grid = GRIDS[name]
     estimates = made_up_study.estimates(made_up_study.runs(grid, n_seeds=2))
-    for part, draw, arguments in (
-        ("roc", draw_roc, (made_up_study.roc_curves(grid), estimates, "baseline")),
-        ("reliability", draw_reliability, (made_up_study.reliability_curves(grid), "optimized")),
-        ("confusion", draw_confusion, (made_up_study.confusions(grid, 76, 429), "baseline", "AIBL")),
+    baseline = {"architecture": "baseline"}
+    for part, draw, tables, wildcards in (
+        ("roc", draw_roc, (made_up_study.roc_curves(grid), estimates), baseline),
+        ("reliability", draw_reliability, (made_up_study.reliability_curves(grid),), baseline),
+        (
+            "confusion",
+            draw_confusion,
+            (made_up_study.confusions(grid, 76, 429),),
+            baseline | {"cohort": "AIBL"},
+        ),
     ):
-        figure = draw(*arguments, **targets(tmp_path / part), simulated=name == "demo")
+        figure = drawn(tmp_path / part, draw, *tables, **wildcards, simulated=name == "demo")
         assert overlapping_texts(figure) == ([], []), part
         texts = svg_texts(tmp_path / part / "figure.svg")
         assert any("Simulated data" in text for text in texts) == (name == "demo")
@@ -101,7 +107,7 @@ def test_roc_curves_have_their_band_and_area(tmp_path):
     grid = GRIDS["real only"]
     curves = made_up_study.roc_curves(grid)
     estimates = made_up_study.estimates(made_up_study.runs(grid, n_seeds=2))
-    figure = draw_roc(curves, estimates, "baseline", **targets(tmp_path), simulated=True)
+    figure = drawn(tmp_path, draw_roc, curves, estimates, architecture="baseline", simulated=True)
     (ax,) = figure.axes
     solid = [line for line in ax.lines if line.get_linestyle() == "-"]
     assert len(solid) == len(ax.collections) == 2
@@ -114,8 +120,12 @@ def test_roc_curves_have_their_band_and_area(tmp_path):
 
 def test_a_bin_without_images_is_left_out_of_the_reliability_curve(tmp_path):
     grid = GRIDS["real only"]
-    figure = draw_reliability(
-        made_up_study.reliability_curves(grid, n_bins=10), "baseline", **targets(tmp_path), simulated=True
+    figure = drawn(
+        tmp_path,
+        draw_reliability,
+        made_up_study.reliability_curves(grid, n_bins=10),
+        architecture="baseline",
+        simulated=True,
     )
     (ax,) = figure.axes
     points = [line for line in ax.lines if line.get_marker() == "o"]
@@ -125,7 +135,7 @@ def test_a_bin_without_images_is_left_out_of_the_reliability_curve(tmp_path):
 def test_a_confusion_matrix_has_its_counts_in_the_right_places(tmp_path):
     grid = GRIDS["real only"]
     counts = made_up_study.confusions(grid, 30, 70)
-    figure = draw_confusion(counts, "optimized", "ADNI", **targets(tmp_path), simulated=True)
+    figure = drawn(tmp_path, draw_confusion, counts, architecture="optimized", cohort="ADNI", simulated=True)
     (ax,) = figure.axes
     row = counts[(counts["architecture"] == "optimized") & (counts["test_cohort"] == "ADNI")].iloc[0]
     texts = {text.get_position(): text.get_text() for text in ax.texts}
@@ -145,11 +155,20 @@ def test_a_confusion_matrix_has_its_counts_in_the_right_places(tmp_path):
 def test_what_is_not_there_cannot_be_drawn(tmp_path):
     grid = [one for one in GRIDS["real only"] if one["architecture"] == "baseline"]
     with pytest.raises(StudyError, match="no curve of the optimized network"):
-        draw_reliability(
-            made_up_study.reliability_curves(grid), "optimized", **targets(tmp_path), simulated=True
+        drawn(
+            tmp_path,
+            draw_reliability,
+            made_up_study.reliability_curves(grid),
+            architecture="optimized",
+            simulated=True,
         )
     with pytest.raises(StudyError, match="no confusion matrix of the baseline network on OASIS"):
-        draw_confusion(
-            made_up_study.confusions(grid), "baseline", "OASIS", **targets(tmp_path), simulated=True
+        drawn(
+            tmp_path,
+            draw_confusion,
+            made_up_study.confusions(grid),
+            architecture="baseline",
+            cohort="OASIS",
+            simulated=True,
         )
     assert list(tmp_path.iterdir()) == []

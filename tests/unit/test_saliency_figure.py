@@ -1,13 +1,13 @@
 import numpy
 import pandas
 import pytest
+from figure_checks import drawn, overlapping_texts, svg_texts
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
-from test_figures import overlapping_texts, svg_texts
 
-from rhvae_mri.figures.saliency import SaliencyMaps, blend, draw_saliency, read_saliency, summarise_saliency
+from rhvae_mri.figures.saliency import SaliencyMaps, blend, draw_maps, read_saliency, summarise_saliency
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.io.files import read_tsv, write_tsv
+from rhvae_mri.io.files import read_tsv
 from rhvae_mri.io.tensor_files import write_image_stack
 
 SHAPE = (21, 26, 22)
@@ -54,8 +54,8 @@ def made_up(architecture="baseline", method="integrated_gradients", shape=SHAPE,
 
 
 def draw(folder, networks, simulated=True):
-    paths = {kind: folder / f"saliency.{kind}" for kind in ("svg", "pdf", "tsv")}
-    return draw_saliency(networks, **paths, simulated=simulated), paths
+    paths = {kind: folder / f"figure.{kind}" for kind in ("svg", "pdf", "tsv")}
+    return drawn(folder, draw_maps, networks, simulated=simulated), paths
 
 
 @pytest.mark.parametrize(
@@ -122,13 +122,11 @@ def test_a_blend_is_grey_without_attribution_and_coloured_with_much_of_it():
 def test_stored_maps_are_read_and_faulty_tables_are_refused(tmp_path):
     table, maps = made_up()
     write_image_stack(tmp_path / "maps.safetensors", list(maps), maps.values(), SHAPE)
-    write_tsv(tmp_path / "table.tsv", table)
-    stored = read_saliency(tmp_path / "maps.safetensors", tmp_path / "table.tsv")
+    stored = read_saliency(tmp_path / "maps.safetensors", table)
     assert stored.volumes.keys() == maps.keys()
     numpy.testing.assert_array_equal(stored.volumes["AD/attribution"], maps["AD/attribution"])
-    write_tsv(tmp_path / "table.tsv", table.drop(columns="brain_percent"))
     with pytest.raises(StudyError, match="lacks the columns brain_percent"):
-        read_saliency(tmp_path / "maps.safetensors", tmp_path / "table.tsv")
+        read_saliency(tmp_path / "maps.safetensors", table.drop(columns="brain_percent"))
     with pytest.raises(StudyError, match="of one shape"):
         draw(tmp_path, [made_up(), made_up(shape=(8, 8, 8))])
     with pytest.raises(StudyError, match="there is none"):

@@ -1,7 +1,7 @@
 import numpy
 import pandas
 import pytest
-from test_figures import overlapping_texts, svg_texts, targets
+from figure_checks import drawn, overlapping_texts, svg_texts
 
 from rhvae_mri.figures.search import draw_search
 from rhvae_mri.io.errors import StudyError
@@ -10,9 +10,10 @@ from rhvae_mri.search.leaderboard import rank_candidates, summarise_search
 from rhvae_mri.search.space import Candidate, make_architecture
 
 SHAPE = (84, 104, 89)
+STUDY = {"resolution": "downsampled", "simulated": True}
 
 
-def make_search(n, n_folds=5, simulated=True):
+def make_search(n, n_folds=5):
     """A leaderboard of n candidates of all kinds, with accuracies that are made up."""
     random = numpy.random.default_rng(n)
     candidates, rows = [], []
@@ -33,9 +34,7 @@ def make_search(n, n_folds=5, simulated=True):
             rows.append((number, fold, "finished", accuracy, 3, 10.0))
     columns = ["candidate", "fold", "status", "balanced_accuracy_percent", "selected_epoch", "seconds"]
     leaderboard = rank_candidates(candidates, pandas.DataFrame(rows, columns=columns))
-    return leaderboard, summarise_search(
-        candidates, leaderboard, resolution="downsampled", simulated=simulated
-    )
+    return leaderboard, summarise_search(candidates, leaderboard, resolution="downsampled", simulated=True)
 
 
 def dots(ax):
@@ -44,7 +43,7 @@ def dots(ax):
 
 def test_the_figure_shows_every_fold_and_every_mean_and_says_what_is_simulated(tmp_path):
     leaderboard, summary = make_search(20)
-    figure = draw_search(leaderboard, summary, **targets(tmp_path))
+    figure = drawn(tmp_path, draw_search, leaderboard, summary, **STUDY)
     title = "Simulated data: Random search, down-sampled: 20 candidates, 5 folds"
     assert title in svg_texts(tmp_path / "figure.svg")
     assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
@@ -59,8 +58,8 @@ def test_the_figure_shows_every_fold_and_every_mean_and_says_what_is_simulated(t
 
 
 def test_the_legend_states_how_far_the_winner_can_be_trusted(tmp_path):
-    leaderboard, summary = make_search(20, simulated=False)
-    draw_search(leaderboard, summary, **targets(tmp_path))
+    leaderboard, summary = make_search(20)
+    drawn(tmp_path, draw_search, leaderboard, summary, **STUDY | {"simulated": False})
     texts = svg_texts(tmp_path / "figure.svg")
     assert f"winner's mean ± SE ({summary['winner']['se_percent']:.1f})" in texts
     assert f"winners on unseen folds ({summary['unseen_fold_percent']:.1f})" in texts
@@ -71,7 +70,7 @@ def test_a_candidate_without_weight_decay_stands_at_zero(tmp_path):
     leaderboard, summary = make_search(20)
     ax = next(
         ax
-        for ax in draw_search(leaderboard, summary, **targets(tmp_path)).axes
+        for ax in drawn(tmp_path, draw_search, leaderboard, summary, **STUDY).axes
         if ax.get_xlabel() == "weight decay"
     )
     places = dict(zip([label.get_text() for label in ax.get_xticklabels()], ax.get_xticks(), strict=True))
@@ -87,17 +86,17 @@ def test_candidates_without_a_rank_are_counted_and_not_drawn(tmp_path):
     leaderboard, summary = make_search(6)
     leaderboard.loc[5, ["rank", "mean_percent", "sd_percent", "se_percent"]] = pandas.NA
     leaderboard.loc[5, "status"] = "diverged"
-    figure = draw_search(leaderboard, summary | {"n_diverged": 1}, **targets(tmp_path))
+    figure = drawn(tmp_path, draw_search, leaderboard, summary | {"n_diverged": 1}, **STUDY)
     assert "1 diverged and not shown" in figure.get_suptitle()
     assert len(dots(figure.axes[1])) == 5
     leaderboard["rank"] = pandas.NA
     with pytest.raises(StudyError, match="no ranked candidate"):
-        draw_search(leaderboard, summary, **targets(tmp_path))
+        drawn(tmp_path, draw_search, leaderboard, summary, **STUDY)
 
 
 @pytest.mark.parametrize("n", [1, 3, 100])
 def test_no_text_overlaps_or_is_cut_off(tmp_path, n):
     leaderboard, summary = make_search(n, n_folds=2 if n < 100 else 5)
-    cut, pairs = overlapping_texts(draw_search(leaderboard, summary, **targets(tmp_path)))
+    cut, pairs = overlapping_texts(drawn(tmp_path, draw_search, leaderboard, summary, **STUDY))
     assert not cut
     assert not pairs

@@ -2,7 +2,7 @@ import made_up_study
 import numpy
 import pandas
 import pytest
-from figure_checks import overlapping_texts, svg_texts, targets
+from figure_checks import drawn, overlapping_texts, svg_texts
 
 from rhvae_mri.figures.losses import draw_losses, loss_source
 from rhvae_mri.figures.training import draw_training, training_source
@@ -56,7 +56,14 @@ def test_a_diverged_training_is_gathered_but_a_history_of_another_kind_is_refuse
 def test_the_texts_of_training_curves_neither_overlap_nor_are_cut(tmp_path, grid, n_seeds, simulated):
     histories = made_up_study.histories(made_up_study.conditions(**grid), n_seeds, 12)
     training_set = grid.get("training_sets", ("train-50",))[0]
-    figure = draw_training(histories, "optimized", training_set, **targets(tmp_path), simulated=simulated)
+    figure = drawn(
+        tmp_path,
+        draw_training,
+        histories,
+        architecture="optimized",
+        training_set=training_set,
+        simulated=simulated,
+    )
     assert overlapping_texts(figure) == ([], [])
     texts = svg_texts(tmp_path / "figure.svg")
     title = f"Training of the optimized network on {training_set}"
@@ -66,7 +73,9 @@ def test_the_texts_of_training_curves_neither_overlap_nor_are_cut(tmp_path, grid
 def test_training_curves_show_every_run_their_means_and_the_selected_epochs(tmp_path):
     grid = made_up_study.conditions(sizes=(20,), training_sets=("train-8",), full_resolution=False)
     histories = made_up_study.histories(grid, n_seeds=4, n_epochs=6)
-    figure = draw_training(histories, "baseline", "train-8", **targets(tmp_path), simulated=True)
+    figure = drawn(
+        tmp_path, draw_training, histories, architecture="baseline", training_set="train-8", simulated=True
+    )
     source = read_tsv(tmp_path / "figure.tsv")
     assert len(source) == 3 * 4 * 6
     assert len(figure.axes) == 3 * 2  # loss above accuracy for real, synthetic, augmented
@@ -89,7 +98,9 @@ def test_the_mean_of_runs_of_which_one_diverged_is_not_drawn_where_it_is_unknown
     diverged = (histories["seed"] == 1) & (histories["epoch"] >= 3)
     histories.loc[diverged, ["train_loss", "validation_loss"]] = numpy.inf
     histories.loc[diverged, ["train_balanced_accuracy", "validation_balanced_accuracy"]] = numpy.nan
-    figure = draw_training(histories, "baseline", "train-50", **targets(tmp_path), simulated=True)
+    figure = drawn(
+        tmp_path, draw_training, histories, architecture="baseline", training_set="train-50", simulated=True
+    )
     mean = [line for line in figure.axes[1].lines if line.get_linestyle() == "-"][-1].get_ydata()
     assert numpy.isnan(mean).tolist() == [False, False, True, True, True]
 
@@ -123,7 +134,7 @@ def test_losses_mark_the_kept_weights_and_every_recovery(losses, tmp_path):
     lowest = source.groupby(["training_set", "diagnosis"])["loss"].min()
     assert len(kept) == 4
     assert sorted(kept["loss"]) == sorted(lowest)
-    figure = draw_losses(losses, **targets(tmp_path), simulated=True)
+    figure = drawn(tmp_path, draw_losses, losses.values(), models=losses, simulated=True)
     assert overlapping_texts(figure) == ([], [])
     titles = [ax.get_title(loc="left") for ax in figure.axes[:4]]
     assert titles == ["AD, train-8", "CN, train-8", "AD, train-full", "CN, train-full"]
@@ -146,9 +157,9 @@ def test_a_halved_leapfrog_step_is_a_recovery_too(losses):
 
 def test_losses_are_drawn_the_same_twice(losses, tmp_path):
     for name in ("first", "second"):
-        draw_losses(losses, **targets(tmp_path / name), simulated=False)
+        drawn(tmp_path / name, draw_losses, losses.values(), models=losses, simulated=False)
     for kind in ("svg", "pdf", "tsv"):
-        first, second = (targets(tmp_path / name)[kind].read_bytes() for name in ("first", "second"))
+        first, second = ((tmp_path / name / f"figure.{kind}").read_bytes() for name in ("first", "second"))
         assert first == second
 
 

@@ -49,7 +49,6 @@ from rhvae_mri.io.input_folders import digest_of_cohort
 from rhvae_mri.runtime.jobs import count_gpus, export_library, ignore_time_warnings
 from rhvae_mri.runtime.locks import claim
 from rhvae_mri.provenance.study import code_revision, packages_digest
-from rhvae_mri.pages.contents import CAPTIONS
 from rhvae_mri.study.checks import check_configuration, result_settings
 from rhvae_mri.study.grid import (
     batch_seeds,

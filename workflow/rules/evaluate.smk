@@ -39,8 +39,9 @@ rule evaluate:
 
 
 rule compute_statistics:
-    """Compute all that follows from the predictions: the metrics of every run, estimates with intervals over
-    participants and runs, ROC curves, confusion matrices, calibration, and comparisons with real images alone.
+    """Gather the histories, and compute all that follows from the predictions: the metrics of every run, estimates
+    with intervals over participants and runs, ROC curves, confusion matrices, calibration, and comparisons with real
+    images alone.
     """
     input:
         predictions=collect(
@@ -48,8 +49,16 @@ rule compute_statistics:
             "training_data-{item[training_data]}/n_synthetic-{item[n_synthetic]}/resolution-{item[resolution]}/predictions.tsv",
             item=CONDITIONS,
         ),
+        histories=collect(
+            "<results>/cnn/architecture-{item[architecture]}/training_set-{item[training_set]}/"
+            "training_data-{item[training_data]}/n_synthetic-{item[n_synthetic]}/resolution-{item[resolution]}/"
+            "seeds-{seeds}/history.tsv",
+            item=CONDITIONS,
+            seeds=SEED_BATCHES,
+        ),
         published=workflow_file("../../resources/published_results.tsv"),
     output:
+        histories="<results>/tables/histories.tsv",
         runs="<results>/tables/runs.tsv",
         estimates="<results>/statistics/estimates.tsv",
         curves="<results>/statistics/roc.tsv",
@@ -60,6 +69,8 @@ rule compute_statistics:
         comparisons="<results>/tables/comparisons.tsv",
     log:
         "<logs>/compute_statistics.log",
+    group:
+        "reporting"
     conda:
         "../../envs/report.yaml"
     threads: 2
@@ -113,6 +124,8 @@ rule tabulate_results:
         published="<results>/tables/published.tsv",
     log:
         "<logs>/tabulate_results.log",
+    group:
+        "reporting"
     conda:
         "../../envs/report.yaml"
     resources:
@@ -152,6 +165,8 @@ rule list_assumptions:
         latex="<results>/tables/assumptions.tex",
     log:
         "<logs>/list_assumptions.log",
+    group:
+        "reporting"
     conda:
         "../../envs/report.yaml"
     resources:
@@ -164,3 +179,44 @@ rule list_assumptions:
         code=script_digest("list_assumptions"),
     script:
         "../scripts/list_assumptions.py"
+
+
+rule describe_networks:
+    """List the layers of all networks with their shapes and parameters, from the modules themselves."""
+    input:
+        stacks=collect(
+            "<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
+            resolution=RESOLUTIONS,
+        ),
+        architectures=workflow_file("../../resources/architectures.json"),
+        searches=branch(
+            config["cnn"]["optimized"] == "searched",
+            then=expand(
+                "<results>/search/resolution-{resolution}/leaderboard.json",
+                resolution=RESOLUTIONS,
+            ),
+        ),
+    output:
+        table="<results>/tables/layers.tsv",
+    log:
+        "<logs>/describe_networks.log",
+    group:
+        "reporting"
+    conda:
+        "../../envs/learn.yaml"
+    resources:
+        mem_mb=grows_with_attempt(2000),
+        runtime=grows_with_attempt(10),
+    params:
+        conditions=CONDITIONS,
+        resolutions=RESOLUTIONS,
+        has_rhvae=SYNTHETIC_TRAINING_SETS != [],
+        latent_dimension=lookup("rhvae/latent_dimension", within=config),
+        networks=lookup("rhvae/networks", within=config),
+        encoder_layers=lookup("rhvae/encoder_layers", within=config),
+        decoder_layers=lookup("rhvae/decoder_layers", within=config),
+        metric_layers=lookup("rhvae/metric_layers", within=config),
+        channels=lookup("rhvae/channels", within=config),
+        code=script_digest("describe_networks"),
+    script:
+        "../scripts/describe_networks.py"

@@ -107,6 +107,8 @@ rule tabulate_generation:
         ),
     log:
         "<logs>/tabulate_generation.log",
+    group:
+        "reporting"
     conda:
         "../../envs/report.yaml"
     resources:

@@ -23,6 +23,8 @@ rule write_methods:
         markdown="<results>/report/methods.md",
     log:
         "<logs>/write_methods.log",
+    group:
+        "reporting"
     conda:
         "../../envs/report.yaml"
     resources:
@@ -55,12 +57,13 @@ rule write_index:
         "<results>/split/leakage.json",
         "<results>/tables/histories.tsv",
         "<results>/tables/layers.tsv",
-        captions=[workflow_file(f"../report/{name}.rst") for name in CAPTIONS],
         page=page_files("style/index.css"),
     output:
         page="<results>/index.html",
     log:
         "<logs>/write_index.log",
+    group:
+        "reporting"
     conda:
         "../../envs/report.yaml"
     resources:

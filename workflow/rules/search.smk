@@ -84,31 +84,3 @@ rule rank_candidates:
         code=script_digest("rank_candidates"),
     script:
         "../scripts/rank_candidates.py"
-
-
-rule draw_search:
-    """Draw the ranked candidates with all folds, and their accuracy against each hyper-parameter."""
-    input:
-        leaderboard="<results>/search/resolution-{resolution}/leaderboard.tsv",
-        summary="<results>/search/resolution-{resolution}/leaderboard.json",
-        style=workflow_file("../style/study.mplstyle"),
-    output:
-        svg=report(
-            "<results>/figures/search_{resolution}.svg",
-            caption="../report/search.rst",
-            category="Networks",
-            labels={"figure": "random search", "resolution": "{resolution}"},
-        ),
-        pdf="<results>/figures/search_{resolution}.pdf",
-        table="<results>/figures/search_{resolution}.tsv",
-    log:
-        "<logs>/draw_search/{resolution}.log",
-    conda:
-        "../../envs/report.yaml"
-    resources:
-        mem_mb=grows_with_attempt(2000),
-        runtime=grows_with_attempt(30),
-    params:
-        code=script_digest("draw_search"),
-    script:
-        "../scripts/draw_search.py"

@@ -106,6 +106,8 @@ rule tabulate_demographics:
         latex="<results>/tables/demographics.tex",
     log:
         "<logs>/tabulate_demographics.log",
+    group:
+        "reporting"
     conda:
         "../../envs/report.yaml"
     resources:

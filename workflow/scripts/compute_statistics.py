@@ -5,12 +5,14 @@ from rhvae_mri.runtime.logs import log_job
 from rhvae_mri.statistics.calibration import measure_calibration
 from rhvae_mri.statistics.comparisons import compare_conditions
 from rhvae_mri.statistics.estimates import count_confusions, estimate_performance
+from rhvae_mri.statistics.histories import read_histories
 from rhvae_mri.statistics.predictions import read_predictions, tabulate_runs
 from rhvae_mri.statistics.published import read_published
 
 with log_job(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output
     sets = read_predictions(snakemake.input.predictions, range(params.seeds))
+    write_tsv(output.histories, read_histories(snakemake.input.histories))
     write_tsv(output.runs, tabulate_runs(sets))
     tested = [each for each in sets if each.set == "test"]
     write_tsv(output.confusions, count_confusions(tested))

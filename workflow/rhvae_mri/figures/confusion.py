@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import numpy
@@ -10,9 +9,8 @@ import pandas
 from matplotlib.figure import Figure
 
 from rhvae_mri.figures.panels import lay_out_panels
-from rhvae_mri.figures.style import save_figure, set_heading, study_style
+from rhvae_mri.figures.style import Drawing, set_heading
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.io.files import write_tsv
 from rhvae_mri.statistics.conditions import CONDITION, check_columns, sort_rows
 
 if TYPE_CHECKING:
@@ -27,27 +25,20 @@ _DARK = 0.7  # the share of its row above which a cell is so dark that its text 
 
 def draw_confusion(
     counts: pandas.DataFrame,
-    architecture: str,
-    test_cohort: str,
     *,
-    svg: str | os.PathLike[str],
-    pdf: str | os.PathLike[str],
-    tsv: str | os.PathLike[str],
+    architecture: str,
+    cohort: str,
     simulated: bool,
-) -> Figure:
+) -> Drawing:
     """Draw the confusion matrix of every condition: mean and standard deviation over the runs."""
     names = [f"{name}_mean" for row in _COUNTS for name in row]
     check_columns(counts, [*CONDITION, "test_cohort", *names])
-    source = counts[(counts["architecture"] == architecture) & (counts["test_cohort"] == test_cohort)]
+    source = counts[(counts["architecture"] == architecture) & (counts["test_cohort"] == cohort)]
     if source.empty:
-        raise StudyError(f"There is no confusion matrix of the {architecture} network on {test_cohort}.")
+        raise StudyError(f"There is no confusion matrix of the {architecture} network on {cohort}.")
     source = sort_rows(source)
-    write_tsv(tsv, source)
-    title = f"Confusion matrices of the {architecture} network on the test set of {test_cohort}"
-    with study_style():
-        figure = _figure(source, title, simulated)
-        save_figure(figure, svg, pdf, title=title)
-    return figure
+    title = f"Confusion matrices of the {architecture} network on the test set of {cohort}"
+    return Drawing(source, _figure(source, title, simulated), title)
 
 
 def _figure(source: pandas.DataFrame, title: str, simulated: bool) -> Figure:

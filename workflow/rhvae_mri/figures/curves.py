@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -13,9 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from rhvae_mri.figures.panels import lay_out_panels
-from rhvae_mri.figures.style import QUIET, colours, save_figure, set_heading, study_style
+from rhvae_mri.figures.style import QUIET, Drawing, colours, set_heading
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.io.files import write_tsv
 from rhvae_mri.statistics.conditions import CONDITION, check_columns, ordered, sort_rows
 
 if TYPE_CHECKING:
@@ -31,47 +29,35 @@ _ALIGNMENTS: tuple[Literal["left", "center", "right"], ...] = ("left", "center",
 def draw_roc(
     curves: pandas.DataFrame,
     estimates: pandas.DataFrame,
-    architecture: str,
     *,
-    svg: str | os.PathLike[str],
-    pdf: str | os.PathLike[str],
-    tsv: str | os.PathLike[str],
+    architecture: str,
     simulated: bool,
-) -> Figure:
+) -> Drawing:
     """Draw the mean ROC curve over the runs of every condition, with its band."""
     areas = estimates.loc[estimates["metric"] == "auc", [*_CELL, "mean_percent"]]
     areas = areas.rename(columns={"mean_percent": "auc_percent"})
     source = _choose(curves, ("false_positive_rate", "sensitivity"), architecture)
     source = source.merge(areas, how="left", on=_CELL)
-    write_tsv(tsv, source)
     title = f"ROC curves of the {architecture} network"
-    with study_style():
-        figure, shades = _figure(source, _draw_roc, "false positive rate", "sensitivity")
-        band = Patch(color=QUIET, alpha=0.4, linewidth=0)
-        _finish(figure, title, shades, "mean of the runs", "chance", band, simulated)
-        save_figure(figure, svg, pdf, title=title)
-    return figure
+    figure, shades = _figure(source, _draw_roc, "false positive rate", "sensitivity")
+    band = Patch(color=QUIET, alpha=0.4, linewidth=0)
+    _finish(figure, title, shades, "mean of the runs", "chance", band, simulated)
+    return Drawing(source, figure, title)
 
 
 def draw_reliability(
     curves: pandas.DataFrame,
-    architecture: str,
     *,
-    svg: str | os.PathLike[str],
-    pdf: str | os.PathLike[str],
-    tsv: str | os.PathLike[str],
+    architecture: str,
     simulated: bool,
-) -> Figure:
+) -> Drawing:
     """Draw the share of AD among the images of a predicted probability, for every condition."""
     source = _choose(curves, (), architecture)
-    write_tsv(tsv, source)
     title = f"Calibration of the {architecture} network: predicted and observed AD"
-    with study_style():
-        figure, shades = _figure(source, _draw_reliability, "predicted probability", "observed share")
-        bar = Line2D([], [], color=QUIET, linestyle="none", marker="|", markersize=8)
-        _finish(figure, title, shades, "images of all runs", "perfect calibration", bar, simulated)
-        save_figure(figure, svg, pdf, title=title)
-    return figure
+    figure, shades = _figure(source, _draw_reliability, "predicted probability", "observed share")
+    bar = Line2D([], [], color=QUIET, linestyle="none", marker="|", markersize=8)
+    _finish(figure, title, shades, "images of all runs", "perfect calibration", bar, simulated)
+    return Drawing(source, figure, title)
 
 
 def _choose(curves: pandas.DataFrame, columns: tuple[str, ...], architecture: str) -> pandas.DataFrame:

@@ -6,7 +6,7 @@ All are grids of one slice per image, from the images that `rhvae_mri.generators
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy
@@ -14,10 +14,10 @@ import pandas
 from matplotlib.figure import Figure
 
 from rhvae_mri.figures.slices import middle_slice
-from rhvae_mri.figures.style import PAGE_WIDTH, save_figure, set_heading, study_style
+from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, set_heading
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.io.files import read_tsv, write_tsv
 from rhvae_mri.io.tensor_files import ImageStack
+from rhvae_mri.study.names import CLASSES
 
 #: The plane of the slices: it cuts through hippocampi and ventricles.
 PLANE = "coronal"
@@ -52,7 +52,6 @@ class Pictures(NamedTuple):
 class _Layout(NamedTuple):
     """How one of the figures names its parts."""
 
-    picture: str
     title: str
     row: Callable[[pandas.Series], str]
     column: Callable[[pandas.Series], str]
@@ -62,24 +61,9 @@ class _Layout(NamedTuple):
     footer: str
 
 
-def read_pictures(stack: str | os.PathLike[str], table: str | os.PathLike[str]) -> Pictures:
-    """Read what `rhvae_mri.generators.assessment.pictures.save_pictures` wrote."""
-    rows = read_tsv(table, text_columns=("key", "picture", "row", "image_id"))
-    with ImageStack(stack) as images:
-        return Pictures(rows, {key: images.read(key) for key in rows["key"]})
-
-
-def draw_traversal(
-    pictures: Mapping[str, Pictures],
-    *,
-    svg: str | os.PathLike[str],
-    pdf: str | os.PathLike[str],
-    tsv: str | os.PathLike[str],
-    simulated: bool,
-) -> Figure:
-    """Draw images decoded along the principal axes of the latent means."""
-    layout = _Layout(
-        picture="traversal",
+#: The pictures, by their names in the tables.
+LAYOUTS = {
+    "traversal": _Layout(
         title="Images decoded along the principal axes of the latent space",
         row=lambda one: f"Axis {one['row'].removeprefix('axis ')}\n{100 * one['share']:.0f} %",
         column=lambda one: f"{one['position']:+.0f} SD".replace("-", "−") if one["position"] else "mean",
@@ -88,24 +72,8 @@ def draw_traversal(
         panels_across=2,
         footer="Axes of the training images' latent means, with their part of the variance; SD: standard "
         "deviations along the axis.",
-    )
-    return _draw(layout, pictures, svg, pdf, tsv, simulated)
-
-
-def draw_interpolation(
-    pictures: Mapping[str, Pictures],
-    *,
-    svg: str | os.PathLike[str],
-    pdf: str | os.PathLike[str],
-    tsv: str | os.PathLike[str],
-    simulated: bool,
-) -> Figure:
-    """Draw images decoded along the straight line and the geodesic between two training images.
-
-    Parameters, results and errors are those of `draw_traversal`.
-    """
-    layout = _Layout(
-        picture="interpolation",
+    ),
+    "interpolation": _Layout(
         title="Images decoded on the way from one training image to another",
         row=lambda one: f"{one['row'].replace(' ', chr(10)).capitalize()}\n({one['length']:.3g})",
         column=lambda one: {0.0: "image A", 1.0: "image B"}.get(one["position"], ""),
@@ -115,24 +83,8 @@ def draw_interpolation(
         footer="A and B are the training images whose latent means are farthest apart, decoded from these. "
         "In brackets: length of the path\nunder the learned metric. Under the images: logarithm of the "
         "learned density, the root of det G⁻¹, at their place.",
-    )
-    return _draw(layout, pictures, svg, pdf, tsv, simulated)
-
-
-def draw_neighbours(
-    pictures: Mapping[str, Pictures],
-    *,
-    svg: str | os.PathLike[str],
-    pdf: str | os.PathLike[str],
-    tsv: str | os.PathLike[str],
-    simulated: bool,
-) -> Figure:
-    """Draw synthetic images, and beside each the nearest training images.
-
-    Parameters, results and errors are those of `draw_traversal`.
-    """
-    layout = _Layout(
-        picture="neighbours",
+    ),
+    "neighbours": _Layout(
         title="Synthetic images and the training images nearest to them",
         row=lambda one: one["row"].capitalize(),
         column=lambda one: f"nearest {one['column']}" if one["column"] else "synthetic",
@@ -142,26 +94,31 @@ def draw_neighbours(
         footer="Under the training images: root mean square difference of the voxels to the synthetic image. "
         "Rows: of the measured synthetic\nimages the one closest to any "
         "training image (the likeliest copy), the one in the middle of that order, and the farthest.",
-    )
-    return _draw(layout, pictures, svg, pdf, tsv, simulated)
+    ),
+}
 
 
-def _draw(
-    layout: _Layout,
-    pictures: Mapping[str, Pictures],
-    svg: str | os.PathLike[str],
-    pdf: str | os.PathLike[str],
-    tsv: str | os.PathLike[str],
-    simulated: bool,
-) -> Figure:
-    source, pixels = _select(layout.picture, pictures)
+def read_pictures(stack: str | os.PathLike[str], table: pandas.DataFrame) -> Pictures:
+    """Read the images of one RHVAE, which `rhvae_mri.generators.assessment.pictures` stored."""
+    with ImageStack(stack) as images:
+        return Pictures(table, {key: images.read(key) for key in table["key"]})
+
+
+def draw_generation(
+    stacks: Sequence[str], tables: Sequence[pandas.DataFrame], *, picture: str, simulated: bool
+) -> Drawing:
+    """Draw one of the pictures of `LAYOUTS` for each class, from its images and table."""
+    stored = [read_pictures(*files) for files in zip(stacks, tables, strict=True)]
+    return draw_pictures(picture, dict(zip(CLASSES, stored, strict=True)), simulated=simulated)
+
+
+def draw_pictures(picture: str, pictures: Mapping[str, Pictures], *, simulated: bool) -> Drawing:
+    """Draw one of the pictures of `LAYOUTS`, by diagnosis."""
+    layout = LAYOUTS[picture]
+    source, pixels = _select(picture, pictures)
     # A few bright voxels of fat or vessels would darken everything else.
     white = float(numpy.percentile(numpy.concatenate([one.ravel() for one in pixels]), 99.5))
-    write_tsv(tsv, source)
-    with study_style():
-        figure = _figure(layout, source, pixels, white or 1.0, simulated)
-        save_figure(figure, svg, pdf, title=layout.title)
-    return figure
+    return Drawing(source, _figure(layout, source, pixels, white or 1.0, simulated), layout.title)
 
 
 def _select(picture: str, pictures: Mapping[str, Pictures]) -> tuple[pandas.DataFrame, list[numpy.ndarray]]:

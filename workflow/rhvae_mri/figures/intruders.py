@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy
 import pandas
 from matplotlib.figure import Figure
 
-from rhvae_mri.figures.slices import common_shape, middle_slice
-from rhvae_mri.figures.style import PAGE_WIDTH, save_figure, set_heading, study_style
-from rhvae_mri.io.files import write_tsv
+from rhvae_mri.figures.slices import common_shape, middle_slice, read_examples
+from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, set_heading
+from rhvae_mri.study.seeds import derive_seed
 
 #: The plane of the slices: it cuts through hippocampi and ventricles.
 PLANE = "coronal"
 
 _TITLE = "Find the intruders: which of these images are synthetic?"
 _PER_ROW = 8
+_EXAMPLES = 8  # images of each class and kind
 
 # All in inches.
 _EDGE, _GAP = 0.06, 0.05
@@ -45,16 +45,28 @@ def mix_images(
 
 
 def draw_intruders(
+    real: str,
+    split: pandas.DataFrame,
+    synthetic: Sequence[str],
+    *,
+    training_set: str,
+    seed: int,
+    simulated: bool,
+) -> Drawing:
+    """Draw real and synthetic images of a training set, mixed without labels."""
+    examples = read_examples(
+        real, split, synthetic, training_set=training_set, count=_EXAMPLES, seed=seed, figure="draw_intruders"
+    )
+    return hide_intruders(*examples, derive_seed(seed, "draw_intruders", "order"), simulated=simulated)
+
+
+def hide_intruders(
     real: Mapping[str, Mapping[str, numpy.ndarray]],
     synthetic: Mapping[str, Mapping[str, numpy.ndarray]],
     seed: int,
     *,
-    svg: str | os.PathLike[str],
-    pdf: str | os.PathLike[str],
-    tsv: str | os.PathLike[str],
-    answers: str | os.PathLike[str],
     simulated: bool,
-) -> Figure:
+) -> Drawing:
     """Draw one numbered slice of each image, without saying which images are real.
 
     `real`, `synthetic` (x, y, z).
@@ -70,12 +82,8 @@ def draw_intruders(
         slice_index=[index for index, _ in slices],
         mean=[round(float(pixels.mean()), 6) for _, pixels in slices],
     )
-    write_tsv(tsv, source)
-    write_tsv(answers, mixed)
-    with study_style():
-        figure = _figure(mixed, [pixels for _, pixels in slices], simulated)
-        save_figure(figure, svg, pdf, title=_TITLE)
-    return figure
+    figure = _figure(mixed, [pixels for _, pixels in slices], simulated)
+    return Drawing(source, figure, _TITLE, {"answers": mixed})
 
 
 def _figure(mixed: pandas.DataFrame, pixels: list[numpy.ndarray], simulated: bool) -> Figure:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas
@@ -11,9 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import StrMethodFormatter
 
-from rhvae_mri.figures.style import INK, PAGE_WIDTH, QUIET, colours, save_figure, set_heading, study_style
+from rhvae_mri.figures.style import INK, PAGE_WIDTH, QUIET, Drawing, colours, set_heading
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.io.files import write_tsv
 from rhvae_mri.statistics.conditions import check_columns, ordered
 
 if TYPE_CHECKING:
@@ -57,20 +55,14 @@ def loss_source(histories: Mapping[tuple[str, str], pandas.DataFrame]) -> pandas
 
 
 def draw_losses(
-    histories: Mapping[tuple[str, str], pandas.DataFrame],
+    histories: Sequence[pandas.DataFrame],
     *,
-    svg: str | os.PathLike[str],
-    pdf: str | os.PathLike[str],
-    tsv: str | os.PathLike[str],
+    models: Sequence[tuple[str, str]],
     simulated: bool,
-) -> Figure:
-    """Draw the loss of every RHVAE and its terms by epoch."""
-    source = loss_source(histories)
-    write_tsv(tsv, source)
-    with study_style():
-        figure = _figure(source, simulated)
-        save_figure(figure, svg, pdf, title=_TITLE)
-    return figure
+) -> Drawing:
+    """Draw the loss of every RHVAE (training set, diagnosis) and its terms by epoch."""
+    source = loss_source(dict(zip(models, histories, strict=True)))
+    return Drawing(source, _figure(source, simulated), _TITLE)
 
 
 def _figure(source: pandas.DataFrame, simulated: bool) -> Figure:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,13 +15,11 @@ from rhvae_mri.figures.style import (
     INK,
     PAGE_WIDTH,
     QUIET,
+    Drawing,
     colours,
-    save_figure,
     set_heading,
-    study_style,
 )
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.io.files import write_tsv
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,22 +74,16 @@ class _Chain:
 
 def draw_networks(
     layers: pandas.DataFrame,
-    model: str,
     *,
-    svg: str | os.PathLike[str],
-    pdf: str | os.PathLike[str],
-    tsv: str | os.PathLike[str],
+    model: str,
     simulated: bool,
-) -> Figure:
+) -> Drawing:
     """Draw all networks of one model: one row each, maps as blocks and features as bars."""
+    model = model.upper()
     source = layers[layers["model"] == model].dropna(axis="columns", how="all").reset_index(drop=True)
     if source.empty:
         raise StudyError(f"The table of layers has no network of the {model}.")
-    write_tsv(tsv, source)
-    with study_style():
-        figure = _figure(source, TITLES[model], simulated)
-        save_figure(figure, svg, pdf, title=TITLES[model])
-    return figure
+    return Drawing(source, _figure(source, TITLES[model], simulated), TITLES[model])
 
 
 def _chain(network: str, resolution: str, rows: pandas.DataFrame) -> _Chain:

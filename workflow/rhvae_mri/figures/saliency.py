@@ -13,9 +13,8 @@ import pandas
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from rhvae_mri.figures.style import PAGE_WIDTH, colours, save_figure, set_heading, study_style
+from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, colours, set_heading
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.io.files import read_tsv, write_tsv
 from rhvae_mri.io.tensor_files import ImageStack
 from rhvae_mri.preprocess.grid import PLANES
 from rhvae_mri.statistics.conditions import check_columns, data_label, ordered
@@ -89,12 +88,11 @@ class SaliencyMaps(NamedTuple):
     volumes: dict[str, numpy.ndarray]
 
 
-def read_saliency(stack: str | os.PathLike[str], table: str | os.PathLike[str]) -> SaliencyMaps:
-    """Read the maps and the table of one network."""
-    rows = read_tsv(table, text_columns=("image_id",))
-    check_columns(rows, _COLUMNS, where=table)
+def read_saliency(stack: str | os.PathLike[str], table: pandas.DataFrame) -> SaliencyMaps:
+    """Read the maps of one network, and check its table."""
+    check_columns(table, _COLUMNS, where=f"the table beside {stack}")
     with ImageStack(stack) as images:
-        return SaliencyMaps(rows, {key: images.read(key) for key in images.keys})
+        return SaliencyMaps(table, {key: images.read(key) for key in images.keys})
 
 
 def summarise_saliency(networks: Sequence[SaliencyMaps]) -> pandas.DataFrame:
@@ -127,14 +125,13 @@ def summarise_saliency(networks: Sequence[SaliencyMaps]) -> pandas.DataFrame:
     return pandas.DataFrame(rows).round(4)
 
 
-def draw_saliency(
-    networks: Sequence[SaliencyMaps],
-    *,
-    svg: str | os.PathLike[str],
-    pdf: str | os.PathLike[str],
-    tsv: str | os.PathLike[str],
-    simulated: bool,
-) -> Figure:
+def draw_saliency(stacks: Sequence[str], tables: Sequence[pandas.DataFrame], *, simulated: bool) -> Drawing:
+    """Draw the mean attributions of each network, from its maps and table."""
+    networks = [read_saliency(*stored) for stored in zip(stacks, tables, strict=True)]
+    return draw_maps(networks, simulated=simulated)
+
+
+def draw_maps(networks: Sequence[SaliencyMaps], *, simulated: bool) -> Drawing:
     """Draw the mean attributions of each network: a panel for each, with a row for each class."""
     shapes = {volume.shape for network in networks for volume in network.volumes.values()}
     if len(shapes) != 1:
@@ -143,11 +140,7 @@ def draw_saliency(
             cause="The networks are of different resolutions, or there is none.",
         )
     summary = summarise_saliency(networks)
-    write_tsv(tsv, summary)
-    with study_style():
-        figure = _figure(networks, summary, shapes.pop(), simulated)
-        save_figure(figure, svg, pdf, title=_TITLE)
-    return figure
+    return Drawing(summary, _figure(networks, summary, shapes.pop(), simulated), _TITLE)
 
 
 def blend(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,9 +10,8 @@ import pandas
 from matplotlib.figure import Figure
 
 from rhvae_mri.figures.boxes import box_height, diagram, draw_arrow, draw_box
-from rhvae_mri.figures.style import PAGE_WIDTH, save_figure, set_heading, study_style
+from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, set_heading
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.io.files import write_tsv
 from rhvae_mri.statistics.conditions import ordered
 
 _TITLE = "How the classifiers are trained and tested"
@@ -66,18 +64,14 @@ def scheme_source(
 def draw_scheme(
     split: pandas.DataFrame,
     independent: pandas.DataFrame,
-    conditions: Sequence[Mapping[str, Any]],
     *,
+    conditions: Sequence[Mapping[str, Any]],
     generated_per_class: int,
     n_seeds: int,
-    svg: str | os.PathLike[str],
-    pdf: str | os.PathLike[str],
-    tsv: str | os.PathLike[str],
     simulated: bool,
-) -> Figure:
+) -> Drawing:
     """Draw the scheme of the augmentation with the study's numbers."""
     source = scheme_source(split, conditions, generated_per_class)
-    write_tsv(tsv, source)
     architectures = ordered("architecture", [one["architecture"] for one in conditions])
     held_out = {
         "validation (ADNI)": split[split["set"] == "validation"],
@@ -85,10 +79,8 @@ def draw_scheme(
     }
     held_out |= {f"test ({name})": rows for name, rows in independent.groupby("cohort")}
     tests = {name: _by_class(rows["diagnosis"]) for name, rows in held_out.items()}
-    with study_style():
-        figure = _figure(source, architectures, n_seeds, len(conditions), tests, simulated)
-        save_figure(figure, svg, pdf, title=_TITLE)
-    return figure
+    figure = _figure(source, architectures, n_seeds, len(conditions), tests, simulated)
+    return Drawing(source, figure, _TITLE)
 
 
 def _by_class(diagnoses: pandas.Series) -> str:

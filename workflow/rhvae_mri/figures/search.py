@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +16,11 @@ from rhvae_mri.figures.style import (
     INK,
     PAGE_WIDTH,
     QUIET,
+    Drawing,
     colours,
-    save_figure,
     set_heading,
-    study_style,
 )
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.io.files import write_tsv
 from rhvae_mri.statistics.conditions import check_columns
 
 if TYPE_CHECKING:
@@ -51,25 +48,20 @@ def draw_search(
     leaderboard: pandas.DataFrame,
     summary: Mapping[str, Any],
     *,
-    svg: str | os.PathLike[str],
-    pdf: str | os.PathLike[str],
-    tsv: str | os.PathLike[str],
-) -> Figure:
+    resolution: str,
+    simulated: bool,
+) -> Drawing:
     """Draw a random search."""
     check_columns(leaderboard, ["candidate", "status", *_PANELS])
     folds = leaderboard.filter(regex=r"^fold_\d+_percent$").columns
     source = leaderboard[[*_STATISTICS, *folds, *_PANELS]]
     if source["rank"].isna().all():
         raise StudyError("The leaderboard has no ranked candidate to draw.")
-    write_tsv(tsv, source)
-    with study_style():
-        figure = search_figure(source, summary)
-        save_figure(figure, svg, pdf, title=_title(summary))
-    return figure
+    title = _title(summary, resolution)
+    return Drawing(source, _figure(source, summary, title, simulated), title)
 
 
-def search_figure(source: pandas.DataFrame, summary: Mapping[str, Any]) -> Figure:
-    """Draw the figure of `draw_search` without writing it; call it within `study_style`."""
+def _figure(source: pandas.DataFrame, summary: Mapping[str, Any], title: str, simulated: bool) -> Figure:
     n_rows = 1 + -(-len(_PANELS) // _COLUMNS)
     figure = Figure(figsize=(PAGE_WIDTH, 0.9 + _ROW_HEIGHT * n_rows), layout="constrained")
     axes = figure.add_gridspec(n_rows, _COLUMNS, height_ratios=[1.3] + [1] * (n_rows - 1))
@@ -84,18 +76,17 @@ def search_figure(source: pandas.DataFrame, summary: Mapping[str, Any]) -> Figur
         ax.set_xlabel(label)
         if place == 0:
             ax.set_ylabel("mean bal. accuracy (%)")
-    set_heading(figure, _title(summary), simulated=summary["simulated"])
+    set_heading(figure, title, simulated=simulated)
     figure.legend(handles=_legend_handles(summary, shade), loc="outside lower center", ncols=3)
     return figure
 
 
-def _title(summary: Mapping[str, Any]) -> str:
+def _title(summary: Mapping[str, Any], resolution: str) -> str:
     """What the figure shows, and what it leaves out."""
-    resolution = _RESOLUTIONS[summary["resolution"]]
     left_out = {"diverged": summary["n_diverged"], "given up": summary["n_stopped"]}
     missing = "".join(f", {number} {fate} and not shown" for fate, number in left_out.items() if number)
     return (
-        f"Random search, {resolution}: {summary['n_candidates']} candidates, "
+        f"Random search, {_RESOLUTIONS[resolution]}: {summary['n_candidates']} candidates, "
         f"{summary['n_folds']} folds{missing}"
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -12,11 +11,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
-from rhvae_mri.figures.style import INK, PAGE_WIDTH, QUIET, colours, save_figure, set_heading, study_style
+from rhvae_mri.figures.style import INK, PAGE_WIDTH, QUIET, Drawing, colours, set_heading
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.io.files import write_tsv
 from rhvae_mri.statistics.conditions import CONDITION, check_columns, ordered, sort_rows
-from rhvae_mri.statistics.published import PUBLISHED_RESOLUTION
+from rhvae_mri.statistics.published import PUBLISHED_RESOLUTION, check_published
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,22 +61,14 @@ def draw_sizes(
     estimates: pandas.DataFrame,
     published: pandas.DataFrame,
     *,
-    svg: str | os.PathLike[str],
-    pdf: str | os.PathLike[str],
-    tsv: str | os.PathLike[str],
     simulated: bool,
-) -> Figure:
+) -> Drawing:
     """Draw balanced accuracy by number of synthetic images: by architecture, training set and cohort."""
-    source = size_source(runs, estimates, published)
-    write_tsv(tsv, source)
-    with study_style():
-        figure = sizes_figure(source, simulated=simulated)
-        save_figure(figure, svg, pdf, title=_TITLE)
-    return figure
+    source = size_source(runs, estimates, check_published(published))
+    return Drawing(source, _figure(source, simulated), _TITLE)
 
 
-def sizes_figure(source: pandas.DataFrame, *, simulated: bool) -> Figure:
-    """Draw the figure of `draw_sizes` without writing it; call it within `study_style`."""
+def _figure(source: pandas.DataFrame, simulated: bool) -> Figure:
     architectures = ordered("architecture", source["architecture"])
     columns = [
         (training_set, cohort)

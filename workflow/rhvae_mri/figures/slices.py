@@ -10,16 +10,17 @@ import numpy
 import pandas
 from matplotlib.figure import Figure
 
-from rhvae_mri.figures.style import PAGE_WIDTH, save_figure, set_heading, study_style
+from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, set_heading
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.io.files import write_tsv
 from rhvae_mri.io.tensor_files import ImageStack
 from rhvae_mri.preprocess.grid import PLANES
+from rhvae_mri.study.names import CLASSES
 from rhvae_mri.study.seeds import derive_seed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_EXAMPLES = 3  # images of each class and kind
 _GAP = 0.04  # between the columns of slices, in parts of a column
 _MARGIN = 0.3  # inches at the left for the names of the rows
 _HEADER = 0.62  # inches for heading and names of the columns
@@ -48,7 +49,7 @@ def choose_examples(names: Sequence[str], count: int, seed: int) -> list[str]:
 def read_examples(
     stack: str | os.PathLike[str],
     split: pandas.DataFrame,
-    synthetic: Mapping[str, str | os.PathLike[str]],
+    synthetic: Sequence[str | os.PathLike[str]],
     *,
     training_set: str,
     count: int,
@@ -60,7 +61,7 @@ def read_examples(
     Gives (x, y, z).
     """
     read: dict[str, dict[str, dict[str, numpy.ndarray]]] = {"real": {}, "synthetic": {}}
-    for diagnosis, made in synthetic.items():
+    for diagnosis, made in zip(CLASSES, synthetic, strict=True):
         members = (split[training_set] == 1) & (split["diagnosis"] == diagnosis)
         for kind, path, names in (("real", stack, split["image_id"][members]), ("synthetic", made, None)):
             with ImageStack(path) as images:
@@ -81,14 +82,27 @@ def middle_slice(volume: numpy.ndarray, plane: str) -> tuple[int, numpy.ndarray]
 
 
 def draw_slices(
+    real: str,
+    split: pandas.DataFrame,
+    synthetic: Sequence[str],
+    *,
+    training_set: str,
+    seed: int,
+    simulated: bool,
+) -> Drawing:
+    """Draw a few real images of a training set beside synthetic ones that were made from it."""
+    examples = read_examples(
+        real, split, synthetic, training_set=training_set, count=_EXAMPLES, seed=seed, figure="draw_slices"
+    )
+    return compare_slices(*examples, simulated=simulated)
+
+
+def compare_slices(
     real: Mapping[str, Mapping[str, numpy.ndarray]],
     synthetic: Mapping[str, Mapping[str, numpy.ndarray]],
     *,
-    svg: str | os.PathLike[str],
-    pdf: str | os.PathLike[str],
-    tsv: str | os.PathLike[str],
     simulated: bool,
-) -> Figure:
+) -> Drawing:
     """Draw the middle slices of real images beside those of synthetic ones, by diagnosis.
 
     `real`, `synthetic` (x, y, z).
@@ -103,36 +117,33 @@ def draw_slices(
     ]
     # A few bright voxels of fat or vessels would darken everything else.
     white = float(numpy.percentile(numpy.concatenate([one.pixels.ravel() for one in slices]), 99.5))
-    write_tsv(tsv, _source(slices))
     title = "Real and synthetic images, middle slices"
     rows = [
         (diagnosis, position)
         for diagnosis in real
         for position in range(max(len(real[diagnosis]), len(synthetic[diagnosis])))
     ]
-    with study_style():
-        figure, axes = _grid(shape, len(rows))
-        for ax in axes.flat:
-            ax.set_axis_off()
-            ax.set_anchor("N")
-        for one in slices:
-            row = rows.index((one.diagnosis, one.position))
-            column = list(PLANES).index(one.plane) + (0 if one.kind == "real" else len(PLANES) + 1)
-            axes[row, column].imshow(one.pixels, origin="lower", vmin=0, vmax=white or 1, cmap="gray")
-        _name_columns(axes[0], simulated)
-        for row, (diagnosis, position) in enumerate(rows):
-            if position == 0:
-                _name_row(axes[row, 0], diagnosis)
-        set_heading(figure, title, simulated=simulated, y=1 - 0.08 / figure.get_figheight())
-        figure.text(
-            0.01,
-            0.06 / figure.get_figheight(),
-            f"One grey scale for all images, from 0 to {white:.2f}. The left of the head is on the left, "
-            "and sagittal slices look to the right.",
-            verticalalignment="bottom",
-        )
-        save_figure(figure, svg, pdf, title=title)
-    return figure
+    figure, axes = _grid(shape, len(rows))
+    for ax in axes.flat:
+        ax.set_axis_off()
+        ax.set_anchor("N")
+    for one in slices:
+        row = rows.index((one.diagnosis, one.position))
+        column = list(PLANES).index(one.plane) + (0 if one.kind == "real" else len(PLANES) + 1)
+        axes[row, column].imshow(one.pixels, origin="lower", vmin=0, vmax=white or 1, cmap="gray")
+    _name_columns(axes[0], simulated)
+    for row, (diagnosis, position) in enumerate(rows):
+        if position == 0:
+            _name_row(axes[row, 0], diagnosis)
+    set_heading(figure, title, simulated=simulated, y=1 - 0.08 / figure.get_figheight())
+    figure.text(
+        0.01,
+        0.06 / figure.get_figheight(),
+        f"One grey scale for all images, from 0 to {white:.2f}. The left of the head is on the left, "
+        "and sagittal slices look to the right.",
+        verticalalignment="bottom",
+    )
+    return Drawing(_source(slices), figure, title)
 
 
 def common_shape(

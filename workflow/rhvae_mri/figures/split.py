@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas
@@ -13,9 +12,8 @@ from matplotlib.figure import Figure
 from rhvae_mri.cohort.attrition import attrition_flow, judge_images
 from rhvae_mri.cohort.split import TRAIN_FULL, name_sets
 from rhvae_mri.figures.boxes import LINE, PADDING, box_height, diagram, draw_arrow, draw_box
-from rhvae_mri.figures.style import PAGE_WIDTH, QUIET, save_figure, set_heading, study_style
+from rhvae_mri.figures.style import PAGE_WIDTH, QUIET, Drawing, set_heading
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.io.files import write_tsv
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,22 +57,19 @@ def split_source(
 
 
 def draw_split(
-    cohorts: Mapping[str, tuple[pandas.DataFrame, pandas.DataFrame, pandas.DataFrame]],
+    images: Sequence[pandas.DataFrame],
+    quality: Sequence[pandas.DataFrame],
+    metrics: Sequence[pandas.DataFrame],
     split: pandas.DataFrame,
     independent: pandas.DataFrame,
     *,
-    svg: str | os.PathLike[str],
-    pdf: str | os.PathLike[str],
-    tsv: str | os.PathLike[str],
+    cohorts: Sequence[str],
     simulated: bool,
-) -> Figure:
+) -> Drawing:
     """Draw the way from all images of each cohort to the sets."""
-    source = split_source(cohorts, split, independent)
-    write_tsv(tsv, source)
-    with study_style():
-        figure = _figure(source, simulated)
-        save_figure(figure, svg, pdf, title=_TITLE)
-    return figure
+    tables = dict(zip(cohorts, zip(images, quality, metrics, strict=True), strict=True))
+    source = split_source(tables, split, independent)
+    return Drawing(source, _figure(source, simulated), _TITLE)
 
 
 def _figure(source: pandas.DataFrame, simulated: bool) -> Figure:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import matplotlib
 import matplotlib.style
+import pandas
 from matplotlib.figure import Figure
 
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.io.files import atomic_path
+from rhvae_mri.io.files import atomic_path, write_tsv
 from rhvae_mri.study.names import SIMULATED_MARK
 
 STYLE_FILE = Path(__file__).parents[2] / "style" / "study.mplstyle"
@@ -52,10 +55,27 @@ def set_heading(figure: Figure, text: str, *, simulated: bool, y: float | None =
     figure.suptitle(f"{SIMULATED_MARK}: {text}" if simulated else text, weight="bold", **place)
 
 
-def save_figure(
-    figure: Figure, svg: str | os.PathLike[str], pdf: str | os.PathLike[str], *, title: str
+class Drawing(NamedTuple):
+    """A figure with its source table, its title, and further tables by name."""
+
+    source: pandas.DataFrame
+    figure: Figure
+    title: str
+    tables: Mapping[str, pandas.DataFrame] = MappingProxyType({})
+
+
+def save_drawing(
+    drawing: Drawing,
+    *,
+    svg: str | os.PathLike[str],
+    pdf: str | os.PathLike[str],
+    table: str | os.PathLike[str],
+    **tables: str | os.PathLike[str],
 ) -> None:
-    """Write a figure as SVG and PDF, atomically and without dates; call it within `study_style`."""
+    """Write figure and tables, atomically and without dates; call it within `study_style`."""
+    write_tsv(table, drawing.source)
+    for name, path in tables.items():
+        write_tsv(path, drawing.tables[name])
     for path, kind, dates in ((svg, "svg", {"Date": None}), (pdf, "pdf", {"CreationDate": None})):
         with atomic_path(path) as temporary:
-            figure.savefig(temporary, format=kind, metadata={"Title": title, **dates})
+            drawing.figure.savefig(temporary, format=kind, metadata={"Title": drawing.title, **dates})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import numpy
@@ -12,9 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from rhvae_mri.figures.panels import panel_title
-from rhvae_mri.figures.style import INK, PAGE_WIDTH, colours, save_figure, set_heading, study_style
+from rhvae_mri.figures.style import INK, PAGE_WIDTH, Drawing, colours, set_heading
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.io.files import write_tsv
 from rhvae_mri.statistics.conditions import sort_rows
 
 if TYPE_CHECKING:
@@ -49,22 +47,15 @@ def training_source(histories: pandas.DataFrame, architecture: str, training_set
 
 def draw_training(
     histories: pandas.DataFrame,
+    *,
     architecture: str,
     training_set: str,
-    *,
-    svg: str | os.PathLike[str],
-    pdf: str | os.PathLike[str],
-    tsv: str | os.PathLike[str],
     simulated: bool,
-) -> Figure:
+) -> Drawing:
     """Draw loss and balanced accuracy of every run by epoch, two panels for each kind of training data."""
     source = training_source(histories, architecture, training_set)
     title = f"Training of the {architecture} network on {training_set}"
-    write_tsv(tsv, source)
-    with study_style():
-        figure = _figure(source, title, simulated)
-        save_figure(figure, svg, pdf, title=title)
-    return figure
+    return Drawing(source, _figure(source, title, simulated), title)
 
 
 def _figure(source: pandas.DataFrame, title: str, simulated: bool) -> Figure:

@@ -2,19 +2,6 @@
 
 from __future__ import annotations
 
-#: The figures: what each is called in the names of files, by category. Each has a caption of that name in
-#: ``workflow/report``; a name that goes on, such as ``training_baseline_train-50``, belongs to the figure
-#: that it begins with.
-FIGURES = {
-    "Results": ("sizes", "seeds", "roc", "reliability", "confusion"),
-    "Synthetic images": ("slices", "intruders", "generation", "losses"),
-    "Networks": ("networks", "training", "saliency", "search"),
-    "Data": ("split", "scheme"),
-}
-
-#: The names of all captions.
-CAPTIONS = tuple(name for names in FIGURES.values() for name in names)
-
 #: The tables and pages: their files in the results folder without the ending, and what they are.
 TABLES = {
     "tables/classification": "The paper's table, ours beside the published numbers",
@@ -50,14 +37,3 @@ KINDS = {
     "svg": "SVG",
     "pdf": "PDF",
 }
-
-
-def caption_of(name: str) -> str | None:
-    """Return the name of a figure's caption; None for a figure that has none.
-
-    Examples
-    --------
-    >>> caption_of("training_baseline_train-50"), caption_of("seeds"), caption_of("seedling")
-    ('training', 'seeds', None)
-    """
-    return next((known for known in CAPTIONS if name == known or name.startswith(f"{known}_")), None)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape, unescape
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from rhvae_mri.figures.registry import FIGURES, entry_of
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv, write_text
-from rhvae_mri.pages.contents import FIGURES, KINDS, TABLES, caption_of
+from rhvae_mri.pages.contents import KINDS, TABLES
 from rhvae_mri.pages.templates import html_page
 
 STYLE_SHEET = Path(__file__).parents[2] / "style" / "index.css"
@@ -35,7 +36,6 @@ class _File(NamedTuple):
 def write_index(
     target: str | os.PathLike[str],
     files: Iterable[str | os.PathLike[str]],
-    captions: Mapping[str, str],
     *,
     title: str,
     simulated: bool,
@@ -48,8 +48,6 @@ def write_index(
         The page, in the results folder.
     files : iterable of path
         All files and folders to lead to; those outside the results folder are left out.
-    captions : mapping of str to str
-        The captions by their names in `rhvae_mri.pages.contents.CAPTIONS`, paragraphs of plain text.
     title : str
         The study's name.
     simulated : bool
@@ -66,7 +64,7 @@ def write_index(
         for file in dict.fromkeys(os.fspath(each) for each in files)
     ]
     found = [file for file in found if not file.link.startswith("../")]
-    figures = _figures(found, captions)
+    figures = _figures(found)
     if not figures:
         raise StudyError("There is no figure to lead to.", where=target, remedy="Draw the figures first.")
     sections = [
@@ -113,29 +111,21 @@ def _start(files: Sequence[_File]) -> str:
     return (f"<ul>\n{''.join(items)}</ul>\n" if items else "") + verdicts
 
 
-def _figures(files: Sequence[_File], captions: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Give the figures of each category, in the order of the contents."""
+def _figures(files: Sequence[_File]) -> list[tuple[str, str]]:
+    """Give the figures of each category, in the order of the registry."""
     pictures = {
         file.path.stem: file
         for file in files
         if file.link.startswith("figures/") and file.path.suffix == ".svg"
     }
-    by_caption: dict[str | None, list[str]] = {}
-    for name in pictures:
-        by_caption.setdefault(caption_of(name), []).append(name)
-    sections = [(category, [*names]) for category, names in FIGURES.items()] + [(_OTHER, [None])]
-    bodies = [
-        (
-            category,
-            "".join(
-                _figure(pictures[name], files, captions.get(caption or "", ""))
-                for caption in known
-                for name in by_caption.get(caption, [])
-            ),
-        )
-        for category, known in sections
-    ]
-    return [(category, body) for category, body in bodies if body]
+    entries = {name: entry_of(name) for name in pictures}
+    bodies: dict[str, str] = {}
+    for known in [*FIGURES.values(), None]:
+        for name in (name for name, entry in entries.items() if entry is known):
+            category = known.category if known else _OTHER
+            drawn = _figure(pictures[name], files, known.caption if known else "")
+            bodies[category] = bodies.get(category, "") + drawn
+    return list(bodies.items())
 
 
 def _figure(picture: _File, files: Sequence[_File], caption: str) -> str:
@@ -147,18 +137,14 @@ def _figure(picture: _File, files: Sequence[_File], caption: str) -> str:
     own = [file for file in files if file.path.parent == picture.path.parent and file.path.stem == name]
     own += [file for file in files if file.path.name == f"{name}_answers.tsv"]
     data = base64.b64encode(content).decode("ascii")
-    paragraphs = "".join(f"<p>{escape(text)}</p>\n" for text in _paragraphs(caption))
+    legend = f"<p>{escape(caption)}</p>\n" if caption else ""
     return (
         f'<figure id="{escape(name)}">\n'
         f'<div class="scroll" role="region" aria-label="{escape(title)}" tabindex="0">\n'
         f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(title)}" loading="lazy">\n</div>\n'
-        f"<figcaption>\n<h3>{escape(title)}</h3>\n{paragraphs}<p>{_links(own)}</p>\n</figcaption>\n"
+        f"<figcaption>\n<h3>{escape(title)}</h3>\n{legend}<p>{_links(own)}</p>\n</figcaption>\n"
         "</figure>\n"
     )
-
-
-def _paragraphs(text: str) -> list[str]:
-    return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
 
 
 def _links(files: Sequence[_File]) -> str:

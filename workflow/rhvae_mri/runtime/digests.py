@@ -28,13 +28,14 @@ _RUNTIME = {
 }
 
 
-def script_digest(name: str) -> str:
+def script_digest(name: str, *functions: str) -> str:
     """Digest the syntax trees of a script of the workflow and of all library modules that it imports.
 
-    Imports inside functions count, and so do imports of imports; modules that alter no result do not.
+    ``functions`` are those of the library that it imports by their dotted names. Imports inside functions
+    count, and so do imports of imports; modules that alter no result do not.
     """
     found: set[str] = set()
-    waiting = [f"scripts/{name}.py"]
+    waiting = [f"scripts/{name}.py", *(file for each in functions for file in _files_of(f"rhvae_mri.{each}"))]
     while waiting:
         file = waiting.pop()
         if file not in found:

@@ -27,19 +27,25 @@ _VALUES = ("mean_percent", "sd_percent")
 
 
 def read_published(path: str | os.PathLike[str]) -> pandas.DataFrame:
-    """Read the table of published results; the values get ``published_`` before their names."""
-    table = read_tsv(path)
-    check_columns(table, (*PUBLISHED_KEY, *_VALUES), where=path)
+    """Read the table of published results, see `check_published`."""
+    return check_published(read_tsv(path), where=path)
+
+
+def check_published(
+    table: pandas.DataFrame, where: str | os.PathLike[str] = "the table of published results"
+) -> pandas.DataFrame:
+    """Check the table of published results; the values get ``published_`` before their names."""
+    check_columns(table, (*PUBLISHED_KEY, *_VALUES), where=where)
     repeated = table.duplicated(list(PUBLISHED_KEY))
     if repeated.any():
         first = table.loc[repeated, list(PUBLISHED_KEY)].iloc[0]
         raise StudyError(
             f"A published result occurs twice: {', '.join(map(str, first))}.",
-            where=path,
+            where=where,
             remedy="Restore the file from the repository.",
         )
     for column in _VALUES:
         values = pandas.to_numeric(table[column], errors="coerce")
         if not values.between(0, 100).all():
-            raise StudyError(f"The column {column} has cells that are not percentages.", where=path)
+            raise StudyError(f"The column {column} has cells that are not percentages.", where=where)
     return table[[*PUBLISHED_KEY, *_VALUES]].rename(columns={name: f"published_{name}" for name in _VALUES})

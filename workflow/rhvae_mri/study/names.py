@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: The two classes: Alzheimer's disease, which is the positive one, and cognitively normal.
+CLASSES = ("AD", "CN")
+
 #: What every page, table and figure of a simulated study says.
 SIMULATED_MARK = "Simulated data"
 

@@ -1,4 +1,4 @@
-"""What `make docs` writes from the keys of the configuration: schema, default configuration and page."""
+"""What `make docs` writes from the keys of the configuration and the registry of figures."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any
 
 import yaml
 
+from rhvae_mri.figures.registry import FIGURES, short_name
 from rhvae_mri.io.files import write_json, write_text
 from rhvae_mri.study.configuration import Configuration, build_schema, plain
 
 SCHEMA, DEFAULTS, PAGE = "workflow/schemas/config.schema.json", "config/config.yaml", "config/README.md"
+RESULTS = "docs/results.md"
 
 #: For editors: the first line of each configuration, with the schema's place.
 MODELINE = "# yaml-language-server: $schema=../workflow/schemas/config.schema.json\n"
@@ -35,11 +37,33 @@ _DEFAULTS = f"""{MODELINE}\
 """
 
 
+#: Between which lines of docs/results.md the figures are listed.
+_BEGIN, _END = "<!-- figures, by `make docs` -->\n\n", "\n<!-- end of the figures -->"
+
+
 def write_documents(folder: Path) -> None:
-    """Write the three documents into a checkout."""
+    """Write all of them into a checkout."""
     write_json(folder / SCHEMA, build_schema())
     write_text(folder / DEFAULTS, describe_defaults())
     write_text(folder / PAGE, describe_keys())
+    write_text(folder / RESULTS, describe_figures((folder / RESULTS).read_text(encoding="utf-8")))
+
+
+def describe_figures(text: str) -> str:
+    """Put the list of the figures, with the columns of their tables, into the dictionary of the results."""
+    before, _, rest = text.partition(_BEGIN)
+    lines = []
+    for pattern, entry in FIGURES.items():
+        if entry.needs != "search":
+            name = short_name(pattern) + ("_*" if "{" in pattern else "")
+            columns = ", ".join(f"`{column}`" for column in entry.columns.split())
+            columns = columns.replace("`*condition*`", "*condition*").replace("?`", "`?")
+            for paragraph, indent in (
+                (f"- `figures/{name}.tsv`: {entry.contents}", ""),
+                (f"({columns})", "  "),
+            ):
+                lines += textwrap.wrap(paragraph, 118, initial_indent=indent, subsequent_indent="  ")
+    return before + _BEGIN + "\n".join(lines) + "\n" + _END + rest.partition(_END)[2]
 
 
 def describe_defaults() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy
@@ -16,14 +15,14 @@ from rhvae_mri.figures.style import (
     INK,
     PAGE_WIDTH,
     QUIET,
+    Drawing,
     colours,
-    save_figure,
     set_heading,
-    study_style,
 )
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.io.files import write_tsv
 from rhvae_mri.statistics.conditions import CONDITION, check_columns, ordered, sort_rows
+from rhvae_mri.statistics.published import check_published
+from rhvae_mri.statistics.tables import classification_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,26 +77,13 @@ def strip_source(runs: pandas.DataFrame, table: pandas.DataFrame) -> pandas.Data
     return sort_rows(joined.drop(columns="origin"))
 
 
-def draw_strips(
-    runs: pandas.DataFrame,
-    table: pandas.DataFrame,
-    *,
-    svg: str | os.PathLike[str],
-    pdf: str | os.PathLike[str],
-    tsv: str | os.PathLike[str],
-    simulated: bool,
-) -> Figure:
+def draw_seeds(runs: pandas.DataFrame, published: pandas.DataFrame, *, simulated: bool) -> Drawing:
     """Draw every run's balanced accuracy: a panel for each architecture and test cohort."""
-    source = strip_source(runs, table)
-    write_tsv(tsv, source)
-    with study_style():
-        figure = strips_figure(source, simulated=simulated)
-        save_figure(figure, svg, pdf, title=_TITLE)
-    return figure
+    source = strip_source(runs, classification_table(runs, check_published(published)))
+    return Drawing(source, _figure(source, simulated), _TITLE)
 
 
-def strips_figure(source: pandas.DataFrame, *, simulated: bool) -> Figure:
-    """Draw the figure of `draw_strips` without writing it; call it within `study_style`."""
+def _figure(source: pandas.DataFrame, simulated: bool) -> Figure:
     distinct = sort_rows(source[_DATA].drop_duplicates())
     conditions = [_Condition(*row) for row in distinct.itertuples(index=False)]
     architectures = ordered("architecture", source["architecture"])

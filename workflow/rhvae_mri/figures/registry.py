@@ -1,0 +1,279 @@
+"""The figures of a study: what each is drawn from and by, and what its readers are told.
+
+Rule, output list, report, index page and docs/results.md follow from an entry here. Every job reads this
+module with the rules, so it imports nothing that draws.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FigureEntry:
+    """One figure, or one for each value of the wildcards in its name."""
+
+    #: The function below `rhvae_mri.figures` that gets the inputs, ``arguments`` and wildcards by name.
+    draw: str
+    #: Heading under which report and index page have it, and what the report calls it there.
+    category: str
+    label: str
+    #: What is documented of its source table: a few words, and the columns; with ? where only some have them.
+    contents: str
+    columns: str
+    #: Its legend, for report and index page.
+    caption: str
+    #: Files below the results, or in the repository's resources/. A name in braces is what `study_files` in
+    #: the rules knows by it, or else a wildcard.
+    inputs: Mapping[str, str]
+    #: What else the function needs, by names that the rules know.
+    arguments: tuple[str, ...] = ()
+    #: What a study must have for it: `synthetic images`, `saliency`, or `search`, which is a target apart.
+    needs: str = ""
+    #: Further tables, by the end of their names.
+    tables: tuple[str, ...] = ()
+
+
+_CURVE = "*condition* test_cohort"
+_LAYERS = "model network resolution input_shape layer kind"
+_SLICE = "diagnosis plane slice_index mean"
+_SYNTHETIC = "synthetic/training_set-{pictured_training_set}/diagnosis-{diagnosis}"
+_EXAMPLES = {
+    "real": "tensors/cohort-ADNI/resolution-downsampled/images.safetensors",
+    "split": "split/split.tsv",
+    "synthetic": f"{_SYNTHETIC}/images.safetensors",
+}
+_SALIENCY = "cnn/{saliency_condition}/saliency"
+_PUBLISHED = "resources/published_results.tsv"
+
+#: In the order in which readers are led to them, by the names of their files.
+FIGURES = {
+    "sizes": FigureEntry(
+        "sizes.draw_sizes",
+        "Results",
+        "by number of synthetic images",
+        "balanced accuracy by the number of synthetic images",
+        "*condition* seed test_cohort value_percent n_AD n_CN mean_percent low_percent high_percent "
+        "published_mean_percent published_sd_percent",
+        "Balanced accuracy on the test sets by the number of synthetic images, for each architecture, "
+        "training set and test cohort. Thick curves are means over the runs with intervals over "
+        "participants and runs; small dots are single runs. The horizontal line and band are real images "
+        "alone. Dashed lines are the published means, where the paper has the same condition: with "
+        "diamonds by number of synthetic images, without them of real images alone.",
+        {"runs": "tables/runs.tsv", "estimates": "statistics/estimates.tsv", "published": _PUBLISHED},
+    ),
+    "seeds": FigureEntry(
+        "seeds.draw_seeds",
+        "Results",
+        "every run",
+        "every run of every condition",
+        "*condition* seed test_cohort value_percent n_AD n_CN mean_percent sd_percent published_mean_percent",
+        "Balanced accuracy of every run on the test sets: each dot is one trained network, none is left "
+        "out. Crosses are mean and standard deviation over the runs, diamonds the published means where "
+        "the paper has the same condition. The dashed line is chance.",
+        {"runs": "tables/runs.tsv", "published": _PUBLISHED},
+    ),
+    "roc_{architecture}": FigureEntry(
+        "curves.draw_roc",
+        "Results",
+        "ROC curves",
+        "ROC curves of one architecture",
+        f"{_CURVE} false_positive_rate sensitivity low high auc_percent",
+        "Receiver operating characteristic (ROC) of every condition: sensitivity for Alzheimer's disease "
+        "(AD) against the rate of false positives among cognitively normal (CN) participants. Curves are "
+        "means over the runs, bands their intervals over participants and runs; AUC is the area under the"
+        " curve.",
+        {"curves": "statistics/roc.tsv", "estimates": "statistics/estimates.tsv"},
+    ),
+    "reliability_{architecture}": FigureEntry(
+        "curves.draw_reliability",
+        "Results",
+        "calibration",
+        "reliability curves of one architecture",
+        f"{_CURVE} bin_low bin_high mean_probability observed_fraction low high n_images",
+        "Calibration of every condition: the share of AD among images whose predicted probability of AD "
+        "falls into a bin, against the mean prediction in that bin, with intervals over participants and "
+        "runs. Networks trained on as many AD as CN images cannot be calibrated on a cohort with another "
+        "share of AD.",
+        {"curves": "statistics/reliability.tsv"},
+    ),
+    "confusion_{architecture}_{cohort}": FigureEntry(
+        "confusion.draw_confusion",
+        "Results",
+        "confusion matrices",
+        "confusion matrices of one architecture on one cohort",
+        f"{_CURVE} n_seeds true_positives_mean true_positives_sd false_negatives_mean false_negatives_sd "
+        "true_negatives_mean true_negatives_sd false_positives_mean false_positives_sd",
+        "Confusion matrices of every condition on one test set: numbers of participants by true and by "
+        "predicted class, as mean and standard deviation over the runs.",
+        {"counts": "statistics/confusion.tsv"},
+    ),
+    "slices": FigureEntry(
+        "slices.draw_slices",
+        "Synthetic images",
+        "real and synthetic slices",
+        "real beside synthetic images",
+        "diagnosis kind image_id plane slice_index minimum mean maximum",
+        "Middle slices of real training images, drawn at random, beside synthetic images that a "
+        "Riemannian Hamiltonian variational autoencoder (RHVAE) made from the same training set, on one "
+        "grey scale.",
+        _EXAMPLES,
+        ("training_set", "seed"),
+        "synthetic images",
+    ),
+    "intruders": FigureEntry(
+        "intruders.draw_intruders",
+        "Synthetic images",
+        "find the intruders",
+        "real and synthetic images without labels",
+        "number diagnosis plane slice_index mean",
+        "Real and synthetic images in random order, one middle slice each, without labels. Which are "
+        "synthetic? The answers are in a table of their own.",
+        _EXAMPLES,
+        ("training_set", "seed"),
+        "synthetic images",
+        ("answers",),
+    ),
+    "generation_{picture}": FigureEntry(
+        "generation.draw_generation",
+        "Synthetic images",
+        "{picture}",
+        "images along the axes of the latent space (`traversal`), between two real ones "
+        "(`interpolation`), and synthetic ones with their nearest real ones (`neighbours`)",
+        f"key row column position? share? image_id? length? density? distance? {_SLICE}",
+        "What the RHVAE of each class has learnt: images along the principal axes of its latent space, "
+        "images on the way between two training images, or synthetic images beside the training images "
+        "that are nearest to them.",
+        {"stacks": f"{_SYNTHETIC}/pictures.safetensors", "tables": f"{_SYNTHETIC}/pictures.tsv"},
+        needs="synthetic images",
+    ),
+    "losses": FigureEntry(
+        "losses.draw_losses",
+        "Synthetic images",
+        "losses of the RHVAEs",
+        "training of the RHVAEs",
+        "training_set diagnosis epoch loss reconstruction prior momentum posterior latent_norm "
+        "learning_rate leapfrog_step_size selected recovered",
+        "Training of the RHVAE of each class and training set: the loss, which is minimized, and the "
+        "terms that it is the sum of, by epoch. Circles mark the epoch whose weights were kept; dotted "
+        "lines mark where training went back to good weights and went on with smaller steps.",
+        {"histories": "rhvae/training_set-{synthetic_training_set}/diagnosis-{diagnosis}/history.tsv"},
+        ("models",),
+        "synthetic images",
+    ),
+    "networks_{model}": FigureEntry(
+        "networks.draw_networks",
+        "Networks",
+        "architectures",
+        "the classifiers (`cnn`) or the networks of the RHVAE (`rhvae`), layer by layer",
+        f"{_LAYERS} detail? output_shape n_parameters",
+        "The networks, drawn from the modules that are trained: sizes of the maps and features, and "
+        "numbers of parameters, for images of the study's size.",
+        {"layers": "tables/layers.tsv"},
+    ),
+    "training_{architecture}_{training_set}": FigureEntry(
+        "training.draw_training",
+        "Networks",
+        "training",
+        "training of the classifiers of one architecture on one training set",
+        "*condition* seed epoch train_loss train_balanced_accuracy_percent validation_loss "
+        "validation_balanced_accuracy_percent best",
+        "Training of one architecture on one training set: cross entropy and balanced accuracy on "
+        "training and validation images by epoch. Thin lines are single runs, thick ones their means; "
+        "circles mark the epoch of each run that validation selected.",
+        {"histories": "tables/histories.tsv"},
+    ),
+    "saliency": FigureEntry(
+        "saliency.draw_saliency",
+        "Networks",
+        "attributions",
+        "where in the images the classifiers find their answer",
+        "network *condition* seed validation_percent method steps diagnosis n_images sum_error_percent "
+        "region mean_percent sd_percent intensity_percent",
+        "What the networks look at: mean attribution of their answer to the voxels of the test images, by"
+        " class, for the networks trained on real images.",
+        {
+            "stacks": "cnn/{saliency_condition}/saliency.safetensors",
+            "tables": "cnn/{saliency_condition}/saliency.tsv",
+        },
+        needs="saliency",
+    ),
+    "search_{resolution}": FigureEntry(
+        "search.draw_search",
+        "Networks",
+        "random search",
+        "the candidates of the random search",
+        "rank candidate status mean_percent sd_percent se_percent fold_*_percent n_blocks first_channels "
+        "n_convolutions n_fully_connected dropout learning_rate weight_decay n_parameters",
+        "The random search: mean validation balanced accuracy of every candidate architecture in "
+        "cross-validation on the real images of train-full.",
+        {
+            "leaderboard": "search/resolution-{resolution}/leaderboard.tsv",
+            "summary": "search/resolution-{resolution}/leaderboard.json",
+        },
+        needs="search",
+    ),
+    "split": FigureEntry(
+        "split.draw_split",
+        "Data",
+        "split",
+        "from all images to the sets",
+        "cohort event name inside reason n n_AD n_CN",
+        "From all images to the sets of the study: what each step of preprocessing and quality control "
+        "leaves, what it leaves out and why, and the participants of the training, validation and test "
+        "sets. Smaller training sets lie within train-full; the independent cohort is only tested on.",
+        {
+            "images": "cohorts/cohort-{each_cohort}/images.tsv",
+            "quality": "quality/cohort-{each_cohort}/quality.tsv",
+            "metrics": "quality/cohort-{each_cohort}/metrics.tsv",
+            "split": "split/split.tsv",
+            "independent": "split/independent.tsv",
+        },
+        ("cohorts",),
+    ),
+    "scheme": FigureEntry(
+        "scheme.draw_scheme",
+        "Data",
+        "scheme",
+        "the scheme of augmentation",
+        "training_set n_AD n_CN generated_AD generated_CN training_data variants",
+        "How the classifiers are trained and tested: one RHVAE per training set and class makes synthetic"
+        " images; convolutional neural networks (CNN) are trained on real images, synthetic images, or "
+        "both. Validation chooses the epoch; the test sets choose nothing.",
+        {"split": "split/split.tsv", "independent": "split/independent.tsv"},
+        ("conditions", "generated_per_class", "n_seeds"),
+    ),
+}
+
+
+def short_name(pattern: str) -> str:
+    """Return a figure's name without its wildcards.
+
+    Examples
+    --------
+    >>> short_name("confusion_{architecture}_{cohort}")
+    'confusion'
+    """
+    return pattern.partition("_{")[0]
+
+
+def wildcards_of(pattern: str) -> list[str]:
+    """List the wildcards in a figure's name."""
+    return re.findall(r"{(\w+)}", pattern)
+
+
+def entry_of(name: str) -> FigureEntry | None:
+    """Return the entry of a figure's file; None for a figure that is not known.
+
+    Examples
+    --------
+    >>> entry_of("training_baseline_train-50").label, entry_of("seeds").label, entry_of("seedling")
+    ('training', 'every run', None)
+    """
+    for pattern, entry in FIGURES.items():
+        known = short_name(pattern)
+        if name == known or name.startswith(f"{known}_"):
+            return entry
+    return None

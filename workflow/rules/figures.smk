@@ -1,0 +1,123 @@
+"""The figures: one rule for each entry of their registry, and which of them a study has."""
+
+from rhvae_mri.figures.registry import FIGURES, short_name, wildcards_of
+from rhvae_mri.study.names import CLASSES
+
+#: What the names in braces stand for in the inputs of figures.
+FIGURE_FILES = {
+    "diagnosis": CLASSES,
+    "each_cohort": COHORTS,
+    "pictured_training_set": [PICTURED_TRAINING_SET],
+    "synthetic_training_set": SYNTHETIC_TRAINING_SETS,
+    "saliency_condition": [
+        "/".join(f"{name}-{value}" for name, value in condition.items())
+        for condition in SALIENCY_CONDITIONS
+    ],
+}
+#: What the functions that draw figures can ask for.
+FIGURE_ARGUMENTS = {
+    "cohorts": COHORTS,
+    "conditions": CONDITIONS,
+    "generated_per_class": N_SYNTHETIC,
+    "models": list(product(SYNTHETIC_TRAINING_SETS, CLASSES)),
+    "n_seeds": config["cnn"]["seeds"],
+    "seed": SEED,
+    "training_set": PICTURED_TRAINING_SET,
+}
+#: Whether the study has what figures need.
+FIGURE_NEEDS = {
+    "": True,
+    "synthetic images": SYNTHETIC_TRAINING_SETS != [],
+    "saliency": SALIENCY_CONDITIONS != [],
+    "search": False,  # a target of its own
+}
+#: How the report calls the wildcards of figures.
+FIGURE_LABELS = {
+    "architecture": "network",
+    "cohort": "test set",
+    "model": "network",
+    "resolution": "resolution",
+    "training_set": "training set",
+}
+
+
+def study_files(path):
+    """One file that a figure is drawn from, or the list of those of the study."""
+    if path.startswith("resources/"):
+        return workflow_file(f"../../{path}")
+    names = [name for name in FIGURE_FILES if f"{{{name}}}" in path]
+    chosen = {name: FIGURE_FILES[name] for name in names}
+    path = f"<results>/{path}"
+    return expand(path, **chosen, allow_missing=True) if names else path
+
+
+def figure_files():
+    """SVG, PDF and source table of every figure of the study."""
+    rest = {
+        "cohort": COHORTS,
+        "model": ["cnn", "rhvae"] if SYNTHETIC_TRAINING_SETS else ["cnn"],
+        "picture": ["traversal", "interpolation", "neighbours"],
+    }
+    files = []
+    for pattern, entry in FIGURES.items():
+        wildcards = wildcards_of(pattern)
+        of_networks = [
+            {name: one[name] for name in one if name in wildcards} for one in TRAINED
+        ]
+        others = {name: rest[name] for name in wildcards if name in rest}
+        if FIGURE_NEEDS[entry.needs]:
+            for one in of_networks:
+                files += expand(
+                    f"<results>/figures/{pattern}.{{kind}}",
+                    **one,
+                    **others,
+                    kind=["svg", "pdf", "tsv"],
+                )
+    return list(dict.fromkeys(files))
+
+
+for pattern, entry in FIGURES.items():
+
+    rule:
+        name:
+            f"draw_{short_name(pattern)}"
+        input:
+            **{name: study_files(path) for name, path in entry.inputs.items()},
+            style=workflow_file("../style/study.mplstyle"),
+        output:
+            **{
+                table: f"<results>/figures/{pattern}_{table}.tsv"
+                for table in entry.tables
+            },
+            svg=report(
+                f"<results>/figures/{pattern}.svg",
+                caption="../report/figure.rst",
+                category=entry.category,
+                labels={
+                    "figure": entry.label,
+                    **{
+                        FIGURE_LABELS[name]: f"{{{name}}}"
+                        for name in wildcards_of(pattern)
+                        if name in FIGURE_LABELS
+                    },
+                },
+            ),
+            pdf=f"<results>/figures/{pattern}.pdf",
+            table=f"<results>/figures/{pattern}.tsv",
+        log:
+            f"<logs>/draw_{pattern.replace('_{', '/{', 1)}.log",
+        group:
+            "reporting"
+        conda:
+            "../../envs/report.yaml"
+        resources:
+            mem_mb=grows_with_attempt(2000),
+            runtime=grows_with_attempt(30),
+        params:
+            draw=entry.draw,
+            arguments={name: FIGURE_ARGUMENTS[name] for name in entry.arguments}
+            | {"simulated": SIMULATED},
+            caption=entry.caption,
+            code=script_digest("draw_figure", f"figures.{entry.draw}"),
+        script:
+            "../scripts/draw_figure.py"
