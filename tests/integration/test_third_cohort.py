@@ -42,3 +42,23 @@ def test_a_cohort_that_is_added_later_is_tested_and_nothing_is_trained_again(dem
     assert sorted(people["diagnosis"]) == ["AD", "AD", "CN", "CN"]
     assert people["site"].isna().all()
     assert "Third" in set(read_tsv(folder / "results/split/demographics.tsv")["set"])
+
+
+def test_another_cohort_is_split_where_it_has_the_role_of_training(demo, run_snakemake, tmp_path):
+    config = copy.deepcopy(demo.config)
+    study = demo.copy_to(tmp_path / "study")
+    config["cohorts"]["ADNI"]["role"], config["cohorts"]["AIBL"]["role"] = "test", "train"
+    config["split"] |= {"n_test_per_class": 1, "train_subsets": [2], "require_balance": False}
+    config["grid"]["training_sets"] = ["train-2", "train-full"]
+    place = "results/cnn/architecture-baseline/training_set-train-2/training_data-real/n_synthetic-0"
+    place += "/resolution-downsampled/predictions.tsv"
+    result = run_snakemake(study.folder, config, "--", place, snakefile=study.snakefile)
+    assert result.returncode == 0, result.stdout
+    assert read_tsv(study.results / "split/split.tsv")["participant_id"].str.startswith("sub-AIBL").all()
+    assert set(read_tsv(study.results / "split/independent.tsv")["cohort"]) == {"ADNI"}
+    tested = read_tsv(study.folder / place)
+    assert set(zip(tested["test_cohort"], tested["set"], strict=True)) == {
+        ("ADNI", "test"),
+        ("AIBL", "test"),
+        ("AIBL", "validation"),
+    }

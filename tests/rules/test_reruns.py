@@ -33,6 +33,7 @@ RERUNS = {
         "train_rhvae",
     ),
     "study.device": ("cpu", ""),
+    "cohorts.AIBL.role": ("train", ""),  # of a cohort that is left out; else two would be trained on
     "cohorts.ADNI.source": (
         "download",
         "convert_to_bids describe_derivatives list_assumptions list_images record_files write_index "
@@ -183,6 +184,7 @@ DOWNLOAD = {
 STUDIES = {
     "cohorts.ADNI.source": BIDS,
     "cohorts.AIBL.source": BIDS,
+    "cohorts.AIBL.role": BIDS,
     "cohorts.ADNI.bids": BIDS,
     "cohorts.ADNI.images": DOWNLOAD,
     "cohorts.ADNI.tables": DOWNLOAD,

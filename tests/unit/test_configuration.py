@@ -196,7 +196,8 @@ def test_a_missing_key_and_a_value_out_of_bounds_are_both_named():
         ("search.space.dropout", [0.9, 0.0], "`search.space.dropout` is [0.9, 0.0]: give the lower end"),
         ("cohorts.ADNI.source", "download", "`cohorts.ADNI.images` is not set"),
         ("cohorts.AIBL.source", "bids", "`cohorts.AIBL.bids` is not set"),
-        ("cohorts.ADNI.source", "none", "only other cohorts can be left out"),
+        ("cohorts.ADNI.source", "none", "needs one cohort of `role: train`"),
+        ("cohorts.AIBL.role", "train", "these are: ADNI, AIBL"),
         ("template.source", "descriptor", "`template.source` must be 'simulated'"),
         ("grid.training_sets", ["train-9"], "`grid.training_sets` asks for `train-9`"),
         (

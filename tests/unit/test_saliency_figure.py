@@ -55,7 +55,7 @@ def made_up(architecture="baseline", method="integrated_gradients", shape=SHAPE,
 
 def draw(folder, networks, simulated=True):
     paths = {kind: folder / f"figure.{kind}" for kind in ("svg", "pdf", "tsv")}
-    return drawn(folder, draw_maps, networks, simulated=simulated), paths
+    return drawn(folder, draw_maps, networks, "ADNI", simulated=simulated), paths
 
 
 @pytest.mark.parametrize(

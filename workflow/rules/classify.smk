@@ -4,7 +4,7 @@
 rule train_cnn:
     """Train one network on one training set with several seeds; validation chooses the epoch."""
     input:
-        stack="<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
+        stack=f"<results>/tensors/cohort-{TRAINING_COHORT}/resolution-{{resolution}}/images.safetensors",
         split="<results>/split/split.tsv",
         synthetic=synthetic_sets,
         architectures=workflow_file("../../resources/architectures.json"),

@@ -50,9 +50,11 @@ from rhvae_mri.runtime.jobs import count_gpus, export_library, ignore_time_warni
 from rhvae_mri.runtime.locks import claim
 from rhvae_mri.provenance.study import code_revision, packages_digest
 from rhvae_mri.study.checks import check_configuration, result_settings
+from rhvae_mri.study.names import CLASSES
 from rhvae_mri.study.grid import (
     batch_seeds,
     is_simulated,
+    list_cohorts,
     list_conditions,
     saliency_conditions,
     synthetic_per_class,
@@ -110,9 +112,8 @@ try:
     complete_config = check_configuration(config)
     config.clear()
     config.update(complete_config)
-    COHORTS = [
-        name for name, cohort in config["cohorts"].items() if cohort["source"] != "none"
-    ]
+    # first the one that is trained on; the others are tested on
+    COHORTS = list_cohorts(config)
     if workflow.is_main_process:
         from rhvae_mri.convert.sources import check_sources
 
@@ -120,6 +121,7 @@ try:
 except StudyError as error:
     raise WorkflowError(f"{error}") from None
 
+TRAINING_COHORT = COHORTS[0]
 #: The configuration without what alters no result, such as places and threads.
 RESULT_SETTINGS = result_settings(config)
 #: The cohorts that a converter makes BIDS datasets of.
@@ -169,7 +171,7 @@ wildcard_constraints:
     image_id=r"sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?",
     res=RES,
     resolution="full|downsampled",
-    diagnosis="AD|CN",
+    diagnosis="|".join(CLASSES),
     training_set=r"train-(full|\d+)",
     architecture="baseline|optimized",
     training_data="real|classic|synthetic|augmented",
@@ -268,11 +270,11 @@ def cropped_images(wildcards):
     )
 
 
-def of_cohort_and_adni(path):
-    """A file of ADNI, and of another cohort that the wildcard names; ``path`` has braces for the cohort."""
+def of_cohort_and_training(path):
+    """A file of the training cohort, and of another that the wildcard names; ``path`` has braces for the cohort."""
 
     def files(wildcards):
-        cohorts = dict.fromkeys(["ADNI", wildcards.cohort])
+        cohorts = dict.fromkeys([TRAINING_COHORT, wildcards.cohort])
         return [f"<results>/{path.format(cohort)}" for cohort in cohorts]
 
     return files
@@ -285,7 +287,7 @@ def synthetic_sets(wildcards):
     return expand(
         "<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
         training_set=wildcards.training_set,
-        diagnosis=["AD", "CN"],
+        diagnosis=CLASSES,
     )
 
 

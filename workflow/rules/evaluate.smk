@@ -2,7 +2,7 @@
 
 
 rule evaluate:
-    """Predict the validation and test images of ADNI and the images of AIBL, for every seed."""
+    """Predict the validation and test images, and those of the other cohorts, for every seed."""
     input:
         networks=collect(
             "<results>/cnn/<condition>/seeds-{seeds}/networks.safetensors",
@@ -185,7 +185,7 @@ rule describe_networks:
     """List the layers of all networks with their shapes and parameters, from the modules themselves."""
     input:
         stacks=collect(
-            "<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
+            f"<results>/tensors/cohort-{TRAINING_COHORT}/resolution-{{resolution}}/images.safetensors",
             resolution=RESOLUTIONS,
         ),
         architectures=workflow_file("../../resources/architectures.json"),

@@ -1,13 +1,13 @@
 """The figures: one rule for each entry of their registry, and which of them a study has."""
 
 from rhvae_mri.figures.registry import FIGURES, short_name, wildcards_of
-from rhvae_mri.study.names import CLASSES
 
 #: What the names in braces stand for in the inputs of figures.
 FIGURE_FILES = {
     "diagnosis": CLASSES,
     "each_cohort": COHORTS,
-    "pictured_training_set": [PICTURED_TRAINING_SET],
+    "training_cohort": TRAINING_COHORT,
+    "pictured_training_set": PICTURED_TRAINING_SET,
     "synthetic_training_set": SYNTHETIC_TRAINING_SETS,
     "saliency_condition": [
         "/".join(f"{name}-{value}" for name, value in condition.items())
@@ -45,10 +45,11 @@ def study_files(path):
     """One file that a figure is drawn from, or the list of those of the study."""
     if path.startswith("resources/"):
         return workflow_file(f"../../{path}")
-    names = [name for name in FIGURE_FILES if f"{{{name}}}" in path]
-    chosen = {name: FIGURE_FILES[name] for name in names}
-    path = f"<results>/{path}"
-    return expand(path, **chosen, allow_missing=True) if names else path
+    chosen = {
+        name: FIGURE_FILES[name] for name in FIGURE_FILES if f"{{{name}}}" in path
+    }
+    files = expand(f"<results>/{path}", **chosen, allow_missing=True)
+    return files[0] if all(isinstance(one, str) for one in chosen.values()) else files
 
 
 def figure_files():

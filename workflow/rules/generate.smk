@@ -4,7 +4,7 @@
 rule train_rhvae:
     """Train the RHVAE of one class on the images of one training set."""
     input:
-        stack="<results>/tensors/cohort-ADNI/resolution-downsampled/images.safetensors",
+        stack=f"<results>/tensors/cohort-{TRAINING_COHORT}/resolution-downsampled/images.safetensors",
         split="<results>/split/split.tsv",
     output:
         model="<results>/rhvae/training_set-{training_set}/diagnosis-{diagnosis}/model.safetensors",
@@ -61,7 +61,7 @@ rule generate_synthetic:
 rule measure_generation:
     """Measure how well one RHVAE reconstructs, covers and does not copy the images of its class."""
     input:
-        stack="<results>/tensors/cohort-ADNI/resolution-downsampled/images.safetensors",
+        stack=f"<results>/tensors/cohort-{TRAINING_COHORT}/resolution-downsampled/images.safetensors",
         split="<results>/split/split.tsv",
         model="<results>/rhvae/training_set-{training_set}/diagnosis-{diagnosis}/model.safetensors",
         synthetic="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
@@ -94,7 +94,7 @@ rule tabulate_generation:
         tables=collect(
             "<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/quality.tsv",
             training_set=SYNTHETIC_TRAINING_SETS,
-            diagnosis=["AD", "CN"],
+            diagnosis=CLASSES,
         ),
         page=page_files(),
     output:

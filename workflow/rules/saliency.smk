@@ -9,7 +9,7 @@ rule measure_saliency:
             seeds=SEED_BATCHES,
             allow_missing=True,
         ),
-        stack="<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
+        stack=f"<results>/tensors/cohort-{TRAINING_COHORT}/resolution-{{resolution}}/images.safetensors",
         split="<results>/split/split.tsv",
         regions="<results>/template/regions.nii.gz",
     output:

@@ -30,7 +30,7 @@ rule train_candidates:
     A candidate follows from its number, the space and the study's seed, so the job draws its own.
     """
     input:
-        stack="<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
+        stack=f"<results>/tensors/cohort-{TRAINING_COHORT}/resolution-{{resolution}}/images.safetensors",
         folds="<results>/search/folds.tsv",
     output:
         results="<results>/search/resolution-{resolution}/candidates-{candidates}/folds.tsv",
@@ -58,7 +58,7 @@ rule train_candidates:
 rule rank_candidates:
     """Rank the candidates by their mean balanced accuracy, and say how far the winner's can be trusted."""
     input:
-        stack="<results>/tensors/cohort-ADNI/resolution-{resolution}/images.safetensors",
+        stack=f"<results>/tensors/cohort-{TRAINING_COHORT}/resolution-{{resolution}}/images.safetensors",
         results=collect(
             "<results>/search/resolution-{resolution}/candidates-{candidates}/folds.tsv",
             candidates=CANDIDATE_BATCHES,

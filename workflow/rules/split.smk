@@ -1,12 +1,12 @@
-"""Training, validation and test sets of ADNI, and the other cohorts that are tested; by participant."""
+"""Training, validation and test sets of one cohort, and the other cohorts that are tested; by participant."""
 
 
 rule find_duplicates:
-    """Find the images of a cohort that another participant has too, in the cohort or in ADNI."""
+    """Find the images of a cohort that another participant has too, in the cohort or in the one trained on."""
     input:
-        images=of_cohort_and_adni("cohorts/cohort-{}/images.tsv"),
-        contents=of_cohort_and_adni("cohorts/cohort-{}/image_files.tsv"),
-        stacks=of_cohort_and_adni(
+        images=of_cohort_and_training("cohorts/cohort-{}/images.tsv"),
+        contents=of_cohort_and_training("cohorts/cohort-{}/image_files.tsv"),
+        stacks=of_cohort_and_training(
             "tensors/cohort-{}/resolution-downsampled/images.safetensors"
         ),
     output:
@@ -19,17 +19,18 @@ rule find_duplicates:
         mem_mb=grows_with_attempt(2000),
         runtime=grows_with_attempt(60),
     params:
+        training_cohort=TRAINING_COHORT,
         code=script_digest("find_duplicates"),
     script:
         "../scripts/find_duplicates.py"
 
 
 rule split_cohort:
-    """Split ADNI, test the balance of age, sex and site, and check that no participant is in two sets."""
+    """Split the training cohort, test the balance of age, sex and site, and check that no participant is in two sets."""
     input:
-        images="<results>/cohorts/cohort-ADNI/images.tsv",
-        quality="<results>/quality/cohort-ADNI/quality.tsv",
-        duplicates="<results>/split/duplicates_cohort-ADNI.tsv",
+        images=f"<results>/cohorts/cohort-{TRAINING_COHORT}/images.tsv",
+        quality=f"<results>/quality/cohort-{TRAINING_COHORT}/quality.tsv",
+        duplicates=f"<results>/split/duplicates_cohort-{TRAINING_COHORT}.tsv",
     output:
         split="<results>/split/split.tsv",
         balance="<results>/split/balance.tsv",
@@ -50,6 +51,7 @@ rule split_cohort:
             "site_threshold",
             "require_balance",
         ),
+        cohort=TRAINING_COHORT,
         seed=SEED,
         code=script_digest("split_cohort"),
     script:

@@ -4,7 +4,7 @@ from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
     given, cohort = snakemake.input, snakemake.wildcards.cohort
-    cohorts = list(dict.fromkeys(["ADNI", cohort]))
+    cohorts = list(dict.fromkeys([snakemake.params.training_cohort, cohort]))
     duplicates = find_duplicates(
         cohort,
         dict(zip(cohorts, given.images, strict=True)),

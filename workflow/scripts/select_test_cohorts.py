@@ -14,16 +14,17 @@ from rhvae_mri.study.seeds import derive_seed
 with log_job(snakemake.log[0]):
     given, params = snakemake.input, snakemake.params
     duplicates = pandas.concat(map(read_tsv, given.duplicates), ignore_index=True)
+    training_cohort, *others = params.cohorts
     usable = {
         cohort: leave_out(select_usable(read_images(Path(images)), read_tsv(quality)), duplicates, cohort)
-        for cohort, images, quality in zip(params.cohorts, given.images, given.quality, strict=True)
-        if cohort != "ADNI"
+        for cohort, images, quality in zip(others, given.images[1:], given.quality[1:], strict=True)
     }
     # the seed of the split, from before it had a rule of its own
     seed = derive_seed(params.seed, "split_cohort")
     tested = draw_test_cohorts(usable, {"AIBL": params.aibl_per_class}, seed)
     split = read_tsv(given.split, TEXT_COLUMNS)
-    write_json(snakemake.output.leakage, check_leakage(split, {}, tested, duplicates))
+    leakage = check_leakage(split, {}, tested, duplicates, cohort=training_cohort)
+    write_json(snakemake.output.leakage, leakage)
     write_independent(Path(snakemake.output.independent), tested)
     sets, cohorts = read_described_sets(given.split, snakemake.output.independent, given.images)
     write_tsv(snakemake.output.demographics, describe_sets(sets | cohorts))

@@ -11,7 +11,7 @@ from rhvae_mri.study.seeds import derive_seed
 with log_job(snakemake.log[0]):
     params = snakemake.params
     usable = select_usable(read_images(Path(snakemake.input.images)), read_tsv(snakemake.input.quality))
-    usable = leave_out(usable, read_tsv(snakemake.input.duplicates), "ADNI")
+    usable = leave_out(usable, read_tsv(snakemake.input.duplicates), params.cohort)
     result = split_cohort(usable, seed=derive_seed(params.seed, "split_cohort"), **params.split)
-    check_leakage(result.split, {}, {})
+    check_leakage(result.split, {}, {}, cohort=params.cohort)
     write_split(result, Path(snakemake.output.split), Path(snakemake.output.balance))

@@ -16,10 +16,10 @@ import numpy
 import pandas
 
 from rhvae_mri.cohort.balance import compare_means, compare_sets
-from rhvae_mri.cohort.images import STUDIED
 from rhvae_mri.cohort.leakage import check_leakage
 from rhvae_mri.cohort.split import TRAIN_FULL
 from rhvae_mri.io.errors import StudyError
+from rhvae_mri.study.names import CLASSES
 from rhvae_mri.study.seeds import derive_seed
 
 #: A deal is taken when every fold's ages reach this p-value, or else the best of so many deals is.
@@ -41,7 +41,7 @@ def split_folds(split: pandas.DataFrame, n_folds: int, seed: int) -> pandas.Data
     people = split.loc[split[TRAIN_FULL] == 1, _COLUMNS].sort_values("participant_id", ignore_index=True)
     people["fold"] = -1
     totals = numpy.zeros(n_folds, dtype=int)
-    for diagnosis in STUDIED:
+    for diagnosis in CLASSES:
         group = people[people["diagnosis"] == diagnosis]
         if len(group) < n_folds:
             raise StudyError(
@@ -60,7 +60,7 @@ def split_folds(split: pandas.DataFrame, n_folds: int, seed: int) -> pandas.Data
 def compare_folds(folds: pandas.DataFrame, seed: int) -> pandas.DataFrame:
     """Test whether a fold differs from the others in age, sex or site, within each diagnosis."""
     tables = []
-    for diagnosis in STUDIED:
+    for diagnosis in CLASSES:
         group = folds[folds["diagnosis"] == diagnosis]
         for fold in sorted(folds["fold"].unique()):
             is_other = (group["fold"] != fold).to_numpy()

@@ -1,7 +1,7 @@
 """Which images a model sees: from the tables of the study to arrays and image sets.
 
 The networks know arrays only, the tables know image identifiers only; this module is the one place where
-the two meet. AD has the label 1, CN the label 0.
+the two meet.
 """
 
 from __future__ import annotations
@@ -16,15 +16,9 @@ from rhvae_mri.cnn.data import ImagePart, ImageSet
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv
 from rhvae_mri.io.tensor_files import ImageStack
+from rhvae_mri.study.names import CLASSES, LABELS
 
-#: Label of each diagnosis; AD is the positive class.
-LABELS = {"CN": 0, "AD": 1}
-
-#: The classes by label.
-CLASSES = ("CN", "AD")
-
-#: The order in which the rules list the files of both classes.
-DIAGNOSES = ("AD", "CN")
+_CLASSES_BY_LABEL = (CLASSES[1], CLASSES[0])
 
 
 def list_class_images(split: str | os.PathLike[str], images: str, diagnosis: str) -> list[str]:
@@ -55,7 +49,7 @@ def build_training_sets(
     Parameters
     ----------
     stack, split : path
-        The packed images of ADNI and the table of the split.
+        The packed images of the training cohort and the table of the split.
     training_set : str
         ``train-full``, ``train-50``, …
     training_data : {"real", "classic", "synthetic", "augmented"}
@@ -78,17 +72,18 @@ def build_training_sets(
         real = rows[rows[training_set] == 1]
         parts.append(_real_part(stack, real["image_id"]))
         labels += real["diagnosis"].map(LABELS).tolist()
-    for diagnosis, source in zip(DIAGNOSES if synthetic else (), synthetic, strict=True):
+    for diagnosis, source in zip(CLASSES if synthetic else (), synthetic, strict=True):
         with ImageStack(source) as stored:
             parts.append(ImagePart(stored.as_array(), range(n_synthetic_per_class), str(source)))
         labels += [LABELS[diagnosis]] * n_synthetic_per_class
     validation = rows[rows["set"] == "validation"]
-    return ImageSet(parts, labels, CLASSES), build_image_set(stack, validation)
+    return ImageSet(parts, labels, _CLASSES_BY_LABEL), build_image_set(stack, validation)
 
 
 def build_image_set(stack: str | os.PathLike[str], rows: pandas.DataFrame) -> ImageSet:
     """Build the image set of rows with image_id and diagnosis; StudyError if the stack lacks an image."""
-    return ImageSet([_real_part(stack, rows["image_id"])], rows["diagnosis"].map(LABELS).tolist(), CLASSES)
+    labels = rows["diagnosis"].map(LABELS).tolist()
+    return ImageSet([_real_part(stack, rows["image_id"])], labels, _CLASSES_BY_LABEL)
 
 
 def list_evaluated_sets(
@@ -98,14 +93,14 @@ def list_evaluated_sets(
 ) -> list[tuple[str, str, ImageSet, list[str]]]:
     """List the sets on which networks are evaluated, each as (cohort, set, images, image_ids).
 
-    They are validation and test of ADNI, of ``split``, and the participants of ``independent`` cohorts, which
-    may be none; ``stacks`` has the packed images of each cohort.
+    They are validation and test of ``split``, and the participants of ``independent`` cohorts, which may be
+    none; ``stacks`` has the packed images of each cohort, first those of the one that was split.
     """
-    adni = read_tsv(split)
-    adni = adni[adni["set"] != "train"].assign(cohort="ADNI")
+    held_out = read_tsv(split)
+    held_out = held_out[held_out["set"] != "train"].assign(cohort=next(iter(stacks)))
     others = read_tsv(independent).assign(set="test")
     sets = []
-    for (cohort, name), rows in pandas.concat([adni, others]).groupby(["cohort", "set"]):
+    for (cohort, name), rows in pandas.concat([held_out, others]).groupby(["cohort", "set"]):
         sets.append((cohort, name, build_image_set(stacks[cohort], rows), rows["image_id"].tolist()))
     return sets
 

@@ -40,14 +40,12 @@ from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv, write_tsv
 from rhvae_mri.io.input_folders import is_unfetched
 from rhvae_mri.io.texts import visible
+from rhvae_mri.study.names import CLASSES
 
 if TYPE_CHECKING:
     import pandas
 
 logger = logging.getLogger(__name__)
-
-#: The study's diagnoses, the positive class first.
-STUDIED = ("AD", "CN")
 
 #: Columns of the table, in this order.
 COLUMNS = (
@@ -238,7 +236,7 @@ def _unfit(person: Participant) -> str | None:
     diagnoses = person.diagnoses
     if len(diagnoses) > 1:
         return f"diagnosis changes between visits ({', '.join(diagnoses)})"
-    if diagnoses and diagnoses[0] not in STUDIED:
+    if diagnoses and diagnoses[0] not in CLASSES:
         return f"diagnosis {diagnoses[0]} is not studied"
     return person.fault or (None if diagnoses else "no diagnosis")
 
@@ -287,7 +285,7 @@ def _report_attrition(cohort: str, bids: Path, rows: list[dict[str, str]]) -> No
     )
     n_kept = sum(row["status"] == "kept" for row in rows)
     logger.info("%s: %d images kept. Left out: %s", cohort, n_kept, summary or "none")
-    classes = {row["diagnosis"] for row in rows if row["status"] == "kept"} & set(STUDIED)
+    classes = {row["diagnosis"] for row in rows if row["status"] == "kept"} & set(CLASSES)
     if len(classes) == 1:
         logger.warning("%s: all kept images are of %s. Is the other one written otherwise?", cohort, *classes)
     if n_kept == 0:

@@ -23,6 +23,8 @@ def check_leakage(
     test_cohorts: Mapping[str, pandas.DataFrame],
     duplicates: pandas.DataFrame | None = None,
     kept_apart: Mapping[str, pandas.DataFrame] | None = None,
+    *,
+    cohort: str = "the split",
 ) -> dict[str, Any]:
     """Check that no participant and no image is in two sets of the study.
 
@@ -37,6 +39,8 @@ def check_leakage(
         Name of an independent cohort (AIBL) to its images, with the columns image_id and participant_id.
     duplicates : pandas.DataFrame, optional
         The images that more than one participant has, see `rhvae_mri.cohort.duplicates.find_duplicates`.
+    cohort : str, optional
+        Name of the cohort that was split, as in ``duplicates``.
     kept_apart : mapping of str to pandas.DataFrame, optional
         Name of a further set of the same cohort, of which nobody may be in the split, to its images.
 
@@ -77,10 +81,10 @@ def check_leakage(
     for name, apart in kept_apart.items():
         shared = set(apart["participant_id"]) & set(split["participant_id"])
         leaks[f"participants of {name} in the split"] = shared
-    for name, cohort in {"ADNI": split, **test_cohorts}.items():
-        if name != "ADNI":
-            leaks[f"images of {name} that occur more than once"] = _repeated(cohort["image_id"])
-        doubtful = set(twins["participant_id"][twins["cohort"] == name]) & set(cohort["participant_id"])
+    for name, people in {cohort: split, **test_cohorts}.items():
+        if name in test_cohorts:
+            leaks[f"images of {name} that occur more than once"] = _repeated(people["image_id"])
+        doubtful = set(twins["participant_id"][twins["cohort"] == name]) & set(people["participant_id"])
         leaks[f"participants of {name} whose image another one has too"] = doubtful
     _refuse(
         leaks,

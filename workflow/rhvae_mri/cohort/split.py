@@ -22,9 +22,9 @@ import numpy
 import pandas
 
 from rhvae_mri.cohort.balance import Criteria, Draw, draw_balanced_sets
-from rhvae_mri.cohort.images import STUDIED
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import write_tsv
+from rhvae_mri.study.names import CLASSES
 from rhvae_mri.study.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ def split_cohort(
     for name in (TRAIN_FULL, *(f"train-{number}" for number in train_subsets)):
         people[name] = 0
     balance: list[pandas.DataFrame] = []
-    for diagnosis in STUDIED:
+    for diagnosis in CLASSES:
         group = people[people["diagnosis"] == diagnosis]
         sizes = set_sizes(diagnosis, len(group), n_test_per_class, validation_fraction, train_subsets)
         draw = draw_balanced_sets(group, sizes, criteria, derive_seed(seed, "sets", diagnosis))
@@ -174,7 +174,7 @@ def draw_test_participants(images: pandas.DataFrame, n_per_class: int | None, se
     if n_per_class is None:
         return people
     chosen = []
-    for diagnosis in STUDIED:
+    for diagnosis in CLASSES:
         group = people[people["diagnosis"] == diagnosis]
         if len(group) < n_per_class:
             raise StudyError(
@@ -219,7 +219,7 @@ def _check_images(images: pandas.DataFrame) -> pandas.DataFrame:
             f"Participants with more than one image: {', '.join(repeated)}.",
             remedy="Keep one image for each participant: participants are split, not images.",
         )
-    foreign = images[~images["diagnosis"].isin(STUDIED)]
+    foreign = images[~images["diagnosis"].isin(CLASSES)]
     if len(foreign):
         raise StudyError(
             f"Participants who are neither AD nor CN: {', '.join(sorted(foreign['participant_id']))}.",

@@ -154,7 +154,7 @@ def describe_estimate(table: pandas.DataFrame) -> str:
 def _read_configuration(reference: Path) -> tuple[dict[str, Any], bool]:
     """Read the configuration that a study was run with, and whether its networks were computed on a GPU."""
     file = reference / "provenance" / "configuration.yaml"
-    needed = [file, reference / "cohorts/cohort-ADNI/images.tsv", reference / "split/split.tsv"]
+    needed = [file, reference / "split/split.tsv"]
     missing = [str(each) for each in needed if not each.is_file()]
     if missing:
         raise StudyError(

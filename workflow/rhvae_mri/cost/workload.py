@@ -15,16 +15,16 @@ from typing import Any
 from rhvae_mri.io.files import read_tsv
 from rhvae_mri.study.grid import (
     batch_seeds,
+    list_cohorts,
     list_conditions,
     saliency_conditions,
     synthetic_per_class,
     synthetic_training_sets,
 )
+from rhvae_mri.study.names import CLASSES
 
 #: Voxels at 1 mm: the template's grid, the crop, its down-sampled half, and a scan of 256 mm.
 _HEAD, _CROP, _HALF, _SCAN = 193 * 229 * 193, 169 * 208 * 179, 84 * 104 * 89, 256**3
-
-_CLASSES = ("AD", "CN")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class StudySizes:
     scans: dict[str, int]  # by cohort, those that are converted: all visits of all participants
     training: dict[tuple[str, str], int]  # by training set and diagnosis
     validation: dict[str, int]  # by diagnosis
-    tested: int  # of ADNI's test set
+    tested: int  # of the test set of the training cohort
 
     @property
     def scans_per_image(self) -> float:
@@ -65,7 +65,7 @@ class Job:
 def sizes_of_results(results: Path, config: Mapping[str, Any]) -> StudySizes:
     """Count the images of a finished study, in its tables."""
     images, scans = {}, {}
-    for cohort in _cohorts(config):
+    for cohort in list_cohorts(config):
         table = read_tsv(results / f"cohorts/cohort-{cohort}/images.tsv")
         images[cohort] = int((table["status"] == "kept").sum())
         report = results / f"conversion/cohort-{cohort}/conversion.tsv"
@@ -74,31 +74,34 @@ def sizes_of_results(results: Path, config: Mapping[str, Any]) -> StudySizes:
     training = {
         (name, diagnosis): int(((split[name] == 1) & (split["diagnosis"] == diagnosis)).sum())
         for name in config["grid"]["training_sets"] + ["train-full"]
-        for diagnosis in _CLASSES
+        for diagnosis in CLASSES
     }
     held_out = split[split["set"] == "validation"]
-    validation = {diagnosis: int((held_out["diagnosis"] == diagnosis).sum()) for diagnosis in _CLASSES}
+    validation = {diagnosis: int((held_out["diagnosis"] == diagnosis).sum()) for diagnosis in CLASSES}
     return StudySizes(images, scans, training, validation, int((split["set"] == "test").sum()))
 
 
 def expected_sizes(config: Mapping[str, Any], scans_per_image: float) -> StudySizes:
     """Say how many images a study will have, if all participants of `simulation.participants` are usable.
 
-    These are the published study's participants with AD and CN, whatever the source of the cohorts. Further
-    test cohorts are not counted: how many images they have is not known before they are listed.
+    These are the published study's participants with AD and CN, whatever the source of the cohorts; another
+    training cohort is taken to have as many as ADNI. Further test cohorts are not counted: how many images
+    they have is not known before they are listed.
     """
     known = config["simulation"]["participants"]
-    people = {cohort: known[cohort] for cohort in _cohorts(config) if cohort in known}
-    images = {cohort: sum(parts[name] for name in _CLASSES) for cohort, parts in people.items()}
+    training_cohort, *others = list_cohorts(config)
+    people = {training_cohort: known.get(training_cohort, known["ADNI"])}
+    people |= {cohort: known[cohort] for cohort in others if cohort in known}
+    images = {cohort: sum(parts[name] for name in CLASSES) for cohort, parts in people.items()}
     scans = {
         cohort: round(scans_per_image * count) if config["cohorts"][cohort]["source"] != "bids" else 0
         for cohort, count in images.items()
     }
     split = config["split"]
-    rest = {name: people["ADNI"][name] - split["n_test_per_class"] for name in _CLASSES}
+    rest = {name: people[training_cohort][name] - split["n_test_per_class"] for name in CLASSES}
     validation = {name: int(split["validation_fraction"] * count) for name, count in rest.items()}
-    training = {("train-full", name): rest[name] - validation[name] for name in _CLASSES}
-    training |= {(f"train-{size}", name): size for size in split["train_subsets"] for name in _CLASSES}
+    training = {("train-full", name): rest[name] - validation[name] for name in CLASSES}
+    training |= {(f"train-{size}", name): size for size in split["train_subsets"] for name in CLASSES}
     return StudySizes(images, scans, training, validation, 2 * split["n_test_per_class"])
 
 
@@ -116,7 +119,7 @@ def disk_work(config: Mapping[str, Any], sizes: StudySizes) -> dict[str, float]:
     n_synthetic = max(
         synthetic_per_class(config["synthetic"]["sizes"], config["synthetic"]["count"]).values()
     )
-    models = len(_CLASSES) * len(synthetic_training_sets(_conditions(config)))
+    models = len(CLASSES) * len(synthetic_training_sets(_conditions(config)))
     runs = sum(_input_voxels(each, per_mm) for each in _conditions(config)) * config["cnn"]["seeds"]
     return {
         "bids": sum(sizes.scans.values()) * _scan_voxels(config),
@@ -153,7 +156,7 @@ def _generation(config: Mapping[str, Any], sizes: StudySizes) -> Iterator[Job]:
     n_synthetic = max(synthetic_per_class(sampler["sizes"], sampler["count"]).values())
     latent = settings["latent_dimension"]
     for name in synthetic_training_sets(_conditions(config)):
-        for diagnosis in _CLASSES:
+        for diagnosis in CLASSES:
             key = f"training_set-{name}_diagnosis-{diagnosis}"
             images = sizes.training[name, diagnosis]
             work = settings["max_epochs"] * images * weights
@@ -170,13 +173,13 @@ def _networks(config: Mapping[str, Any], sizes: StudySizes) -> Iterator[Job]:
     settings = config["cnn"]
     threads, batch = settings["threads"], settings["batch_size"]
     validation = sum(sizes.validation.values())
-    independent = sum(count for cohort, count in sizes.images.items() if cohort != "ADNI")
+    independent = sum(sizes.images[cohort] for cohort in list_cohorts(config)[1:] if cohort in sizes.images)
     evaluated = validation + sizes.tested + independent
     per_class = synthetic_per_class(config["synthetic"]["sizes"], config["synthetic"]["count"])
     shown = saliency_conditions(_conditions(config))
     for each in _conditions(config):
         voxels = _input_voxels(each, per_mm)
-        real = sum(sizes.training[each["training_set"], diagnosis] for diagnosis in _CLASSES)
+        real = sum(sizes.training[each["training_set"], diagnosis] for diagnosis in CLASSES)
         images = 2 * per_class[str(each["n_synthetic"])]
         images += 0 if each["training_data"] == "synthetic" else real
         # a pass without gradients takes about a third of one with
@@ -193,7 +196,7 @@ def _networks(config: Mapping[str, Any], sizes: StudySizes) -> Iterator[Job]:
             work = sizes.tested * config["saliency"]["steps"] * voxels
             yield _on_gpu(Job("measure_saliency", work, batch * voxels, place, threads=threads))
     search = config["search"]
-    real = sum(sizes.training["train-full", diagnosis] for diagnosis in _CLASSES)
+    real = sum(sizes.training["train-full", diagnosis] for diagnosis in CLASSES)
     for resolution in _resolutions(config):
         voxels = _input_voxels({"resolution": resolution}, per_mm)
         for batch_name in batch_seeds(search["candidates"], search["candidates_per_job"]):
@@ -205,10 +208,6 @@ def _networks(config: Mapping[str, Any], sizes: StudySizes) -> Iterator[Job]:
 
 def _on_gpu(job: Job) -> Job:
     return replace(job, on_gpu=True)
-
-
-def _cohorts(config: Mapping[str, Any]) -> list[str]:
-    return [name for name, cohort in config["cohorts"].items() if cohort["source"] != "none"]
 
 
 def _conditions(config: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -12,13 +12,13 @@ from rhvae_mri.figures.panels import lay_out_panels
 from rhvae_mri.figures.style import Drawing, set_heading
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.statistics.conditions import CONDITION, check_columns, sort_rows
+from rhvae_mri.study.names import CLASSES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: The counts of a matrix: rows are true classes, columns predicted ones, AD first.
 _COUNTS = (("true_positives", "false_negatives"), ("false_positives", "true_negatives"))
-_CLASSES = ("AD", "CN")
 _FOOTER = 0.34  # inches
 _DARK = 0.7  # the share of its row above which a cell is so dark that its text is white
 
@@ -70,8 +70,8 @@ def _draw_matrix(ax: Axes, row: pandas.Series) -> None:
         text = f"{mean:.1f}" if pandas.isna(sd) else f"{mean:.1f}\n± {sd:.1f}"
         shade = "white" if shares[line, column] > _DARK else "black"
         ax.text(column, line, text, ha="center", va="center", fontsize=6.5, color=shade)
-    ax.set_xticks([0, 1], _CLASSES)
-    ax.set_yticks([0, 1], _CLASSES)
+    ax.set_xticks([0, 1], CLASSES)
+    ax.set_yticks([0, 1], CLASSES)
     ax.axhline(0.5, color="white", linewidth=1)
     ax.axvline(0.5, color="white", linewidth=1)
     ax.grid(False)

@@ -41,7 +41,7 @@ _LAYERS = "model network resolution input_shape layer kind"
 _SLICE = "diagnosis plane slice_index mean"
 _SYNTHETIC = "synthetic/training_set-{pictured_training_set}/diagnosis-{diagnosis}"
 _EXAMPLES = {
-    "real": "tensors/cohort-ADNI/resolution-downsampled/images.safetensors",
+    "real": "tensors/cohort-{training_cohort}/resolution-downsampled/images.safetensors",
     "split": "split/split.tsv",
     "synthetic": f"{_SYNTHETIC}/images.safetensors",
 }
@@ -198,7 +198,8 @@ FIGURES = {
             "stacks": "cnn/{saliency_condition}/saliency.safetensors",
             "tables": "cnn/{saliency_condition}/saliency.tsv",
         },
-        needs="saliency",
+        ("cohorts",),
+        "saliency",
     ),
     "search_{resolution}": FigureEntry(
         "search.draw_search",
@@ -243,7 +244,7 @@ FIGURES = {
         " images; convolutional neural networks (CNN) are trained on real images, synthetic images, or "
         "both. Validation chooses the epoch; the test sets choose nothing.",
         {"split": "split/split.tsv", "independent": "split/independent.tsv"},
-        ("conditions", "generated_per_class", "n_seeds"),
+        ("cohorts", "conditions", "generated_per_class", "n_seeds"),
     ),
 }
 

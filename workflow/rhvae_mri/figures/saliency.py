@@ -18,6 +18,7 @@ from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.tensor_files import ImageStack
 from rhvae_mri.preprocess.grid import PLANES
 from rhvae_mri.statistics.conditions import check_columns, data_label, ordered
+from rhvae_mri.study.names import CLASSES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,8 +35,6 @@ REGION_NAMES = {"brain": "brain", "head": "rest of the head", "outside": "outsid
 
 # On white, weak colours would look like none.
 _BRIGHTEST = 0.7
-
-_TITLE = "What the networks look at: mean attributions in the test images of ADNI"
 
 # All in inches.
 _EDGE = 0.06
@@ -125,13 +124,15 @@ def summarise_saliency(networks: Sequence[SaliencyMaps]) -> pandas.DataFrame:
     return pandas.DataFrame(rows).round(4)
 
 
-def draw_saliency(stacks: Sequence[str], tables: Sequence[pandas.DataFrame], *, simulated: bool) -> Drawing:
+def draw_saliency(
+    stacks: Sequence[str], tables: Sequence[pandas.DataFrame], *, cohorts: Sequence[str], simulated: bool
+) -> Drawing:
     """Draw the mean attributions of each network, from its maps and table."""
     networks = [read_saliency(*stored) for stored in zip(stacks, tables, strict=True)]
-    return draw_maps(networks, simulated=simulated)
+    return draw_maps(networks, cohorts[0], simulated=simulated)
 
 
-def draw_maps(networks: Sequence[SaliencyMaps], *, simulated: bool) -> Drawing:
+def draw_maps(networks: Sequence[SaliencyMaps], cohort: str, *, simulated: bool) -> Drawing:
     """Draw the mean attributions of each network: a panel for each, with a row for each class."""
     shapes = {volume.shape for network in networks for volume in network.volumes.values()}
     if len(shapes) != 1:
@@ -140,7 +141,8 @@ def draw_maps(networks: Sequence[SaliencyMaps], *, simulated: bool) -> Drawing:
             cause="The networks are of different resolutions, or there is none.",
         )
     summary = summarise_saliency(networks)
-    return Drawing(summary, _figure(networks, summary, shapes.pop(), simulated), _TITLE)
+    title = f"What the networks look at: mean attributions in the test images of {cohort}"
+    return Drawing(summary, _figure(networks, summary, shapes.pop(), title, simulated), title)
 
 
 def blend(
@@ -152,7 +154,7 @@ def blend(
     """
     grey = _BRIGHTEST * numpy.clip(image / white, 0, 1)[..., None]
     share = numpy.clip(numpy.abs(attribution) / limit, 0, 1)[..., None]
-    colour = numpy.where(attribution[..., None] > 0, to_rgb(shades["AD"]), to_rgb(shades["CN"]))
+    colour = numpy.where(attribution[..., None] > 0, *(to_rgb(shades[name]) for name in CLASSES))
     return (1 - share) * grey + share * colour
 
 
@@ -173,7 +175,11 @@ class _Page:
 
 
 def _figure(
-    networks: Sequence[SaliencyMaps], summary: pandas.DataFrame, shape: tuple[int, ...], simulated: bool
+    networks: Sequence[SaliencyMaps],
+    summary: pandas.DataFrame,
+    shape: tuple[int, ...],
+    title: str,
+    simulated: bool,
 ) -> Figure:
     """Lay out a panel for each network."""
     # of each plane, the numbers of voxels from left to right and from bottom to top
@@ -191,7 +197,7 @@ def _figure(
         for network in networks
     ]
     page = _Page(_HEADING + sum(heights) + (footer.count("\n") + 1.5) * _LINE)
-    shades = dict(zip(("CN", "AD"), colours(["CN", "AD"]).values(), strict=True))
+    shades = dict(zip(CLASSES[::-1], colours(CLASSES[::-1]).values(), strict=True))
     for number, network in enumerate(networks):
         of_network = summary[summary["network"] == number]
         top = _HEADING + sum(heights[:number])
@@ -203,7 +209,7 @@ def _figure(
             {name: (w * voxel, h * voxel) for name, (w, h) in sizes.items()},
             shades,
         )
-    set_heading(page.figure, _TITLE, simulated=simulated, y=1 - 0.06 / page.height)
+    set_heading(page.figure, title, simulated=simulated, y=1 - 0.06 / page.height)
     page.write(_EDGE, page.height - 0.05, footer, va="bottom", linespacing=1.3)
     return page.figure
 

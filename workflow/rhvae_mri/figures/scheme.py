@@ -13,6 +13,7 @@ from rhvae_mri.figures.boxes import box_height, diagram, draw_arrow, draw_box
 from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, set_heading
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.statistics.conditions import ordered
+from rhvae_mri.study.names import CLASSES
 
 _TITLE = "How the classifiers are trained and tested"
 _DATA_NAMES = {
@@ -48,8 +49,8 @@ def scheme_source(
     for training_set in ordered("training_set", grid["training_set"]):
         members = split.loc[split[training_set] == 1, "diagnosis"]
         row: dict[str, Any] = {"training_set": training_set}
-        row |= {f"n_{name}": int((members == name).sum()) for name in ("AD", "CN")}
-        row |= {f"generated_{name}": generated_per_class if makes_images else 0 for name in ("AD", "CN")}
+        row |= {f"n_{name}": int((members == name).sum()) for name in CLASSES}
+        row |= {f"generated_{name}": generated_per_class if makes_images else 0 for name in CLASSES}
         of_set = grid[grid["training_set"] == training_set]
         for data in ordered("training_data", of_set["training_data"]):
             chosen = of_set[of_set["training_data"] == data]
@@ -65,6 +66,7 @@ def draw_scheme(
     split: pandas.DataFrame,
     independent: pandas.DataFrame,
     *,
+    cohorts: Sequence[str],
     conditions: Sequence[Mapping[str, Any]],
     generated_per_class: int,
     n_seeds: int,
@@ -74,8 +76,8 @@ def draw_scheme(
     source = scheme_source(split, conditions, generated_per_class)
     architectures = ordered("architecture", [one["architecture"] for one in conditions])
     held_out = {
-        "validation (ADNI)": split[split["set"] == "validation"],
-        "test (ADNI)": split[split["set"] == "test"],
+        f"validation ({cohorts[0]})": split[split["set"] == "validation"],
+        f"test ({cohorts[0]})": split[split["set"] == "test"],
     }
     held_out |= {f"test ({name})": rows for name, rows in independent.groupby("cohort")}
     tests = {name: _by_class(rows["diagnosis"]) for name, rows in held_out.items()}
@@ -84,7 +86,7 @@ def draw_scheme(
 
 
 def _by_class(diagnoses: pandas.Series) -> str:
-    return ", ".join(f"{int((diagnoses == name).sum()):,} {name}" for name in ("AD", "CN"))
+    return ", ".join(f"{int((diagnoses == name).sum()):,} {name}" for name in CLASSES)
 
 
 def _figure(
@@ -157,7 +159,7 @@ def _draw_training_set(
     if not has_models:
         return
     pair = box_height(["", ""])
-    for number, diagnosis in enumerate(("AD", "CN")):
+    for number, diagnosis in enumerate(CLASSES):
         y = middle + (number - 0.5) * (row_height - pair)
         model = ["RHVAE", f"{counts[f'n_{diagnosis}']:,} {diagnosis}"]
         made = ["synthetic", f"{counts[f'generated_{diagnosis}']:,} {diagnosis}"]

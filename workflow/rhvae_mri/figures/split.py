@@ -14,6 +14,7 @@ from rhvae_mri.cohort.split import TRAIN_FULL, name_sets
 from rhvae_mri.figures.boxes import LINE, PADDING, box_height, diagram, draw_arrow, draw_box
 from rhvae_mri.figures.style import PAGE_WIDTH, QUIET, Drawing, set_heading
 from rhvae_mri.io.errors import StudyError
+from rhvae_mri.study.names import CLASSES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +42,7 @@ def split_source(
     for cohort, tables in cohorts.items():
         for event in attrition_flow(judge_images(*tables)):
             if event.event in ("count", "loss"):
-                counts = [event.by_diagnosis.get(name, 0) for name in ("AD", "CN")]
+                counts = [event.by_diagnosis.get(name, 0) for name in CLASSES]
                 rows.append((cohort, event.event, event.step, None, event.reason, len(event.images), *counts))
         if cohort == next(iter(cohorts)):
             sets = name_sets(split)
@@ -49,7 +50,7 @@ def split_source(
             sets = {"test": independent[independent["cohort"] == cohort]}
         for name, members in sets.items():
             inside = TRAIN_FULL if name.startswith("train-") and name != TRAIN_FULL else None
-            counts = [int((members["diagnosis"] == diagnosis).sum()) for diagnosis in ("AD", "CN")]
+            counts = [int((members["diagnosis"] == diagnosis).sum()) for diagnosis in CLASSES]
             rows.append((cohort, "set", name, inside, None, len(members), *counts))
     return pandas.DataFrame(
         rows, columns=["cohort", "event", "name", "inside", "reason", "n", "n_AD", "n_CN"]

@@ -218,8 +218,16 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     for key, section in own_files(config):
         if section["file"] is None:
             yield f"`{key}.file` is not set, but `{key}.source` is 'file': give the file's path."
-    if config["cohorts"]["ADNI"]["source"] == "none":
-        yield "`cohorts.ADNI.source` is 'none': the study trains on ADNI, only other cohorts can be left out."
+    trained = [
+        name
+        for name, cohort in config["cohorts"].items()
+        if cohort["role"] == "train" and cohort["source"] != "none"
+    ]
+    if len(trained) != 1:
+        yield (
+            "`cohorts` needs one cohort of `role: train` whose source is not 'none'; these are: "
+            f"{', '.join(trained) or 'none'}."
+        )
     sets = ["train-full", *(f"train-{size}" for size in config["split"]["train_subsets"])]
     for name in config["grid"]["training_sets"]:
         if name not in sets:

@@ -100,6 +100,9 @@ class Cohort(Section):
     Clinica (both: ADNI and AIBL only); `bids`: a BIDS folder that exists already, no converter runs;
     `oasis1`: the download of OASIS-1, converted by Clinica (further cohorts only); `none`: the study does
     without this cohort."""
+    role: Literal["train", "test"] = key("test", "P")
+    """What the study does with the cohort: one is `train`, split into training, validation and test; the
+    others are tested on."""
     images: str | None = key(None, alters_results=False)
     """Folder of the image download (source: download or oasis1)."""
     tables: str | None = key(None, alters_results=False)
@@ -547,10 +550,13 @@ class Configuration(Section):
     """Where the workflow writes; `results` is the root of everything. Give each study its own."""
     study: Study = Study()
     cohorts: dict[CohortName, Cohort] = Field(
-        default={name: Cohort(source="simulated") for name in ("ADNI", "AIBL")}
+        default={
+            "ADNI": Cohort(source="simulated", role="train"),
+            "AIBL": Cohort(source="simulated"),
+        }
     )
     """The cohorts: ADNI is split into training, validation and test [P]; AIBL is an independent test cohort
-    [P]. Further independent test cohorts, under any name of letters and digits, are given in the same way."""
+    [P]. Further cohorts, under any name of letters and digits, are given in the same way."""
     exclude: str | None = key(None, alters_results=False)
     """Table of an auditor's decisions on single images (config/exclude.tsv is an empty one; columns cohort,
     participant_id, session_id, decision, reason, who, date), or null. `exclude` leaves an image out, `keep`

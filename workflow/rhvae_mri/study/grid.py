@@ -38,6 +38,12 @@ def idle_exclusions(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> 
     ]
 
 
+def list_cohorts(config: Mapping[str, Any]) -> list[str]:
+    """List the cohorts that the study uses, first the one that it trains on."""
+    cohorts = {name: one for name, one in config["cohorts"].items() if one["source"] != "none"}
+    return sorted(cohorts, key=lambda name: cohorts[name]["role"] != "train")
+
+
 def is_simulated(config: Mapping[str, Any]) -> bool:
     """Whether any cohort of the study is simulated."""
     return any(cohort["source"] == "simulated" for cohort in config["cohorts"].values())

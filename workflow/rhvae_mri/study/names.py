@@ -5,6 +5,9 @@ from __future__ import annotations
 #: The two classes: Alzheimer's disease, which is the positive one, and cognitively normal.
 CLASSES = ("AD", "CN")
 
+#: Their labels for the networks.
+LABELS = {"CN": 0, "AD": 1}
+
 #: What every page, table and figure of a simulated study says.
 SIMULATED_MARK = "Simulated data"
 
