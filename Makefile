@@ -32,7 +32,7 @@ help: ## List the targets.
 
 .PHONY: targets
 targets: ## List the targets of the workflow: snakemake TARGET.
-	@sed -nE '/^rule /{s/rule (.*):/\1/;h;n;s/^ *"""(.*)/\1/;s/"""$$//;x;G;s/\n/\t/;s/^/  snakemake /;p}' workflow/Snakefile | expand -t 28
+	@sed -nE '/^rule /{s/rule (.*):/\1/;h;n;s/^ *"""(.*)/\1/;s/"""$$//;x;G;s/\n/\t/;s/^/  snakemake /;p}' workflow/Snakefile workflow/rules/estimate.smk | expand -t 28
 
 .PHONY: demo
 demo: $(READY) ## Run the whole study on a simulated cohort (minutes, two cores, no data, no GPU).

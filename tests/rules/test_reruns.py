@@ -17,7 +17,7 @@ from rhvae_mri.pages.documents import list_keys
 from rhvae_mri.study.checks import complete
 from rhvae_mri.study.configuration import build_schema
 
-OF_ALL = {"record_provenance", "estimate_cost"}
+OF_ALL = {"record_provenance", "estimate"}
 
 #: For every key another value, and the rules that run again.
 RERUNS = {

@@ -1,15 +1,15 @@
-"""What this study will cost, from the benchmarks of a finished smaller one."""
+"""Core-hours, GPU-hours, memory and disk of each stage."""
 
 
-rule estimate_cost:
-    """Estimate core-hours, GPU-hours, memory and disk of each stage."""
+rule estimate:
+    """What the study will cost, from the benchmarks of a finished smaller one."""
     input:
         configuration=f"{config['estimate']['reference']}/provenance/configuration.yaml",
         benchmarks=f"{config['estimate']['reference']}/benchmarks",
     output:
         table="<results>/estimate.tsv",
     log:
-        "<logs>/estimate_cost.log",
+        "<logs>/estimate.log",
     conda:
         "../../envs/preprocess.yaml"
     resources:
@@ -19,6 +19,6 @@ rule estimate_cost:
         gpu_speedup=lookup("estimate/gpu_speedup", within=config),
         # like record_provenance, it takes the whole configuration: every part of it costs something
         configuration=config,
-        code=script_digest("estimate_cost"),
+        code=script_digest("estimate"),
     script:
-        "../scripts/estimate_cost.py"
+        "../scripts/estimate.py"
