@@ -57,7 +57,8 @@ def unknown_names(code):
             yield module
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     yield from set(re.findall(r"(?:^|[`\n])make ([a-z-]+)", code)) - set(targets)
-    rules = re.findall(r"^rule (\w+)", (ROOT / "workflow/Snakefile").read_text(), re.MULTILINE) + ["estimate"]
+    snakefiles = [ROOT / "workflow/Snakefile", ROOT / "workflow/rules/estimate.smk"]
+    rules = re.findall(r"^rule (\w+)", "".join(map(Path.read_text, snakefiles)), re.MULTILINE)
     asked = re.findall(r"(?:^|/)snakemake (?:--[a-z-]+ )*([a-z_]+)$", code, re.MULTILINE)
     yield from set(asked) - {"conda", *rules}  # `--sdm conda`
 
