@@ -1,4 +1,5 @@
 import copy
+import shutil
 from pathlib import Path
 
 import jsonschema
@@ -10,7 +11,7 @@ from rhvae_mri.convert.sources import check_sources
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_json
-from rhvae_mri.pages.documents import DEFAULTS, MODELINE, PAGE, SCHEMA, list_keys, write_documents
+from rhvae_mri.pages.documents import DEFAULTS, MODELINE, PAGE, RESULTS, SCHEMA, list_keys, write_documents
 from rhvae_mri.preprocess.registration import Levels
 from rhvae_mri.study.checks import check_configuration, complete, result_settings
 from rhvae_mri.study.configuration import Configuration, build_schema
@@ -60,10 +61,11 @@ def test_both_studies_are_valid():
 
 
 def test_schema_defaults_and_page_are_those_of_the_keys(tmp_path):
-    for name in (SCHEMA, DEFAULTS, PAGE):
+    for name in (SCHEMA, DEFAULTS, PAGE, RESULTS):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / RESULTS, tmp_path / RESULTS)
     write_documents(tmp_path)
-    for name in (SCHEMA, DEFAULTS, PAGE):
+    for name in (SCHEMA, DEFAULTS, PAGE, RESULTS):
         assert (tmp_path / name).read_text() == (ROOT / name).read_text(), "run `make docs`"
     assert yaml.safe_load((ROOT / DEFAULTS).read_text()) == Configuration().model_dump()
 
@@ -114,6 +116,7 @@ def test_what_alters_no_result_is_no_parameter_of_a_job():
     assert settings["rhvae"] == {key: value for key, value in config["rhvae"].items() if key != "threads"}
     assert settings["cohorts"]["ADNI"].keys() == {
         "source",
+        "role",
         "require_diagnosis",
         "columns",
         "values",
