@@ -57,12 +57,12 @@ def main() -> int:
 
 def build(folder: Path, count: int, scratch: Path) -> dict[str, Any]:
     """Write the page of a made-up cohort; give its size, and time and bytes of the pictures of an image."""
-    from rhvae_mri.preprocess.template import prepare_template
+    from rhvae_mri.simulate.template import simulate_template
 
     pictures = folder / PICTURES
     pictures.mkdir(parents=True)
     template = scratch / "template.nii.gz"
-    prepare_template("simulated", 1.0, template)
+    simulate_template(1.0, template)
     layout = draw_template(template, 1.0, pictures)
     drawn, seconds = [], []
     for files in make_heads(template, scratch):

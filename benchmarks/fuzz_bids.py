@@ -26,10 +26,12 @@ from typing import Any
 
 import pandas
 from fuzz_cells import CELL
+from fuzz_columns import ENCODING, HEADER
 from fuzz_dataset import Change, Files, Outcome, Row, good_dataset, good_rows
 from fuzz_files import DUPLICATE, NAME
-from fuzz_images import INTENSITY, ORIENTATION, Laboratory
-from fuzz_tables import ENCODING, HEADER, ROW
+from fuzz_images import INTENSITY, ORIENTATION
+from fuzz_laboratory import Laboratory
+from fuzz_tables import ROW
 from reporting import Bar, describe_machine, finish, run_benchmark
 
 from rhvae_mri.cohort.images import list_images, read_images
@@ -180,7 +182,7 @@ def judge(change: Change, folder: Path, laboratory: Laboratory | None = None) ->
         return fate, ""
     try:
         verdict, problem = laboratory.examine(change, bids / change.image)
-    except Exception:
+    except Exception:  # likewise
         return "traceback", traceback.format_exc(limit=-3)
     return ("silent", problem) if problem else ("listed" if verdict == "failed" else fate, "")
 

@@ -20,10 +20,11 @@ from rhvae_mri.io.files import read_tsv, write_tsv
 from rhvae_mri.preprocess.bias_field import correct_bias
 from rhvae_mri.preprocess.images import record_faults
 from rhvae_mri.preprocess.registration import Levels, register_to_template
-from rhvae_mri.preprocess.template import SIMULATED, prepare_template
+from rhvae_mri.preprocess.template import prepare_template
 from rhvae_mri.quality.deep_quality import check_deep_quality
 from rhvae_mri.quality.metrics import Reference, measure_image
 from rhvae_mri.quality.verdict import check_quality
+from rhvae_mri.simulate.template import simulate_template
 
 #: The levels for real heads on 4 mm, see `rhvae_mri.preprocess.registration.Levels`.
 COARSE = Levels((4, 2, 1), (8, 4, 2), "mm", (1000, 500, 20))
@@ -73,24 +74,24 @@ def measure(rows: pandas.DataFrame, arguments: argparse.Namespace) -> pandas.Dat
     """Preprocess what is not there yet, and measure each head."""
     references, measured = {}, []
     for row in rows.to_dict("records"):
-        source = SIMULATED if row["kind"] == "simulated" else arguments.template
-        template = arguments.work / (
-            "template_sim.nii.gz" if source == SIMULATED else "template_whole.nii.gz"
-        )
-        if source not in references:
-            if not template.is_file():
-                prepare_template(source, arguments.voxel_size, template)
-            references[source] = Reference(template)
+        simulated = row["kind"] == "simulated"
+        template = arguments.work / ("template_sim.nii.gz" if simulated else "template_whole.nii.gz")
+        if template not in references:
+            if simulated and not template.is_file():
+                simulate_template(arguments.voxel_size, template)
+            elif not template.is_file():
+                prepare_template(arguments.template, arguments.voxel_size, template)
+            references[template] = Reference(template)
         raw = arguments.heads / f"{row['name']}.nii.gz"
         corrected, affine = (arguments.work / f"{row['name']}{end}" for end in ("_n4.nii.gz", "_mat.mat"))
         if not Path(row["registered"]).is_file():
-            levels = COARSE if arguments.voxel_size >= 4 and source != SIMULATED else Levels()
+            levels = COARSE if arguments.voxel_size >= 4 and not simulated else Levels()
             with record_faults(corrected, row["registered"], affine):
                 preprocess(raw, template, corrected, row["registered"], affine, levels)
         start = time.process_time()
         # the noise, which decides nothing, is measured in the corrected image too: the raw one may be finer
         files = {"raw": corrected, "corrected": corrected, "registered": row["registered"], "affine": affine}
-        found = measure_image(references[source], files)
+        found = measure_image(references[template], files)
         names = {"image_id": row["name"], "participant_id": row["name"], "session_id": None}
         measured.append({**names, "fault": None, **found, "seconds": time.process_time() - start})
     return pandas.DataFrame(measured)

@@ -127,8 +127,8 @@ def _stages(
 
 def _prepare(scratch: Path, options: argparse.Namespace) -> dict[str, tuple[list[Path], Path, float, int]]:
     """Find or make the inputs: images, template, voxel size and repetitions of each source."""
-    from rhvae_mri.preprocess.template import prepare_template
     from rhvae_mri.simulate.download import simulate_download
+    from rhvae_mri.simulate.template import simulate_template
 
     template = options.heads / TEMPLATE
     head = options.heads / f"{options.head}_T1w.nii.gz"
@@ -155,7 +155,7 @@ def _prepare(scratch: Path, options: argparse.Namespace) -> dict[str, tuple[list
     images = sorted(bids.glob("bids/sub-*/ses-*/anat/*_T1w.nii.gz"))
     coarse_template = scratch / "template" / "template.nii.gz"
     coarse_template.parent.mkdir()
-    prepare_template("simulated", SIMULATED_MM, coarse_template)
+    simulate_template(SIMULATED_MM, coarse_template)
     return {
         "simulated 4 mm": (images, coarse_template, SIMULATED_MM, options.repetitions),
         f"{options.head} 1 mm": ([head], template, 1.0, options.real_repetitions),

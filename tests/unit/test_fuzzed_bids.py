@@ -3,7 +3,7 @@
 import pytest
 from fuzz_bids import differences, list_dataset, run_seed, write_files
 from fuzz_dataset import SAME, good_dataset
-from fuzz_images import Laboratory
+from fuzz_laboratory import Laboratory
 
 #: Seeds of the tables and names, of all kinds in turn; and of the kinds whose images are preprocessed.
 SEEDS = range(26)
