@@ -6,11 +6,11 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas
-from markupsafe import Markup, escape
 
 from rhvae_mri.io.files import write_text
 from rhvae_mri.pages.templates import html_page, render
@@ -78,8 +78,9 @@ def page_of_sheets(title: str, sheets: Sequence[Sheet], *, simulated: bool, **va
     """Write tables as a web page; ``values`` are further ones of the template."""
     defaults: dict[str, Any] = {"introduction": "", "notes": (), "made": {}, "wide": False}
 
-    def breakable(key: str) -> Markup:
-        return Markup(re.sub(r"([._])(?=[a-z])", r"\1<wbr>", str(escape(key))))
+    def breakable(key: str) -> str:
+        """Say in HTML where a long key may be broken."""
+        return re.sub(r"([._])(?=[a-z])", r"\1<wbr>", escape(key))
 
     return html_page(
         title,
