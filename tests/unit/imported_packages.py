@@ -44,6 +44,21 @@ def files_of(script: Path) -> set[Path]:
     return {path for path in found if path.is_file()}
 
 
+def templates_of(script: Path) -> set[Path]:
+    """The templates that a script renders, and those that these extend, include or import."""
+    bodies = (part for _, body in _reached(script) for part in body)
+    texts = (getattr(node, "value", None) for part in bodies for node in ast.walk(part))
+    waiting = {text for text in texts if isinstance(text, str) and re.fullmatch(r"[\w.]+\.j2", text)}
+    found = set()
+    while waiting:
+        found.add(path := WORKFLOW / "templates" / waiting.pop())
+        named = re.findall(
+            r'[{<]% (?:extends|include|import|from) "([^"]+)"', path.read_text(encoding="utf-8")
+        )
+        waiting |= {name for name in named if WORKFLOW / "templates" / name not in found}
+    return found
+
+
 def _reached(script):
     """The files that a script leads to, each with what runs at its import and, in turn, each function."""
     seen, waiting = set(), [(script, None)]

@@ -16,7 +16,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.append((tag, dict(attributes)))
-        if tag not in ("meta", "col"):
+        if tag not in ("meta", "col", "wbr"):
             self.open.append(tag)
         if tag == "tr":
             self.rows.append([])

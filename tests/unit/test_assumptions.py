@@ -1,16 +1,17 @@
 import re
 
 import pytest
+from markup import Page
 
 from rhvae_mri.io.files import read_json
 from rhvae_mri.pages.assumptions import (
     COLUMNS,
     FIXED,
-    assumption_sheets,
     list_assumptions,
     list_departures,
     mark_of,
     walk_configuration,
+    write_assumptions,
 )
 from rhvae_mri.provenance.tables import DownloadFacts
 
@@ -151,7 +152,7 @@ def test_modules_that_are_named_exist(root):
 
 
 def test_departures_are_none_for_the_published_study_and_the_first_thing_said_of_a_simulated_one(
-    schema, load_config
+    schema, load_config, tmp_path
 ):
     paper = load_config("paper.yaml")
     assert list_departures(schema, paper) == []
@@ -162,8 +163,11 @@ def test_departures_are_none_for_the_published_study_and_the_first_thing_said_of
         "split.n_test_per_class is 50, published is 100",
         "cnn.epochs.baseline is 7, published is 100",
     ]
-    sheets = assumption_sheets(list_assumptions(schema, paper), list_departures(schema, paper))
-    assert [len(sheet.rows) for sheet in sheets] == [len(list_assumptions(schema, paper)), 2]
+    table, departures = list_assumptions(schema, paper), list_departures(schema, paper)
+    write_assumptions(table, departures, tmp_path / "page.html", title="Study", simulated=False)
+    rows = Page((tmp_path / "page.html").read_text()).rows
+    assert len(rows) == 1 + len(table) + 1 + 2
+    assert rows[-1] == ["2", departures[1]]
 
 
 def test_published_values_in_the_schema_are_those_of_the_published_configuration(schema, load_config):

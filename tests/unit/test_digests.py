@@ -4,7 +4,7 @@ import shutil
 from modulefinder import ModuleFinder
 
 import pytest
-from imported_packages import WORKFLOW, files_of
+from imported_packages import WORKFLOW, files_of, templates_of
 
 from rhvae_mri.runtime import digests
 
@@ -130,12 +130,15 @@ RULES = {
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_rule_has_the_digest_of_its_own_script_and_the_styles_that_it_reads(rule):
+def test_a_rule_has_the_digest_of_its_own_script_and_the_styles_and_templates_that_it_reads(rule):
     digest = re.findall(r'^        code=script_digest\("(\w+)"\),$', RULES[rule], re.MULTILINE)
     original = re.match(r"(\w+) as ", rule)
     script = re.findall(r'"\.\./scripts/(\w+)\.py"', RULES[original[1]] if original else RULES[rule])
     assert len(script) == 1
     assert digest == script
     if not original:
-        read = {path.name for path in files_of(WORKFLOW / "scripts" / f"{script[0]}.py")}
-        assert set(re.findall(r'workflow_file\("\.\./style/([\w.]+)"\)', RULES[rule])) == read
+        path = WORKFLOW / "scripts" / f"{script[0]}.py"
+        read = {str(file.relative_to(WORKFLOW)) for file in files_of(path) | templates_of(path)}
+        listed = set(re.findall(r'"(?:\.\./)?((?:style|templates)/[\w.]+)"', RULES[rule]))
+        of_all_pages = {"templates/page.html.j2", "style/page.css"}
+        assert listed | (of_all_pages if "page_files(" in RULES[rule] else set()) == read

@@ -2,7 +2,7 @@ import pandas
 import pytest
 
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.pages.generation import render_generation
+from rhvae_mri.pages.generation import write_generation
 from rhvae_mri.study.names import SIMULATED_MARK
 
 
@@ -20,7 +20,7 @@ def table():
 
 @pytest.mark.parametrize("simulated", [True, False])
 def test_the_page_shows_every_measure_of_every_model(tmp_path, simulated):
-    render_generation(table(), tmp_path / "page.html", simulated=simulated, title="Study & more")
+    write_generation(table(), tmp_path / "page.html", simulated=simulated, title="Study & more")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     for text in ("−10.25 ± 0.5 (n = 40)", "<td>−11 (n = 1)</td>", "train-full, AD", "Copied share", "(ELBO)"):
         assert text in page
@@ -32,4 +32,4 @@ def test_the_page_shows_every_measure_of_every_model(tmp_path, simulated):
 
 def test_a_page_without_measures_is_refused(tmp_path):
     with pytest.raises(StudyError, match="no measures"):
-        render_generation(table().iloc[:0], tmp_path / "page.html", simulated=True, title="")
+        write_generation(table().iloc[:0], tmp_path / "page.html", simulated=True, title="")

@@ -29,7 +29,7 @@ from rhvae_mri.io.downloads import obtain_file
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv
 from rhvae_mri.io.texts import plain_cell, visible
-from rhvae_mri.pages.rendering import render_classification
+from rhvae_mri.pages.classification import write_classification
 from rhvae_mri.statistics.published import read_published
 from rhvae_mri.statistics.tables import classification_table
 
@@ -283,16 +283,8 @@ def test_the_result_tables_and_figures_show_hostile_names_as_text(tmp_path):
     runs = make_runs(sizes=(500,), training_sets=(MARKUP, "$\\frac{1}"), n_seeds=2)
     table = classification_table(runs, read_published(PUBLISHED))
     page, markdown = tmp_path / "t.html", tmp_path / "t.md"
-    provenance = {MARKUP: [MARKUP, "| a | <b>"]}
-    render_classification(
-        table,
-        page,
-        markdown,
-        tmp_path / "table.tex",
-        simulated=True,
-        title=MARKUP,
-        provenance=provenance,
-    )
+    made = {MARKUP: f"{MARKUP}, | a | <b>"}
+    write_classification(table, page, simulated=True, title=MARKUP, made=made)
     tags = Tags(page.read_text())
     assert not {"img", "script", "svg"} & set(tags.found)
     assert not {name for name in tags.attributes if name.startswith("on")}

@@ -8,9 +8,8 @@ from test_network_figures import SHAPES
 from rhvae_mri.cnn.architectures import read_architectures
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.pages.methods import describe_methods
-from rhvae_mri.pages.methods_page import write_methods
-from rhvae_mri.pages.references import WORKS, cite, number_citations
+from rhvae_mri.pages.methods import describe_methods, write_methods
+from rhvae_mri.pages.references import WORKS, number_citations
 from rhvae_mri.provenance.networks import choose_classifiers, tabulate_networks
 from rhvae_mri.provenance.tables import DownloadFacts
 from rhvae_mri.study.grid import list_conditions
@@ -60,13 +59,9 @@ def methods(root, load_config):
     return write
 
 
-def text_of(sections):
-    return "\n".join(text for section in sections for text in section.paragraphs)
-
-
 def test_the_methods_of_the_published_study_have_its_numbers(methods):
-    sections, references = methods()
-    text = text_of(sections)
+    paragraphs, references = methods()
+    text = "\n".join(paragraphs)
     for expected in (
         "spline distance 600 mm",
         "train-full: 210 AD, 243 CN; validation: 52 AD, 60 CN; test: 100 AD, 100 CN",
@@ -94,19 +89,19 @@ def test_journal_articles_can_be_found_by_their_doi():
 
 
 def test_every_work_is_cited_in_the_order_of_its_number(methods):
-    sections, references = methods()
+    paragraphs, references = methods()
     numbers = [
-        int(one) for group in re.findall(r"\[([\d, ]+)\]", text_of(sections)) for one in group.split(", ")
+        int(one) for group in re.findall(r"\[([\d, ]+)\]", "\n".join(paragraphs)) for one in group.split(", ")
     ]
     numbers = [number for number in numbers if number]  # not the 0 of [0, 1], the range of intensities
     assert list(dict.fromkeys(numbers)) == list(range(1, len(references) + 1))
     assert len(set(references)) == len(references)
-    assert "⟦" not in text_of(sections)
+    assert "[@" not in "\n".join(paragraphs)
 
 
 def test_the_methods_say_what_is_simulated_and_what_was_not_run(methods):
-    sections, references = methods("config.yaml")
-    text = text_of(sections)
+    paragraphs, references = methods("config.yaml")
+    text = "\n".join(paragraphs)
     assert "SIMULATED" in text
     assert "deep quality check was not run" in text
     assert WORKS["darq"] not in references
@@ -127,14 +122,14 @@ def test_the_methods_say_what_is_simulated_and_what_was_not_run(methods):
     ],
 )
 def test_the_methods_follow_the_configuration(methods, change, expected):
-    assert expected in text_of(methods(**change)[0])
-    assert expected not in text_of(methods()[0])
+    assert expected in "\n".join(methods(**change)[0])
+    assert expected not in "\n".join(methods()[0])
 
 
 def test_a_study_of_real_images_alone_says_nothing_of_synthetic_ones(methods):
-    sections, _ = methods(grid__training_data=["real"])
-    assert "Synthetic images" not in [section.heading for section in sections]
-    assert "RHVAE" not in text_of(sections)
+    paragraphs, _ = methods(grid__training_data=["real"])
+    assert "# Synthetic images" not in paragraphs
+    assert "RHVAE" not in "\n".join(paragraphs)
 
 
 def test_the_methods_say_what_the_tables_of_a_download_lacked(methods):
@@ -143,7 +138,7 @@ def test_the_methods_say_what_the_tables_of_a_download_lacked(methods):
         DownloadFacts("ADNI", True, True, absent),
         DownloadFacts("AIBL", absent=(("aibl_mmse", "scores are unknown"),)),
     ]
-    text = text_of(methods(facts=facts)[0])
+    text = "\n".join(methods(facts=facts)[0])
     assert "The ADNI download had no table ADNIMERGE" in text
     assert "diagnoses are those of DXSUM, not those of the published ADNIMERGE." in text
     assert (
@@ -151,19 +146,21 @@ def test_the_methods_say_what_the_tables_of_a_download_lacked(methods):
         "without CDR, ratings are unknown. The AIBL download did not have aibl_mmse: without aibl_mmse, "
         "scores are unknown."
     ) in text
-    mended = text_of(methods(facts=[DownloadFacts("ADNI", diagnoses_from_dxsum=True)])[0])
+    mended = "\n".join(methods(facts=[DownloadFacts("ADNI", diagnoses_from_dxsum=True)])[0])
     assert "The table ADNIMERGE of ADNI had no diagnoses: they are those of DXSUM." in mended
-    kinds = text_of(methods(facts=[DownloadFacts("ADNI", processed=(66, 9))])[0])
+    kinds = "\n".join(methods(facts=[DownloadFacts("ADNI", processed=(66, 9))])[0])
     assert "Of 66 converted scans of ADNI, 9 were pre-processed by ADNI" in kinds
     assert "57 were original." in kinds
-    plain = text_of(methods(facts=[DownloadFacts("ADNI"), DownloadFacts("AIBL")])[0])
-    assert plain == text_of(methods()[0])
+    plain = "\n".join(methods(facts=[DownloadFacts("ADNI"), DownloadFacts("AIBL")])[0])
+    assert plain == "\n".join(methods()[0])
     assert "ADNIMERGE" not in plain
 
 
 def test_the_methods_are_written_as_a_page_and_as_markdown(methods, tmp_path):
-    sections, references = methods("config.yaml")
-    write_methods(sections, references, html=tmp_path / "m.html", markdown=tmp_path / "m.md", simulated=True)
+    paragraphs, references = methods("config.yaml")
+    write_methods(
+        paragraphs, references, html=tmp_path / "m.html", markdown=tmp_path / "m.md", simulated=True
+    )
     page, markdown = (tmp_path / "m.html").read_text(), (tmp_path / "m.md").read_text()
     assert page.count("<li>") == len(references)
     assert "Simulated data:" in page
@@ -175,8 +172,8 @@ def test_the_methods_are_written_as_a_page_and_as_markdown(methods, tmp_path):
 
 def test_unknown_works_cannot_be_cited():
     with pytest.raises(StudyError, match="no work 'nobody'"):
-        cite("nobody")
-    assert number_citations(["plain"]) == (["plain"], [])
+        number_citations("One [@nobody].")
+    assert number_citations("plain") == ("plain", [])
 
 
 def test_the_architectures_of_the_methods_are_those_of_the_file(root):

@@ -5,8 +5,8 @@ import pandas
 import pytest
 from markup import Page, compiles
 
-from rhvae_mri.pages.latex import escape_latex, latex_document, long_table
-from rhvae_mri.pages.sheets import Sheet, interval, number, p_value, render_sheets
+from rhvae_mri.pages.sheets import Sheet, interval, number, p_value, write_sheets
+from rhvae_mri.pages.templates import escape_latex, escape_markdown
 
 EVIL = '<script>\\input{/etc/passwd} $x_1^2$ 50 % & #1 ~ | ± ≥ 漢 "`'
 SHEET = Sheet(
@@ -14,15 +14,14 @@ SHEET = Sheet(
 )
 
 
-def render(tmp_path, **changes):
+def write(tmp_path, sheet=SHEET, **changes):
     options = {"title": "Title", "notes": ["A note."], "simulated": True} | changes
-    targets = {kind: tmp_path / f"sheet.{kind}" for kind in ("html", "markdown", "latex")}
-    render_sheets([SHEET], targets, **options)
-    return [targets[kind].read_text(encoding="utf-8") for kind in targets]
+    write_sheets([sheet], tmp_path / "sheet.html", **options)
+    return [(tmp_path / f"sheet.{kind}").read_text(encoding="utf-8") for kind in ("html", "md", "tex")]
 
 
 def test_every_format_has_every_cell_and_says_that_the_data_are_simulated(tmp_path):
-    html, markdown, latex = render(tmp_path)
+    html, markdown, latex = write(tmp_path)
     page = Page(html)
     assert page.rows == [["Name", "Value", "Why"], [EVIL, "1.0", EVIL], ["b", "−2", "c"]]
     assert "script" not in [tag for tag, _ in page.tags]
@@ -34,25 +33,29 @@ def test_every_format_has_every_cell_and_says_that_the_data_are_simulated(tmp_pa
     for text in (html, markdown, latex):
         assert text.index("Simulated data") < text.index("Caption 100")
         assert "A note." in text
-    assert "Simulated" not in "".join(render(tmp_path, simulated=False))
+    assert "Simulated" not in "".join(write(tmp_path, simulated=False))
 
 
 def test_short_texts_stand_on_the_left_and_long_keys_can_be_broken(tmp_path):
     sheet = Sheet("H", "C", ("Key", "Verdict", "p"), (("a.long_key", "not run", "0.5"),), labels=("Verdict",))
-    targets = {kind: tmp_path / kind for kind in ("html", "markdown", "latex")}
-    render_sheets([sheet], targets, title="T", notes=[], simulated=False)
-    html, markdown, latex = (path.read_text(encoding="utf-8") for path in targets.values())
-    assert '<th scope="row">a.<wbr>long_<wbr>key</th><td class="label">not run</td><td>0.5</td>' in html
+    html, markdown, latex = write(tmp_path, sheet)
+    for text in ("a.<wbr>long_<wbr>key</th>", '<td class="label">not run</td>', "<td>0.5</td>"):
+        assert text in html
     assert "|:--|:--|--:|" in markdown
     assert "{llr}" in latex
 
 
-def test_latex_commands_in_a_text_are_shown_and_not_run():
+def test_latex_commands_in_a_text_are_shown_and_not_run(tmp_path):
     assert escape_latex(r"\input{x}") == r"\textbackslash{}input\{x\}"
     assert escape_latex("a_b & 5 %\n漢 Zoë") == r"a\_b \& 5 \% ? Zoë"
-    document = latex_document(EVIL, [long_table(EVIL, [EVIL], [[EVIL]], "l")], [EVIL], simulated=False)
+    sheet = Sheet(EVIL, EVIL, (EVIL,), ((EVIL,),))
+    document = write(tmp_path, sheet, title=EVIL, notes=[EVIL], made={EVIL: EVIL})[2]
     assert compiles(document)
     assert r"\input{" not in document.replace(r"\textbackslash{}input", "")
+
+
+def test_markdown_leaves_an_ampersand_alone_that_begins_no_entity():
+    assert escape_markdown("R & D *\n&lt; &#1") == r"R & D \* \&lt; \&\#1"
 
 
 def test_an_unescaped_letter_would_be_found():

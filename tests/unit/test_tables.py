@@ -8,8 +8,7 @@ from markup import Page, compiles
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import write_tsv
-from rhvae_mri.pages.layout import paper_layout
-from rhvae_mri.pages.rendering import render_classification
+from rhvae_mri.pages.classification import paper_layout, write_classification
 from rhvae_mri.statistics.published import read_published
 from rhvae_mri.statistics.tables import classification_table, sizes_of_test_sets
 
@@ -176,10 +175,9 @@ def test_the_sizes_of_the_test_sets_are_told():
 
 
 def render(tmp_path, table, **changes):
-    options = {"simulated": True, "title": "Results", "provenance": {"seeds": [0, 1]}} | changes
-    html, markdown = tmp_path / "table.html", tmp_path / "table.md"
-    render_classification(table, html, markdown, tmp_path / "table.tex", **options)
-    return html.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")
+    options = {"simulated": True, "title": "Results", "made": {"seeds": "0, 1"}} | changes
+    write_classification(table, tmp_path / "table.tsv", **options)
+    return [(tmp_path / f"table.{kind}").read_text(encoding="utf-8") for kind in ("html", "md")]
 
 
 def test_the_page_and_the_markdown_have_the_paper_s_layout(tmp_path, published):
@@ -222,22 +220,16 @@ def test_the_highest_means_of_a_training_set_are_bold_and_ties_all_of_them(tmp_p
     # of real (full), real, synthetic, augmented: 82.35 is shown as 82.3, as 82.34 is
     table.loc[column, "mean_percent"] = [82.35, 80.0, 82.34, 82.36]
     table.loc[column, "sd_percent"] = 1.0
-    html, markdown = render(tmp_path, table)
-    (panel,) = [part for part in paper_layout(table) if part.architecture == "baseline"]
-    rows = {row.label: row.cells[0].best for row in panel.groups[0].rows}
-    assert list(rows.values()) == [False, False, False, True]
+    assert [row[1].best for row in paper_layout(table)[0].groups["train-50"]] == [False, False, False, True]
     table.loc[column, "mean_percent"] = [91.04, 80.0, 90.98, 90.94]
     html, markdown = render(tmp_path, table)
-    panel = paper_layout(table)[0]
-    assert [row.cells[0].best for row in panel.groups[0].rows] == [True, False, True, False]
-    for group in panel.groups:
-        for cells in zip(*(row.cells for row in group.rows), strict=True):
-            assert any(cell.best for cell in cells)
-    n_best = sum(
-        cell.best for part in paper_layout(table) for g in part.groups for r in g.rows for cell in r.cells
-    )
+    groups = [rows for sheet in paper_layout(table) for rows in sheet.groups.values()]
+    assert [row[1].best for row in groups[0]] == [True, False, True, False]
+    columns = [[row[place].best for row in rows] for rows in groups for place in range(1, 7)]
+    assert all(any(column) for column in columns)
+    n_best = sum(map(sum, columns))
     latex = (tmp_path / "table.tex").read_text()
-    assert html.count("<td><strong>") == n_best
+    assert html.count("<strong>") - 1 == n_best
     assert latex.count("\\textbf{") == n_best + 1  # and the notice
     assert markdown.count("**") == 2 * (n_best + 1)
     assert "**91.0 ± 1.0**" in markdown
@@ -276,7 +268,7 @@ def test_every_text_is_escaped(tmp_path, published):
     for column in ("architecture", "training_set", "training_data", "test_cohort"):
         runs[column] = evil + runs[column].astype(str)
     table = classification_table(runs, published)
-    html, markdown = render(tmp_path, table, title=evil, provenance={evil: evil, "many": [evil, "a\nb"]})
+    html, markdown = render(tmp_path, table, title=evil, made={evil: evil, "two lines": "a\nb"})
     page = Page(html)
     assert "script" not in [tag for tag, _ in page.tags]
     assert "<script" not in html.lower()
@@ -298,6 +290,6 @@ def test_missing_values_are_shown_as_such(tmp_path, published):
     assert rows["16 synthetic"][1] == "n/a"
     assert rows["16 synthetic"][3:] == ["n/a"] * 3 + ["1"]
     assert re.fullmatch(r"\d+\.\d", rows["16 synthetic"][0])
-    assert "nan" not in html.lower().replace("provenance", "")
+    assert "nan" not in html.lower()
     with pytest.raises(StudyError, match="no rows"):
         render(tmp_path, classification_table(runs, published).head(0))

@@ -16,7 +16,7 @@ def find_library():
 
     Where another workflow takes these rules from GitHub (`snakedeploy` writes such a workflow), Snakemake
     fetches rules, scripts and environments, but no package. So the library is unpacked from the same commit,
-    with the scripts, whose digests are parameters, and the styles, which it reads.
+    with the scripts, whose digests are parameters, and the styles and templates, which it reads.
     """
     rules_folder = workflow.current_basedir
     folder = Path(str(rules_folder)).parent

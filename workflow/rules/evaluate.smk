@@ -97,7 +97,11 @@ rule tabulate_results:
         configuration="<results>/provenance/configuration.yaml",
         schema=workflow_file("../schemas/config.schema.json"),
         published=workflow_file("../../resources/published_results.tsv"),
-        page=page_files(),
+        page=page_files(
+            "templates/sheets.html.j2",
+            "templates/sheets.md.j2",
+            "templates/sheets.tex.j2",
+        ),
     output:
         report(
             "<results>/tables/classification.html",
@@ -152,7 +156,11 @@ rule list_assumptions:
         tables=collect(
             "<results>/conversion/cohort-{cohort}/tables.tsv", cohort=CONVERTED
         ),
-        page=page_files(),
+        page=page_files(
+            "templates/sheets.html.j2",
+            "templates/sheets.md.j2",
+            "templates/sheets.tex.j2",
+        ),
     output:
         table="<results>/tables/assumptions.tsv",
         html=report(

@@ -96,7 +96,7 @@ rule tabulate_generation:
             training_set=SYNTHETIC_TRAINING_SETS,
             diagnosis=CLASSES,
         ),
-        page=page_files(),
+        page=page_files("templates/sheets.html.j2"),
     output:
         table="<results>/tables/generation.tsv",
         html=report(

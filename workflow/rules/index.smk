@@ -12,7 +12,11 @@ rule write_methods:
         tables=collect(
             "<results>/conversion/cohort-{cohort}/tables.tsv", cohort=CONVERTED
         ),
-        page=page_files(),
+        page=page_files(
+            "templates/methods.html.j2",
+            "templates/methods.md.j2",
+            "templates/methods.txt.j2",
+        ),
     output:
         html=report(
             "<results>/report/methods.html",
@@ -57,7 +61,7 @@ rule write_index:
         "<results>/split/leakage.json",
         "<results>/tables/histories.tsv",
         "<results>/tables/layers.tsv",
-        page=page_files("style/index.css"),
+        page=page_files("style/index.css", "templates/index.html.j2"),
     output:
         page="<results>/index.html",
     log:

@@ -95,7 +95,11 @@ rule tabulate_demographics:
         demographics="<results>/split/demographics.tsv",
         leakage="<results>/split/leakage.json",
         images=collect("<results>/cohorts/cohort-{cohort}/images.tsv", cohort=COHORTS),
-        page=page_files(),
+        page=page_files(
+            "templates/sheets.html.j2",
+            "templates/sheets.md.j2",
+            "templates/sheets.tex.j2",
+        ),
     output:
         differences="<results>/split/differences.tsv",
         html=report(

@@ -1,6 +1,5 @@
 from rhvae_mri.io.files import read_json, read_yaml, write_tsv
-from rhvae_mri.pages.assumptions import NOTES, assumption_sheets, list_assumptions, list_departures
-from rhvae_mri.pages.sheets import render_sheets
+from rhvae_mri.pages.assumptions import list_assumptions, list_departures, write_assumptions
 from rhvae_mri.provenance.tables import read_download_facts
 from rhvae_mri.runtime.logs import log_job
 
@@ -10,10 +9,5 @@ with log_job(snakemake.log[0]):
     facts = read_download_facts(params.converted, snakemake.input.tables)
     table = list_assumptions(schema, config, facts)
     write_tsv(output.table, table)
-    render_sheets(
-        assumption_sheets(table, list_departures(schema, config)),
-        {"html": output.html, "markdown": output.markdown, "latex": output.latex},
-        title=f"{params.title}: assumptions",
-        notes=NOTES,
-        simulated=params.simulated,
-    )
+    departures = list_departures(schema, config)
+    write_assumptions(table, departures, output.html, title=params.title, simulated=params.simulated)

@@ -1,7 +1,6 @@
 from rhvae_mri.cohort.demographics import compare_sets, list_comparisons, read_described_sets
 from rhvae_mri.io.files import read_json, read_tsv, write_tsv
-from rhvae_mri.pages.demographics_page import NOTES, demographics_sheets
-from rhvae_mri.pages.sheets import render_sheets
+from rhvae_mri.pages.demographics_page import write_demographics
 from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
@@ -9,10 +8,11 @@ with log_job(snakemake.log[0]):
     sets, test_cohorts = read_described_sets(given.split, given.independent, given.images)
     differences = compare_sets(list_comparisons(sets, test_cohorts), params.seed)
     write_tsv(output.differences, differences)
-    render_sheets(
-        demographics_sheets(read_tsv(given.demographics), differences, read_json(given.leakage)),
-        {"html": output.html, "markdown": output.markdown, "latex": output.latex},
-        title=f"{params.title}: participants",
-        notes=NOTES,
+    write_demographics(
+        read_tsv(given.demographics),
+        differences,
+        read_json(given.leakage),
+        output.html,
+        title=params.title,
         simulated=params.simulated,
     )

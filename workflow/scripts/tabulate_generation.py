@@ -1,15 +1,11 @@
 import pandas
 
 from rhvae_mri.io.files import read_tsv, write_tsv
-from rhvae_mri.pages.generation import render_generation
+from rhvae_mri.pages.generation import write_generation
 from rhvae_mri.runtime.logs import log_job
 
 with log_job(snakemake.log[0]):
+    params, output = snakemake.params, snakemake.output
     table = pandas.concat([read_tsv(path) for path in snakemake.input.tables], ignore_index=True)
-    write_tsv(snakemake.output.table, table)
-    render_generation(
-        table,
-        snakemake.output.html,
-        simulated=snakemake.params.simulated,
-        title=f"{snakemake.params.title}: quality of the generated images",
-    )
+    write_tsv(output.table, table)
+    write_generation(table, output.html, simulated=params.simulated, title=params.title)

@@ -1,55 +1,29 @@
-from pathlib import Path
-
 import rhvae_mri
 from rhvae_mri.io.files import read_json, read_tsv, read_yaml, write_tsv
 from rhvae_mri.pages.assumptions import list_departures
-from rhvae_mri.pages.rendering import render_classification
-from rhvae_mri.pages.sheets import render_sheets
-from rhvae_mri.pages.statistics_pages import (
-    COMPARISON_NOTES,
-    REPLICATION_NOTES,
-    comparison_sheets,
-    replication_sheets,
-)
+from rhvae_mri.pages.classification import write_classification
+from rhvae_mri.pages.statistics_pages import write_comparisons, write_replication
 from rhvae_mri.runtime.logs import log_job
 from rhvae_mri.statistics.published import read_published
 from rhvae_mri.statistics.replication import compare_with_published
 from rhvae_mri.statistics.tables import classification_table, sizes_of_test_sets
 
-
-def pages(table):
-    """The files of a table for reading, by their kind."""
-    kinds = {"html": ".html", "markdown": ".md", "latex": ".tex"}
-    return {kind: Path(table).with_suffix(suffix) for kind, suffix in kinds.items()}
-
-
 with log_job(snakemake.log[0]):
     given, params, output = snakemake.input, snakemake.params, snakemake.output
-    published = read_published(given.published)
+    study = {"title": params.title, "simulated": params.simulated}
+    published, runs = read_published(given.published), read_tsv(given.runs)
 
-    runs = read_tsv(given.runs)
     classification = classification_table(runs, published)
     write_tsv(output.classification, classification)
-    render_classification(
-        classification,
-        *pages(output.classification).values(),
-        simulated=params.simulated,
-        title=params.title,
-        provenance={
-            "rhvae-mri": rhvae_mri.__version__,
-            "study's seed": params.seed,
-            "optimized network": params.optimized,
-            **sizes_of_test_sets(runs),
-        },
-    )
+    made = {
+        "rhvae-mri": rhvae_mri.__version__,
+        "study's seed": params.seed,
+        "optimized network": params.optimized,
+    }
+    made |= sizes_of_test_sets(runs)
+    write_classification(classification, output.classification, **study, made=made)
 
-    render_sheets(
-        comparison_sheets(read_tsv(given.comparisons)),
-        pages(given.comparisons),
-        title=f"{params.title}: conditions against real images",
-        notes=COMPARISON_NOTES,
-        simulated=params.simulated,
-    )
+    write_comparisons(read_tsv(given.comparisons), given.comparisons, **study)
 
     replication = compare_with_published(
         read_tsv(given.estimates),
@@ -60,10 +34,4 @@ with log_job(snakemake.log[0]):
         departures=list_departures(read_json(given.schema), read_yaml(given.configuration)),
     )
     write_tsv(output.published, replication)
-    render_sheets(
-        replication_sheets(replication),
-        pages(output.published),
-        title=f"{params.title}: against the published results",
-        notes=REPLICATION_NOTES,
-        simulated=params.simulated,
-    )
+    write_replication(replication, output.published, **study)

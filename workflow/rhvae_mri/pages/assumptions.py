@@ -7,13 +7,14 @@ decides whether results can be compared has that value under ``published``.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas
 
-from rhvae_mri.pages.sheets import Sheet
+from rhvae_mri.pages.sheets import Sheet, write_sheets
 from rhvae_mri.provenance.tables import DownloadFacts
 from rhvae_mri.study.grid import is_simulated
 
@@ -48,8 +49,7 @@ FIXED = (
     ),
 )
 
-#: How to read the list.
-NOTES = (
+_NOTES = (
     "[D]: the paper's value could not be read, so this is a documented default of the study's own software, "
     "or a choice of ours. [C/D]: the public code has a value, which the study may have changed.",
     "Every value stands in the configuration under the key that is named, unless the code fixes it.",
@@ -128,8 +128,15 @@ def mark_of(description: str) -> str | None:
     return ("[C/D]" if "C" in found.group() else "[D]") if found else None
 
 
-def assumption_sheets(assumptions: pandas.DataFrame, departures: list[str]) -> list[Sheet]:
-    """Arrange assumptions and departures for reading."""
+def write_assumptions(
+    assumptions: pandas.DataFrame,
+    departures: Sequence[str],
+    page: str | os.PathLike[str],
+    *,
+    title: str,
+    simulated: bool,
+) -> None:
+    """Write assumptions and departures for reading."""
     headings = ("Assumption", "Our choice", "Known of the paper's value", "Where to change it", "Meaning")
     rows = tuple(
         tuple(cell.replace("`", "") for cell in row) for row in assumptions.itertuples(index=False, name=None)
@@ -146,7 +153,7 @@ def assumption_sheets(assumptions: pandas.DataFrame, departures: list[str]) -> l
                 ("Departure",),
             )
         )
-    return sheets
+    write_sheets(sheets, page, title=f"{title}: assumptions", notes=_NOTES, simulated=simulated)
 
 
 def _meaning(description: str) -> str:

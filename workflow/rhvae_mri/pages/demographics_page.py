@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import pandas
 
-from rhvae_mri.pages.layout import NO_VALUE
-from rhvae_mri.pages.sheets import Sheet, number, p_value
+from rhvae_mri.pages.sheets import NO_VALUE, Sheet, number, p_value, sheet_of, write_sheets
 
-NOTES = (
+_NOTES = (
     "Means ± standard deviations of a sample (divisor n − 1), ranges in brackets. Participants without "
     "a value are left out of its mean; the number of the others is then given.",
     "Differences are within a diagnosis, first set less second. A standardized difference is in standard "
@@ -22,65 +22,68 @@ NOTES = (
     "A smaller training set is a part of train-full and is compared with the rest of it.",
 )
 
-_HEADINGS = ("Set", "Diagnosis", "N", "Age in years", "Women", "MMSE", "CDR", "Sites")
 _LABELS = {"age": "age", "sex": "women", "site": "site", "mmse": "MMSE", "cdr": "CDR"}
 
 
-def demographics_sheets(
-    demographics: pandas.DataFrame, differences: pandas.DataFrame, leakage: Mapping[str, Any]
-) -> list[Sheet]:
-    """Arrange the description of the sets.
+def write_demographics(
+    demographics: pandas.DataFrame,
+    differences: pandas.DataFrame,
+    leakage: Mapping[str, Any],
+    page: str | os.PathLike[str],
+    *,
+    title: str,
+    simulated: bool,
+) -> None:
+    """Write the description of the sets.
 
     Parameters
     ----------
-    demographics : pandas.DataFrame
-        From `rhvae_mri.cohort.demographics.describe_sets`.
-    differences : pandas.DataFrame
-        From `rhvae_mri.cohort.demographics.compare_sets`.
+    demographics, differences : pandas.DataFrame
+        From `rhvae_mri.cohort.demographics.describe_sets` and `compare_sets`.
     leakage : mapping
         From `rhvae_mri.cohort.leakage.check_leakage`.
+    page, title, simulated
+        As in `rhvae_mri.pages.sheets.write_sheets`.
     """
     sizes = ", ".join(f"{name} {n}" for name, n in leakage["n_participants"].items())
-    checks = tuple((check[0].upper() + check[1:], "holds") for check in leakage["checks"])
-    return [
-        Sheet(
+    sheets = [
+        sheet_of(
             "Participants",
             "One image for each participant.",
-            _HEADINGS,
-            tuple(_describe(row) for row in demographics.itertuples()),
+            map(_describe, demographics.itertuples()),
             labels=("Diagnosis",),
         ),
-        Sheet(
+        sheet_of(
             "Differences between the sets",
             "Tests and standardized differences, within each diagnosis.",
-            ("Sets", "Diagnosis", "Variable", "Known", "Test", "Statistic", "p", "Standardized difference"),
-            tuple(_compare(row) for row in differences.itertuples()),
+            map(_compare, differences.itertuples()),
             labels=("Diagnosis", "Variable", "Test"),
         ),
         Sheet(
             "Leakage",
             f"Checks that the study has passed. Participants: {sizes}.",
             ("Check", "Result"),
-            checks,
+            tuple((check[0].upper() + check[1:], "holds") for check in leakage["checks"]),
             labels=("Result",),
         ),
     ]
+    write_sheets(sheets, page, title=f"{title}: participants", notes=_NOTES, simulated=simulated)
 
 
-def _describe(row: Any) -> tuple[str, ...]:
-    women = (
-        NO_VALUE if pandas.isna(row.female_percent) else f"{row.n_female} ({number(row.female_percent)} %)"
-    )
-    return (
-        row.set,
-        row.diagnosis,
-        str(row.n),
-        _mean_with_range(row.age_mean, row.age_sd, row.age_min, row.age_max),
-        women,
-        _mean_with_range(row.mmse_mean, row.mmse_sd, row.mmse_min, row.mmse_max) + _known(row.n_mmse, row.n),
-        _mean_with_range(row.cdr_mean, None, row.cdr_min, row.cdr_max) + _known(row.n_cdr, row.n),
-        number(row.n_sites, 0),
-    )
+def _describe(row: Any) -> dict[str, str]:
+    women = f"{row.n_female} ({number(row.female_percent)} %)"
+    mmse = _mean_with_range(row.mmse_mean, row.mmse_sd, row.mmse_min, row.mmse_max)
+    cdr = _mean_with_range(row.cdr_mean, None, row.cdr_min, row.cdr_max)
+    return {
+        "Set": row.set,
+        "Diagnosis": row.diagnosis,
+        "N": str(row.n),
+        "Age in years": _mean_with_range(row.age_mean, row.age_sd, row.age_min, row.age_max),
+        "Women": NO_VALUE if pandas.isna(row.female_percent) else women,
+        "MMSE": mmse + _known(row.n_mmse, row.n),
+        "CDR": cdr + _known(row.n_cdr, row.n),
+        "Sites": number(row.n_sites, 0),
+    }
 
 
 def _mean_with_range(mean: float, sd: float | None, low: float, high: float) -> str:
@@ -94,14 +97,14 @@ def _known(n_known: int, n: int) -> str:
     return f", n = {n_known}" if 0 < n_known < n else ""
 
 
-def _compare(row: Any) -> tuple[str, ...]:
-    return (
-        row.comparison,
-        row.diagnosis,
-        _LABELS[row.variable],
-        f"{row.n_first}, {row.n_second}",
-        row.test,
-        number(row.statistic, 2),
-        p_value(row.p_value),
-        number(row.standardized_difference, 2, sign=True),
-    )
+def _compare(row: Any) -> dict[str, str]:
+    return {
+        "Sets": row.comparison,
+        "Diagnosis": row.diagnosis,
+        "Variable": _LABELS[row.variable],
+        "Known": f"{row.n_first}, {row.n_second}",
+        "Test": row.test,
+        "Statistic": number(row.statistic, 2),
+        "p": p_value(row.p_value),
+        "Standardized difference": number(row.standardized_difference, 2, sign=True),
+    }

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Iterable, Sequence
-from html import escape, unescape
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import unescape
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from rhvae_mri.figures.registry import FIGURES, entry_of
@@ -24,13 +25,32 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri
 
 _TITLE_OF_SVG = re.compile(r"<dc:title>(.*?)</dc:title>", re.DOTALL)
 _OTHER = "Other figures"
+_START = {
+    "tables/classification.html": "The results, laid out as in the paper",
+    "tables/published.html": "Does the published result hold?",
+    "report/methods.html": "Methods, with versions and citations",
+    "tables/assumptions.html": "What had to be assumed",
+}
+_PROVENANCE = {
+    "provenance/configuration.yaml": "Configuration",
+    "provenance/software.json": "Versions of all software",
+    "provenance/machine.json": "Machine",
+    "report/methods.md": "Methods as Markdown",
+}
+_CONVERSION = {"conversion": "What became of each image folder", "tables": "What was made of each table"}
+
+#: Text and address of a link.
+_Link = tuple[str, str]
 
 
-class _File(NamedTuple):
-    """A file of the study."""
+@dataclass(frozen=True)
+class _Section:
+    """What stands under a heading of the page."""
 
-    path: Path
-    link: str  #: its place beside the page, as an address
+    pages: Sequence[_Link] = ()
+    verdicts: Mapping[str, int] = field(default_factory=dict)
+    figures: Sequence[Mapping[str, Any]] = ()
+    files: Mapping[str, list[_Link]] = field(default_factory=dict)
 
 
 def write_index(
@@ -59,144 +79,97 @@ def write_index(
         If there is no figure among the files.
     """
     folder = Path(target).parent
-    found = [
-        _File(Path(file), quote(Path(os.path.relpath(file, folder)).as_posix()))
-        for file in dict.fromkeys(os.fspath(each) for each in files)
-    ]
-    found = [file for file in found if not file.link.startswith("../")]
+    # by their place beside the page, as an address
+    found = {
+        link: Path(file)
+        for file in files
+        if not (link := quote(Path(os.path.relpath(file, folder)).as_posix())).startswith("../")
+    }
     figures = _figures(found)
     if not figures:
         raise StudyError("There is no figure to lead to.", where=target, remedy="Draw the figures first.")
-    sections = [
-        ("Start here", _start(found)),
-        *figures,
-        ("Tables", _tables(found)),
-        ("Audit of the preprocessing", _audits(found)),
-        ("Provenance", _provenance(found)),
-    ]
-    shown = [(heading, body) for heading, body in sections if body]
-    links = "".join(f'<li><a href="#{_anchor(heading)}">{escape(heading)}</a></li>\n' for heading, _ in shown)
-    parts = [f'<nav aria-label="Contents"><ul>\n{links}</ul></nav>\n']
-    parts += [
-        f'<section id="{_anchor(heading)}">\n<h2>{escape(heading)}</h2>\n{body}</section>\n'
-        for heading, body in shown
-    ]
-    style = STYLE_SHEET.read_text(encoding="utf-8")
-    write_text(target, html_page(title, "".join(parts), simulated=simulated, style=style, policy=POLICY))
-
-
-def _anchor(heading: str) -> str:
-    return heading.lower().replace(" ", "-")
-
-
-def _start(files: Sequence[_File]) -> str:
-    """What to read first, and the verdicts on the published numbers."""
-    wanted = {
-        "tables/classification.html": "the results, laid out as in the paper",
-        "tables/published.html": "does the published result hold?",
-        "report/methods.html": "methods, with versions and citations",
-        "tables/assumptions.html": "what had to be assumed",
+    tables = {
+        text: _links(found, [link for kind in KINDS if (link := f"{name}.{kind}") in found])
+        for name, text in TABLES.items()
     }
-    by_link = {file.link: file for file in files}
-    items = [
-        f'<li><a href="{link}">{escape(text.capitalize())}</a></li>\n'
-        for link, text in wanted.items()
-        if link in by_link
-    ]
-    verdicts = ""
-    if published := by_link.get("tables/published.tsv"):
-        counts = read_tsv(published.path)["verdict"].value_counts()
-        rows = "".join(f"<dt>{escape(str(name))}</dt><dd>{count}</dd>\n" for name, count in counts.items())
-        verdicts = f"<p>Verdicts on the published numbers:</p>\n<dl>\n{rows}</dl>\n"
-    return (f"<ul>\n{''.join(items)}</ul>\n" if items else "") + verdicts
-
-
-def _figures(files: Sequence[_File]) -> list[tuple[str, str]]:
-    """Give the figures of each category, in the order of the registry."""
-    pictures = {
-        file.path.stem: file
-        for file in files
-        if file.link.startswith("figures/") and file.path.suffix == ".svg"
+    sections = {
+        "Start here": _Section(
+            tuple((text, link) for link, text in _START.items() if link in found), _verdicts(found)
+        ),
+        **figures,
+        "Tables": _Section(files={text: links for text, links in tables.items() if links}),
+        "Audit of the preprocessing": _Section(
+            tuple(
+                (f"{cohort[1]}: every image with pictures, measures and fate", f"{link}/index.html")
+                for link in found
+                if (cohort := re.fullmatch(r"audit/cohort-(\w+)", link))
+            )
+        ),
+        "Provenance": _Section(files=_provenance(found)),
     }
-    entries = {name: entry_of(name) for name in pictures}
-    bodies: dict[str, str] = {}
-    for known in [*FIGURES.values(), None]:
-        for name in (name for name, entry in entries.items() if entry is known):
-            category = known.category if known else _OTHER
-            drawn = _figure(pictures[name], files, known.caption if known else "")
-            bodies[category] = bodies.get(category, "") + drawn
-    return list(bodies.items())
-
-
-def _figure(picture: _File, files: Sequence[_File], caption: str) -> str:
-    """Put one figure into the page itself, with its caption and links to its files."""
-    content = picture.path.read_bytes()
-    found = _TITLE_OF_SVG.search(content.decode("utf-8"))
-    title = unescape(found[1]) if found else picture.path.stem
-    name = picture.path.stem
-    own = [file for file in files if file.path.parent == picture.path.parent and file.path.stem == name]
-    own += [file for file in files if file.path.name == f"{name}_answers.tsv"]
-    data = base64.b64encode(content).decode("ascii")
-    legend = f"<p>{escape(caption)}</p>\n" if caption else ""
-    return (
-        f'<figure id="{escape(name)}">\n'
-        f'<div class="scroll" role="region" aria-label="{escape(title)}" tabindex="0">\n'
-        f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(title)}" loading="lazy">\n</div>\n'
-        f"<figcaption>\n<h3>{escape(title)}</h3>\n{legend}<p>{_links(own)}</p>\n</figcaption>\n"
-        "</figure>\n"
+    page = html_page(
+        title,
+        simulated=simulated,
+        template="index.html.j2",
+        style=STYLE_SHEET.read_text(encoding="utf-8"),
+        policy=POLICY,
+        sections={heading: section for heading, section in sections.items() if section != _Section()},
     )
+    write_text(target, page)
 
 
-def _links(files: Sequence[_File]) -> str:
-    kinds = [
+def _verdicts(files: Mapping[str, Path]) -> dict[str, int]:
+    """Count the verdicts on the published numbers."""
+    table = files.get("tables/published.tsv")
+    return read_tsv(table)["verdict"].value_counts().to_dict() if table else {}
+
+
+def _figures(files: Mapping[str, Path]) -> dict[str, _Section]:
+    """Give the figures of each category, in the order of the registry."""
+    pictures = [
+        (entry_of(path.stem), path)
+        for link, path in files.items()
+        if link.startswith("figures/") and path.suffix == ".svg"
+    ]
+    by_category: dict[str, list[dict[str, Any]]] = {}
+    for known in [*FIGURES.values(), None]:
+        for path in (path for entry, path in pictures if entry is known):
+            shown = _figure(path, files, known.caption if known else "")
+            by_category.setdefault(known.category if known else _OTHER, []).append(shown)
+    return {category: _Section(figures=figures) for category, figures in by_category.items()}
+
+
+def _figure(picture: Path, files: Mapping[str, Path], caption: str) -> dict[str, Any]:
+    """Put one figure into the page itself, with its caption and links to its files."""
+    content = picture.read_bytes()
+    found = _TITLE_OF_SVG.search(content.decode("utf-8"))
+    own = [link for link, path in files.items() if path.with_suffix("") == picture.with_suffix("")]
+    own += [link for link, path in files.items() if path.name == f"{picture.stem}_answers.tsv"]
+    return {
+        "name": picture.stem,
+        "title": unescape(found[1]) if found else picture.stem,
+        "data": base64.b64encode(content).decode("ascii"),
+        "caption": caption,
+        "links": _links(files, own),
+    }
+
+
+def _links(files: Mapping[str, Path], links: Iterable[str]) -> list[_Link]:
+    """Name each file by its kind."""
+    return [
         (
             "answers"
-            if file.path.stem.endswith("_answers")
-            else KINDS.get(file.path.suffix[1:], file.path.name),
-            file.link,
+            if files[link].stem.endswith("_answers")
+            else KINDS.get(files[link].suffix[1:], files[link].name),
+            link,
         )
-        for file in files
+        for link in links
     ]
-    return " ".join(f'<a href="{link}">{escape(name)}</a>' for name, link in kinds)
 
 
-def _tables(files: Sequence[_File]) -> str:
-    """List the tables, each with its formats."""
-    by_link = {file.link: file for file in files}
-    rows = []
-    for name, text in TABLES.items():
-        formats = [by_link[link] for kind in KINDS if (link := f"{name}.{kind}") in by_link]
-        if formats:
-            rows.append(f"<dt>{escape(text)}</dt><dd>{_links(formats)}</dd>\n")
-    return f'<dl class="files">\n{"".join(rows)}</dl>\n' if rows else ""
-
-
-def _audits(files: Sequence[_File]) -> str:
-    pages = [file for file in files if re.fullmatch(r"audit/cohort-\w+", file.link)]
-    items = "".join(
-        f'<li><a href="{file.link}/index.html">'
-        f"{escape(file.path.name.removeprefix('cohort-'))}: every image with "
-        "pictures, measures and fate</a></li>\n"
-        for file in pages
-    )
-    return f"<ul>\n{items}</ul>\n" if items else ""
-
-
-def _provenance(files: Sequence[_File]) -> str:
-    names = {
-        "provenance/configuration.yaml": "Configuration",
-        "provenance/software.json": "Versions of all software",
-        "provenance/machine.json": "Machine",
-        "report/methods.md": "Methods as Markdown",
-    }
-    conversion = {"conversion": "What became of each image folder", "tables": "What was made of each table"}
-    for file in files:
-        if found := re.fullmatch(r"conversion/cohort-(\w+)/(conversion|tables)\.tsv", file.link):
-            names[file.link] = f"{conversion[found[2]]} of the {found[1]} download"
-    by_link = {file.link: file for file in files}
-    rows = "".join(
-        f"<dt>{escape(text)}</dt><dd>{_links([by_link[link]])}</dd>\n"
-        for link, text in names.items()
-        if link in by_link
-    )
-    return f'<dl class="files">\n{rows}</dl>\n' if rows else ""
+def _provenance(files: Mapping[str, Path]) -> dict[str, list[_Link]]:
+    names = dict(_PROVENANCE)
+    for link in files:
+        if found := re.fullmatch(r"conversion/cohort-(\w+)/(conversion|tables)\.tsv", link):
+            names[link] = f"{_CONVERSION[found[2]]} of the {found[1]} download"
+    return {text: _links(files, [link]) for link, text in names.items() if link in files}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from rhvae_mri.io.errors import StudyError
 
@@ -61,31 +60,22 @@ WORKS = {
 }
 
 
-_MARK = re.compile(r"⟦([a-z0-9 ]+)⟧")
-
-
-def cite(*names: str) -> str:
-    """Mark in a text that works are cited there; `number_citations` makes numbers of the marks."""
-    for name in names:
-        if name not in WORKS:
-            raise StudyError(f"There is no work {name!r} to cite.")
-    return f"⟦{' '.join(names)}⟧"
-
-
-def number_citations(texts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Number the works in the order in which the texts cite them first.
+def number_citations(text: str) -> tuple[str, list[str]]:
+    """Number the works in the order in which a text cites them first; a citation is ``[@name]``.
 
     Examples
     --------
-    >>> texts, references = number_citations([f"One {cite('n4')}.", f"Two {cite('ants', 'n4')}."])
-    >>> texts, len(references)
-    (['One [1].', 'Two [1, 2].'], 2)
+    >>> text, references = number_citations("One [@n4], two [@ants], again [@n4].")
+    >>> text, len(references)
+    ('One [1], two [2], again [1].', 2)
     """
     cited: list[str] = []
 
     def number(mark: re.Match[str]) -> str:
-        names = mark[1].split()
-        cited.extend(name for name in names if name not in cited)
-        return f"[{', '.join(map(str, sorted(cited.index(name) + 1 for name in names)))}]"
+        if mark[1] not in WORKS:
+            raise StudyError(f"There is no work {mark[1]!r} to cite.")
+        if mark[1] not in cited:
+            cited.append(mark[1])
+        return f"[{cited.index(mark[1]) + 1}]"
 
-    return [_MARK.sub(number, text) for text in texts], [WORKS[name] for name in cited]
+    return re.sub(r"\[@(\w+)\]", number, text), [WORKS[name] for name in cited]

@@ -1,142 +1,131 @@
-"""Pages of plain tables, each written as a web page, as Markdown and as LaTeX from the same cells."""
+"""Tables as web page, Markdown and LaTeX, from the same cells; and how numbers are written in them."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas
 
 from rhvae_mri.io.files import write_text
-from rhvae_mri.pages.latex import latex_document, long_table
-from rhvae_mri.pages.layout import NO_VALUE
-from rhvae_mri.pages.markdown import escape_markdown, markdown_row
-from rhvae_mri.pages.templates import html_page
-from rhvae_mri.study.names import SIMULATED_MARK, SIMULATED_NOTICE
+from rhvae_mri.pages.templates import html_page, render
 
-_STYLE = """main { max-width: 108rem; }
-table:not(:has(th:nth-child(4))) { min-width: min(100%, 30rem); }
-th, td { padding: 0.3rem 0.5rem; }
-thead th { white-space: normal; }
-th.text, .label { text-align: left; }
-td.text { white-space: normal; text-align: left; min-width: 12rem; }
-"""
+#: What stands where a value is not defined or does not exist.
+NO_VALUE = "n/a"
+
+
+class Cell(NamedTuple):
+    """Our value, the published one beside it, and whether ours is the best of its column."""
+
+    value: str
+    published: str = ""
+    best: bool = False
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """One table.
+    """One table; all its texts are plain.
 
     Attributes
     ----------
     heading, caption : str
-        Plain text.
+        What stands above it.
     columns : tuple of str
         Headings of the columns.
-    rows : tuple of tuple of str
-        Cells, plain text.
+    rows : tuple of tuple of str or Cell
+        Cells, as many in each row as there are columns.
     texts : tuple of str
         The columns with running text, which is wrapped; the first column is text too.
     labels : tuple of str
         The columns with short texts, which are not wrapped.
+    details : tuple of str
+        What a web page says between heading and table.
+    spans : tuple of str
+        Headings above the columns between the first and the last, each above as many of them.
+    groups : mapping of str to rows
+        Training sets and their rows, for a table that has them instead of ``rows``.
     """
 
     heading: str
     caption: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[str | Cell, ...], ...] = ()
     texts: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+    spans: tuple[str, ...] = ()
+    groups: Mapping[str, Iterable[tuple[str | Cell, ...]]] | None = None
+
+    @property
+    def kinds(self) -> list[str]:
+        """Of each column, whether it has texts, labels or neither."""
+        named = dict.fromkeys(self.texts, "text") | dict.fromkeys(self.labels, "label")
+        return [named.get(column, "") for column in self.columns]
 
 
-def render_sheets(
+def sheet_of(heading: str, caption: str, rows: Iterable[Mapping[str, str]], **options: Any) -> Sheet:
+    """Make a sheet of rows that have their cells by the columns' headings; there is one row at least."""
+    rows = list(rows)
+    return Sheet(heading, caption, tuple(rows[0]), tuple(tuple(row.values()) for row in rows), **options)
+
+
+def page_of_sheets(title: str, sheets: Sequence[Sheet], *, simulated: bool, **values: Any) -> str:
+    """Write tables as a web page; ``values`` are further ones of the template."""
+    defaults: dict[str, Any] = {"introduction": "", "notes": (), "made": {}, "wide": False}
+
+    def breakable(key: str) -> str:
+        """Say in HTML where a long key may be broken."""
+        return re.sub(r"([._])(?=[a-z])", r"\1<wbr>", escape(key))
+
+    return html_page(
+        title,
+        simulated=simulated,
+        template="sheets.html.j2",
+        sheets=sheets,
+        breakable=breakable,
+        **defaults | values,
+    )
+
+
+def write_sheets(
     sheets: Sequence[Sheet],
-    targets: Mapping[str, str | os.PathLike[str]],
+    page: str | os.PathLike[str],
     *,
     title: str,
     notes: Sequence[str],
     simulated: bool,
+    made: Mapping[str, Any] | None = None,
+    wide: bool = True,
 ) -> None:
-    """Write tables in every wanted format, atomically.
+    """Write tables as a web page, as Markdown and as LaTeX, atomically.
 
     Parameters
     ----------
     sheets : sequence of Sheet
         The tables, in order.
-    targets : mapping of str to path
-        The files, by format: ``html``, ``markdown``, ``latex``; any of them.
+    page : path
+        The web page; the others stand beside it under the same name. Any ending will do.
     title : str
         Plain text.
     notes : sequence of str
         How to read the tables, plain text.
     simulated : bool
         Whether to say first that the study's data are simulated.
+    made : mapping
+        What the results were made with: names and values.
+    wide : bool
+        Whether the tables need a web page that is wider than others.
     """
-    writers = {"html": _html, "markdown": _markdown, "latex": _latex}
-    for kind, target in targets.items():
-        write_text(target, writers[kind](sheets, title, notes, simulated))
-
-
-def _html(sheets: Sequence[Sheet], title: str, notes: Sequence[str], simulated: bool) -> str:
-    parts = []
-    for number, sheet in enumerate(sheets):
-        caption = f"{SIMULATED_MARK}. {sheet.caption}" if simulated else sheet.caption
-        head = "".join(
-            f'<th scope="col"{_kind(sheet, column)}>{escape(column)}</th>' for column in sheet.columns
-        )
-        body = "".join(f"<tr>{_html_cells(sheet, row)}</tr>\n" for row in sheet.rows)
-        parts.append(
-            f'<h2 id="table-{number}">{escape(sheet.heading)}</h2>\n'
-            f'<div class="scroll" role="region" aria-labelledby="table-{number}" tabindex="0">\n<table>\n'
-            f"<caption><span>{escape(caption)}</span></caption>\n"
-            f"<thead>\n<tr>{head}</tr>\n</thead>\n<tbody>\n{body}</tbody>\n</table>\n</div>\n"
-        )
-    items = "".join(f"<li>{escape(note)}</li>\n" for note in notes)
-    parts.append(f"<h2>How to read the tables</h2>\n<ul>\n{items}</ul>\n")
-    return html_page(title, "".join(parts), simulated=simulated, style=_STYLE)
-
-
-def _html_cells(sheet: Sheet, row: Sequence[str]) -> str:
-    name = re.sub(r"([._])(?=[a-z])", r"\1<wbr>", escape(row[0]))  # where a long key may be broken
-    cells = [f'<th scope="row">{name}</th>']
-    for column, cell in zip(sheet.columns[1:], row[1:], strict=True):
-        cells.append(f"<td{_kind(sheet, column)}>{escape(cell)}</td>")
-    return "".join(cells)
-
-
-def _kind(sheet: Sheet, column: str) -> str:
-    if column in sheet.texts:
-        return ' class="text"'
-    return ' class="label"' if column in sheet.labels else ""
-
-
-def _markdown(sheets: Sequence[Sheet], title: str, notes: Sequence[str], simulated: bool) -> str:
-    lines = [f"# {escape_markdown(title)}", ""]
-    if simulated:
-        lines += [f"> **{SIMULATED_MARK}:** {escape_markdown(SIMULATED_NOTICE)}", ""]
-    for sheet in sheets:
-        lines += [f"## {escape_markdown(sheet.heading)}", "", escape_markdown(sheet.caption), ""]
-        left = [column in (sheet.columns[0], *sheet.texts, *sheet.labels) for column in sheet.columns]
-        lines += [markdown_row(sheet.columns), "|" + "".join(":--|" if one else "--:|" for one in left)]
-        lines += [markdown_row(row) for row in sheet.rows]
-        lines.append("")
-    lines += ["## How to read the tables", "", *(f"- {escape_markdown(note)}" for note in notes), ""]
-    return "\n".join(lines)
-
-
-def _latex(sheets: Sequence[Sheet], title: str, notes: Sequence[str], simulated: bool) -> str:
-    tables = []
-    for sheet in sheets:
-        letters = [
-            "p{55mm}" if column in sheet.texts else "l" if column in sheet.labels else "r"
-            for column in sheet.columns
-        ]
-        caption = f"{sheet.heading}. {sheet.caption}"
-        tables.append(long_table(caption, sheet.columns, sheet.rows, "".join(["l", *letters[1:]])))
-    return latex_document(title, tables, notes, simulated=simulated)
+    values: dict[str, Any] = {"title": title, "sheets": sheets, "notes": notes, "simulated": simulated}
+    values["made"] = made or {}
+    write_text(Path(page).with_suffix(".html"), page_of_sheets(**values, wide=wide))
+    write_text(Path(page).with_suffix(".md"), render("sheets.md.j2", **values))
+    write_text(Path(page).with_suffix(".tex"), render("sheets.tex.j2", **values))
 
 
 def number(value: float, decimals: int = 1, sign: bool = False) -> str:
@@ -151,6 +140,11 @@ def number(value: float, decimals: int = 1, sign: bool = False) -> str:
         return NO_VALUE
     rounded = round(value, decimals) + 0.0  # no minus zero
     return f"{rounded:{'+' if sign else ''}.{decimals}f}".replace("-", "−")
+
+
+def mean_and_sd(mean: float, sd: float) -> str:
+    """Write a mean and, where there is one, its standard deviation."""
+    return number(mean) if pandas.isna(mean) or pandas.isna(sd) else f"{number(mean)} ± {number(sd)}"
 
 
 def interval(low: float, high: float, sign: bool = False) -> str:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pandas
 
-from rhvae_mri.pages.sheets import Sheet, interval, number, p_value
+from rhvae_mri.pages.sheets import (
+    NO_VALUE,
+    Sheet,
+    interval,
+    mean_and_sd,
+    number,
+    p_value,
+    sheet_of,
+    write_sheets,
+)
 from rhvae_mri.statistics.conditions import METRIC_LABELS, data_label, ordered
 from rhvae_mri.statistics.replication import VERDICTS, count_verdicts
 
 #: The comparison that the study is about.
 PRIMARY = ("ADNI", "balanced_accuracy")
 
-COMPARISON_NOTES = (
+_COMPARISON_NOTES = (
     "Each condition is compared with real images alone: same architecture, training set, resolution and "
     "participants. A difference is ours less that of real images, in percentage points, with its bootstrap "
     "interval over participants and runs.",
@@ -31,7 +41,7 @@ COMPARISON_NOTES = (
     "paired are the participants.",
 )
 
-REPLICATION_NOTES = (
+_REPLICATION_NOTES = (
     *(f"{verdict[0].upper()}{verdict[1:]}: {meaning}." for verdict, meaning in VERDICTS.items()),
     "Our interval is over participants and runs; the published one is Student's over the 20 published runs, "
     "with the published participants, whose share in the uncertainty cannot be known.",
@@ -42,82 +52,68 @@ REPLICATION_NOTES = (
 )
 
 
-def comparison_sheets(table: pandas.DataFrame) -> list[Sheet]:
-    """Arrange the comparisons, one table for each test cohort and metric, the primary one first.
+def write_comparisons(
+    table: pandas.DataFrame, page: str | os.PathLike[str], *, title: str, simulated: bool
+) -> None:
+    """Write the comparisons (`rhvae_mri.statistics.comparisons.compare_conditions`) for reading."""
+    title = f"{title}: conditions against real images"
+    write_sheets(comparison_sheets(table), page, title=title, notes=_COMPARISON_NOTES, simulated=simulated)
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `rhvae_mri.statistics.comparisons.compare_conditions`.
-    """
-    columns = (
-        *("Condition", "Mean", "Real", "Difference", "Interval", "p", "p (Holm)", "p (BH)", "d"),
-        *("p (participants)", "Published difference"),
-    )
+
+def write_replication(
+    table: pandas.DataFrame, page: str | os.PathLike[str], *, title: str, simulated: bool
+) -> None:
+    """Write the verdicts (`rhvae_mri.statistics.replication.compare_with_published`) for reading."""
+    title = f"{title}: against the published results"
+    write_sheets(replication_sheets(table), page, title=title, notes=_REPLICATION_NOTES, simulated=simulated)
+
+
+def comparison_sheets(table: pandas.DataFrame) -> list[Sheet]:
+    """Arrange the comparisons, one table for each test cohort and metric, the primary one first."""
     families = [
         (cohort, metric)
         for metric in ordered("metric", table["metric"])
         for cohort in ordered("test_cohort", table["test_cohort"])
     ]
     sheets = []
-    if PRIMARY in families:
-        families.insert(0, families.pop(families.index(PRIMARY)))
-    for family in families:
-        cohort, metric = family
+    for cohort, metric in sorted(families, key=lambda family: family != PRIMARY):
         rows = table[(table["test_cohort"] == cohort) & (table["metric"] == metric)]
-        primary = " This is the primary comparison." if family == PRIMARY else ""
-        sheets.append(
-            Sheet(
-                f"{METRIC_LABELS[metric][0].upper()}{METRIC_LABELS[metric][1:]} on {cohort}",
-                f"Conditions against real images alone, in percent; {len(rows)} tests.{primary}",
-                columns,
-                tuple(_comparison_row(row) for row in rows.itertuples()),
-            )
-        )
+        primary = " This is the primary comparison." if (cohort, metric) == PRIMARY else ""
+        heading = f"{METRIC_LABELS[metric][0].upper()}{METRIC_LABELS[metric][1:]} on {cohort}"
+        caption = f"Conditions against real images alone, in percent; {len(rows)} tests.{primary}"
+        sheets.append(sheet_of(heading, caption, map(_comparison_row, rows.itertuples())))
     return sheets
 
 
-def _comparison_row(row: Any) -> tuple[str, ...]:
-    return (
-        f"{row.architecture}, {row.training_set}, "
-        f"{data_label(row.training_data, row.n_synthetic, row.resolution)}",
-        number(row.mean_percent),
-        number(row.real_mean_percent),
-        number(row.difference_percent, sign=True),
-        interval(row.low_percent, row.high_percent, sign=True),
-        p_value(row.p_value),
-        p_value(row.p_holm),
-        p_value(row.p_benjamini_hochberg),
-        number(row.cohens_d, 2, sign=True),
-        p_value(row.p_participants),
-        number(row.published_difference_percent, sign=True),
-    )
+def _comparison_row(row: Any) -> dict[str, str]:
+    data = data_label(row.training_data, row.n_synthetic, row.resolution)
+    return {
+        "Condition": f"{row.architecture}, {row.training_set}, {data}",
+        "Mean": number(row.mean_percent),
+        "Real": number(row.real_mean_percent),
+        "Difference": number(row.difference_percent, sign=True),
+        "Interval": interval(row.low_percent, row.high_percent, sign=True),
+        "p": p_value(row.p_value),
+        "p (Holm)": p_value(row.p_holm),
+        "p (BH)": p_value(row.p_benjamini_hochberg),
+        "d": number(row.cohens_d, 2, sign=True),
+        "p (participants)": p_value(row.p_participants),
+        "Published difference": number(row.published_difference_percent, sign=True),
+    }
 
 
 def replication_sheets(table: pandas.DataFrame) -> list[Sheet]:
-    """Arrange the verdicts: first their counts, then one table for each architecture.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `rhvae_mri.statistics.replication.compare_with_published`.
-    """
+    """Arrange the verdicts: first their counts, then one table for each architecture."""
     counts = tuple((verdict, str(count)) for verdict, count in count_verdicts(table).items())
     caption = f"Of {len(table)} published numbers."
     sheets = [Sheet("Verdicts", caption, ("Verdict", "Published numbers"), counts)]
-    columns = (
-        *("Condition", "Test set and metric", "Published", "Interval", "Ours", "Our interval", "Runs"),
-        *("Verdict", "Reason", "Published in our interval", "Ours in the published one"),
-        *("p (difference)", "p (equivalence)"),
-    )
     for architecture in ordered("architecture", table["architecture"]):
-        rows = table[table["architecture"] == architecture]
+        rows = table[table["architecture"] == architecture].itertuples()
         sheets.append(
-            Sheet(
+            sheet_of(
                 f"{architecture.capitalize()} architecture",
                 "Mean ± SD over runs in percent, with intervals.",
-                columns,
-                tuple(_replication_row(row) for row in rows.itertuples()),
+                map(_replication_row, rows),
                 texts=("Reason",),
                 labels=("Test set and metric", "Verdict"),
             )
@@ -125,27 +121,24 @@ def replication_sheets(table: pandas.DataFrame) -> list[Sheet]:
     return sheets
 
 
-def _replication_row(row: Any) -> tuple[str, ...]:
-    return (
-        f"{row.training_set}, {data_label(row.training_data, row.n_synthetic, row.resolution)}",
-        f"{row.test_cohort} {METRIC_LABELS[row.metric]}",
-        _mean_and_sd(row.published_mean_percent, row.published_sd_percent),
-        interval(row.published_low_percent, row.published_high_percent),
-        _mean_and_sd(row.mean_percent, row.sd_percent),
-        interval(row.low_percent, row.high_percent),
-        number(row.n_seeds, 0),
-        row.verdict,
-        row.reason,
-        _or_nothing(row.published_in_our_interval),
-        _or_nothing(row.ours_in_published_interval),
-        p_value(row.p_difference),
-        p_value(row.p_equivalence),
-    )
-
-
-def _mean_and_sd(mean: float, sd: float) -> str:
-    return number(mean) if pandas.isna(sd) else f"{number(mean)} ± {number(sd)}"
+def _replication_row(row: Any) -> dict[str, str]:
+    data = data_label(row.training_data, row.n_synthetic, row.resolution)
+    return {
+        "Condition": f"{row.training_set}, {data}",
+        "Test set and metric": f"{row.test_cohort} {METRIC_LABELS[row.metric]}",
+        "Published": mean_and_sd(row.published_mean_percent, row.published_sd_percent),
+        "Interval": interval(row.published_low_percent, row.published_high_percent),
+        "Ours": mean_and_sd(row.mean_percent, row.sd_percent),
+        "Our interval": interval(row.low_percent, row.high_percent),
+        "Runs": number(row.n_seeds, 0),
+        "Verdict": row.verdict,
+        "Reason": row.reason,
+        "Published in our interval": _or_nothing(row.published_in_our_interval),
+        "Ours in the published one": _or_nothing(row.ours_in_published_interval),
+        "p (difference)": p_value(row.p_difference),
+        "p (equivalence)": p_value(row.p_equivalence),
+    }
 
 
 def _or_nothing(value: str | float) -> str:
-    return value if isinstance(value, str) else number(float("nan"))
+    return value if isinstance(value, str) else NO_VALUE
