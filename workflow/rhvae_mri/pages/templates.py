@@ -16,7 +16,7 @@ STYLE_SHEET = _WORKFLOW / "style" / "page.css"
 
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_WORKFLOW / "templates"),
         autoescape=jinja2.select_autoescape(["html.j2"]),
         undefined=jinja2.StrictUndefined,
@@ -24,6 +24,13 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    # of the filter tojson
+    environment.policies["json.dumps_kwargs"] = {
+        "ensure_ascii": False,
+        "allow_nan": False,
+        "separators": (",", ":"),
+    }
+    return environment
 
 
 def render(template: str, **values: Any) -> str:
@@ -32,7 +39,16 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(marks | values)
 
 
-def html_page(title: str, body: str, *, simulated: bool, style: str = "", policy: str | None = None) -> str:
-    """Put the body of a page into a complete HTML document."""
-    style = STYLE_SHEET.read_text(encoding="utf-8") + style
-    return render("page.html.j2", title=title, body=body, simulated=simulated, style=style, policy=policy)
+def html_page(
+    title: str,
+    body: str = "",
+    *,
+    simulated: bool,
+    style: str = "",
+    policy: str | None = None,
+    template: str = "page.html.j2",
+    **values: Any,
+) -> str:
+    """Fill the frame of all pages with a body, or a template that extends the frame with values."""
+    values |= {"title": title, "body": body, "simulated": simulated, "policy": policy}
+    return render(template, style=STYLE_SHEET.read_text(encoding="utf-8") + style, **values)
