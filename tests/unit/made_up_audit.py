@@ -68,7 +68,9 @@ class MadeUpAudit:
             "thresholds": {"similarity": 0.4},
             "outlier_z": 6.0,
             "decisions": None,
-            "files": pandas.DataFrame(columns=["image_id", "step", "path", "sha256"]),
+            "files": pandas.DataFrame(
+                [{"image_id": self.ids[7], "step": "raw", "path": None, "sha256": "5e"}]
+            ),
             "listed": pandas.DataFrame(columns=LISTED_COLUMNS),
             "progress": False,
         }

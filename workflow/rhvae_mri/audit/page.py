@@ -205,14 +205,9 @@ def _draw_images(
                 paths[row.image_id][step] = row.path
     draw = partial(draw_image, folder=folder)
     with ProcessPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
-        drawn = (
-            pool.map(draw, paths, paths.values(), chunksize=_IMAGES_AT_ONCE)
-            if pool
-            else map(draw, paths, paths.values())
-        )
-        records = tqdm(
-            drawn, total=len(paths), desc="audit", unit="image", mininterval=5, disable=not progress
-        )
+        draw_all = partial(pool.map, chunksize=_IMAGES_AT_ONCE) if pool else map
+        bar = {"desc": "audit", "unit": "image", "mininterval": 5, "disable": not progress}
+        records = tqdm(draw_all(draw, paths, paths.values()), total=len(paths), **bar)
         yield from zip(paths, records, strict=True)
 
 
