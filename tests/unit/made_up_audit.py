@@ -8,6 +8,7 @@ import pandas
 from phantoms import coordinates, head, save
 
 from rhvae_mri.audit.page import draw_audit
+from rhvae_mri.cohort.listed_values import COLUMNS as LISTED_COLUMNS
 from rhvae_mri.preprocess.grid import crop_box, study_grid
 from rhvae_mri.preprocess.images import ImageError, record_faults
 from rhvae_mri.preprocess.sidecars import write_sidecar
@@ -66,6 +67,11 @@ class MadeUpAudit:
             "simulated": True,
             "thresholds": {"similarity": 0.4},
             "outlier_z": 6.0,
+            "decisions": None,
+            "files": pandas.DataFrame(
+                [{"image_id": self.ids[7], "step": "raw", "path": None, "sha256": "5e"}]
+            ),
+            "listed": pandas.DataFrame(columns=LISTED_COLUMNS),
             "progress": False,
         }
         tables = {name: changes.pop(name, getattr(self, name)) for name in ("images", "quality", "metrics")}

@@ -47,11 +47,15 @@ def downloaded(browser, folder):
     return target
 
 
-def choose(browser, control, value):
+def choose(browser, control, value, event="input"):
     browser.evaluate(
-        f"(() => {{ const e = document.getElementById({control!r}); e.value = {value!r};"
-        "e.dispatchEvent(new Event('input', {bubbles: true})); })()"
+        f"(() => {{ const e = document.getElementById('{control}'); e.value = {json.dumps(value)};"
+        f"e.dispatchEvent(new Event('{event}', {{bubbles: true}})); }})()"
     )
+
+
+def click(browser, control):
+    browser.evaluate(f"document.getElementById('{control}').click()")
 
 
 def shown_ids(browser):
@@ -102,7 +106,7 @@ def test_filters_and_sorting_choose_images(browser, data):
     assert shown_ids(browser) == [f"sub-ADNI0{number}_ses-M000" for number in (12, 11, 10)]
     browser.evaluate("document.querySelector('button[type=reset]').click()")
     browser.wait_for(f"{CARDS}.length === 50")
-    browser.evaluate("document.getElementById('flagged').click()")
+    click(browser, "flagged")
     assert shown_ids(browser) == ["sub-ADNI001_ses-M000"]
     choose(browser, "search", "nothing has this name")
     assert browser.evaluate("document.getElementById('found').textContent").startswith("No image fits")
@@ -119,7 +123,9 @@ def test_one_image_is_shown_and_swapped_with_the_template(browser):
     browser.hover("#flicker-frame")
     browser.wait_for(f"{opacity} === '1'")
     assert browser.evaluate("document.querySelectorAll('#facts tbody tr').length") == len(METRICS) + 1
-    assert "RandomSeed (this image)7" in browser.evaluate("document.getElementById('facts').textContent")
+    facts = browser.evaluate("document.getElementById('facts').textContent")
+    assert "RandomSeed (this image)7" in facts
+    assert "rawn/a5e" in facts  # a file without a path, and its checksum
     assert browser.evaluate("document.getElementById('detail-badge').textContent") == "passed"
 
 
@@ -128,24 +134,19 @@ def test_decisions_are_kept_and_exported_as_a_list_that_the_study_reads(browser,
     choose(browser, "sort", "image")
     browser.evaluate(f"{CARDS}[5].click()")
     browser.press("x", "x")
-    browser.evaluate(
-        "(() => { const reason = document.getElementById('reason'); reason.value = 'a\\ttab, \"quoted\"';"
-        "reason.dispatchEvent(new Event('change', {bubbles: true})); })()"
-    )
+    choose(browser, "reason", 'a\ttab, "quoted"', "change")
     browser.press("ArrowRight")
     browser.press("k", "k")
     assert browser.evaluate("document.getElementById('detail-title').textContent") == cohort.ids[6]
-    browser.evaluate("document.getElementById('close').click()")
+    click(browser, "close")
     browser.evaluate(f"{CARDS}[{EXCLUDED}].click()")
     browser.press("u", "u")  # takes the decision of the study back
-    browser.evaluate("document.getElementById('close').click()")
+    click(browser, "close")
 
-    export = "document.getElementById('export').click()"
-    browser.evaluate(export)
+    click(browser, "export")
     assert "your name" in browser.evaluate("document.getElementById('message').textContent")
-    choose(browser, "rater", "C. Rater")
-    browser.evaluate("document.getElementById('rater').dispatchEvent(new Event('change'))")
-    browser.evaluate(export)
+    choose(browser, "rater", "C. Rater", "change")
+    click(browser, "export")
     entries = read_decisions(downloaded(browser, tmp_path), "ADNI").entries
     names = {number: (f"sub-ADNI{number:03d}", "ses-M000") for number in (CONFIRMED, 5, 6)}
     assert entries.keys() == set(names.values())
@@ -166,7 +167,7 @@ def test_notes_on_an_earlier_list_do_not_act_on_a_later_one(browser, cohort, aud
     browser.press("x", "x")
     assert n_new(browser) == 1
     choose(browser, "rater", "C. Rater")
-    browser.evaluate("document.getElementById('export').click()")
+    click(browser, "export")
     exported = downloaded(browser, tmp_path)
     text = exported.read_text(encoding="utf-8")
 
@@ -189,7 +190,7 @@ def test_notes_on_an_earlier_list_do_not_act_on_a_later_one(browser, cohort, aud
     exported.unlink()
     load(browser, edited)
     assert n_new(browser) == 0
-    browser.evaluate("document.getElementById('export').click()")
+    click(browser, "export")
     entries = read_decisions(downloaded(browser, tmp_path), "ADNI").entries
     assert entries["sub-ADNI005", "ses-M000"].decision == "replace"
 
@@ -212,15 +213,12 @@ def test_a_reason_without_a_decision_is_none_and_waits_for_one(browser, tmp_path
     browser.save_downloads(tmp_path)
     choose(browser, "search", "ADNI005")
     browser.evaluate(f"{CARDS}[0].click()")
-    browser.evaluate(
-        "(() => { const reason = document.getElementById('reason'); reason.value = 'ghosts';"
-        "reason.dispatchEvent(new Event('change', {bubbles: true})); })()"
-    )
+    choose(browser, "reason", "ghosts", "change")
     assert n_new(browser) == 0
     browser.press("x", "x")
     assert n_new(browser) == 1
     choose(browser, "rater", "C. Rater")
-    browser.evaluate("document.getElementById('export').click()")
+    click(browser, "export")
     entries = read_decisions(downloaded(browser, tmp_path), "ADNI").entries
     assert entries["sub-ADNI005", "ses-M000"].reason == "ghosts"
 
@@ -242,9 +240,8 @@ def test_a_change_splits_a_decision_on_all_sessions(cohort, tmp_path):
         browser.evaluate("document.querySelector('.card').click()")
         assert browser.evaluate("document.querySelector('[name=decision]:checked').value") == "exclude"
         browser.press("k", "k")
-        browser.evaluate(
-            "document.getElementById('close').click(); document.getElementById('export').click()"
-        )
+        click(browser, "close")
+        click(browser, "export")
         exported = downloaded(browser, tmp_path)
         assert browser.messages == []
     found = read_decisions(exported, "ADNI").entries

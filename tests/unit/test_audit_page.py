@@ -5,13 +5,15 @@ import re
 import runpy
 from pathlib import Path
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import numpy
 import pandas
 import pytest
 from made_up_audit import CONFIRMED, EXCLUDED, FAILED, FAULTY, N_KEPT, PLANTED, VOXEL_SIZE, embedded
+from markupsafe import escape
 
-from rhvae_mri.audit.charts import histogram
+from rhvae_mri.audit.charts import histogram, intensity_chart
 from rhvae_mri.audit.records import collect_values, describe_metrics, robust_positions
 from rhvae_mri.cohort.exclusions import COLUMNS
 from rhvae_mri.cohort.listed_values import COLUMNS as LISTED_COLUMNS
@@ -59,7 +61,7 @@ def test_the_policy_forbids_the_network_and_every_script_but_the_pages_own(page)
 def test_texts_of_the_tables_are_no_markup(page, data):
     assert "<img src=x" not in page
     assert PLANTED in data["images"]["flags"][FAILED]
-    assert html.escape(PLANTED) in page  # the reason of a decision, in the attrition
+    assert escape(PLANTED) in page  # the reason of a decision, in the attrition
 
 
 def test_worst_images_come_first(data):
@@ -199,9 +201,23 @@ def test_lists_of_other_cohorts_do_not_touch_the_notes(cohort, tmp_path):
 
 
 def test_a_histogram_says_in_words_what_it_shows():
-    chart = histogram([1.0, 2.0, 4.0], "a & b", thresholds={"threshold": 1.5})
+    chart = histogram([1.0, 2.0, 4.0], "a & b", {"threshold": 1.5})
     assert 'aria-label="Histogram of a &amp; b for 3 images: from 1 to 4, median 2; threshold 1.5."' in chart
-    assert sum(map(int, re.findall(r": (\d+)</title></rect>", chart))) == 3
-    assert "<path" in histogram([3.0, 3.0], "constant")
-    with pytest.raises(StudyError, match="no value"):
-        histogram([], "nothing")
+    assert sum(map(int, re.findall(r"<title>[^<]* to [^<]*: (\d+)</title>", chart))) == 3
+    assert "<title>threshold: 1.5</title>" in chart
+    assert "<path" in histogram([3.0, 3.0], "constant", {})
+
+
+def test_charts_follow_the_colours_of_the_page_and_touch_nothing_else_of_it():
+    curve = pandas.DataFrame({"intensity": [0, 1], "mean": [0.5, 0.1], "low": [0.0, 0.1], "high": [0.9, 0.2]})
+    charts = [
+        intensity_chart(curve, "a"),
+        histogram([1.0, 4.0], "$\\frac{1}", {"threshold": 2.0, "fence": 3.0}),
+    ]
+    for chart in charts:
+        assert set(re.findall(r"(?:fill|stroke): (#\w+)", chart)) == set()
+        assert "<style" not in chart
+        assert len(ElementTree.fromstring(chart.replace("xlink:href", "href"))) > 0
+    names = [name for chart in charts for name in re.findall(r'id="([^"]*)"', chart)]
+    assert len(names) == len(set(names))
+    assert "$\\frac{1}</text>" in charts[1]

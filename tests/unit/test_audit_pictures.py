@@ -7,16 +7,15 @@ from phantoms import coordinates, grid, head, save
 from PIL import Image
 
 from rhvae_mri.audit.cohort_pictures import CutMoments, draw_classes, intensity_curves
-from rhvae_mri.audit.cuts import cut_sizes, lay_out, take_cuts
+from rhvae_mri.audit.cuts import colour_table, cut_sizes, lay_out, take_cuts
 from rhvae_mri.audit.parameters import share_parameters, step_parameters
 from rhvae_mri.audit.pictures import (
+    FIELD_COLOURS,
     FIELD_LIMIT,
     N_BINS,
-    ImageFiles,
     contour_svg,
     crop_svg,
     draw_image,
-    field_colours,
     native_cuts,
 )
 from rhvae_mri.preprocess.grid import crop_box, study_grid
@@ -78,7 +77,7 @@ def test_the_field_has_the_colours_of_its_ratio(scan):
     inside = axial.sum(axis=-1) > 0
     row = axial.shape[0] // 2
     columns = numpy.flatnonzero(inside[row])
-    expected = field_colours(256)[
+    expected = colour_table(FIELD_COLOURS, 256)[
         (127.5 + 127.5 * 0.2 * steps[columns] / numpy.log(FIELD_LIMIT)).round().astype(int)
     ]
     # the median in the head is the middle of the scale, up to the head's asymmetry and the smoothing
@@ -94,7 +93,7 @@ def test_the_crop_box_is_where_the_crop_is():
     x, y, z = crop_box(1.0)
     layout = lay_out(cut_sizes(shape))
     for (left, top, right, bottom), (across, up), corner, size in zip(
-        boxes, ((x, y), (x, z), (y, z)), layout.corners, layout.sizes, strict=True
+        boxes, ((x, y), (x, z), (y, z)), layout.corners, cut_sizes(shape), strict=True
     ):
         assert float(left) - corner[0] == across.start
         assert float(right) - corner[0] == across.stop
@@ -125,11 +124,11 @@ def files(tmp_path, scan):
         "registered": save(tmp_path / "registered.nii.gz", voxels, affine),
         "cropped": save(tmp_path / "cropped.nii.gz", voxels[crop_box(8.0)], affine),
     }
-    return ImageFiles("sub-1_ses-M000", **{step: str(path) for step, path in paths.items()})
+    return {step: str(path) for step, path in paths.items()}
 
 
 def test_all_pictures_of_an_image_are_written_with_their_sizes(files, tmp_path):
-    record = draw_image(files, tmp_path)
+    record = draw_image("sub-1_ses-M000", files, tmp_path)
     assert record.pictures.keys() == {"before", "after", "field", "registered"}
     for name, width, height in record.pictures.values():
         with Image.open(tmp_path / name) as picture:
@@ -141,8 +140,8 @@ def test_all_pictures_of_an_image_are_written_with_their_sizes(files, tmp_path):
 
 
 def test_the_histogram_is_that_of_the_rescaled_crop(files, tmp_path):
-    cropped = draw_image(files, tmp_path).cropped
-    voxels = nibabel.load(files.cropped).get_fdata(dtype=numpy.float32)
+    cropped = draw_image("sub-1_ses-M000", files, tmp_path).cropped
+    voxels = nibabel.load(files["cropped"]).get_fdata(dtype=numpy.float32)
     expected, _ = numpy.histogram(voxels, bins=N_BINS, range=(voxels.min(), voxels.max()))
     assert cropped.range == (voxels.min(), voxels.max())
     assert cropped.histogram.sum() == pytest.approx(1)
@@ -153,9 +152,9 @@ def test_the_histogram_is_that_of_the_rescaled_crop(files, tmp_path):
 
 def test_a_bad_image_leaves_out_its_pictures_and_says_why(files, tmp_path):
     for step in ("corrected", "registered"):
-        with open(getattr(files, step), "wb") as file:
+        with open(files[step], "wb") as file:
             file.write(b"nothing")
-    record = draw_image(files, tmp_path)
+    record = draw_image("sub-1_ses-M000", files, tmp_path)
     assert record.pictures.keys() == {"before"}
     assert record.faults.keys() == {"corrected", "registered"}
     assert all("cannot be read" in reason and "\n" not in reason for reason in record.faults.values())
@@ -164,7 +163,7 @@ def test_a_bad_image_leaves_out_its_pictures_and_says_why(files, tmp_path):
 def test_a_name_from_a_table_cannot_leave_the_folder(files, tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
-    record = draw_image(ImageFiles("../../sub<1>", raw=files.raw), folder)
+    record = draw_image("../../sub<1>", {"raw": files["raw"]}, folder)
     assert [path.name for path in folder.iterdir()] == [record.pictures["before"][0]]
     assert re.fullmatch(r"[\w-]+\.webp", record.pictures["before"][0])
 
@@ -181,7 +180,7 @@ def test_moments_are_those_of_numpy():
 def test_a_class_of_one_image_has_no_standard_deviation(tmp_path):
     moments = CutMoments()
     moments.add([numpy.eye(4)] * 3)
-    (drawn,) = draw_classes({"AD": moments}, tmp_path)
+    (drawn,), _ = draw_classes({"AD": moments}, tmp_path)
     assert drawn["sd"] is None
     assert drawn["count"] == 1
     assert (tmp_path / drawn["mean"][0]).is_file()

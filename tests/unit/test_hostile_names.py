@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-import html
 import json
 from html.parser import HTMLParser
 from xml.etree import ElementTree
@@ -14,6 +13,7 @@ import pytest
 from clinica_dataset import Dataset, write_table
 from figure_checks import drawn
 from made_up_audit import MadeUpAudit
+from markupsafe import escape
 from nifti_files import encode_nifti, write_nifti
 from test_tables import PUBLISHED, make_runs
 
@@ -265,6 +265,7 @@ def test_the_audit_page_shows_hostile_cells_as_text(tmp_path):
             if column in table:
                 table[column] = table[column].astype(object)
                 table.loc[5, column] = MARKUP
+    audit.metrics[MARKUP] = 1.0
     audit.images.loc[60, ["image_id", "participant_id", "path"]] = [f"sub-../../{MARKUP}", MARKUP, MARKUP]
     clean = Tags((MadeUpAudit(tmp_path / "clean").draw(tmp_path / "clean audit") / "index.html").read_text())
     folder = audit.draw(tmp_path / "audit")
@@ -273,7 +274,7 @@ def test_the_audit_page_shows_hostile_cells_as_text(tmp_path):
     assert tags.found.count("img") <= clean.found.count("img") + 2  # mean and deviation of one class more
     assert tags.found.count("script") == clean.found.count("script") == 2
     assert not {name for name in tags.attributes if name.startswith("on")}
-    assert html.escape(MARKUP) in page
+    assert escape(MARKUP) in page
     data = json.loads(page.split('id="data">')[1].split("</script>")[0])
     assert data["images"]["site"][5] == MARKUP
     assert {path.parent for path in folder.rglob("*") if path.is_file()} == {folder, folder / "images"}

@@ -471,7 +471,7 @@
   }
 
   function drawFiles(image) {
-    const rows = data.files[image];
+    const rows = data.files[images.image_id[image]] ?? [];
     if (!rows.length) return [];
     return [make("h3", { text: "Files and checksums (SHA-256)" }), make("dl", {}, ...rows.flatMap(([name, path, sha256]) => [
       make("dt", { text: name }),

@@ -1,90 +1,102 @@
-"""Small charts as inline SVG; their colours come from the page's style sheet, so they follow its scheme."""
+"""Small charts as SVG inside the page; their colours are its style sheet's, so they follow its scheme."""
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from html import escape
+from typing import Any
 
+import matplotlib
 import numpy
+import pandas
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from rhvae_mri.io.errors import StudyError
+from rhvae_mri.figures.style import study_style
 
-_WIDTH, _HEIGHT = 320, 150
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 10, 34
-
-#: The largest number of bins of a histogram.
+_SIZE = (2.9, 1.4)  # inches; the page stretches a chart to the width of its column
 _MAXIMUM_BINS = 40
+
+# What is drawn in one of these gets the variable of page.css or audit.css that has this colour in light mode.
+_BARS, _THRESHOLD, _FENCE, _TEXT, _LINE = "#0072b2", "#b3261e", "#8a5a00", "#5b636d", "#c9ced4"
+_VARIABLES = {_BARS: "d0", _THRESHOLD: "bad", _FENCE: "warn", _TEXT: "muted", _LINE: "line"}
+
+# the name of an element in the figure, followed by what it says where it is pointed at
+_SAYS = "says "
+
+
+def metric_chart(
+    entry: Mapping[str, Any], values: Sequence[float], bounds: tuple[float, float] | None = None
+) -> dict[str, Any]:
+    """Draw and describe the distribution of one metric with its bounds."""
+    threshold = {} if entry["threshold"] is None else {"threshold": entry["threshold"]}
+    sides = zip(("outliers below", "outliers above"), entry["fences"], strict=True)
+    fences = {name: fence for name, fence in sides if fence is not None}
+    # a fence far outside would press the images together
+    low, high = min(*values, *threshold.values()), max(*values, *threshold.values())
+    margin = 0.25 * (high - low)
+    shown = {name: fence for name, fence in fences.items() if low - margin <= fence <= high + margin}
+    name = entry["name"].replace("_", " ")
+    label = f"{name} ({entry['unit']})" if entry["unit"] else name
+    facts = {"median": entry["median"], **threshold, **fences}
+    return {
+        "name": name,
+        "meaning": entry["meaning"],
+        "facts": " ".join(f"{fact.capitalize()}: {number(value)}." for fact, value in facts.items()),
+        "svg": histogram(values, label, threshold | shown, bounds),
+    }
 
 
 def histogram(
     values: Sequence[float],
     label: str,
-    *,
-    thresholds: Mapping[str, float] | None = None,
-    fences: Mapping[str, float] | None = None,
+    marks: Mapping[str, float],
     bounds: tuple[float, float] | None = None,
 ) -> str:
-    """Draw a histogram with vertical lines at thresholds."""
-    if len(values) == 0:
-        raise StudyError(f"There is no value of {label} to draw.")
-    marks = {**(thresholds or {}), **(fences or {})}
-    ends = [*values, *marks.values()]
-    low, high = bounds or (min(ends), max(ends))
+    """Draw a histogram with vertical lines at the threshold (dashed) and at other marks (dotted)."""
+    low, high = bounds or (min(*values, *marks.values()), max(*values, *marks.values()))
     if high <= low:
         low, high = low - 0.5, high + 0.5
     n_bins = int(numpy.clip(2 * math.sqrt(len(values)), 8, _MAXIMUM_BINS))
-    counts, edges = numpy.histogram(values, bins=n_bins, range=(low, high))
-    top = max(int(counts.max()), 1)
-    parts = [_axes(low, high, 0, top, label, "images")]
-    for count, start, stop in zip(counts, edges[:-1], edges[1:], strict=True):
-        if count:
-            x, right, y = _x(start, low, high), _x(stop, low, high), _y(count, 0, top)
-            parts.append(
-                f'<rect class="bar" x="{x:.1f}" y="{y:.1f}" width="{max(right - x - 0.6, 0.6):.1f}" '
-                f'height="{_HEIGHT - _BOTTOM - y:.1f}"><title>{number(start)} to {number(stop)}: '
-                f"{count}</title></rect>"
-            )
-    for name, place in marks.items():
-        if low <= place <= high:
-            kind = "mark outlier" if fences and name in fences else "mark"
-            parts.append(
-                f'<path class="{kind}" d="M{_x(place, low, high):.1f} {_TOP}V{_HEIGHT - _BOTTOM}">'
-                f"<title>{escape(name)}: {number(place)}</title></path>"
-            )
     words = (
         f"Histogram of {label} for {len(values)} images: from {number(min(values))} to "
         f"{number(max(values))}, median {number(float(numpy.median(values)))}"
     )
     words += "".join(f"; {name} {number(place)}" for name, place in marks.items()) + "."
-    return _svg("".join(parts), words)
+    counts, edges = numpy.histogram(values, bins=n_bins, range=(low, high))
+    with _chart(label, "images") as (figure, axes):
+        bars = axes.bar(edges[:-1], counts, 0.95 * numpy.diff(edges), align="edge", color=_BARS)
+        for bar, count, start, stop in zip(bars, counts, edges[:-1], edges[1:], strict=True):
+            bar.set_gid(f"{_SAYS}{number(start)} to {number(stop)}: {count}")
+        for name, place in marks.items():
+            if low <= place <= high:
+                colour, style = (_THRESHOLD, "--") if name == "threshold" else (_FENCE, ":")
+                axes.axvline(place, color=colour, linestyle=style, gid=f"{_SAYS}{name}: {number(place)}")
+        axes.set_xlim(low, high)
+        axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+        return _svg(figure, words)
 
 
-def curve_band(
-    x: Sequence[float], mean: Sequence[float], low: Sequence[float], high: Sequence[float], label: str
-) -> str:
-    """Draw a mean curve with a band, on a logarithmic vertical axis."""
-    positive = [value for value in [*mean, *low, *high] if value > 0]
-    if not positive:
-        raise StudyError(f"There is no value of {label} to draw.")
-    top = math.ceil(math.log10(max(positive)))
-    bottom = max(math.floor(math.log10(min(positive))), top - 5)
-    ends = (min(x), max(x))
-
-    def points(values: Sequence[float]) -> list[str]:
-        logs = [math.log10(value) if value > 0 else bottom for value in values]
-        return [
-            f"{_x(place, *ends):.1f} {_y(max(log, bottom), bottom, top):.1f}"
-            for place, log in zip(x, logs, strict=True)
-        ]
-
-    outline = "L".join([*points(high), *reversed(points(low))])
-    axes = _axes(*ends, bottom, top, label, "share of voxels", logarithmic=True)
-    words = f"Share of voxels by {label}: mean over the images and the band of the middle 80 %."
-    return _svg(
-        f'{axes}<path class="band" d="M{outline}Z"/><path class="curve" d="M{"L".join(points(mean))}"/>',
-        words,
-    )
+def intensity_chart(curve: pandas.DataFrame, label: str) -> str:
+    """Draw a mean curve with its band (intensity, mean, low, high), on a logarithmic vertical axis."""
+    shares = curve[["mean", "low", "high"]].to_numpy()
+    top = math.ceil(math.log10(shares.max()))
+    bottom = max(math.floor(math.log10(shares[shares > 0].min())), top - 5)
+    x = curve["intensity"]
+    with _chart(label, "share of voxels") as (figure, axes):
+        axes.set_yscale("log", nonpositive="clip")
+        axes.fill_between(x, curve["low"], curve["high"], color=_BARS, alpha=0.25, linewidth=0)
+        axes.plot(x, curve["mean"], color=_BARS)
+        axes.set_xlim(x.min(), x.max())
+        axes.set_ylim(10.0**bottom, 10.0**top)
+        axes.minorticks_off()
+        words = f"Share of voxels by {label}: mean over the images and the band of the middle 80 %."
+        return _svg(figure, words)
 
 
 def number(value: float) -> str:
@@ -98,60 +110,33 @@ def number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def _svg(content: str, words: str) -> str:
+@contextmanager
+def _chart(label: str, quantity: str) -> Iterator[tuple[Figure, Axes]]:
+    """Give a chart with empty axes; its elements have no id of another chart of the page."""
+    with study_style(), matplotlib.rc_context({"svg.hashsalt": label}):
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_xlabel(label, color=_TEXT, parse_math=False)  # a name from a table is no formula
+        axes.set_ylabel(quantity, color=_TEXT)
+        axes.tick_params(color=_LINE, labelcolor=_TEXT)
+        axes.grid(axis="y", color=_LINE)
+        axes.spines[:].set_color(_LINE)
+        yield figure, axes
+
+
+def _svg(figure: Figure, words: str) -> str:
+    """Write the chart as an element of the page, without what only a file of its own needs."""
+    buffer = io.StringIO()
+    no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(buffer, format="svg", transparent=True, metadata=no_metadata)
+    # matplotlib's own style sheet would hold for the whole page
+    content = re.sub(r".*?<style.*?</defs>", "", buffer.getvalue(), count=1, flags=re.DOTALL)
+    content = re.sub(rf'<g id="{_SAYS}([^"]*)">', r"<g><title>\1</title>", content)
+    content = re.sub(r'<g id="[^"]*">', "<g>", content)
+    for colour, name in _VARIABLES.items():
+        content = content.replace(colour, f"var(--{name})")
+    width, height = (72 * side for side in _SIZE)
     return (
-        f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(words)}">'
-        f"{content}</svg>"
+        f'<svg class="chart" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(words)}">'
+        f"{content}"
     )
-
-
-def _x(value: float, low: float, high: float) -> float:
-    return _LEFT + (value - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
-
-
-def _y(value: float, bottom: float, top: float) -> float:
-    return _HEIGHT - _BOTTOM - (value - bottom) / (top - bottom) * (_HEIGHT - _TOP - _BOTTOM)
-
-
-def _axes(
-    low: float,
-    high: float,
-    bottom: float,
-    top: float,
-    label: str,
-    quantity: str,
-    *,
-    logarithmic: bool = False,
-) -> str:
-    """Draw both axes with a few ticks and their names."""
-    base = _HEIGHT - _BOTTOM
-    parts = [f'<path class="axis" d="M{_LEFT} {_TOP}V{base}H{_WIDTH - _RIGHT}"/>']
-    for tick in _ticks(low, high):
-        x = _x(tick, low, high)
-        parts.append(
-            f'<path class="axis" d="M{x:.1f} {base}v3"/>'
-            f'<text x="{x:.1f}" y="{base + 13}" text-anchor="middle">{number(tick)}</text>'
-        )
-    whole = range(int(bottom), int(top) + 1) if logarithmic else [0, top]
-    for tick in whole:
-        y = _y(tick, bottom, top)
-        # names of powers as 10 with a raised exponent
-        name = f'10<tspan dy="-3" font-size="7">{tick}</tspan>' if logarithmic else number(tick)
-        parts.append(f'<text x="{_LEFT - 4}" y="{y + 3:.1f}" text-anchor="end">{name}</text>')
-    middle = (_TOP + base) / 2
-    parts.append(
-        f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 5}" text-anchor="middle">'
-        f"{escape(label)}</text>"
-        f'<text x="11" y="{middle}" text-anchor="middle" transform="rotate(-90 11 {middle})">'
-        f"{quantity}</text>"
-    )
-    return "".join(parts)
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Give about five round numbers between two ends."""
-    rough = (high - low) / 5
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
-    first = math.ceil(low / step - 1e-9)
-    return [round(place * step, 12) for place in range(first, math.floor(high / step + 1e-9) + 1)]

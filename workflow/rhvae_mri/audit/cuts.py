@@ -6,11 +6,13 @@ of the head; the right of a sagittal cut is its front.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib
 import numpy
+from PIL import Image
 
 from rhvae_mri.preprocess.grid import PLANES
 
@@ -31,22 +33,11 @@ _SMALL = 40_000
 
 
 class Layout(NamedTuple):
-    """Where the cuts of a volume are in their picture.
-
-    Attributes
-    ----------
-    width, height : int
-        Size of the picture in pixels.
-    corners : tuple of (int, int)
-        Left and top of each cut.
-    sizes : tuple of (int, int)
-        Width and height of each cut.
-    """
+    """The size of a picture in pixels, and the left and the top of each cut in it."""
 
     width: int
     height: int
     corners: tuple[tuple[int, int], ...]
-    sizes: tuple[tuple[int, int], ...]
 
 
 def lay_out(sizes: Sequence[tuple[int, int]]) -> Layout:
@@ -57,12 +48,12 @@ def lay_out(sizes: Sequence[tuple[int, int]]) -> Layout:
     >>> lay_out([(4, 6), (4, 5), (6, 5)]).corners
     ((0, 0), (6, 0), (12, 0))
     """
-    height = max(size[1] for size in sizes)
+    height = max(own_height for _, own_height in sizes)
     corners, left = [], 0
     for width, own_height in sizes:
         corners.append((left, (height - own_height) // 2))
         left += width + GAP
-    return Layout(left - GAP, height, tuple(corners), tuple((int(w), int(h)) for w, h in sizes))
+    return Layout(left - GAP, height, tuple(corners))
 
 
 def cut_sizes(shape: Sequence[int]) -> list[tuple[int, int]]:
@@ -72,10 +63,7 @@ def cut_sizes(shape: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def take_cuts(volume: numpy.ndarray, position: Sequence[int] | None = None) -> list[numpy.ndarray]:
-    """Cut a volume in the three planes.
-
-    `volume` (x, y, z).
-    """
+    """Cut a volume (x, y, z) in the three planes, through its middle or a voxel."""
     place = [count // 2 for count in volume.shape] if position is None else position
     # an index, unlike numpy.take, copies nothing, whatever the order of the voxels in memory
     return [volume[(slice(None),) * axis + (place[axis],)].T[::-1] for axis in PLANES.values()]
@@ -85,7 +73,7 @@ def brightness_window(voxels: numpy.ndarray) -> tuple[float, float]:
     """Give the brightness that is shown as black and the one that is shown as white."""
     low, high = numpy.percentile(voxels[::_STRIDE, ::_STRIDE, ::_STRIDE], _WINDOW)
     if high <= low:
-        low, high = float(voxels.min()), float(voxels.max())
+        low, high = voxels.min(), voxels.max()
     return float(low), float(high)
 
 
@@ -96,17 +84,16 @@ def grey(cut: numpy.ndarray, window: tuple[float, float]) -> numpy.ndarray:
     return (255 * scaled.clip(0, 1)).round().astype(numpy.uint8)
 
 
-def save_cuts(path: str | os.PathLike[str], cuts: Sequence[numpy.ndarray]) -> tuple[int, int]:
-    """Write cuts beside each other as one WebP file.
+def colour_table(name: str, count: int) -> numpy.ndarray:
+    """Give the colours of a colour map from its lowest to its highest value, shape (count, 3), uint8."""
+    return matplotlib.colormaps[name](numpy.linspace(0, 1, count), bytes=True)[:, :3]
 
-    `cuts` (height, width).
-    """
-    from PIL import Image
 
-    layout = lay_out([cut.shape[1::-1] for cut in cuts])
-    canvas = numpy.zeros((layout.height, layout.width, *cuts[0].shape[2:]), dtype=numpy.uint8)
-    for cut, (left, top) in zip(cuts, layout.corners, strict=True):
+def save_cuts(path: Path, cuts: Sequence[numpy.ndarray]) -> tuple[str, int, int]:
+    """Write cuts (height, width) beside each other as one WebP file; give its name, width and height."""
+    width, height, corners = lay_out([cut.shape[1::-1] for cut in cuts])
+    canvas = numpy.zeros((height, width, *cuts[0].shape[2:]), dtype=numpy.uint8)
+    for cut, (left, top) in zip(cuts, corners, strict=True):
         canvas[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
-    small = layout.width * layout.height < _SMALL
-    Image.fromarray(canvas).save(path, "WEBP", lossless=small, quality=_QUALITY, method=4)
-    return layout.width, layout.height
+    Image.fromarray(canvas).save(path, lossless=width * height < _SMALL, quality=_QUALITY, method=4)
+    return path.name, width, height

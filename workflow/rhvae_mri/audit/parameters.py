@@ -33,10 +33,10 @@ def step_parameters(path: str | os.PathLike[str], *, is_raw: bool = False) -> di
     try:
         content = read_json(sidecar_path(path))
     except (OSError, json.JSONDecodeError, UnicodeDecodeError):
-        return {}
+        content = None
     if not isinstance(content, dict):
         return {}
-    names = _RAW_KEYS if is_raw else [key for key in content if key not in _SAID_ELSEWHERE]
+    names = _RAW_KEYS if is_raw else [name for name in content if name not in _SAID_ELSEWHERE]
     return dict(_flatten("", {name: content[name] for name in names if name in content}))
 
 
@@ -56,17 +56,13 @@ def share_parameters(
     for row in rows:
         for key, value in row.items():
             counts[key][value] += 1
-    common = {}
-    for key, values in counts.items():
-        value, count = values.most_common(1)[0]
-        if 2 * count > n_described:
-            common[key] = value
-    different = []
+    most = {key: values.most_common(1)[0] for key, values in counts.items()}
+    common = {key: value for key, (value, count) in most.items() if 2 * count > n_described}
+    different: list[dict[str, str | None]] = []
     for row in rows:
-        own: dict[str, str | None] = {key: value for key, value in row.items() if common.get(key) != value}
-        if row:
-            own |= dict.fromkeys(key for key in common if key not in row)
-        different.append(own)
+        # an image that is not described at all lacks no single parameter
+        lacking = dict.fromkeys(key for key in common if row and key not in row)
+        different.append({key: value for key, value in row.items() if common.get(key) != value} | lacking)
     return _join_lists(counts, common), different
 
 

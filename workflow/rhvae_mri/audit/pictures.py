@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
+import nibabel
 import numpy
+from contourpy import contour_generator
+from nibabel.affines import voxel_sizes
+from PIL import Image
+from scipy import ndimage
 
-from rhvae_mri.audit.cuts import brightness_window, cut_sizes, grey, lay_out, save_cuts, take_cuts
+from rhvae_mri.audit.cuts import (
+    brightness_window,
+    colour_table,
+    cut_sizes,
+    grey,
+    lay_out,
+    save_cuts,
+    take_cuts,
+)
 from rhvae_mri.audit.parameters import step_parameters
 from rhvae_mri.preprocess.grid import crop_box
 from rhvae_mri.preprocess.images import ImageError, read_image
 from rhvae_mri.preprocess.tensors import rescale
 from rhvae_mri.quality.masks import HEAD_THRESHOLD, head_mask
-
-#: Where the pictures are, beside the page.
-PICTURES = "images"
 
 #: Bins of an image's histogram, from its smallest to its largest intensity.
 N_BINS = 256
@@ -45,106 +55,68 @@ _INNER_LEVEL = 0.6
 #: Contours shorter than this, in mm, are specks.
 _SHORTEST = 30.0
 
-
-@dataclass(frozen=True)
-class ImageFiles:
-    """The files of one image that was kept for preprocessing; None where a file is not known.
-
-    Attributes
-    ----------
-    image_id : str
-        The image.
-    raw, corrected, registered, cropped : str or None
-        Path after each step.
-    """
-
-    image_id: str
-    raw: str | None = None
-    corrected: str | None = None
-    registered: str | None = None
-    cropped: str | None = None
+_LINES_STYLE = (
+    "path{fill:none;vector-effect:non-scaling-stroke}"
+    ".inner{stroke:#4cc9ff;stroke-opacity:.75}.outer{stroke:#ffcf33;stroke-width:1.5}"
+    ".off{fill:#7a1f2b;fill-opacity:.45;fill-rule:evenodd}.box{stroke:#ff9e3d;stroke-width:2}"
+)
 
 
-@dataclass(frozen=True)
-class CroppedImage:
-    """What a cropped image adds to the pictures of its cohort.
+class CroppedImage(NamedTuple):
+    """What a cropped image adds to the pictures of its cohort."""
 
-    Attributes
-    ----------
-    range : tuple of float
-        Smallest and largest intensity.
-    histogram : numpy.ndarray of shape (256,)
-        Share of the voxels in each of the bins between the two.
-    cuts : list of numpy.ndarray
-        Three cuts of the image, rescaled to [0, 1], float32.
-    """
-
-    range: tuple[float, float]
-    histogram: numpy.ndarray
-    cuts: list[numpy.ndarray]
+    range: tuple[float, float]  # smallest and largest intensity
+    histogram: numpy.ndarray  # share of the voxels in each of the bins between the two
+    cuts: list[numpy.ndarray]  # rescaled to [0, 1], float32
 
 
 @dataclass
 class ImageRecord:
-    """What was drawn and read of one image.
+    """What was drawn and read of one image; steps are raw, corrected, registered and cropped."""
 
-    Attributes
-    ----------
-    image_id : str
-        The image.
-    pictures : dict
-        Kind of picture (before, after, field, registered) to file name and size in pixels.
-    faults : dict
-        Step (raw, corrected, registered, cropped) to the reason why there is no image of it.
-    parameters : dict
-        Step to what its sidecar says (see `parameters.step_parameters`).
-    cropped : CroppedImage or None
-        Of the cropped image, where there is one.
-    """
-
-    image_id: str
+    #: Kind of picture (before, after, field, registered) to file name and size in pixels.
     pictures: dict[str, tuple[str, int, int]] = field(default_factory=dict)
+    #: Step to the reason why there is no image of it.
     faults: dict[str, str] = field(default_factory=dict)
+    #: Step to what its sidecar says (see `parameters.step_parameters`).
     parameters: dict[str, dict[str, str]] = field(default_factory=dict)
     cropped: CroppedImage | None = None
 
 
-def draw_image(files: ImageFiles, folder: str | os.PathLike[str]) -> ImageRecord:
+def draw_image(image_id: str, files: Mapping[str, str], folder: Path) -> ImageRecord:
     """Draw the pictures of one image and read what the page says about it.
 
-    A file that cannot be read leaves out its pictures; the reason is in the record.
+    `files` has the path of each step that is known. A file that cannot be read leaves out its pictures; the
+    reason is in the record.
     """
-    record = ImageRecord(files.image_id)
-    stem = re.sub(r"[^A-Za-z0-9_-]", "-", files.image_id)
+    record = ImageRecord()
     volumes = {}
-    for step in ("raw", "corrected", "registered", "cropped"):
-        path = getattr(files, step)
-        if path is None:
-            continue
+    for step, path in files.items():
         record.parameters[step] = step_parameters(path, is_raw=step == "raw")
         try:
             volumes[step] = read_image(path)
         except ImageError as error:
             record.faults[step] = error.in_one_line()
-
-    def save(kind: str, cuts: Sequence[numpy.ndarray]) -> None:
-        name = f"{stem}_{kind}.webp"
-        record.pictures[kind] = (name, *save_cuts(Path(folder, name), cuts))
-
-    for kind, cuts in native_cuts(volumes.get("raw"), volumes.get("corrected")).items():
-        save(kind, cuts)
+    pictures = native_cuts(volumes.get("raw"), volumes.get("corrected"))
     if "registered" in volumes:
-        voxels = volumes["registered"][0]
-        window = brightness_window(voxels)
-        save("registered", [grey(cut, window) for cut in take_cuts(voxels)])
+        pictures["registered"] = grey_cuts(volumes["registered"][0])
+    stem = re.sub(r"[^A-Za-z0-9_-]", "-", image_id)
+    for kind, cuts in pictures.items():
+        record.pictures[kind] = save_cuts(folder / f"{stem}_{kind}.webp", cuts)
     if "cropped" in volumes:
         rescaled, low, high = rescale(volumes["cropped"][0])
-        bins = (rescaled * N_BINS).astype(numpy.uint16).ravel()
-        counts = numpy.bincount(bins, minlength=N_BINS + 1)
-        counts[N_BINS - 1] += counts[N_BINS]  # the largest intensity belongs to the last bin
+        # the largest intensity belongs to the last bin
+        bins = numpy.minimum(rescaled * N_BINS, N_BINS - 1).astype(numpy.uint8).ravel()
+        counts = numpy.bincount(bins, minlength=N_BINS)
         cuts = [numpy.ascontiguousarray(cut) for cut in take_cuts(rescaled)]
-        record.cropped = CroppedImage((low, high), counts[:N_BINS] / bins.size, cuts)
+        record.cropped = CroppedImage((low, high), counts / bins.size, cuts)
     return record
+
+
+def grey_cuts(voxels: numpy.ndarray, position: Sequence[int] | None = None) -> list[numpy.ndarray]:
+    """Cut a volume (x, y, z) and turn its brightness into grey values."""
+    window = brightness_window(voxels)
+    return [grey(cut, window) for cut in take_cuts(voxels, position)]
 
 
 def native_cuts(
@@ -152,100 +124,82 @@ def native_cuts(
 ) -> dict[str, list[numpy.ndarray]]:
     """Cut a scan before and after the bias correction, and the bias field, in the scan's own space.
 
-    `raw`, `corrected` (x, y, z).
+    `raw` and `corrected` are voxels (x, y, z) and affines.
     """
-    volumes = {
-        kind: _to_canonical(*image)
-        for kind, image in (("before", raw), ("after", corrected))
-        if image is not None
-    }
+    images = {"before": raw, "after": corrected}
+    volumes = {kind: _to_canonical(*image) for kind, image in images.items() if image is not None}
     if not volumes:
         return {}
     voxels, sizes = next(iter(volumes.values()))
     position = _brain_centre(voxels, sizes)
-    shapes = _square_pixels(voxels.shape, sizes)
-    drawn = {}
-    for kind, (own, _) in volumes.items():
-        if own.shape == voxels.shape:
-            window = brightness_window(own)
-            drawn[kind] = [
-                _resize(grey(cut, window), size)
-                for cut, size in zip(take_cuts(own, position), shapes, strict=True)
-            ]
+    pixel = max(1.0, float(sizes.min()))
+    shapes = cut_sizes(
+        [max(1, round(count * size / pixel)) for count, size in zip(voxels.shape, sizes, strict=True)]
+    )
+    drawn = {
+        kind: list(map(_resize, grey_cuts(own, position), shapes))
+        for kind, (own, _) in volumes.items()
+        if own.shape == voxels.shape
+    }
     if {"before", "after"} <= drawn.keys():
         drawn["field"] = _field_cuts(volumes["before"][0], volumes["after"][0], position, shapes)
     return drawn
 
 
 def contour_svg(template: numpy.ndarray, voxel_size: float) -> str:
-    """Draw the template's contours for the cuts of the registered images, as a transparent SVG picture.
-
-    `template` (x, y, z).
-    """
-    from contourpy import contour_generator
-    from scipy import ndimage
-
+    """Draw the template's contours for the cuts of the registered images, as a transparent SVG picture."""
     head = head_mask(template, voxel_size)
     smooth = ndimage.gaussian_filter(template, _SMOOTHING / voxel_size)
     level = _INNER_LEVEL * float(numpy.median(template[head]))
-    layout = lay_out(cut_sizes(template.shape))
+    corners = lay_out(cut_sizes(template.shape)).corners
     paths = []
     for kind, volume, height in (("inner", smooth, level), ("outer", head.astype(float), 0.5)):
-        lines = []
-        for cut, (left, top) in zip(take_cuts(volume), layout.corners, strict=True):
+        shapes = ""
+        for cut, (left, top) in zip(take_cuts(volume), corners, strict=True):
             # contours are drawn through pixels' centres, which are half a pixel from the edge; a border of
             # air closes those that leave the picture
             closed = numpy.pad(cut, 1, constant_values=volume.min())
-            lines += [
-                line + numpy.array([left - 0.5, top - 0.5])
-                for line in contour_generator(z=closed).lines(height)
-                # every line is one array; only generators of other settings give anything else
-                if isinstance(line, numpy.ndarray)
-                and numpy.linalg.norm(numpy.diff(line, axis=0), axis=1).sum() * voxel_size > _SHORTEST
-            ]
-        shapes = "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in line) for line in lines)
-        paths.append(f'<path class="{kind}" d="{shapes}"/>')
-    style = (
-        "path{fill:none;vector-effect:non-scaling-stroke}"
-        ".inner{stroke:#4cc9ff;stroke-width:1;stroke-opacity:.75}.outer{stroke:#ffcf33;stroke-width:1.5}"
-    )
-    return _svg(layout.width, layout.height, style, "".join(paths))
+            for line in contour_generator(z=closed).lines(height):
+                # generators of other settings give more than one array for a line
+                assert isinstance(line, numpy.ndarray)
+                length = numpy.linalg.norm(numpy.diff(line, axis=0), axis=1).sum() * voxel_size
+                if length > _SHORTEST:
+                    shapes += "M" + "L".join(f"{x + left - 0.5:.1f} {y + top - 0.5:.1f}" for x, y in line)
+        paths.append((kind, shapes))
+    return _svg(template.shape, paths)
 
 
-def crop_svg(shape: tuple[int, int, int], voxel_size: float) -> str:
+def crop_svg(shape: Sequence[int], voxel_size: float) -> str:
     """Draw the crop box for the cuts of the registered images, as an SVG that dims what is cut off."""
-    layout = lay_out(cut_sizes(shape))
     x, y, z = crop_box(voxel_size)
+    sizes = cut_sizes(shape)
     paths = []
     for (across, up), (left, top), (width, height) in zip(
-        ((x, y), (x, z), (y, z)), layout.corners, layout.sizes, strict=True
+        ((x, y), (x, z), (y, z)), lay_out(sizes).corners, sizes, strict=True
     ):
+        bottom = top + height
         box = (
-            f"M{left + across.start} {top + height - up.stop}H{left + across.stop}"
-            f"V{top + height - up.start}H{left + across.start}Z"
+            f"M{left + across.start} {bottom - up.stop}H{left + across.stop}"
+            f"V{bottom - up.start}H{left + across.start}Z"
         )
-        frame = f"M{left} {top}H{left + width}V{top + height}H{left}Z"
-        paths.append(f'<path class="off" d="{frame}{box}"/><path class="box" d="{box}"/>')
-    style = (
-        ".off{fill:#7a1f2b;fill-opacity:.45;fill-rule:evenodd}"
-        ".box{fill:none;stroke:#ff9e3d;stroke-width:2;vector-effect:non-scaling-stroke}"
-    )
-    return _svg(layout.width, layout.height, style, "".join(paths))
+        paths += [("off", f"M{left} {top}H{left + width}V{bottom}H{left}Z{box}"), ("box", box)]
+    return _svg(shape, paths)
 
 
-def _svg(width: int, height: int, style: str, content: str) -> str:
+def _svg(shape: Sequence[int], paths: Sequence[tuple[str, str]]) -> str:
+    """Write paths, each with its class, as a picture that lies over the cuts of a volume of this shape."""
+    width, height, _ = lay_out(cut_sizes(shape))
+    content = "".join(f'<path class="{kind}" d="{path}"/>' for kind, path in paths)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}"><style>{style}</style>{content}</svg>\n'
+        f'width="{width}" height="{height}"><style>{_LINES_STYLE}</style>{content}</svg>\n'
     )
 
 
 def _to_canonical(voxels: numpy.ndarray, affine: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Flip and swap axes so that they run to the right, front and top; give the voxel sizes in mm too."""
-    import nibabel
-
     image = nibabel.as_closest_canonical(nibabel.Nifti1Image(voxels, affine))
-    return numpy.asarray(image.dataobj), numpy.linalg.norm(image.affine[:3, :3], axis=0)
+    return numpy.asarray(image.dataobj), voxel_sizes(image.affine)
 
 
 def _brain_centre(voxels: numpy.ndarray, sizes: numpy.ndarray) -> list[int]:
@@ -263,19 +217,8 @@ def _brain_centre(voxels: numpy.ndarray, sizes: numpy.ndarray) -> list[int]:
     return [int(numpy.clip(place, 0, count - 1)) for place, count in zip(middle, voxels.shape, strict=True)]
 
 
-def _square_pixels(shape: Sequence[int], sizes: numpy.ndarray) -> list[tuple[int, int]]:
-    """Give widths and heights of the cuts of a scan in square pixels."""
-    pixel = max(1.0, float(sizes.min()))
-    counts = [max(1, round(count * size / pixel)) for count, size in zip(shape, sizes, strict=True)]
-    return cut_sizes(counts)
-
-
 def _resize(cut: numpy.ndarray, size: tuple[int, int]) -> numpy.ndarray:
     """Resample a cut to a width and height by linear interpolation."""
-    from PIL import Image
-
-    if cut.shape[1::-1] == size:
-        return cut
     return numpy.asarray(Image.fromarray(cut).resize(size, Image.Resampling.BILINEAR))
 
 
@@ -283,8 +226,6 @@ def _field_cuts(
     before: numpy.ndarray, after: numpy.ndarray, position: Sequence[int], shapes: Sequence[tuple[int, int]]
 ) -> list[numpy.ndarray]:
     """Colour the ratio of a scan to its corrected version where there is a head."""
-    from scipy import ndimage
-
     low, high = brightness_window(after)
     threshold = low + HEAD_THRESHOLD * (high - low)
     fields, values = [], []
@@ -312,13 +253,5 @@ def _field_cuts(
 def _colour(log_field: numpy.ndarray, inside: numpy.ndarray) -> numpy.ndarray:
     """Give the colours of a field, with black outside the head."""
     places = 127.5 + 127.5 * log_field / numpy.log(FIELD_LIMIT)
-    colours = field_colours(256)[places.clip(0, 255).round().astype(numpy.uint8)]
+    colours = colour_table(FIELD_COLOURS, 256)[places.clip(0, 255).round().astype(numpy.uint8)]
     return numpy.where(inside[..., None], colours, numpy.uint8(0))
-
-
-def field_colours(count: int) -> numpy.ndarray:
-    """Give colours of the bias field from the darkest to the brightest, shape (count, 3), uint8."""
-    import matplotlib
-
-    table = matplotlib.colormaps[FIELD_COLOURS](numpy.linspace(0, 1, count))[:, :3]
-    return (255 * table).round().astype(numpy.uint8)

@@ -18,9 +18,6 @@ from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
 from rhvae_mri.quality.definitions import METRIC_NAMES, METRICS, Metric
 from rhvae_mri.quality.outliers import robust_scores
 
-#: Between the flags of an image.
-FLAG_SEPARATOR = ";"
-
 #: The score by which images are sorted where the deep quality control was not run.
 FALLBACK_SCORE = "similarity"
 DEEP_SCORE = "pass_probability"
@@ -35,15 +32,14 @@ _STEPS = {
     "cropped": "Crop",
 }
 
+#: What tells who decided what on an image, in the order of the columns of exclude.tsv.
+_DECISION = ("decision", "decision_reason", "decided_by", "decided_on")
+
 #: Columns of the judged images that the script gets as they are.
 _COLUMNS = (
     *("image_id", "participant_id", "session_id", "diagnosis", "site", "age", "sex", "field_strength"),
-    *("fate", "why", "flags", "decision", "decision_reason", "decided_by", "decided_on"),
+    *("fate", "why", "flags", *_DECISION),
 )
-
-
-#: What the script gets of a cell that was not used as it stands.
-_LISTED = ("table", "variable", "value", "outcome")
 
 
 def collect_values(judged: pandas.DataFrame, metrics: pandas.DataFrame) -> pandas.DataFrame:
@@ -70,69 +66,30 @@ def robust_positions(
 
 
 def describe_metrics(
-    values: pandas.DataFrame,
-    positions: pandas.DataFrame,
-    thresholds: Mapping[str, float],
-    outlier_z: float | None,
+    values: pandas.DataFrame, positions: pandas.DataFrame, thresholds: Mapping[str, float], outlier_z: float
 ) -> list[dict[str, Any]]:
     """Say of each metric what it is, where its images lie, and which bounds apply."""
     known = {metric.name: metric for metric in METRICS}
     described = []
-    for name in values.columns:
+    for name, column in values.items():
         metric = known.get(name)
-        entry: dict[str, Any] = {
-            "name": name,
-            "meaning": metric.meaning if metric else "",
-            "unit": metric.unit if metric and metric.unit != "1" else "",
-        }
-        if name == DEEP_SCORE:
+        entry: dict[str, Any] = {"name": name, "meaning": "", "unit": ""}
+        if metric:
+            entry |= {"meaning": metric.meaning, "unit": metric.unit if metric.unit != "1" else ""}
+        elif name == DEEP_SCORE:
             entry["meaning"] = "Probability of a good registration, from the deep quality control."
-        numbers = values[name].dropna().to_numpy()
-        if numbers.size:
+        if column.notna().any():
             entry |= {
                 "threshold": thresholds.get(name),
-                "median": _rounded(numpy.median(numbers)),
+                "median": _rounded(column.median()),
                 "fences": [None, None],
-                "low": _rounded(numbers.min()),
-                "high": _rounded(numbers.max()),
+                "low": _rounded(column.min()),
+                "high": _rounded(column.max()),
             }
-            if metric and outlier_z is not None and name in positions:
-                entry["fences"] = _fences(metric, values[name], positions[name], outlier_z)
+            if metric and name in positions:
+                entry["fences"] = _fences(metric, column, positions[name], outlier_z)
         described.append(entry)
     return described
-
-
-def worst_first(judged: pandas.DataFrame, values: pandas.DataFrame) -> list[int]:
-    """Order the images: faults and failures, then by the number of flags, then by score, the lowest first.
-
-    The score is the deep quality control's probability where it was run, else the similarity.
-    """
-    scores = score(values)
-    fates = {FAULT: 0, FAILED: 0, PASSED: 1}
-
-    def key(place: int) -> tuple[float, ...]:
-        value = scores[place]
-        return (
-            fates.get(judged["fate"].iloc[place], 2),
-            -count_flags(judged["flags"].iloc[place]),
-            -math.inf if value is None else value,
-            place,
-        )
-
-    return sorted(range(len(judged)), key=key)
-
-
-def score(values: pandas.DataFrame) -> list[float | None]:
-    """Give the number by which images are sorted: the deep check's probability, else the similarity."""
-    scores = values[DEEP_SCORE]
-    if FALLBACK_SCORE in values:
-        scores = scores.fillna(values[FALLBACK_SCORE])
-    return [_rounded(value) for value in scores]
-
-
-def count_flags(flags: Any) -> int:
-    """Count the flags of an image."""
-    return 0 if pandas.isna(flags) else sum(bool(part.strip()) for part in str(flags).split(FLAG_SEPARATOR))
 
 
 def page_data(
@@ -143,51 +100,52 @@ def page_data(
     described: Sequence[Mapping[str, Any]],
     records: Mapping[str, ImageRecord],
     flow: Sequence[Event],
-    files: pandas.DataFrame | None,
+    files: pandas.DataFrame,
     decisions: Sequence[Mapping[str, str]] | None,
-    layout: tuple[int, int],
-    cells: pandas.DataFrame | None = None,
+    size: tuple[int, int],
+    listed: pandas.DataFrame,
 ) -> dict[str, Any]:
     """Gather what the page's script needs."""
     ids = judged["image_id"].tolist()
-    listed = _decisions(cohort, judged, decisions)
-    own = [records.get(image_id, ImageRecord(image_id)) for image_id in ids]
-    n_flags = [count_flags(flags) for flags in judged["flags"]]
+    standing = _decisions(cohort, judged, decisions)
+    own = [records.get(image_id, ImageRecord()) for image_id in ids]
+    score = values[DEEP_SCORE].fillna(values.get(FALLBACK_SCORE, numpy.nan)).map(_rounded).astype(float)
+    n_flags = judged["flags"].astype(object).fillna("").str.count(r"[^;\s][^;]*")
+    by_participant = listed.assign(participant_id=listed["participants"].astype(object).str.split())
     return {
         "cohort": cohort,
-        "storageKey": f"rhvae-mri audit {cohort} {_digest(cohort, ids, listed)}",
-        "layout": list(layout),
-        "images": {name: [_cell(cell) for cell in judged[name]] for name in _COLUMNS if name in judged}
+        "storageKey": f"rhvae-mri audit {cohort} {_digest(cohort, ids, standing)}",
+        "layout": size,
+        "images": _plain(judged[[name for name in _COLUMNS if name in judged]]).to_dict("list")
         | {
-            "score": score(values),
-            "n_flags": n_flags,
+            "score": _numbers(score),
+            "n_flags": n_flags.tolist(),
             "pictures": [record.pictures for record in own],
             "faults": [record.faults for record in own],
             "file": [None if pandas.isna(path) else path.rpartition("/")[2] for path in judged["path"]],
         },
-        "cells": _cells(cells),
-        "order": worst_first(judged, values),
-        "metrics": list(described),
-        "values": {name: [_rounded(value) for value in values[name]] for name in values},
-        "positions": {name: [_rounded(value) for value in positions[name]] for name in positions},
+        "cells": _rows_by(
+            "participant_id",
+            by_participant.explode("participant_id"),
+            ["table", "variable", "value", "outcome"],
+        ),
+        "order": _worst_first(judged["fate"], n_flags, score),
+        "metrics": described,
+        "values": {name: _numbers(column) for name, column in values.items()},
+        "positions": {name: _numbers(column) for name, column in positions.items()},
         "parameters": _parameters(own),
-        "files": _files(ids, files),
+        "files": _rows_by("image_id", files, ["step", "path", "sha256"]),
         "events": [event.images for event in flow],
-        "decisionColumns": list(DECISION_COLUMNS),
-        "decisions": listed,
+        "decisionColumns": DECISION_COLUMNS,
+        "decisions": standing,
     }
 
 
-def embed(data: Any) -> str:
-    r"""Write data as JSON that can stand inside an HTML script element, whatever texts are in it.
-
-    Examples
-    --------
-    >>> embed("</script><!--")
-    '"\\u003c/script>\\u003c!--"'
-    """
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+def _worst_first(fate: pandas.Series, n_flags: pandas.Series, score: pandas.Series) -> list[int]:
+    """Order the images: faults and failures, then by the number of flags, then by score, the lowest first."""
+    rank = fate.map({FAULT: 0, FAILED: 0, PASSED: 1}).fillna(2)
+    keys = pandas.DataFrame({"fate": rank, "flags": -n_flags, "score": score})
+    return keys.sort_values(["fate", "flags", "score"], na_position="first").index.tolist()
 
 
 def _fences(
@@ -223,43 +181,17 @@ def _parameters(records: Sequence[ImageRecord]) -> list[dict[str, Any]]:
     return parts
 
 
-def _files(ids: Sequence[str], files: pandas.DataFrame | None) -> list[list[list[str | None]]]:
-    """List step, path and checksum of the files of each image."""
-    if files is None:
-        return [[] for _ in ids]
-    listed: dict[str, list[list[str | None]]] = {}
-    for row in files[["image_id", "step", "path", "sha256"]].itertuples(index=False, name=None):
-        listed.setdefault(row[0], []).append([_cell(cell) for cell in row[1:]])
-    return [listed.get(image_id, []) for image_id in ids]
-
-
-def _cells(listed: pandas.DataFrame | None) -> dict[str, list[list[Any]]]:
-    """List, by participant, table, variable, value and outcome of the cells not used as they stand."""
-    cells: dict[str, list[list[Any]]] = {}
-    for row in () if listed is None else listed.to_dict("records"):
-        names = row["participants"]
-        for name in [] if pandas.isna(names) else names.split():
-            cells.setdefault(name, []).append([_cell(row[key]) for key in _LISTED])
-    return cells
-
-
 def _decisions(
     cohort: str, judged: pandas.DataFrame, decisions: Sequence[Mapping[str, str]] | None
 ) -> list[dict[str, str | None]]:
     """List the decisions that the study was run with, as rows of exclude.tsv."""
-    if decisions is not None:
-        return [{name: _cell(row[name]) for name in DECISION_COLUMNS} for row in decisions]
-    rows = judged[judged["decision"].notna()].to_dict("records")
-    return [
-        {
-            "cohort": cohort,
-            **{name: _cell(row[name]) for name in ("participant_id", "session_id", "decision")},
-            "reason": _cell(row["decision_reason"]),
-            "who": _cell(row["decided_by"]),
-            "date": _cell(row["decided_on"]),
-        }
-        for row in rows
-    ]
+    if decisions is None:
+        decided = judged.loc[judged["decision"].notna(), ["participant_id", "session_id", *_DECISION]]
+        decided.insert(0, "cohort", cohort)
+        rows = decided.set_axis(DECISION_COLUMNS, axis=1)
+    else:
+        rows = pandas.DataFrame(decisions, columns=DECISION_COLUMNS)
+    return _plain(rows).to_dict("records")
 
 
 def _digest(cohort: str, ids: Sequence[str], decisions: Sequence[Mapping[str, str | None]]) -> str:
@@ -272,18 +204,20 @@ def _digest(cohort: str, ids: Sequence[str], decisions: Sequence[Mapping[str, st
     return hashlib.sha256(json.dumps([sorted(ids), rows]).encode()).hexdigest()[:12]
 
 
-def _rounded(value: Any) -> float | None:
+def _rows_by(key: str, table: pandas.DataFrame, columns: list[str]) -> dict[str, list[list[Any]]]:
+    """List some columns of a table's rows by the value of another column."""
+    return {name: _plain(rows[columns]).to_numpy().tolist() for name, rows in table.groupby(key)}
+
+
+def _plain(table: pandas.DataFrame) -> pandas.DataFrame:
+    """Give the cells of a table as JSON has them, with None for a missing one."""
+    return table.astype(object).where(table.notna() & (table != ""), None)
+
+
+def _numbers(column: pandas.Series) -> list[float | None]:
+    return [_rounded(value) for value in column]
+
+
+def _rounded(value: float) -> float | None:
     """Give a number with five significant digits; None for a missing one."""
-    return None if value is None or not math.isfinite(value) else float(f"{value:.5g}")
-
-
-def _cell(cell: Any) -> Any:
-    """Give a cell of a table as JSON has it."""
-    if pandas.isna(cell) or cell == "":
-        return None
-    if isinstance(cell, (bool, numpy.bool_)):
-        return str(cell)
-    if isinstance(cell, (int, float, numpy.number)):
-        number = float(cell)
-        return int(number) if number.is_integer() else number
-    return str(cell)
+    return float(f"{value:.5g}") if math.isfinite(value) else None

@@ -108,9 +108,9 @@ def write_index(
         "Provenance": _Section(files=_provenance(found)),
     }
     page = html_page(
+        "index.html.j2",
         title,
         simulated=simulated,
-        template="index.html.j2",
         style=STYLE_SHEET.read_text(encoding="utf-8"),
         policy=POLICY,
         sections={heading: section for heading, section in sections.items() if section != _Section()},

@@ -44,7 +44,7 @@ def write_methods(
 ) -> None:
     """Write the methods, from `describe_methods`, as a stand-alone web page and as Markdown, atomically."""
     values: dict[str, Any] = {"paragraphs": paragraphs, "references": references, "simulated": simulated}
-    write_text(html, html_page("Methods", template="methods.html.j2", **values))
+    write_text(html, html_page("methods.html.j2", "Methods", **values))
     write_text(markdown, render("methods.md.j2", **values))
 
 

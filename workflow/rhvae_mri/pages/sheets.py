@@ -83,9 +83,9 @@ def page_of_sheets(title: str, sheets: Sequence[Sheet], *, simulated: bool, **va
         return re.sub(r"([._])(?=[a-z])", r"\1<wbr>", escape(key))
 
     return html_page(
+        "sheets.html.j2",
         title,
         simulated=simulated,
-        template="sheets.html.j2",
         sheets=sheets,
         breakable=breakable,
         **defaults | values,

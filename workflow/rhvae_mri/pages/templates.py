@@ -55,7 +55,7 @@ def _environment(kind: str) -> jinja2.Environment:
     insert: dict[str, Callable[[Any], Any]] = {"md": escape_markdown, "tex": escape_latex, "txt": _plain}
     names = ("block_start_string", "block_end_string", "variable_start_string", "variable_end_string")
     marks: Any = zip(names, ("<%", "%>", "<<", ">>"), strict=True) if kind == "tex" else ()
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_WORKFLOW / "templates"),
         autoescape=kind == "html",
         finalize=insert.get(kind),
@@ -65,6 +65,13 @@ def _environment(kind: str) -> jinja2.Environment:
         keep_trailing_newline=True,
         **dict(marks),
     )
+    # of the filter tojson
+    environment.policies["json.dumps_kwargs"] = {
+        "ensure_ascii": False,
+        "allow_nan": False,
+        "separators": (",", ":"),
+    }
+    return environment
 
 
 def render(template: str, **values: Any) -> str:
@@ -78,16 +85,8 @@ def render(template: str, **values: Any) -> str:
 
 
 def html_page(
-    title: str,
-    body: str = "",
-    *,
-    simulated: bool,
-    template: str = "page.html.j2",
-    style: str = "",
-    policy: str | None = None,
-    **values: Any,
+    template: str, title: str, *, simulated: bool, style: str = "", policy: str | None = None, **values: Any
 ) -> str:
-    """Write a complete HTML document: a template that extends the frame of all pages, or the frame itself."""
+    """Fill a template that extends the frame of all pages."""
     style = STYLE_SHEET.read_text(encoding="utf-8") + style
-    page = {"title": title, "body": body, "simulated": simulated, "style": style, "policy": policy}
-    return render(template, **page, **values)
+    return render(template, title=title, simulated=simulated, style=style, policy=policy, **values)
