@@ -31,7 +31,7 @@ def tables(tmp_path_factory, root):
 
 
 def test_the_primary_comparison_comes_first(tables):
-    sheets = comparison_sheets(tables[0])
+    sheets = comparison_sheets(tables[0], "ADNI")
     assert sheets[0].heading == "Balanced accuracy on ADNI"
     assert sheets[0].caption.endswith("8 tests. This is the primary comparison.")
     assert len({sheet.heading for sheet in sheets}) == 8
@@ -54,7 +54,7 @@ def test_every_published_number_has_its_row_with_verdict_and_reason(tables):
 
 def test_the_pages_can_be_written_in_every_format(tables, tmp_path):
     for sheets, write, table in (
-        (comparison_sheets(tables[0]), write_comparisons, tables[0]),
+        (comparison_sheets(tables[0], "ADNI"), write_comparisons, tables[0]),
         (replication_sheets(tables[1]), write_replication, tables[1]),
     ):
         write(table, tmp_path / "page.html", title="Results", simulated=True)

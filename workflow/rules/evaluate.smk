@@ -137,6 +137,7 @@ rule tabulate_results:
         runtime=grows_with_attempt(10),
     params:
         title=lookup("study/name", within=config),
+        training_cohort=TRAINING_COHORT,
         optimized=lookup("cnn/optimized", within=config),
         simulated=SIMULATED,
         seed=SEED,
@@ -146,47 +147,6 @@ rule tabulate_results:
         code=script_digest("tabulate_results"),
     script:
         "../scripts/tabulate_results.py"
-
-
-rule list_assumptions:
-    """List every value that the paper does not give, with our choice and where it can be changed."""
-    input:
-        configuration="<results>/provenance/configuration.yaml",
-        schema=workflow_file("../schemas/config.schema.json"),
-        tables=collect(
-            "<results>/conversion/cohort-{cohort}/tables.tsv", cohort=CONVERTED
-        ),
-        page=page_files(
-            "templates/sheets.html.j2",
-            "templates/sheets.md.j2",
-            "templates/sheets.tex.j2",
-        ),
-    output:
-        table="<results>/tables/assumptions.tsv",
-        html=report(
-            "<results>/tables/assumptions.html",
-            caption="../report/assumptions.rst",
-            category="Tables",
-            labels={"table": "assumptions"},
-        ),
-        markdown="<results>/tables/assumptions.md",
-        latex="<results>/tables/assumptions.tex",
-    log:
-        "<logs>/list_assumptions.log",
-    group:
-        "reporting"
-    conda:
-        "../../envs/report.yaml"
-    resources:
-        mem_mb=grows_with_attempt(1000),
-        runtime=grows_with_attempt(10),
-    params:
-        title=lookup("study/name", within=config),
-        converted=CONVERTED,
-        simulated=SIMULATED,
-        code=script_digest("list_assumptions"),
-    script:
-        "../scripts/list_assumptions.py"
 
 
 rule describe_networks:

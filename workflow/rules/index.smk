@@ -2,9 +2,10 @@
 
 
 rule write_methods:
-    """Write the methods in words from the configuration, the split and the software, with citations."""
+    """Write the methods in words, with citations, and every value that the paper does not give, with our choice."""
     input:
         configuration="<results>/provenance/configuration.yaml",
+        schema=workflow_file("../schemas/config.schema.json"),
         software="<results>/provenance/software.json",
         split="<results>/split/split.tsv",
         independent="<results>/split/independent.tsv",
@@ -16,6 +17,9 @@ rule write_methods:
             "templates/methods.html.j2",
             "templates/methods.md.j2",
             "templates/methods.txt.j2",
+            "templates/sheets.html.j2",
+            "templates/sheets.md.j2",
+            "templates/sheets.tex.j2",
         ),
     output:
         html=report(
@@ -25,6 +29,14 @@ rule write_methods:
             labels={"text": "methods"},
         ),
         markdown="<results>/report/methods.md",
+        assumptions="<results>/tables/assumptions.tsv",
+        assumptions_html=report(
+            "<results>/tables/assumptions.html",
+            caption="../report/assumptions.rst",
+            category="Tables",
+            labels={"table": "assumptions"},
+        ),
+        assumptions_texts=multiext("<results>/tables/assumptions", ".md", ".tex"),
     log:
         "<logs>/write_methods.log",
     group:
@@ -35,6 +47,7 @@ rule write_methods:
         mem_mb=grows_with_attempt(2000),
         runtime=grows_with_attempt(10),
     params:
+        title=lookup("study/name", within=config),
         converted=CONVERTED,
         simulated=SIMULATED,
         code=script_digest("write_methods"),

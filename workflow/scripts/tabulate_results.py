@@ -23,7 +23,8 @@ with log_job(snakemake.log[0]):
     made |= sizes_of_test_sets(runs)
     write_classification(classification, output.classification, **study, made=made)
 
-    write_comparisons(read_tsv(given.comparisons), given.comparisons, **study)
+    comparisons = read_tsv(given.comparisons)
+    write_comparisons(comparisons, given.comparisons, **study, training_cohort=params.training_cohort)
 
     replication = compare_with_published(
         read_tsv(given.estimates),

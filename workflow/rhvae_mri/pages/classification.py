@@ -57,8 +57,8 @@ def write_classification(
         "who are recognised, specificity the share of controls (CN) who are, balanced accuracy the mean of "
         "both. An image is called AD when its probability of AD is above 0.5.",
         "The standard deviation is that of a sample (divisor n − 1); which one the paper gives is not known.",
-        "Every network was tested on participants who had no part in its training or selection. Cohorts "
-        "other than ADNI are independent.",
+        "Every network was tested on participants who had no part in its training or selection. The "
+        "other cohorts are independent.",
     )
     sheets = paper_layout(table)
     write_sheets(sheets, page, title=title, notes=notes, simulated=simulated, made=made, wide=False)

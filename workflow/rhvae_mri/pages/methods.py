@@ -17,7 +17,8 @@ from rhvae_mri.provenance.tables import DownloadFacts
 from rhvae_mri.quality.definitions import LIMITS
 from rhvae_mri.quality.verdict import MAXIMUM_PEAK
 from rhvae_mri.statistics.conditions import ordered
-from rhvae_mri.study.grid import is_simulated
+from rhvae_mri.study.grid import is_simulated, list_cohorts
+from rhvae_mri.study.names import CLASSES
 
 if TYPE_CHECKING:
     import pandas
@@ -58,13 +59,14 @@ def describe_methods(
 ) -> tuple[list[str], list[str]]:
     """Give the paragraphs of the methods, headings after ``# `` among them, and the works that they cite."""
     sources = {name: cohort["source"] for name, cohort in config["cohorts"].items()}
-    used = [name for name, source in sources.items() if source != "none"]
+    used = list_cohorts(config)
     training = ordered("training_set", [name for name in split.columns if name.startswith("train-")])
     sizes = {name: _by_class(split[split[name] == 1]) for name in training}
     parameters = layers.groupby(["model", "network", "resolution"], sort=False)["n_parameters"].sum()
     text = render(
         "methods.txt.j2",
         config=config,
+        training_cohort=used[0],
         listed=_listed,
         slashed=lambda values: "/".join(f"{value:g}" for value in values),
         cited=[_CITED.get(name, name) for name in used],
@@ -103,7 +105,7 @@ def describe_methods(
 
 def _by_class(people: pandas.DataFrame) -> str:
     counts = people["diagnosis"].value_counts()
-    return ", ".join(f"{int(counts.get(name, 0))} {name}" for name in ("AD", "CN"))
+    return ", ".join(f"{int(counts.get(name, 0))} {name}" for name in CLASSES)
 
 
 def _with_versions(names: Iterable[str], versions: Mapping[str, str]) -> list[str]:

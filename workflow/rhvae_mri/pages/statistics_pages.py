@@ -20,9 +20,6 @@ from rhvae_mri.pages.sheets import (
 from rhvae_mri.statistics.conditions import METRIC_LABELS, data_label, ordered
 from rhvae_mri.statistics.replication import VERDICTS, count_verdicts
 
-#: The comparison that the study is about.
-PRIMARY = ("ADNI", "balanced_accuracy")
-
 _COMPARISON_NOTES = (
     "Each condition is compared with real images alone: same architecture, training set, resolution and "
     "participants. A difference is ours less that of real images, in percentage points, with its bootstrap "
@@ -33,7 +30,7 @@ _COMPARISON_NOTES = (
     "differ.",
     "p (Holm) and p (BH) are corrected for all tests of one table: Holm bounds the chance of any false "
     "rejection, Benjamini-Hochberg the share of false ones among all. The primary family is balanced "
-    "accuracy on the ADNI test set.",
+    "accuracy on the test set of the cohort that is trained on.",
     "p (participants) takes the trained networks as they are: a permutation test that swaps both conditions "
     "of random participants, for the area under the ROC curve DeLong's test. It is shown for comparison and "
     "decides nothing.",
@@ -53,11 +50,17 @@ _REPLICATION_NOTES = (
 
 
 def write_comparisons(
-    table: pandas.DataFrame, page: str | os.PathLike[str], *, title: str, simulated: bool
+    table: pandas.DataFrame,
+    page: str | os.PathLike[str],
+    *,
+    title: str,
+    simulated: bool,
+    training_cohort: str,
 ) -> None:
     """Write the comparisons (`rhvae_mri.statistics.comparisons.compare_conditions`) for reading."""
     title = f"{title}: conditions against real images"
-    write_sheets(comparison_sheets(table), page, title=title, notes=_COMPARISON_NOTES, simulated=simulated)
+    sheets = comparison_sheets(table, training_cohort)
+    write_sheets(sheets, page, title=title, notes=_COMPARISON_NOTES, simulated=simulated)
 
 
 def write_replication(
@@ -68,17 +71,18 @@ def write_replication(
     write_sheets(replication_sheets(table), page, title=title, notes=_REPLICATION_NOTES, simulated=simulated)
 
 
-def comparison_sheets(table: pandas.DataFrame) -> list[Sheet]:
+def comparison_sheets(table: pandas.DataFrame, training_cohort: str) -> list[Sheet]:
     """Arrange the comparisons, one table for each test cohort and metric, the primary one first."""
+    primary_family = (training_cohort, "balanced_accuracy")
     families = [
         (cohort, metric)
         for metric in ordered("metric", table["metric"])
         for cohort in ordered("test_cohort", table["test_cohort"])
     ]
     sheets = []
-    for cohort, metric in sorted(families, key=lambda family: family != PRIMARY):
+    for cohort, metric in sorted(families, key=lambda family: family != primary_family):
         rows = table[(table["test_cohort"] == cohort) & (table["metric"] == metric)]
-        primary = " This is the primary comparison." if (cohort, metric) == PRIMARY else ""
+        primary = " This is the primary comparison." if (cohort, metric) == primary_family else ""
         heading = f"{METRIC_LABELS[metric][0].upper()}{METRIC_LABELS[metric][1:]} on {cohort}"
         caption = f"Conditions against real images alone, in percent; {len(rows)} tests.{primary}"
         sheets.append(sheet_of(heading, caption, map(_comparison_row, rows.itertuples())))
