@@ -28,7 +28,7 @@ def list_scripts():
     """The scripts of each environment, from the rules."""
     scripts = {}
     for rules in sorted((WORKFLOW / "rules").glob("*.smk")):
-        for rule in re.split(r"^(?:rule|checkpoint) ", rules.read_text(), flags=re.MULTILINE)[1:]:
+        for rule in re.split(r"^(?:rule |checkpoint | +rule:)", rules.read_text(), flags=re.MULTILINE)[1:]:
             environment = re.findall(r'"\.\./\.\./envs/(\w+)\.yaml"', rule)
             names = re.findall(r'"\.\./scripts/(\w+)\.py"', rule)
             assert len(environment) == len(names) == 1, rule.partition(":")[0]
