@@ -45,10 +45,7 @@ def make_adni():
     return [*people, handmade.make_participant("003_S_6010", "ADNI3", *visits, sex="M")]
 
 
-COHORTS = {
-    "ADNI": make_adni(),
-    "AIBL": [enlarge(person) for person in handmade.aibl_cohort()],
-}
+COHORTS = {"ADNI": make_adni(), "AIBL": [enlarge(person) for person in handmade.aibl_cohort()]}
 
 
 @pytest.fixture(scope="module")

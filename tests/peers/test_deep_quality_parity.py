@@ -27,10 +27,7 @@ PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 SHARED = ROOT.parent / "shared"
 
 #: Our names of the networks, and ClinicaDL's with its files of weights.
-NETWORKS = {
-    "resnet18": ("deep_qc", "resnet18.pth.tar"),
-    "squeezenet1_1": ("sq101", "sq101_darq.pth"),
-}
+NETWORKS = {"resnet18": ("deep_qc", "resnet18.pth.tar"), "squeezenet1_1": ("sq101", "sq101_darq.pth")}
 
 #: The study's grid, a coarse one, and one that has to be scaled down.
 SHAPES = {"sub-fine": (193, 229, 193), "sub-coarse": (49, 58, 49), "sub-large": (301, 270, 40)}

@@ -132,10 +132,7 @@ RERUNS = {
         ["real", "augmented"],
         "compute_statistics describe_networks draw_scheme gather_histories",
     ),
-    "grid.full_resolution": (
-        True,
-        "compute_statistics describe_networks draw_scheme gather_histories",
-    ),
+    "grid.full_resolution": (True, "compute_statistics describe_networks draw_scheme gather_histories"),
     "grid.exclude": (
         [{"training_set": "train-8"}],
         "compute_statistics describe_networks draw_losses draw_scheme gather_histories "
@@ -157,10 +154,7 @@ RERUNS = {
     "search.space.max_parameters": (None, "rank_candidates train_candidates"),
     "saliency.steps": (65, "measure_saliency"),
     "statistics.resamples": (2001, "compute_statistics"),
-    "statistics.confidence": (
-        0.9,
-        "compute_statistics tabulate_results",
-    ),
+    "statistics.confidence": (0.9, "compute_statistics tabulate_results"),
     "statistics.equivalence_margin": (2.5, "tabulate_results"),
     "statistics.minimum_runs": (11, "tabulate_results"),
     "estimate.reference": ("other", ""),

@@ -120,11 +120,7 @@ WRONG_GEOMETRY = [
     ),
     ("localizer", encode_nifti(noise()[:, :, :3]), "only 45 x 54 x 3 voxels"),
     ("negative number", dimensions(3, -45, 54, 45), "only -45 x 54 x 45 voxels"),
-    (
-        "huge",
-        dimensions(3, 32767, 32767, 32767),
-        "32767 x 32767 x 32767 voxels are too many for a head",
-    ),
+    ("huge", dimensions(3, 32767, 32767, 32767), "32767 x 32767 x 32767 voxels are too many for a head"),
     (
         "huge.gz",
         gzip.compress(dimensions(3, 32767, 32767, 32767)),
@@ -134,11 +130,7 @@ WRONG_GEOMETRY = [
     ("singular sform", encode_nifti(srow_y=[4, 0, 0, 0]), NOT_INVERTIBLE),
     ("NaN in the sform", encode_nifti(srow_x=numpy.nan), NOT_INVERTIBLE),
     ("NaN in the qform alone", encode_nifti(sform_code=0, quatern_b=numpy.nan), NOT_INVERTIBLE),
-    (
-        "NaN in the other qform",
-        encode_nifti(quatern_b=numpy.nan),
-        "the qform of the header is no rotation",
-    ),
+    ("NaN in the other qform", encode_nifti(quatern_b=numpy.nan), "the qform of the header is no rotation"),
     ("quaternion of 1.2", rounded(1.44), "the qform of the header is no rotation"),
     ("zero size", sizes_without_sform(0), "voxels of 0 x 0 x 0 mm"),
     ("negative size", sizes_without_sform(-4), "voxels of -4 x -4 x -4 mm"),

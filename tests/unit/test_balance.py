@@ -4,11 +4,7 @@ import numpy
 import pytest
 from scipy import stats
 
-from rhvae_mri.cohort.balance import (
-    compare_frequencies,
-    compare_frequencies_by_permutation,
-    compare_means,
-)
+from rhvae_mri.cohort.balance import compare_frequencies, compare_frequencies_by_permutation, compare_means
 
 
 def random_sets(random, n_draws, n, n_sets=3):

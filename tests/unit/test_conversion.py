@@ -104,7 +104,7 @@ def test_the_report_says_what_became_of_every_promised_image(converted):
     cohort, *_, report = converted
     table = read_tsv(report)
     assert table.columns.tolist() == [
-        *("cohort", "participant_id", "session_id", "status", "source", "reason"),
+        *("cohort", "participant_id", "session_id", "status", "source", "reason")
     ]
     assert set(table["cohort"]) == {cohort}
     rows = table.astype(object).where(table.notna(), None)

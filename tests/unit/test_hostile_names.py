@@ -284,13 +284,7 @@ def test_the_result_tables_and_figures_show_hostile_names_as_text(tmp_path):
     page, markdown = tmp_path / "t.html", tmp_path / "t.md"
     provenance = {MARKUP: [MARKUP, "| a | <b>"]}
     render_classification(
-        table,
-        page,
-        markdown,
-        tmp_path / "table.tex",
-        simulated=True,
-        title=MARKUP,
-        provenance=provenance,
+        table, page, markdown, tmp_path / "table.tex", simulated=True, title=MARKUP, provenance=provenance
     )
     tags = Tags(page.read_text())
     assert not {"img", "script", "svg"} & set(tags.found)

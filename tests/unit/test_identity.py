@@ -129,7 +129,7 @@ def test_equal_voxels_are_found_between_cohorts(tmp_path):
     table.to_csv(contents["AIBL"], sep="\t", index=False)
     duplicates = find_duplicates("AIBL", images, contents, stacks)
     assert duplicates[["cohort", "image_id", "other_image_id", "evidence"]].to_numpy().tolist() == [
-        ["AIBL", "sub-02", "sub-01", "equal voxels"],
+        ["AIBL", "sub-02", "sub-01", "equal voxels"]
     ]
 
 

@@ -5,12 +5,7 @@ import numpy
 import pytest
 
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.statistics.metrics import (
-    METRICS,
-    area_under_curve,
-    classification_metrics,
-    confusion_counts,
-)
+from rhvae_mri.statistics.metrics import METRICS, area_under_curve, classification_metrics, confusion_counts
 
 
 def brute_force(labels, probabilities):
