@@ -263,12 +263,17 @@ def test_the_study_s_networks_have_their_published_size():
     assert total == pytest.approx(1.09e9, rel=0.001)
 
 
-def test_initial_weights_follow_from_the_generator_alone():
+@pytest.mark.parametrize("networks", ["mlp", "convolutional"])
+def test_initial_weights_follow_from_the_generator_alone(networks):
     state = torch.get_rng_state()
-    first, second = (build_networks(SMALL, (24,), torch.Generator().manual_seed(5)) for _ in range(2))
+    settings = dataclasses.replace(SMALL, networks=networks)
+    first, second = (build_networks(settings, (8, 9, 10), torch.Generator().manual_seed(5)) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(first.encoder.body[0].weight, second.encoder.body[0].weight)
-    assert first.encoder.body[0].weight.abs().max() <= 24**-0.5
+    for one, other in zip(first, second, strict=True):
+        for weight, same in zip(one.parameters(), other.parameters(), strict=True):
+            assert torch.equal(weight, same)
+    if networks == "mlp":
+        assert first.encoder.body[0].weight.abs().max() <= 720**-0.5
 
 
 @pytest.mark.parametrize(
@@ -279,6 +284,9 @@ def test_initial_weights_follow_from_the_generator_alone():
         (lambda: RHVAESettings(temperature="1e-5"), "temperature"),
         (lambda: RHVAESettings(sqrt_beta_zero=2.0), "sqrt_beta_zero"),
         (lambda: RHVAESettings(encoder_layers=(500, 0)), "encoder_layers"),
+        (lambda: RHVAESettings(networks="transformer"), "networks"),
+        (lambda: RHVAESettings(channels=()), "channels"),
+        (lambda: RHVAESettings(channels=(8, 0)), "channels"),
         (lambda: RHVAESettings(reconstruction="l1"), "reconstruction"),
         (lambda: RHVAESettings(integrator="euler"), "integrator"),
         (lambda: TrainingSettings(learning_rate=float("nan")), "learning_rate"),

@@ -173,9 +173,9 @@ def test_a_training_killed_within_a_checkpoint_goes_on_from_the_one_before(
     assert_same_model(tmp_path, uninterrupted(STEEP)[0])
 
 
-def train_here(path, settings=MLP, **changes):
+def train_here(path, settings=MLP, stack=None, **changes):
     training = dataclasses.replace(TRAINING, max_epochs=4, **changes)
-    return train_rhvae(images(), settings, training, seed=4, checkpoint=path)
+    return train_rhvae(images() if stack is None else stack, settings, training, seed=4, checkpoint=path)
 
 
 def test_a_signal_before_the_first_regular_checkpoint_leaves_one(tmp_path, monkeypatch):
@@ -213,16 +213,12 @@ def test_a_damaged_checkpoint_is_a_clear_error(tmp_path):
     assert "Delete the file" in raised.value.remedy
 
 
-@pytest.mark.parametrize("changes", [{"learning_rate": 1e-4}, {"batch_size": 4}])
-def test_a_checkpoint_of_other_steps_is_not_gone_on_from(tmp_path, caplog, changes):
+@pytest.mark.parametrize(
+    "changes",
+    [{"learning_rate": 1e-4}, {"batch_size": 4}, {"settings": CONVOLUTIONAL}, {"stack": images()[::-1]}],
+)
+def test_a_checkpoint_of_another_training_is_not_gone_on_from(tmp_path, caplog, changes):
     path = tmp_path / "checkpoint.safetensors"
     train_here(path)
     assert train_here(path, **changes).history[0] == train_here(tmp_path / "new", **changes).history[0]
-    assert "starting anew" in caplog.text
-
-
-def test_a_checkpoint_of_other_networks_is_not_gone_on_from(tmp_path, caplog):
-    path = tmp_path / "checkpoint.safetensors"
-    train_here(path)
-    train_here(path, CONVOLUTIONAL)
     assert "starting anew" in caplog.text

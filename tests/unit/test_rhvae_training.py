@@ -112,16 +112,6 @@ def test_checkpoints_come_with_time_and_those_of_another_run_are_not_used(tmp_pa
     assert len(continued.history) == 11
 
 
-def test_a_checkpoint_of_other_images_is_not_used(tmp_path):
-    other = discs()[::-1] * numpy.float32(0.5)
-    checkpoint = tmp_path / "checkpoint.safetensors"
-    often = dataclasses.replace(TRAINING, checkpoint_seconds=1e-9)
-    train(often, checkpoint=checkpoint)
-    assert checkpoint.is_file()
-    trained = train(often, images=other, checkpoint=checkpoint)
-    assert trained.history == train(images=other).history
-
-
 def test_flipped_images_are_images_like_others():
     flipped = discs()[:, ::-1]
     assert train(images=flipped).history == train(images=flipped.copy()).history
@@ -184,24 +174,6 @@ def test_weights_that_no_finished_epoch_has_confirmed_are_not_gone_back_to(fault
     assert [row["epoch"] for row in run.history] == [1, 2]
 
 
-@pytest.mark.parametrize("copy_is_spoiled", [False, True])
-def test_a_last_step_that_spoils_the_weights_is_taken_back(copy_is_spoiled):
-    run = TrainingRun(discs(), SETTINGS, TRAINING, 1, "cpu", None)
-    assert run.train_epoch()
-    assert run.train_epoch()
-    assert run.best_epoch == 2
-    good = run.state.tensors["best/encoder.mean.bias"].clone()
-    run.model.metric_network.log_diagonal.bias.data.fill_(1e3)  # its exponential overflows
-    if copy_is_spoiled:
-        run.state.tensors["best/metric_network.log_diagonal.bias"].fill_(1e3)
-        with pytest.raises(StudyError, match="metric of the trained RHVAE are not finite"):
-            run.finish()
-        return
-    epoch, _ = run.finish()
-    assert torch.equal(run.model.encoder.mean.bias, good)
-    assert epoch == 1
-
-
 def test_a_resumed_training_remembers_its_recoveries(tmp_path, monkeypatch):
     checkpoint = tmp_path / "checkpoint.safetensors"
     steep = dataclasses.replace(SETTINGS, leapfrog_step_size=1e12)
@@ -254,16 +226,18 @@ def spoil(index, value):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (discs()[:1], r"shape \(1, 9, 9\)"),
+        (discs()[:0], r"shape \(0, 9, 9\)"),
+        (discs()[:1], r"shape \(1, 9, 9\).*at least two images"),
         (discs().astype(numpy.uint8), "type uint8"),
         (list(discs()), "type list"),
         (spoil((2, 0, 0), numpy.nan), "1 of 8 training images have voxels that are NaN.*number 2"),
         (spoil((3, 0, 0), numpy.inf), "NaN or infinite.*number 3"),
         (spoil((slice(4, 6), 0, 0), 1.01), "2 of 8 training images have values outside.*number 4"),
         (spoil((0, 0, 0), -0.01), "outside"),
-        (spoil(7, 0.5), "one value in all voxels.*number 7"),
+        (spoil(6, 0.0), "one value in all voxels.*number 6"),
+        (spoil(7, 1.0), "one value in all voxels.*number 7"),
     ],
 )
 def test_images_that_are_not_fit_for_training_are_refused(images, message):
-    with pytest.raises(StudyError, match=message):
+    with pytest.raises(StudyError, match=f"(?s){message}"):
         train(images=images)
