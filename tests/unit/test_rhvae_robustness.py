@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from rhvae_mri.generators.rhvae.checks import check_images
-from rhvae_mri.generators.rhvae.metric import LatentMetric
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.generators.rhvae.training import TrainingRun, train_rhvae
 from rhvae_mri.io.errors import StudyError
@@ -201,21 +200,6 @@ def test_whatever_the_steps_training_ends_in_a_finite_model_or_a_clear_error(
         assert is_finite(trained.model)
         assert math.isfinite(trained.final_loss)
         assert len(trained.recoveries) <= 10
-
-
-def test_the_log_determinant_neither_overflows_nor_underflows():
-    d = 60
-    for scale in (1e-3, 1e3):
-        matrices = (scale * torch.eye(d)).expand(1, d, d)
-        metric = LatentMetric(torch.zeros(1, d), matrices, temperature=1.5, regularization=1e-6)
-        values = metric.at(torch.zeros(1, d))
-        assert values.log_det_inverse.item() == pytest.approx(d * math.log(scale), rel=1e-3)
-        assert not 0 < torch.linalg.det(values.inverse).item() < math.inf  # what a plain determinant gives
-
-
-def test_a_matrix_that_is_not_positive_definite_gives_nan_and_no_error():
-    metric = LatentMetric(torch.zeros(1, 2), -torch.eye(2).expand(1, 2, 2), 1.5, 1e-2)
-    assert metric.at(torch.zeros(1, 2)).log_det_inverse.isnan().all()
 
 
 @pytest.mark.parametrize("dtype", [numpy.float32, numpy.float64])

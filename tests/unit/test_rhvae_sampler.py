@@ -113,6 +113,7 @@ def test_a_chain_does_not_depend_on_how_many_are_asked_for():
         few = sample_latent(metric, n, seed=2, settings=settings, batch_size=20)
         assert torch.equal(few.positions, many.positions[:n])
         assert torch.equal(few.acceptance, many.acceptance[:n])
+        assert torch.equal(few.effective_size, many.effective_size[:n])
     assert len(torch.unique(many.positions, dim=0)) == 50
     assert not torch.equal(sample_latent(metric, 50, seed=3, settings=settings).positions, many.positions)
 
