@@ -277,6 +277,19 @@ def test_what_is_no_file_is_named(tmp_path, make, words):
 
 
 @pytest.mark.parametrize(
+    ("shape", "voxel_size", "size"),
+    [
+        ((20, 54, 45), 4.0, "80 x 216 x 180"),
+        ((45, 54, 45, 1), 2.0, "90 x 108 x 90"),
+        ((45, 70, 45), 9.0, "405 x 630 x 405"),
+    ],
+)
+def test_a_field_of_view_of_no_head_is_refused_by_the_table_of_images(tmp_path, shape, voxel_size, size):
+    path = write_nifti(tmp_path / "image.nii.gz", shape, voxel_size)
+    assert describe_fault(path) == f"grossly wrong geometry: field of view of {size} mm"
+
+
+@pytest.mark.parametrize(
     ("content", "fault"),
     [
         ({"Modality": "PT"}, "wrong modality: PT instead of MR"),
