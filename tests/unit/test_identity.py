@@ -140,12 +140,7 @@ def test_two_cohorts_may_have_the_same_names(tmp_path):
     tested = pandas.DataFrame({"image_id": ["sub-01"], "participant_id": ["sub-01"]})
     assert check_leakage(split, {}, {"AIBL": tested})["passed"]
     columns = [
-        "cohort",
-        "participant_id",
-        "image_id",
-        "other_cohort",
-        "other_participant_id",
-        "other_image_id",
+        *("cohort", "participant_id", "image_id", "other_cohort", "other_participant_id", "other_image_id"),
         "evidence",
     ]
     twins = pandas.DataFrame(

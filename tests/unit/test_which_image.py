@@ -156,13 +156,9 @@ def test_misnamed_files_are_listed_with_the_participant_they_belong_to(tmp_path,
 
 #: Files that are no raw T1-weighted image of a participant; nothing is said of them.
 OTHERS = [
-    "freesurfer/sub-01/mri/T1.nii.gz",
-    "old/sub-01/anat/sub-01_T1w.nii.gz",
-    "T1_example.nii.gz",
-    "sub-01/func/sub-01_task-T1_bold.nii.gz",
-    "sub-01/anat/sub-01_space-T1w_dseg.nii.gz",
-    "sub-01/anat/sub-01_mod-T1w_defacemask.nii.gz",
-    "sub-01/anat/sub-01_T2w.nii.gz",
+    *("freesurfer/sub-01/mri/T1.nii.gz", "old/sub-01/anat/sub-01_T1w.nii.gz", "T1_example.nii.gz"),
+    *("sub-01/func/sub-01_task-T1_bold.nii.gz", "sub-01/anat/sub-01_space-T1w_dseg.nii.gz"),
+    *("sub-01/anat/sub-01_mod-T1w_defacemask.nii.gz", "sub-01/anat/sub-01_T2w.nii.gz"),
     "sub-01/anat/sub-01_T1map.nii.gz",
 ]
 
