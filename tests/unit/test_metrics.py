@@ -4,7 +4,7 @@ import numpy
 import pytest
 
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.statistics.metrics import METRICS, area_under_curve, classification_metrics, confusion_counts
+from rhvae_mri.statistics.metrics import METRICS, classification_metrics, confusion_counts
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -26,15 +26,6 @@ def test_metrics_are_those_of_scikit_learn(seed):
 def test_counts_are_by_class_and_a_tie_is_called_cn():
     counts = confusion_counts([1, 1, 1, 0, 0, 0], [0.9, 0.5, 0.1, 0.5, 0.51, 0.2])
     assert counts == (1, 2, 2, 1)
-
-
-def test_the_scale_of_probabilities_does_not_change_the_auc():
-    random = numpy.random.default_rng(0)
-    labels, probabilities = random.integers(0, 2, 40), random.random(40)
-    assert area_under_curve(labels, probabilities**3) == area_under_curve(labels, probabilities)
-    assert area_under_curve(labels, 1 - probabilities) == pytest.approx(
-        1 - area_under_curve(labels, probabilities)
-    )
 
 
 @pytest.mark.parametrize(

@@ -174,23 +174,6 @@ def test_weights_that_no_finished_epoch_has_confirmed_are_not_gone_back_to(fault
     assert [row["epoch"] for row in run.history] == [1, 2]
 
 
-def test_a_resumed_training_remembers_its_recoveries(tmp_path, monkeypatch):
-    checkpoint = tmp_path / "checkpoint.safetensors"
-    steep = dataclasses.replace(SETTINGS, leapfrog_step_size=1e12)
-    many = dataclasses.replace(TRAINING, max_recoveries=60)
-    whole = train(many, steep)
-    assert whole.recoveries
-    with monkeypatch.context() as patch:
-        AskToStop(patch, epoch=2)
-        with pytest.raises(TrainingInterrupted):
-            train(many, steep, checkpoint=checkpoint)
-    resumed = train(many, steep, checkpoint=checkpoint)
-    assert resumed.recoveries == whole.recoveries
-    assert resumed.history == whole.history
-    assert same_weights(resumed.model, whole.model)
-    assert resumed.model.settings == whole.model.settings
-
-
 def test_training_gives_up_with_a_clear_error():
     steep = dataclasses.replace(SETTINGS, leapfrog_step_size=1e30)
     with pytest.raises(StudyError, match="is not finite, after 10 recoveries") as raised:

@@ -75,25 +75,6 @@ def test_each_participant_is_in_one_set(study):
     assert (merged["age"] == merged["age_before"]).all()
 
 
-def test_the_sets_do_not_differ(study):
-    """The p-values, computed again by scipy from the table of the split."""
-    sets = name_sets(study.split)
-    sets["rest"] = sets["train-full"][sets["train-full"]["train-50"] == 0]
-    pairs = [
-        ("train-full", "validation"),
-        ("train-full", "test"),
-        ("validation", "test"),
-        ("train-50", "rest"),
-    ]
-    # Towards train-full as a whole a part of it differs less than towards the rest.
-    for one, other in [*pairs, ("train-50", "train-full")]:
-        for diagnosis in ("AD", "CN"):
-            first, second = (sets[name][sets[name]["diagnosis"] == diagnosis] for name in (one, other))
-            assert stats.ttest_ind(first["age"], second["age"]).pvalue >= 0.8
-            sexes = [[sum(group["sex"] == sex) for sex in "MF"] for group in (first, second)]
-            assert stats.chi2_contingency(sexes).pvalue >= 0.8
-
-
 def test_the_table_of_balance(study):
     balance = study.balance
     columns = ["comparison", "variable", "test", "statistic", "p_value", "threshold", "n_tries"]
