@@ -36,21 +36,6 @@ def same_weights(a, b):
     )
 
 
-class AskToStop:
-    """Sends this process a signal when an epoch ends."""
-
-    def __init__(self, monkeypatch, epoch, number=signal.SIGTERM):
-        original = TrainingRun.train_epoch
-
-        def train_epoch(run):
-            result = original(run)
-            if run.epoch == epoch:
-                os.kill(os.getpid(), number)
-            return result
-
-        monkeypatch.setattr(TrainingRun, "train_epoch", train_epoch)
-
-
 def test_training_learns_the_images():
     training = dataclasses.replace(TRAINING, max_epochs=100, batch_size=4, learning_rate=1e-2)
     trained = train(training)
@@ -87,8 +72,16 @@ def test_the_history_names_the_terms_of_the_loss():
 def test_an_interrupted_and_resumed_training_equals_an_uninterrupted_one(tmp_path, monkeypatch, number):
     whole = train()
     checkpoint = tmp_path / "checkpoint.safetensors"
+    one_epoch = TrainingRun.train_epoch
+
+    def train_epoch(run):
+        result = one_epoch(run)
+        if run.epoch == 5:
+            os.kill(os.getpid(), number)
+        return result
+
     with monkeypatch.context() as patch:
-        AskToStop(patch, epoch=5, number=number)
+        patch.setattr(TrainingRun, "train_epoch", train_epoch)
         with pytest.raises(TrainingInterrupted):
             train(checkpoint=checkpoint, digest="a")
     assert checkpoint.is_file()
