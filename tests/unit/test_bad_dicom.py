@@ -104,6 +104,10 @@ def copied(files):
     shutil.copy(files[3], files[3].with_name(f"Z_{files[3].name}"))
 
 
+def cut_by_one(files):
+    files[3].write_bytes(files[3].read_bytes()[:-1])
+
+
 def unlinked(first):
     return lambda files: [path.unlink() for path in files[first:]]
 
@@ -111,6 +115,8 @@ def unlinked(first):
 COLOURS = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
 COLOURS |= {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelRepresentation": 0}
 
+OTHERS = "and others do not belong here"
+SCREENSHOT = "a screenshot (secondary capture), not an image of the scanner"
 UNREADABLE = "{fourth}: not a readable DICOM image"
 NO_PIXELS = "it has no pixels: truncated, or not an image"
 LINK = "the file that it links to does not exist"
@@ -122,23 +128,11 @@ BAD_SERIES = [
     ("text", lambda files: files[3].write_text("<html>"), f"{UNREADABLE} (its content is not DICOM)"),
     ("folder", replace(lambda path: path.mkdir()), f"{UNREADABLE} (it is a folder)"),
     ("dangling link", replace(lambda path: path.symlink_to("nowhere")), f"{UNREADABLE} ({LINK})"),
-    (
-        "one byte less",
-        lambda files: files[3].write_bytes(files[3].read_bytes()[:-1]),
-        "{fourth}: truncated: 509 of 510 bytes of pixels",
-    ),
+    ("one byte less", cut_by_one, "{fourth}: truncated: 509 of 510 bytes of pixels"),
     ("CT", every(Modality="CT", SOPClassUID=uid.CTImageStorage), "{first}: wrong modality: CT instead of MR"),
     ("PET", every(Modality="PT"), "{first}: wrong modality: PT instead of MR"),
-    (
-        "report among the slices",
-        one(Modality="SR", Rows=None, Columns=None, PixelData=None),
-        "{fourth}: wrong modality: SR instead of MR",
-    ),
-    (
-        "screenshot",
-        every(SOPClassUID=uid.SecondaryCaptureImageStorage),
-        "{first}: a screenshot (secondary capture), not an image of the scanner",
-    ),
+    ("report", one(Modality="SR", Rows=None, PixelData=None), "{fourth}: wrong modality: SR instead of MR"),
+    ("screenshot", every(SOPClassUID=uid.SecondaryCaptureImageStorage), f"{{first}}: {SCREENSHOT}"),
     ("colours", in_colours, "{first}: colours instead of intensities"),
     *(
         (f"{name} {value}", one(**{name: value}), f"{{fourth}}: its header has no valid {name}")
@@ -155,24 +149,12 @@ BAD_SERIES = [
     ("frames", add("NumberOfFrames", "LO", "Jane Doe"), "{fourth}: its header has no valid NumberOfFrames"),
     ("huge", every(Rows=65535, Columns=65535), "{first}: impossible size: 1 x 65535 x 65535 pixels"),
     ("far too many rows", one(Rows=4000), "{fourth}: impossible size: 1 x 4000 x 17 pixels"),
-    (
-        "huge number of frames",
-        every(NumberOfFrames=99_999_999),
-        "{first}: impossible size: 99999999 x 15 x 17 pixels",
-    ),
+    ("many frames", every(NumberOfFrames=99_999_999), "{first}: impossible size: 99999999 x 15 x 17 pixels"),
     ("no pixels", one(PixelData=None), f"{{fourth}}: {NO_PIXELS}"),
     ("no compressed pixels", compressed_without_pixels, f"{{first}}: {NO_PIXELS}"),
     ("deflated", deflated, "{first}: its header is compressed (deflated), which dcm2niix does not read"),
-    (
-        "localizer in the folder",
-        with_localizer,
-        "2 series are mixed (14, 3 files), Z_{first} and others do not belong here",
-    ),
-    (
-        "two series by half",
-        some(SeriesInstanceUID="1.2.3"),
-        "2 series are mixed (10, 4 files), {first} and others do not belong here",
-    ),
+    ("localizer", with_localizer, f"2 series are mixed (14, 3 files), Z_{{first}} {OTHERS}"),
+    ("two series", some(SeriesInstanceUID="1.2.3"), f"2 series are mixed (10, 4 files), {{first}} {OTHERS}"),
     ("two sizes", one_row_less, "slices of 2 different sizes"),
     ("three planes", some(ImageOrientationPatient=[1, 0, 0, 0, 1, 0]), "slices of different directions"),
     ("two pixel sizes", some(PixelSpacing=[2, 2]), "slices of different pixel sizes"),
@@ -350,7 +332,7 @@ def test_one_scan_under_two_names(tmp_path):
 @pytest.mark.parametrize("cohort", ["ADNI", "AIBL"])
 def test_bad_series_leave_the_rest_of_a_conversion_as_it_is(tmp_path, cohort):
     # os.walk, by which an ADNI download is listed, passes over folders: there the slice is missing
-    cases = [case for case in BAD_SERIES if case[0] not in ("folder", "nothing")]
+    cases = [case for case in BAD_SERIES if case[0] not in ("folder", "no permission", "nothing")]
     people = [participant(cohort, number) for number in range(1, 3 + len(cases))]
     images, tables, _ = handmade.write_cohort(people, tmp_path)
     problems = {}
