@@ -53,10 +53,8 @@ def test_one_image_under_two_names_is_taken_for_nobody(tmp_path, content):
 def test_another_image_is_another_person(tmp_path):
     changed = VOXELS.copy()
     changed[20, 20, 20] += 1
-    content = gzip.compress(encode_nifti(changed))
-    assert set(
-        fates(plain_bids(tmp_path / "bids", **{"sub-03/anat/sub-03_T1w.nii.gz": content})).values()
-    ) == {"kept"}
+    content = {"sub-03/anat/sub-03_T1w.nii.gz": gzip.compress(encode_nifti(changed))}
+    assert set(fates(plain_bids(tmp_path / "bids", **content)).values()) == {"kept"}
 
 
 def test_one_image_at_two_visits_is_that_of_the_first(tmp_path):

@@ -37,17 +37,11 @@ def make_results(*accuracies):
             status = "finished"
             if accuracy is None or math.isnan(accuracy):
                 status = "diverged" if accuracy is None else "skipped"
-            rows.append(
-                {
-                    "candidate": candidate,
-                    "fold": fold,
-                    "status": status,
-                    "balanced_accuracy_percent": numpy.nan if accuracy is None else accuracy,
-                    "selected_epoch": 1.0 if status == "finished" else numpy.nan,
-                    "seconds": 10.0 * (candidate + 1) if status == "finished" else numpy.nan,
-                }
-            )
-    return pandas.DataFrame(rows)
+            epoch, seconds = (1.0, 10.0 * (candidate + 1)) if status == "finished" else [numpy.nan] * 2
+            percent = numpy.nan if accuracy is None else accuracy
+            rows.append((candidate, fold, status, percent, epoch, seconds))
+    columns = ["candidate", "fold", "status", "balanced_accuracy_percent", "selected_epoch", "seconds"]
+    return pandas.DataFrame(rows, columns=columns)
 
 
 def row_of(leaderboard, candidate):
