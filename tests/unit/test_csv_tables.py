@@ -231,6 +231,11 @@ def test_names_and_codes_in_any_form(read, texts, expected):
     assert [read(text) for text in texts] == expected
 
 
+def test_another_encoding(tmp_path):
+    (tmp_path / "x.csv").write_bytes("SITE\nOrléans\n".encode("cp1252"))
+    assert read_table(tmp_path / "x.csv")["SITE"].tolist() == ["Orléans"]
+
+
 def test_cells_that_are_not_understood_are_listed(tmp_path):
     ledger = Ledger()
     before, after = series("1", "=1", "x\ty", "x\ty", ""), series("1", "", "", "", "")
