@@ -53,64 +53,55 @@ def make_participant(subject: str, phase: str, *visits: Visit, **changes) -> Par
     return Participant(**values | changes)
 
 
+def make_participants(people: dict[tuple[str, str], list[Visit]], men: list[str]) -> list[Participant]:
+    """People by subject and phase; all are women but some."""
+    sexes = {subject: {"sex": "M"} for subject in men}
+    return [make_participant(*who, *visits, **sexes.get(who[0], {})) for who, visits in people.items()]
+
+
 def adni_cohort() -> list[Participant]:
-    repeated = (
-        make_scan(3, usable=False, sequence="MPRAGE SENSE"),
-        make_scan(4, sequence="MPRAGE SENSE repeat"),
-    )
     accelerated = "Accelerated Sagittal MPRAGE"
-    return [
-        make_participant(
-            "002_S_0001",
-            "ADNI1",
-            make_visit(0, "AD", make_scan(1, field_strength=1.5, sequence="MP-RAGE")),
-            make_visit(12, "AD", make_scan(2, field_strength=1.5, sequence="MP-RAGE")),
-        ),
-        make_participant("005_S_4002", "ADNI2", make_visit(0, "CN", *repeated), sex="M"),
-        make_participant(
-            "009_S_6003",
-            "ADNI3",
+    early = {"field_strength": 1.5, "sequence": "MP-RAGE"}
+    rejected = make_scan(3, usable=False, sequence="MPRAGE SENSE")
+    repeated = make_scan(4, sequence="MPRAGE SENSE repeat")
+    people: dict[tuple[str, str], list[Visit]] = {
+        ("002_S_0001", "ADNI1"): [
+            make_visit(0, "AD", make_scan(1, **early)),
+            make_visit(12, "AD", make_scan(2, **early)),
+        ],
+        ("005_S_4002", "ADNI2"): [make_visit(0, "CN", rejected, repeated)],
+        ("009_S_6003", "ADNI3"): [
             make_visit(0, "MCI", make_scan(5, sequence=accelerated)),
             make_visit(12, "MCI"),
-        ),
-        make_participant(
-            "010_S_4004",
-            "ADNI2",
+        ],
+        ("010_S_4004", "ADNI2"): [
             make_visit(0, "CN", make_scan(6, fault="truncated_series")),
             make_visit(24, "CN", make_scan(7)),
-        ),
-        make_participant("011_S_0005", "ADNI1", make_visit(0, "AD")),
-        make_participant("012_S_2006", "ADNIGO", make_visit(0, "MCI", make_scan(8, on_disk=False))),
-        make_participant(
-            "013_S_4007",
-            "ADNI2",
+        ],
+        ("011_S_0005", "ADNI1"): [make_visit(0, "AD")],
+        ("012_S_2006", "ADNIGO"): [make_visit(0, "MCI", make_scan(8, on_disk=False))],
+        ("013_S_4007", "ADNI2"): [
             make_visit(0, "MCI", make_scan(9)),
             make_visit(12, "AD", make_scan(10, on_disk=False)),
-        ),
-        make_participant(
-            "014_S_6008", "ADNI3", make_visit(0, "CN", make_scan(11, sequence=accelerated, usable=False))
-        ),
-    ]
+        ],
+        ("014_S_6008", "ADNI3"): [make_visit(0, "CN", make_scan(11, sequence=accelerated, usable=False))],
+    }
+    return make_participants(people, men=["005_S_4002"])
 
 
 def aibl_cohort() -> list[Participant]:
     dated = "MPRAGE_ADNI_confirmed"
-    return [
-        make_participant(
-            "10",
-            "AIBL",
+    people: dict[tuple[str, str], list[Visit]] = {
+        ("10", "AIBL"): [
             make_visit(0, "AD", make_scan(21, sequence=dated), make_scan(22, sequence=f"{dated}_REPEAT")),
             make_visit(18, "AD", make_scan(23, sequence=dated, field_strength=1.5)),
             make_visit(36, "CN"),
-        ),
-        make_participant(
-            "207", "AIBL", make_visit(0, "CN", make_scan(24, sequence="MPRAGE_SAG_ISO_p2")), sex="M"
-        ),
-        make_participant(
-            "31", "AIBL", make_visit(0, "CN", make_scan(25, sequence=dated, fault="truncated_series"))
-        ),
-        make_participant("48", "AIBL", make_visit(0, "MCI", make_scan(26, sequence=dated, on_disk=False))),
-    ]
+        ],
+        ("207", "AIBL"): [make_visit(0, "CN", make_scan(24, sequence="MPRAGE_SAG_ISO_p2"))],
+        ("31", "AIBL"): [make_visit(0, "CN", make_scan(25, sequence=dated, fault="truncated_series"))],
+        ("48", "AIBL"): [make_visit(0, "MCI", make_scan(26, sequence=dated, on_disk=False))],
+    }
+    return make_participants(people, men=["207"])
 
 
 def make_volume(participant: Participant, visit: Visit, scan: Scan) -> SimulatedScan:

@@ -25,21 +25,10 @@ def find_chromium() -> str | None:
 
 
 class Browser:
-    """One page in headless Chromium.
+    """One page in headless Chromium, in a window of so many pixels.
 
-    Parameters
-    ----------
-    width, height : int
-        Size of the window in pixels.
-
-    Attributes
-    ----------
-    requests : list of str
-        Addresses that the page asked for.
-    failures : list of str
-        Addresses that did not load.
-    messages : list of str
-        Errors and warnings of the console, and exceptions.
+    It keeps the addresses that the page asked for (`requests`), those that did not load (`failures`), and
+    errors and warnings of the console and exceptions (`messages`).
     """
 
     def __init__(self, width: int = 1280, height: int = 900) -> None:
@@ -50,16 +39,9 @@ class Browser:
         command_read, self._write = os.pipe()
         self._read, answer_write = os.pipe()
         options = [
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--disable-background-networking",
-            "--hide-scrollbars",
-            "--remote-debugging-pipe",
-            f"--user-data-dir={self._profile}",
-            f"--window-size={width},{height}",
-            "about:blank",
+            *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
+            *("--disable-background-networking", "--hide-scrollbars", "--remote-debugging-pipe"),
+            *(f"--user-data-dir={self._profile}", f"--window-size={width},{height}", "about:blank"),
         ]
         # Chromium reads commands from descriptor 3 and answers on 4
         redirect = f'exec "$0" "$@" 3<&{command_read} 4>&{answer_write}'
@@ -104,26 +86,14 @@ class Browser:
         self.wait_for(f"location.href == {json.dumps(address)} && document.readyState == 'complete'")
 
     def evaluate(self, expression: str) -> Any:
-        """Give the value of a JavaScript expression; promises are waited for.
-
-        Raises
-        ------
-        RuntimeError
-            If the expression throws.
-        """
+        """Give the value of a JavaScript expression; promises are waited for."""
         answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
             raise RuntimeError(json.dumps(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
     def wait_for(self, expression: str, timeout: float = 30) -> None:
-        """Wait until a JavaScript expression is true.
-
-        Raises
-        ------
-        TimeoutError
-            If it is not within `timeout` seconds.
-        """
+        """Wait until a JavaScript expression is true."""
         end = time.monotonic() + timeout
         while not self.evaluate(f"Boolean({expression})"):
             if time.monotonic() > end:
@@ -146,13 +116,8 @@ class Browser:
 
     def resize(self, width: int, height: int) -> None:
         """Set the size of the visible page in pixels."""
-        self._call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=1,
-            mobile=False,
-        )
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._call("Emulation.setDeviceMetricsOverride", **size)
 
     def colour_scheme(self, name: str) -> None:
         """Prefer ``light`` or ``dark``."""

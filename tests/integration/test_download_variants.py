@@ -11,8 +11,9 @@ from dataclasses import replace
 import handmade_cohorts as handmade
 import pandas
 import pytest
-from download_changes import ZOOM, edit
 from download_variants import ACCEPTED, REFUSED, UNKNOWN, VARIANTS
+from image_changes import ZOOM
+from table_changes import edit
 
 from rhvae_mri.cohort.images import list_images, read_images
 from rhvae_mri.convert import conversion
@@ -45,10 +46,7 @@ def make_adni():
     return [*people, handmade.make_participant("003_S_6010", "ADNI3", *visits, sex="M")]
 
 
-COHORTS = {
-    "ADNI": make_adni(),
-    "AIBL": [enlarge(person) for person in handmade.aibl_cohort()],
-}
+COHORTS = {"ADNI": make_adni(), "AIBL": [enlarge(person) for person in handmade.aibl_cohort()]}
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,6 @@ from planted_headers import find_planted, plant
 
 pytestmark = pytest.mark.demo
 
-#: Texts of a header that also stand elsewhere, by right: codes, and the words that mark simulated data.
-_COMMON = ("simulated", "rhvae-mri", "SIMULATED", "MPRAGE", "MP-RAGE", "ORIGINAL", "PRIMARY")
-
 
 @pytest.fixture(scope="module")
 def small_config(load_config):

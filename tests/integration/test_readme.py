@@ -44,11 +44,7 @@ RUN = {
 }
 
 #: Commands that something else runs, and the file that says so.
-ELSEWHERE = {
-    "make demo": "tests/integration/conftest.py",
-    "make test": ".ci/run",
-    "make lint": ".ci/run",
-}
+ELSEWHERE = {"make demo": "tests/integration/conftest.py", "make test": ".ci/run", "make lint": ".ci/run"}
 
 #: Conda takes its packages from the network; tests/unit/test_environments.py compares the versions.
 NOT_RUN = {".venv/bin/snakemake --sdm conda"}

@@ -5,8 +5,6 @@ The sibling is in the package's history only; its layers are put together from t
 
 import dataclasses
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,6 @@ from rhvae_mri.cnn.architectures import build_network, place_network, read_archi
 pytestmark = pytest.mark.peer
 
 ROOT = Path(__file__).parents[2]
-PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 REAL = {"full": (169, 208, 179), "downsampled": (84, 104, 89)}
 
 #: Greatest norm of a difference, relative to the norm, of outputs and statistics and of gradients. In float32
@@ -67,25 +64,15 @@ def make_network(case):
 
 
 @pytest.fixture(scope="module")
-def references(tmp_path_factory):
+def references(tmp_path_factory, run_peer):
     """The folder with what ClinicaDL makes of the cases."""
-    if not PYTHON.is_file():
-        pytest.skip("ClinicaDL is not installed: make peers")
     folder = tmp_path_factory.mktemp("cnn")
     for case in CASES:
         network, images, labels = make_network(case)
         weights = [value.contiguous() for value in network.state_dict().values()]
         torch.save({"weights": weights, "images": images, "labels": labels}, folder / f"{case['name']}.pt")
     (folder / "cases.json").write_text(json.dumps(CASES))
-    result = subprocess.run(
-        [PYTHON, Path(__file__).with_name("cnn_reference.py"), folder],
-        env=os.environ | {"PYTHONPATH": "", "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout
+    run_peer("cnn_reference.py", folder)
     return folder
 
 

@@ -4,8 +4,6 @@ The published weights cannot be downloaded everywhere, so the networks get rando
 between images; the real SqueezeNet comes on top where shared/deepqc is there.
 """
 
-import os
-import subprocess
 from pathlib import Path
 
 import nibabel
@@ -23,14 +21,10 @@ from rhvae_mri.quality.deep_quality import check_deep_quality, prepare_slices
 pytestmark = pytest.mark.peer
 
 ROOT = Path(__file__).parents[2]
-PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 SHARED = ROOT.parent / "shared"
 
 #: Our names of the networks, and ClinicaDL's with its files of weights.
-NETWORKS = {
-    "resnet18": ("deep_qc", "resnet18.pth.tar"),
-    "squeezenet1_1": ("sq101", "sq101_darq.pth"),
-}
+NETWORKS = {"resnet18": ("deep_qc", "resnet18.pth.tar"), "squeezenet1_1": ("sq101", "sq101_darq.pth")}
 
 #: The study's grid, a coarse one, and one that has to be scaled down.
 SHAPES = {"sub-fine": (193, 229, 193), "sub-coarse": (49, 58, 49), "sub-large": (301, 270, 40)}
@@ -71,10 +65,21 @@ def random_weights(network, seed):
 
 
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory):
+def run_clinicadl(run_peer):
+    """Run ClinicaDL's check on the images of a folder."""
+
+    def run(folder, output, *networks):
+        (folder / output).mkdir()
+        run_peer(
+            "clinicadl_quality.py", folder / "caps", folder / output, *networks, HOME=str(folder / "home")
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory, run_clinicadl):
     """The paths of images and weights, and the folder with ClinicaDL's results on them."""
-    if not PYTHON.is_file():
-        pytest.skip("ClinicaDL is not installed: make peers")
     folder = tmp_path_factory.mktemp("clinicadl")
     images = {}
     for seed, (name, shape) in enumerate(SHAPES.items()):
@@ -97,21 +102,6 @@ def compared(tmp_path_factory):
         torch.save(random_weights(network, seed), weights[network])
     run_clinicadl(folder, "random", *(name for name, _ in NETWORKS.values()))
     return paths, weights, folder
-
-
-def run_clinicadl(folder, output, *networks):
-    """Run ClinicaDL's check in its own environment."""
-    (folder / output).mkdir()
-    script = Path(__file__).with_name("clinicadl_quality.py")
-    result = subprocess.run(
-        [PYTHON, "-W", "ignore", script, folder / "caps", folder / output, *networks],
-        env=os.environ | {"HOME": str(folder / "home"), "PYTHONPATH": "", "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout
 
 
 def both_probabilities(paths, weights, network, table):
@@ -146,7 +136,7 @@ def test_random_weights_give_clinicadls_probabilities(compared, network):
     numpy.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 
 
-def test_the_real_squeezenet_gives_clinicadls_probabilities(compared):
+def test_the_real_squeezenet_gives_clinicadls_probabilities(compared, run_clinicadl):
     paths, weights, folder = compared
     real = SHARED / "deepqc" / "squeezenet1_1.safetensors"
     if not real.is_file():

@@ -1,8 +1,6 @@
 """The candidates of the search beside ClinicaDL's random architectures: same layers, same outputs."""
 
 import json
-import subprocess
-from pathlib import Path
 
 import numpy
 import pytest
@@ -14,15 +12,12 @@ from rhvae_mri.search.space import SearchSpace, draw_candidates, tabulate_candid
 
 pytestmark = pytest.mark.peer
 
-PYTHON = Path(__file__).parents[2] / ".venv-peers" / "bin" / "python"
 SHAPE = (21, 26, 22)
 
 
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory, load_config):
+def compared(tmp_path_factory, load_config, run_peer):
     """Candidates, images, and what ClinicaDL makes of both."""
-    if not PYTHON.is_file():
-        pytest.skip("ClinicaDL is not installed: make peers")
     folder = tmp_path_factory.mktemp("clinicadl")
     space = load_config("paper.yaml")["search"]["space"] | {"max_parameters": 2_000_000}
     candidates = draw_candidates(SearchSpace(**space), range(40), SHAPE, seed=1)
@@ -39,14 +34,7 @@ def compared(tmp_path_factory, load_config):
     (folder / "candidates.json").write_text(json.dumps(descriptions))
     images = numpy.random.default_rng(0).random((3, 1, *SHAPE), dtype=numpy.float32)
     numpy.save(folder / "images.npy", images)
-    subprocess.run(
-        [
-            *(PYTHON, Path(__file__).with_name("clinicadl_random.py")),
-            *(folder / "candidates.json", folder / "images.npy", folder),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    run_peer("clinicadl_random.py", folder / "candidates.json", folder / "images.npy", folder)
     return candidates, torch.from_numpy(images), folder
 
 

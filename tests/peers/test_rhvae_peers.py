@@ -7,9 +7,7 @@ is added here; nothing else of either package is changed.
 import dataclasses
 import json
 import math
-import os
 import random
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -23,7 +21,6 @@ from rhvae_mri.generators.rhvae.settings import RHVAESettings
 pytestmark = pytest.mark.peer
 
 ROOT = Path(__file__).parents[2]
-PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 
 #: Greatest difference of a tensor, relative to its largest number.
 TOLERANCES = {"float64": 1e-5, "float32": 1e-3}
@@ -137,10 +134,8 @@ def our_results(case, model, images, noise, positions):
 
 
 @pytest.fixture(scope="module")
-def references(tmp_path_factory):
+def references(tmp_path_factory, run_peer):
     """What the packages make of the cases, by name."""
-    if not PYTHON.is_file():
-        pytest.skip("pythae and Pyraug are not installed: make peers")
     folder = tmp_path_factory.mktemp("rhvae")
     for case in CASES.values():
         model, images, noise, positions = make_model(case)
@@ -151,15 +146,7 @@ def references(tmp_path_factory):
         }
         torch.save(tensors, folder / f"{case['name']}.pt")
     (folder / "cases.json").write_text(json.dumps(list(CASES.values())))
-    result = subprocess.run(
-        [PYTHON, Path(__file__).with_name("rhvae_reference.py"), folder],
-        env=os.environ | {"PYTHONPATH": "", "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout
+    run_peer("rhvae_reference.py", folder)
     return {name: torch.load(folder / f"{name}_reference.pt", weights_only=True) for name in CASES}
 
 

@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 import time
 
 import pandas
@@ -241,10 +239,3 @@ def test_a_cohort_that_is_added_later_trains_nothing_again(dry_run, small_study,
     assert jobs["select_test_cohorts"] == 1
     assert jobs["evaluate"] == 56
     assert not jobs.keys() & {"split_cohort", "train_rhvae", "train_cnn", "generate_synthetic"}
-
-
-def test_the_workflow_passes_snakemakes_own_linter(root):
-    result = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--lint"], cwd=root, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr

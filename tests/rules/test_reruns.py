@@ -19,6 +19,10 @@ from rhvae_mri.study.configuration import build_schema
 
 OF_ALL = {"record_provenance", "estimate"}
 
+#: What runs again where the conditions are others.
+CONDITIONS = "compute_statistics describe_networks draw_scheme"
+SETS = f"{CONDITIONS} draw_losses tabulate_generation write_index"
+
 #: For every key another value, and the rules that run again.
 RERUNS = {
     "study.name": (
@@ -99,10 +103,7 @@ RERUNS = {
     "rhvae.max_epochs": (101, "train_rhvae"),
     "rhvae.patience": (51, "train_rhvae"),
     "rhvae.threads": (2, ""),
-    "synthetic.sizes": (
-        [20, 60],
-        "compute_statistics describe_networks draw_scheme generate_synthetic",
-    ),
+    "synthetic.sizes": ([20, 60], f"{CONDITIONS} generate_synthetic"),
     "synthetic.count": ("per_class", "draw_scheme generate_synthetic train_cnn"),
     "synthetic.steps": (101, "generate_synthetic"),
     "synthetic.leapfrog_steps": (16, "generate_synthetic"),
@@ -119,26 +120,11 @@ RERUNS = {
     "cnn.seeds": (6, "compute_statistics draw_scheme evaluate measure_saliency"),
     "cnn.seeds_per_job": (2, "compute_statistics evaluate measure_saliency"),
     "cnn.threads": (2, ""),
-    "grid.architectures": (
-        ["baseline"],
-        "compute_statistics describe_networks draw_saliency draw_scheme write_index",
-    ),
-    "grid.training_sets": (
-        ["train-full"],
-        "compute_statistics describe_networks draw_losses draw_scheme tabulate_generation write_index",
-    ),
-    "grid.training_data": (
-        ["real", "augmented"],
-        "compute_statistics describe_networks draw_scheme",
-    ),
-    "grid.full_resolution": (
-        True,
-        "compute_statistics describe_networks draw_scheme",
-    ),
-    "grid.exclude": (
-        [{"training_set": "train-8"}],
-        "compute_statistics describe_networks draw_losses draw_scheme tabulate_generation write_index",
-    ),
+    "grid.architectures": (["baseline"], f"{CONDITIONS} draw_saliency write_index"),
+    "grid.training_sets": (["train-full"], SETS),
+    "grid.training_data": (["real", "augmented"], CONDITIONS),
+    "grid.full_resolution": (True, CONDITIONS),
+    "grid.exclude": ([{"training_set": "train-8"}], SETS),
     "search.candidates": (4, "rank_candidates"),
     "search.folds": (3, "split_folds"),
     "search.epochs": (3, "train_candidates"),
@@ -155,10 +141,7 @@ RERUNS = {
     "search.space.max_parameters": (None, "rank_candidates train_candidates"),
     "saliency.steps": (65, "measure_saliency"),
     "statistics.resamples": (2001, "compute_statistics"),
-    "statistics.confidence": (
-        0.9,
-        "compute_statistics tabulate_results",
-    ),
+    "statistics.confidence": (0.9, "compute_statistics tabulate_results"),
     "statistics.equivalence_margin": (2.5, "tabulate_results"),
     "statistics.minimum_runs": (11, "tabulate_results"),
     "estimate.reference": ("other", ""),

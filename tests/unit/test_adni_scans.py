@@ -79,10 +79,7 @@ def test_a_scan_of_which_no_header_can_be_read_is_not_called_undated(scan):
             {"SeriesDescription": "MPRAGE", "AcquisitionDate": "20010911"},
             "no visit in the clinical tables within half a year of the scan",
         ),
-        (
-            {"SeriesDescription": "MPRAGE", "AcquisitionDate": "20061345"},
-            "the date of the scan is not known",
-        ),
+        ({"SeriesDescription": "MPRAGE", "AcquisitionDate": "20061345"}, "the date of the scan is not known"),
     ],
 )
 def test_no_text_and_no_date_of_a_header_is_repeated(scan, elements, reason):

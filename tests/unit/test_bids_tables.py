@@ -1,11 +1,11 @@
 """Tables of BIDS are tab-separated text without quotation, not what spreadsheet programs write."""
 
 import pytest
-from bids_folders import listing, people, plain_bids, write_bids
+from bids_folders import listing, plain_bids
 
 from rhvae_mri.cohort.bids_tables import read_rows
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.io.files import read_tsv, write_tsv
+from rhvae_mri.io.files import read_tsv
 
 ROWS = [
     {"participant_id": "sub-01", "comment": "x", "age": "70"},
@@ -79,36 +79,8 @@ def test_a_stray_quotation_mark_gives_nobody_the_diagnosis_of_another(tmp_path):
     assert set(values["variable"]) == {"mmse", "site"}, "which have no column"
 
 
-def test_the_studys_own_tables_have_no_quotation_either(tmp_path):
-    import pandas
-
-    table = pandas.DataFrame({"text": ['a "b" c', '"', "d\te\nf"], "number": [1.5, None, 2]})
-    write_tsv(tmp_path / "table.tsv", table)
-    assert (tmp_path / "table.tsv").read_text() == 'text\tnumber\na "b" c\t1.5\n"\tn/a\nd e f\t2.0\n'
-    assert read_tsv(tmp_path / "table.tsv")["text"].tolist() == ['a "b" c', '"', "d e f"]
-
-
-def test_only_empty_cells_and_the_missing_value_of_bids_are_missing_in_the_studys_own_tables(tmp_path):
-    cells = ["n/a", "", "NA", "None", "nan", "null"]
-    rows = "".join(f"{cell}\t{number}\n" for number, cell in enumerate(cells))
-    (tmp_path / "table.tsv").write_text("site\tnumber\n" + rows)
-    assert read_tsv(tmp_path / "table.tsv")["site"].fillna("missing").tolist() == ["missing"] * 2 + cells[2:]
-
-
 @pytest.mark.parametrize("content", [b"", b"a\tb\n1\t2\t3\n4\t5\n1\t2\t3\t4\n", b"a\n\xff\xfe\x00\n"])
 def test_a_table_that_is_none_has_a_clear_error(tmp_path, content):
     (tmp_path / "table.tsv").write_bytes(content)
     with pytest.raises(StudyError, match="The table cannot be read"):
         read_tsv(tmp_path / "table.tsv")
-
-
-def test_a_repeated_row_of_a_participant_is_refused(tmp_path):
-    text = people("sub-01", "sub-01")
-    with pytest.raises(StudyError, match=r"more than once: sub-01 \(lines 2, 3\)"):
-        listing(write_bids(tmp_path / "bids", {"participants.tsv": text}))
-
-
-def test_a_name_that_is_none_of_bids_is_refused_with_its_line(tmp_path):
-    text = people("sub-01", "participant_id")
-    with pytest.raises(StudyError, match=r"names are not those of BIDS: participant_id \(line 3\)"):
-        listing(write_bids(tmp_path / "bids", {"participants.tsv": text}))

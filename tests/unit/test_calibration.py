@@ -40,15 +40,6 @@ def test_slope_and_intercept_are_those_of_statsmodels():
         assert intercept == pytest.approx(offset.params[0], abs=1e-6)
 
 
-@pytest.mark.parametrize(("slope", "shift"), [(1.0, 0.0), (0.5, 0.0), (1.0, -1.0)])
-def test_known_miscalibration_is_found(slope, shift):
-    labels, probabilities = made_up(40_000, slope, shift, n_runs=1)
-    intercepts, slopes = logistic_calibration(labels, probabilities)
-    assert slopes[0] == pytest.approx(slope, abs=0.05)
-    if slope == 1:
-        assert intercepts[0] == pytest.approx(shift, abs=0.05)
-
-
 def test_there_is_no_slope_where_the_classes_are_separated_or_one_is_absent():
     labels = numpy.array([True, True, False, False])
     runs = numpy.array([[0.9, 0.8, 0.2, 0.1], [0.9, 0.3, 0.5, 0.1], [0.1, 0.2, 0.8, 0.9]])

@@ -9,77 +9,46 @@ from rhvae_mri.cohort.cells import Legend, read_cell
 from rhvae_mri.cohort.clinical_terms import ClinicalTerms
 from rhvae_mri.io.errors import StudyError
 
-#: Variable, cell, value, and whether it is used as it stands, read as something, or not understood.
-CELLS = [
-    ("age", "72.5", 72.5, "stands"),
-    ("age", "072", 72, "stands"),
-    ("age", "8.9e1", 89, "stands"),
-    ("age", "120", 120, "stands"),
-    ("age", "n/a", None, "stands"),
-    ("age", "89+", 89, "read"),
-    ("age", ">89", 89, "read"),
-    ("age", "≥ 90", 90, "read"),
-    ("age", "90 and over", 90, "read"),
-    ("age", "72,5", 72.5, "read"),
-    ("age", "072Y", 72, "read"),
-    ("age", "870M", 72.5, "read"),
-    ("age", "72 years old", 72, "read"),
-    ("age", "72 ans", 72, "read"),
-    ("age", "870 months", 72.5, "read"),
-    ("age", "P72Y6M", 72.5, "read"),
-    ("age", "２３", 23, "read"),
-    ("age", "NULL", None, "read"),
-    ("age", "-4", None, "listed"),
-    ("age", "0", None, "listed"),
-    ("age", "999", None, "listed"),
-    ("age", "870", None, "listed"),
-    ("age", "1971", None, "listed"),
-    ("age", "1_0", None, "listed"),
-    ("age", "1,234", None, "listed"),
-    ("age", "70-75", None, "listed"),
-    ("age", "inf", None, "listed"),
-    ("age", "P", None, "listed"),
-    ("sex", "F", "F", "stands"),
-    ("sex", "m", "M", "read"),
-    ("sex", "Woman", "F", "read"),
-    ("sex", "homme", "M", "read"),
-    ("sex", "weiblich", "F", "read"),
-    ("sex", "female participant", "F", "read"),
-    ("sex", "other", None, "read"),
-    ("sex", "missing", None, "read"),
-    ("sex", "not male", None, "listed"),
-    ("sex", "not known", None, "listed"),
-    ("sex", "Mixed", None, "listed"),
-    ("sex", "F/M", None, "listed"),
-    ("sex", "1", None, "listed"),
-    ("sex", "Maschine", None, "listed"),
-    ("diagnosis", "CN", "CN", "stands"),
-    ("diagnosis", "FTD", "FTD", "read"),
-    ("diagnosis", "no dementia", "no dementia", "read"),
-    ("diagnosis", "healthy controls", "CN", "read"),
-    ("diagnosis", "unknown", None, "read"),
-    ("age", "--", None, "read"),
-    ("age", "=NA()", None, "listed"),
-    ("diagnosis", "Alzheimer’s Disease", "AD", "read"),
-    ("diagnosis", "healthy control", "CN", "read"),
-    ("diagnosis", "2", "2", "listed"),
-    ("mmse", "28,5", 28.5, "read"),
-    ("mmse", "31", None, "listed"),
-    ("mmse", "-1", None, "listed"),
-    ("cdr", "0.5", 0.5, "stands"),
-    ("cdr", "0.25", None, "listed"),
-    ("field_strength", "2.89362", 2.89362, "stands"),
-    ("field_strength", "15000", 1.5, "read"),
-    ("field_strength", "3 Tesla", 3, "read"),
-    ("field_strength", "1500", None, "listed"),
-    ("field_strength", "0", None, "listed"),
-    ("field_strength", "-1", None, "listed"),
-    ("site", "NULL", None, "read"),
-    ("site", "007", "007", "stands"),
-]
+#: By variable and by whether they are used as they stand, read as something, or not understood: the value
+#: of each cell.
+CELLS = {
+    ("age", "stands"): {"72.5": 72.5, "072": 72, "8.9e1": 89, "120": 120, "n/a": None},
+    ("age", "read"): {
+        **{"89+": 89, ">89": 89, "≥ 90": 90, "90 and over": 90, "72,5": 72.5, "072Y": 72, "870M": 72.5},
+        **{"72 years old": 72, "72 ans": 72, "870 months": 72.5, "P72Y6M": 72.5, "２３": 23},
+        **{"NULL": None, "--": None},
+    },
+    ("age", "listed"): dict.fromkeys(
+        ["-4", "0", "999", "870", "1971", "1_0", "1,234", "70-75", "inf", "P", "=NA()"]
+    ),
+    ("sex", "stands"): {"F": "F"},
+    ("sex", "read"): {
+        **{"m": "M", "Woman": "F", "homme": "M", "weiblich": "F", "female participant": "F"},
+        **{"other": None, "missing": None},
+    },
+    ("sex", "listed"): dict.fromkeys(["not male", "not known", "Mixed", "F/M", "1", "Maschine"]),
+    ("diagnosis", "stands"): {"CN": "CN"},
+    ("diagnosis", "read"): {
+        **{"FTD": "FTD", "no dementia": "no dementia", "healthy controls": "CN", "unknown": None},
+        **{"Alzheimer’s Disease": "AD", "healthy control": "CN"},
+    },
+    ("diagnosis", "listed"): {"2": "2"},
+    ("mmse", "read"): {"28,5": 28.5},
+    ("mmse", "listed"): {"31": None, "-1": None},
+    ("cdr", "stands"): {"0.5": 0.5},
+    ("cdr", "listed"): {"0.25": None},
+    ("field_strength", "stands"): {"2.89362": 2.89362},
+    ("field_strength", "read"): {"15000": 1.5, "3 Tesla": 3},
+    ("field_strength", "listed"): {"1500": None, "0": None, "-1": None},
+    ("site", "stands"): {"007": "007"},
+    ("site", "read"): {"NULL": None},
+}
 
 
-@pytest.mark.parametrize(("variable", "cell", "value", "fate"), CELLS)
+@pytest.mark.parametrize(
+    ("variable", "cell", "value", "fate"),
+    [(name, cell, value, fate) for (name, fate), cells in CELLS.items() for cell, value in cells.items()],
+)
 def test_what_becomes_of_a_cell(variable, cell, value, fate):
     reading = read_cell(variable, cell)
     assert reading.value == (pytest.approx(value) if isinstance(value, float) else value)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from rhvae_mri.cnn.architectures import Architecture, build_network, read_architectures
+from rhvae_mri.cnn.architectures import Architecture, read_architectures
 from rhvae_mri.cnn.data import ImagePart, ImageSet
 from rhvae_mri.cnn.saliency import METHODS, attribute, best_on_validation, measure_saliency
 from rhvae_mri.cnn.storage import TrainedNetwork
@@ -106,27 +106,6 @@ def test_maps_and_shares_are_means_over_each_class_whatever_the_batches(trained,
         assert row["corner_percent"] + row["rest_percent"] == pytest.approx(100, abs=1e-3)
         share = 100 * image[CORNER].sum() / image.sum()
         assert row["corner_intensity_percent"] == pytest.approx(share, rel=1e-3)
-
-
-def test_a_network_that_learned_a_region_is_seen_to_look_at_it(trained):
-    found = measure(trained.network(), image_set(12, seed=2))
-    ad = found.maps["AD/attribution"]
-    assert ad[CORNER].mean() > 0
-    assert ad[CORNER].mean() > 5 * abs(ad[~CORNER].mean())
-    shares = [row["corner_percent"] / row["corner_intensity_percent"] for row in found.rows]
-    assert min(shares) > 1
-
-
-def test_random_weights_give_another_map(trained):
-    """The check of Adebayo et al. (NeurIPS 2018): a map that is the same shows the image, not the network."""
-    images = image_set(12, seed=2)
-    ours = measure(trained.network(), images).maps["AD/attribution"].ravel()
-    again = measure(trained.network(), images).maps["AD/attribution"].ravel()
-    assert numpy.corrcoef(ours, again)[0, 1] > 0.999
-    for seed in range(3):
-        network = build_network(SMALL, SHAPE, seed).eval()
-        other = measure(network, images).maps["AD/attribution"].ravel()
-        assert abs(numpy.corrcoef(ours, other)[0, 1]) < 0.6
 
 
 def run(accuracy, loss):

@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 import numpy
+import pandas
 import pytest
 from made_up_runs import GRID, write_predictions
 
@@ -29,6 +32,10 @@ def table(sets, published):
     return compare_conditions(sets, estimate_performance(sets, 300, 0.95, 3).replicates, published, **OPTIONS)
 
 
+def where(table, **values):
+    return table[(table[list(values)] == pandas.Series(values)).all(axis=1)]
+
+
 def test_every_condition_but_the_reference_is_compared_by_every_metric(table):
     assert tuple(table.columns) == COMPARISON_COLUMNS
     # 2 architectures x 2 training sets x (synthetic, augmented), 2 test sets, 4 metrics
@@ -39,24 +46,11 @@ def test_every_condition_but_the_reference_is_compared_by_every_metric(table):
 
 def test_a_comparison_is_of_the_same_architecture_training_set_and_resolution(table, sets):
     adni = sets[0]
-    names = adni.conditions
-    row = table[
-        (table["architecture"] == "optimized")
-        & (table["training_set"] == "train-50")
-        & (table["training_data"] == "augmented")
-        & (table["test_cohort"] == "ADNI")
-    ].set_index("metric")
+    names = adni.conditions.reset_index(drop=True)
+    one = {"architecture": "optimized", "training_set": "train-50", "resolution": "downsampled"}
+    row = where(table, **one, training_data="augmented", test_cohort="ADNI").set_index("metric")
     at = {
-        data: adni.probabilities[
-            int(
-                numpy.flatnonzero(
-                    (names["architecture"] == "optimized")
-                    & (names["training_set"] == "train-50")
-                    & (names["training_data"] == data)
-                    & (names["resolution"] == "downsampled")
-                )[0]
-            )
-        ]
+        data: adni.probabilities[where(names, **one, training_data=data).index[0]]
         for data in ("real", "augmented")
     }
     values = {data: [classification_metrics(adni.labels, run) for run in runs] for data, runs in at.items()}
@@ -89,27 +83,16 @@ def test_p_values_are_corrected_within_a_test_cohort_and_metric(table):
 
 
 def test_the_published_difference_stands_where_both_means_are_published(table, published):
-    row = table[
-        (table["architecture"] == "baseline")
-        & (table["training_set"] == "train-full")
-        & (table["training_data"] == "augmented")
-        & (table["test_cohort"] == "AIBL")
-        & (table["metric"] == "balanced_accuracy")
-    ].iloc[0]
-    values = published[
-        (published["architecture"] == "baseline")
-        & (published["training_set"] == "train-full")
-        & (published["test_cohort"] == "AIBL")
-        & (published["metric"] == "balanced_accuracy")
-    ].set_index("n_synthetic")["published_mean_percent"]
+    one = {"architecture": "baseline", "training_set": "train-full", "test_cohort": "AIBL"}
+    one["metric"] = "balanced_accuracy"
+    row = where(table, **one, training_data="augmented").iloc[0]
+    values = where(published, **one).set_index("n_synthetic")["published_mean_percent"]
     assert row["published_difference_percent"] == pytest.approx(values[500] - values[0])
     without = table[(table["training_data"] == "synthetic") | (table["metric"] == "auc")]
     assert without["published_difference_percent"].isna().all()
 
 
 def test_a_better_condition_is_found_and_an_equal_one_is_not(sets, published):
-    from dataclasses import replace
-
     adni = sets[0]
     probabilities = adni.probabilities.copy()
     is_real = (adni.conditions["training_data"] == "real").to_numpy()

@@ -62,16 +62,8 @@ EXPECTED = {
 def convert(cohort, root, name, processes=2):
     """Convert the download under ``root``; return the BIDS folder and the report."""
     bids, report = root / name / f"cohort-{cohort}", root / name / "conversion.tsv"
-    convert_to_bids(
-        cohort,
-        root / "images",
-        root / "tables",
-        bids,
-        report,
-        report.with_name("tables.tsv"),
-        processes=processes,
-        progress=False,
-    )
+    places = root / "images", root / "tables", bids, report, report.with_name("tables.tsv")
+    convert_to_bids(cohort, *places, processes=processes, progress=False)
     return bids, report
 
 
@@ -104,7 +96,7 @@ def test_the_report_says_what_became_of_every_promised_image(converted):
     cohort, *_, report = converted
     table = read_tsv(report)
     assert table.columns.tolist() == [
-        *("cohort", "participant_id", "session_id", "status", "source", "reason"),
+        *("cohort", "participant_id", "session_id", "status", "source", "reason")
     ]
     assert set(table["cohort"]) == {cohort}
     rows = table.astype(object).where(table.notna(), None)
@@ -257,25 +249,21 @@ def test_exit_code_and_output_of_clinica(tmp_path, capfd):
     assert capfd.readouterr().out.splitlines() == run.lines
 
 
-def aibl_series(tmp_path, *places):
-    return [
-        Series(subject, image, tmp_path / subject / sequence / date, (), sequence, date)
-        for image, (subject, sequence, date) in enumerate(place.split("/") for place in places)
-    ]
-
-
 def test_one_aibl_series_is_chosen_for_each_session(tmp_path):
-    dates = "2006-04-18", "2007-10-10", "2010-01-01"
-    series = aibl_series(
-        tmp_path,
-        f"10/MPRAGE_SAG_ISO_p2/{dates[0]}",
-        f"10/MPRAGE_ADNI_confirmed_RPT/{dates[0]}",
-        f"10/MPRAGE_ADNI_confirmed/{dates[0]}",
-        f"10/MPRAGE_ADNI_confirmed/{dates[0]}",
-        f"10/MPRAGE_ADNI_confirmed_RPT/{dates[1]}",
-        f"10/MPRAGE_ADNI_confirmed/{dates[2]}",
-        f"207/MPRAGE_SAG_ISO_p2/{dates[1]}",
-    )
+    first, second, third = "2006-04-18", "2007-10-10", "2010-01-01"
+    found = [
+        ("10", "MPRAGE_SAG_ISO_p2", first),
+        ("10", "MPRAGE_ADNI_confirmed_RPT", first),
+        ("10", "MPRAGE_ADNI_confirmed", first),
+        ("10", "MPRAGE_ADNI_confirmed", first),
+        ("10", "MPRAGE_ADNI_confirmed_RPT", second),
+        ("10", "MPRAGE_ADNI_confirmed", third),
+        ("207", "MPRAGE_SAG_ISO_p2", second),
+    ]
+    series = [
+        Series(subject, image, tmp_path / subject / sequence / date, (), sequence, date)
+        for image, (subject, sequence, date) in enumerate(found)
+    ]
     handmade.write_cohort(handmade.aibl_cohort(), tmp_path)
     promised = read_scan_dates(read_aibl_tables(tmp_path / "tables", Ledger()))
     assert promised == {

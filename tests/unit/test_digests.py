@@ -53,15 +53,10 @@ def test_code_of_the_script_counts(made_up):
 @pytest.mark.parametrize(
     "form",
     [
-        "from rhvae_mri.pack import helper",
-        "from rhvae_mri.pack.helper import shared",
-        "from rhvae_mri.pack.helper import *",
-        "import rhvae_mri.pack.helper",
-        "import os, rhvae_mri.pack.helper as helper",
-        "from . import helper",
-        "from .helper import shared",
-        "from ..pack.helper import shared",
-        "def late():\n    from rhvae_mri.pack.helper import shared",
+        *("from rhvae_mri.pack import helper", "from rhvae_mri.pack.helper import shared"),
+        *("from rhvae_mri.pack.helper import *", "import rhvae_mri.pack.helper"),
+        *("import os, rhvae_mri.pack.helper as helper", "from . import helper", "from .helper import shared"),
+        *("from ..pack.helper import shared", "def late():\n    from rhvae_mri.pack.helper import shared"),
         "class Late:\n    def late(self):\n        import rhvae_mri.pack.helper",
     ],
 )

@@ -76,37 +76,30 @@ def target(tmp_path):
 AT_HALF = f"bytes={HALF}-"
 
 
+END = f"bytes={len(CONTENT)}-"
+
+#: What the server does, whether it ignores ranges, what is there before, and the ranges that are asked for.
+DOWNLOADS = {
+    "undisturbed": ([], False, {}, [None]),
+    "broken off twice": (["break off"] * 2, False, {}, [None, AT_HALF, f"bytes={HALF + HALF // 2}-"]),
+    "a server without ranges": (["break off"], True, {}, [None, AT_HALF]),
+    "passing errors of the server": ([503, 429, 500], False, {}, [None] * 4),
+    "half of it from the last run": ([], False, {".part": CONTENT[:HALF]}, [AT_HALF]),
+    "all of it from the last run": ([], False, {".part": CONTENT}, [END]),
+    "a stale part": ([], False, {".part": b"something else entirely"}, ["bytes=23-", None]),
+    "a damaged part": ([], False, {".part": CONTENT[:-1] + b"?"}, [END, None]),
+    "a file of an older pin": ([], False, {"": b"of an older pin"}, [None]),
+    "it is there": ([], False, {"": CONTENT}, []),
+}
+
+
 @pytest.mark.parametrize(
-    ("plan", "ignores_ranges", "there_before", "ranges"),
-    [
-        ([], False, {}, [None]),
-        (["break off", "break off"], False, {}, [None, AT_HALF, f"bytes={HALF + HALF // 2}-"]),
-        (["break off"], True, {}, [None, AT_HALF]),
-        ([503, 429, 500], False, {}, [None] * 4),
-        ([], False, {".part": CONTENT[:HALF]}, [AT_HALF]),
-        ([], False, {".part": CONTENT}, [f"bytes={len(CONTENT)}-"]),
-        ([], False, {".part": b"something else entirely"}, ["bytes=23-", None]),
-        ([], False, {".part": CONTENT[:-1] + b"?"}, [f"bytes={len(CONTENT)}-", None]),
-        ([], False, {"": b"of an older pin"}, [None]),
-        ([], False, {"": CONTENT}, []),
-    ],
-    ids=[
-        "undisturbed",
-        "broken off twice",
-        "a server without ranges",
-        "passing errors of the server",
-        "half of it from the last run",
-        "all of it from the last run",
-        "a stale part",
-        "a damaged part",
-        "a file of an older pin",
-        "it is there",
-    ],
+    ("plan", "ignores_ranges", "there_before", "ranges"), DOWNLOADS.values(), ids=DOWNLOADS
 )
 def test_a_file_is_downloaded_from_where_the_last_attempt_stopped(
     server, target, plan, ignores_ranges, there_before, ranges
 ):
-    server.plan, server.ignores_ranges = plan, ignores_ranges
+    server.plan, server.ignores_ranges = list(plan), ignores_ranges
     target.parent.mkdir()
     for end, content in there_before.items():
         target.with_name(target.name + end).write_bytes(content)

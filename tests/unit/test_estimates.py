@@ -3,11 +3,7 @@ import pandas
 import pytest
 from made_up_runs import write_predictions
 
-from rhvae_mri.statistics.estimates import (
-    ESTIMATE_COLUMNS,
-    count_confusions,
-    estimate_performance,
-)
+from rhvae_mri.statistics.estimates import ESTIMATE_COLUMNS, count_confusions, estimate_performance
 from rhvae_mri.statistics.metrics import ConfusionCounts, confusion_counts
 from rhvae_mri.statistics.predictions import read_predictions, tabulate_runs
 from rhvae_mri.statistics.published import read_published

@@ -53,10 +53,8 @@ def test_one_image_under_two_names_is_taken_for_nobody(tmp_path, content):
 def test_another_image_is_another_person(tmp_path):
     changed = VOXELS.copy()
     changed[20, 20, 20] += 1
-    content = gzip.compress(encode_nifti(changed))
-    assert set(
-        fates(plain_bids(tmp_path / "bids", **{"sub-03/anat/sub-03_T1w.nii.gz": content})).values()
-    ) == {"kept"}
+    content = {"sub-03/anat/sub-03_T1w.nii.gz": gzip.compress(encode_nifti(changed))}
+    assert set(fates(plain_bids(tmp_path / "bids", **content)).values()) == {"kept"}
 
 
 def test_one_image_at_two_visits_is_that_of_the_first(tmp_path):
@@ -129,7 +127,7 @@ def test_equal_voxels_are_found_between_cohorts(tmp_path):
     table.to_csv(contents["AIBL"], sep="\t", index=False)
     duplicates = find_duplicates("AIBL", images, contents, stacks)
     assert duplicates[["cohort", "image_id", "other_image_id", "evidence"]].to_numpy().tolist() == [
-        ["AIBL", "sub-02", "sub-01", "equal voxels"],
+        ["AIBL", "sub-02", "sub-01", "equal voxels"]
     ]
 
 
@@ -140,12 +138,7 @@ def test_two_cohorts_may_have_the_same_names(tmp_path):
     tested = pandas.DataFrame({"image_id": ["sub-01"], "participant_id": ["sub-01"]})
     assert check_leakage(split, {}, {"AIBL": tested})["passed"]
     columns = [
-        "cohort",
-        "participant_id",
-        "image_id",
-        "other_cohort",
-        "other_participant_id",
-        "other_image_id",
+        *("cohort", "participant_id", "image_id", "other_cohort", "other_participant_id", "other_image_id"),
         "evidence",
     ]
     twins = pandas.DataFrame(

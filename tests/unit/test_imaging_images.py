@@ -26,12 +26,6 @@ def test_voxels_are_read_in_their_scale_and_at_their_place(tmp_path):
     numpy.testing.assert_allclose(read_affine, affine, atol=1e-6)
 
 
-def test_a_file_that_does_not_exist_is_an_image_error(tmp_path):
-    with pytest.raises(ImageError, match="does not exist") as error:
-        read_image(tmp_path / "image.nii")
-    assert error.value.where == tmp_path / "image.nii"
-
-
 def test_a_fault_is_recorded_in_place_of_the_targets_and_passed_on(tmp_path):
     targets = [tmp_path / "anat" / "image.nii.gz", tmp_path / "anat" / "affine.mat"]
     with record_faults(*targets, tmp_path / "anat" / "image.json"):

@@ -44,20 +44,20 @@ def same_size_and_time(folder):
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
+def new(name, content):
+    return lambda folder: write_bids(folder, {name: content})
+
+
 CHANGES = {
     "a diagnosis in place": lambda folder: in_place(folder / "participants.tsv", "AD", "CN"),
-    "a new table of sessions": lambda folder: write_bids(
-        folder, {"sub-01/sub-01_sessions.tsv": "session_id\n"}
-    ),
-    "a new table of scans, deep": lambda folder: write_bids(
-        folder, {"sub-01/ses-1/sub-01_ses-1_scans.tsv": "x"}
-    ),
-    "a new sidecar": lambda folder: write_bids(folder, {"sub-01/anat/sub-01_T1w.json": "{}"}),
-    "a sidecar of all": lambda folder: write_bids(folder, {"T1w.json": "{}"}),
-    "a new image": lambda folder: write_bids(folder, {"sub-04/ses-1/anat/sub-04_ses-1_T1w.nii.gz": 9}),
+    "a new table of sessions": new("sub-01/sub-01_sessions.tsv", "session_id\n"),
+    "a new table of scans, deep": new("sub-01/ses-1/sub-01_ses-1_scans.tsv", "x"),
+    "a new sidecar": new("sub-01/anat/sub-01_T1w.json", "{}"),
+    "a sidecar of all": new("T1w.json", "{}"),
+    "a new image": new("sub-04/ses-1/anat/sub-04_ses-1_T1w.nii.gz", 9),
     "a removed image": lambda folder: (folder / IMAGE).unlink(),
     "a renamed image": lambda folder: (folder / IMAGE).rename(folder / IMAGE.replace("_T1w", "_run-1_T1w")),
-    "an image with other voxels": lambda folder: write_bids(folder, {IMAGE: 9}),
+    "an image with other voxels": new(IMAGE, 9),
     "an image replaced by an older file": replaced_by_an_older_file,
     "an image of the same size and time": same_size_and_time,
 }

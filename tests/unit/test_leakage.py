@@ -37,71 +37,50 @@ def test_a_clean_split_passes():
     assert json.loads(json.dumps(report)) == report
 
 
+def change(participant, **values):
+    """Put other values into the row of a participant."""
+
+    def plant(split, aibl, models):
+        split.loc[split["participant_id"] == participant, list(values)] = list(values.values())
+        return split, aibl, models
+
+    return plant
+
+
 def in_two_sets(split, aibl, models):
     twin = split[split["participant_id"] == "sub-11"].assign(image_id="sub-11_ses-M006", set="validation")
     return pandas.concat([split, twin]), aibl, models
 
 
-def subset_outside(split, aibl, models):
-    split.loc[split["participant_id"] == "sub-07", "train-2"] = 1
-    return split, aibl, models
-
-
-def train_full_with_test(split, aibl, models):
-    split.loc[split["participant_id"] == "sub-10", "train-full"] = 1
-    return split, aibl, models
-
-
-def missing_from_train_full(split, aibl, models):
-    split.loc[split["participant_id"] == "sub-04", "train-full"] = 0
-    return split, aibl, models
-
-
-def image_twice(split, aibl, models):
-    split.loc[split["participant_id"] == "sub-10", "image_id"] = "sub-03_ses-M000"
-    return split, aibl, models
-
-
 def aibl_twice(split, aibl, models):
-    aibl.loc[1, "image_id"] = "sub-AIBL0_ses-M000"
-    return split, aibl, models
+    return split, aibl.assign(image_id=["sub-AIBL0_ses-M000"] * 2 + ["sub-AIBL2_ses-M000"]), models
 
 
-def model_saw_test(split, aibl, models):
-    return split, aibl, {**models, "cnn": ["sub-00_ses-M000", "sub-09_ses-M000"]}
+def saw(model, *images):
+    """Let a model be trained on other images."""
+    return lambda split, aibl, models: (split, aibl, {**models, model: [f"{one}_ses-M000" for one in images]})
 
 
-def model_saw_validation(split, aibl, models):
-    return split, aibl, {**models, "rhvae": ["sub-08_ses-M000"]}
-
-
-def model_saw_aibl(split, aibl, models):
-    return split, aibl, {**models, "rhvae": ["sub-AIBL0_ses-M000"]}
-
-
-def model_saw_an_image_twice(split, aibl, models):
-    return split, aibl, {**models, "rhvae": ["sub-01_ses-M000"] * 2}
-
-
-def unknown_set(split, aibl, models):
-    split.loc[0, "set"] = "training"
-    return split, aibl, models
+OUTSIDE = "train-full outside the set train, or missing from it"
 
 
 @pytest.mark.parametrize(
     ("plant", "messages"),
     [
         (in_two_sets, ["in more than one set: sub-11", "with more than one image: sub-11"]),
-        (subset_outside, ["participants of train-2 who are not in train-full: sub-07"]),
-        (train_full_with_test, ["train-full outside the set train, or missing from it: sub-10"]),
-        (missing_from_train_full, ["train-full outside the set train, or missing from it: sub-04"]),
-        (image_twice, ["images that occur more than once: sub-03_ses-M000"]),
+        (change("sub-07", **{"train-2": 1}), ["participants of train-2 who are not in train-full: sub-07"]),
+        (change("sub-10", **{"train-full": 1}), [f"{OUTSIDE}: sub-10"]),
+        (change("sub-04", **{"train-full": 0}), [f"{OUTSIDE}: sub-04"]),
+        (change("sub-10", image_id="sub-03_ses-M000"), ["images that occur more than once: sub-03_ses-M000"]),
         (aibl_twice, ["images of AIBL that occur more than once: sub-AIBL0_ses-M000"]),
-        (model_saw_test, ["images that cnn was trained on and that are not in train-full: sub-09_ses-M000"]),
-        (model_saw_validation, ["images that rhvae was trained on and that are not in train-full: sub-08"]),
-        (model_saw_aibl, ["images that rhvae was trained on and that are not in train-full: sub-AIBL0"]),
-        (model_saw_an_image_twice, ["rhvae was trained on more than once: sub-01_ses-M000"]),
-        (unknown_set, ["unknown sets: training"]),
+        (
+            saw("cnn", "sub-00", "sub-09"),
+            ["cnn was trained on and that are not in train-full: sub-09_ses-M000"],
+        ),
+        (saw("rhvae", "sub-08"), ["rhvae was trained on and that are not in train-full: sub-08"]),
+        (saw("rhvae", "sub-AIBL0"), ["rhvae was trained on and that are not in train-full: sub-AIBL0"]),
+        (saw("rhvae", "sub-01", "sub-01"), ["rhvae was trained on more than once: sub-01_ses-M000"]),
+        (change("sub-00", set="training"), ["unknown sets: training"]),
     ],
 )
 def test_planted_leaks_are_found_and_named(plant, messages):

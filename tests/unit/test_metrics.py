@@ -1,35 +1,14 @@
-import itertools
 import math
 
 import numpy
 import pytest
 
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.statistics.metrics import (
-    METRICS,
-    area_under_curve,
-    classification_metrics,
-    confusion_counts,
-)
-
-
-def brute_force(labels, probabilities):
-    """Compute the metrics image by image and pair by pair."""
-    ad = [p for label, p in zip(labels, probabilities, strict=True) if label == 1]
-    cn = [p for label, p in zip(labels, probabilities, strict=True) if label == 0]
-    found = sum(int(numpy.argmax([1 - p, p]) == 1) for p in ad) / len(ad)
-    spared = sum(int(numpy.argmax([1 - p, p]) == 0) for p in cn) / len(cn)
-    pairs = [1.0 if a > c else 0.5 if a == c else 0.0 for a, c in itertools.product(ad, cn)]
-    return {
-        "sensitivity": found,
-        "specificity": spared,
-        "balanced_accuracy": (found + spared) / 2,
-        "auc": sum(pairs) / len(pairs),
-    }
+from rhvae_mri.statistics.metrics import METRICS, classification_metrics, confusion_counts
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_metrics_equal_brute_force_and_scikit_learn(seed):
+def test_metrics_are_those_of_scikit_learn(seed):
     from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 
     random = numpy.random.default_rng(seed)
@@ -37,9 +16,9 @@ def test_metrics_equal_brute_force_and_scikit_learn(seed):
     probabilities = random.integers(0, 9, size=len(labels)) / 8  # many ties, some at 0.5
     found = classification_metrics(labels, probabilities)
     assert tuple(found) == METRICS
-    assert found == pytest.approx(brute_force(labels, probabilities), abs=1e-12)
     called = (probabilities > 0.5).astype(int)
     assert found["sensitivity"] == pytest.approx(recall_score(labels, called))
+    assert found["specificity"] == pytest.approx(recall_score(labels, called, pos_label=0))
     assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, called))
     assert found["auc"] == pytest.approx(roc_auc_score(labels, probabilities))
 
@@ -47,15 +26,6 @@ def test_metrics_equal_brute_force_and_scikit_learn(seed):
 def test_counts_are_by_class_and_a_tie_is_called_cn():
     counts = confusion_counts([1, 1, 1, 0, 0, 0], [0.9, 0.5, 0.1, 0.5, 0.51, 0.2])
     assert counts == (1, 2, 2, 1)
-
-
-def test_the_scale_of_probabilities_does_not_change_the_auc():
-    random = numpy.random.default_rng(0)
-    labels, probabilities = random.integers(0, 2, 40), random.random(40)
-    assert area_under_curve(labels, probabilities**3) == area_under_curve(labels, probabilities)
-    assert area_under_curve(labels, 1 - probabilities) == pytest.approx(
-        1 - area_under_curve(labels, probabilities)
-    )
 
 
 @pytest.mark.parametrize(

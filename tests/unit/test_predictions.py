@@ -15,13 +15,8 @@ from rhvae_mri.statistics.predictions import (
     tabulate_runs,
 )
 
-REAL = {
-    "architecture": "baseline",
-    "training_set": "train-full",
-    "training_data": "real",
-    "n_synthetic": 0,
-    "resolution": "downsampled",
-}
+REAL = {"architecture": "baseline", "training_set": "train-full", "training_data": "real"}
+REAL |= {"n_synthetic": 0, "resolution": "downsampled"}
 AUGMENTED = REAL | {"training_data": "augmented", "n_synthetic": "500"}
 
 
@@ -74,15 +69,8 @@ def test_a_table_of_predictions_has_the_contract_s_columns():
     ],
 )
 def test_bad_predictions_are_refused(change, message):
-    arguments = {
-        "condition": REAL,
-        "seed": 7,
-        "test_cohort": "ADNI",
-        "set": "test",
-        "image_ids": ["a", "b"],
-        "labels": [0, 1],
-        "probabilities": [0.1, 0.2],
-    }
+    arguments = {"condition": REAL, "seed": 7, "test_cohort": "ADNI", "set": "test"}
+    arguments |= {"image_ids": ["a", "b"], "labels": [0, 1], "probabilities": [0.1, 0.2]}
     with pytest.raises(StudyError) as error:
         prediction_table(**arguments | change)
     assert message in str(error.value)

@@ -1,4 +1,4 @@
-"""The checks of a raw download: tables and folders, and the headers of each series."""
+"""The checks of a raw download: tables and folders."""
 
 import shutil
 from pathlib import Path
@@ -7,9 +7,7 @@ import handmade_cohorts as handmade
 import pandas
 import pytest
 
-from rhvae_mri.convert.archive import list_series
 from rhvae_mri.convert.preflight import check_downloads
-from rhvae_mri.convert.series import find_broken_series
 from rhvae_mri.convert.study_tables import ADNI_TABLES, AIBL_TABLES
 from rhvae_mri.io.errors import StudyError
 
@@ -153,22 +151,5 @@ def test_tables_of_another_study(download):
     assert "none of the 1 participants with images" in complaint((cohort, images, tables))
 
 
-def test_tables_with_semicolons_and_a_byte_order_mark(aibl):
-    path = find(aibl[1], "aibl_ptdemog")
-    path.write_text("\ufeff" + path.read_text().replace(",", ";"), encoding="utf-8")
-    check_downloads([("AIBL", *aibl)])
-
-
 def test_an_unknown_cohort(tmp_path):
     assert "no converter for a cohort named 'OASIS'" in complaint(("OASIS", tmp_path, tmp_path))
-
-
-# series -----------------------------------------------------------------------------------------------
-
-
-def test_only_the_planted_faults_are_found(originals):
-    adni, aibl = (list_series(originals[cohort, 2018][0], cohort) for cohort in COHORTS)
-    assert (len(adni), len(aibl)) == (9, 5)
-    broken = find_broken_series([*adni, *aibl], processes=2, progress=False)
-    assert [each.image for each in broken] == [10_006, 10_025]
-    assert all(problem.endswith(".dcm: truncated: 255 of 510 bytes of pixels") for problem in broken.values())

@@ -72,12 +72,7 @@ def test_what_is_no_compressed_image_is_left_as_it_is(tmp_path, content):
 @pytest.mark.parametrize(
     ("stated", "cells"),
     [
-        (64, {}),
-        (3200, {}),
-        (0, {}),
-        (-16, {}),
-        (20, {}),
-        (2**31 - 16, {}),
+        *((stated, {}) for stated in (64, 3200, 0, -16, 20, 2**31 - 16)),
         (64, {"quatern_b": 1.0001}),
         (64, {"quatern_b": 1.0001, "sform_code": 0}),
         (64, {"vox_offset": 1e9}),
@@ -100,14 +95,8 @@ def test_unusual_headers_lose_their_texts_too_and_stop_nothing(tmp_path, stated,
 def test_json_files_keep_numbers_of_the_scanner_and_tables_lose_the_birth_date(tmp_path, processes):
     folder = tmp_path / "sub-1" / "ses-M000" / "anat"
     personal_image(folder / "sub-1_ses-M000_T1w.nii.gz")
-    content = {
-        "MagneticFieldStrength": 3.0,
-        "EchoTime": MARK,
-        "RepetitionTime": True,
-        "PatientWeight": 80,
-        "InstitutionName": MARK,
-        "AcquisitionTime": TIME,
-    }
+    content = {"MagneticFieldStrength": 3.0, "EchoTime": MARK, "RepetitionTime": True, "PatientWeight": 80}
+    content |= {"InstitutionName": MARK, "AcquisitionTime": TIME}
     sidecar = folder / "sub-1_ses-M000_T1w.json"
     sidecar.write_text(json.dumps(content))
     table = tmp_path / "participants.tsv"
@@ -153,10 +142,8 @@ def test_no_birth_and_nothing_of_a_header_but_its_physics_reaches_the_dataset_or
     for path in damaged.glob("*.dcm"):
         content = path.read_bytes()
         path.write_bytes(content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.5\0"))
-    bids = tmp_path / "out" / "bids"
-    logs = tmp_path / "out" / "clinica"
-    report = tmp_path / "out" / "report.tsv"
-    record = tmp_path / "out" / "tables.tsv"
+    places = ("bids", "clinica", "report.tsv", "tables.tsv")
+    bids, logs, report, record = (tmp_path / "out" / name for name in places)
     convert_to_bids(cohort, images, tables, bids, report, record, log_folder=logs, progress=False)
     assert (read_tsv(report)["status"] == "converted").sum() >= 2
     printed = capfd.readouterr()

@@ -88,9 +88,7 @@ def test_the_variance_over_the_resamples_is_unbiased_with_few_runs():
     probabilities = numpy.repeat(random.random((5, 1)), 800, axis=1)  # the runs alone vary
     probabilities = numpy.where(random.random((5, 800)) < probabilities, 0.9, 0.1)
     fixed = Resamples(
-        labels,
-        numpy.ones((800, 4000), numpy.float32),
-        draw_resamples(labels, 5, 4000, seed=1).runs,
+        labels, numpy.ones((800, 4000), numpy.float32), draw_resamples(labels, 5, 4000, seed=1).runs
     )
     replicates = resample_metrics(probabilities, fixed)[0][0]
     of_runs = (probabilities[:, labels] > 0.5).mean(axis=1)

@@ -92,15 +92,6 @@ def test_a_chain_depends_on_the_batch_size_by_rounding_only(dtype, tolerance):
         torch.testing.assert_close(other.effective_size, one.effective_size, rtol=1e-2, atol=1e-2)
 
 
-def test_larger_synthetic_sets_begin_with_the_smaller_ones():
-    metric, settings = random_metric(torch.float32), SamplerSettings(steps=6)
-    large = sample_latent(metric, 45, seed=1, settings=settings, batch_size=20)
-    for n in (1, 20, 21):
-        small = sample_latent(metric, n, seed=1, settings=settings, batch_size=20)
-        assert torch.equal(small.positions, large.positions[:n])
-        assert torch.equal(small.effective_size, large.effective_size[:n])
-
-
 def test_the_report_of_the_chains_gives_acceptance_by_chain_and_step(tmp_path):
     settings = SamplerSettings(steps=40, leapfrog_steps=4, step_size=0.4)
     sample = sample_latent(random_metric(), 25, seed=3, settings=settings, batch_size=10)

@@ -15,10 +15,9 @@ from safetensors.torch import load_file
 
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.generators.rhvae.storage import save_model
-from rhvae_mri.generators.rhvae.training import TrainingRun, train_rhvae
+from rhvae_mri.generators.rhvae.training import train_rhvae
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.runtime import checkpoints as checkpoints_module
-from rhvae_mri.runtime.interrupts import TrainingInterrupted
 
 MLP = RHVAESettings(latent_dimension=2, encoder_layers=(16,), decoder_layers=(16,), metric_layers=(8,))
 CONVOLUTIONAL = RHVAESettings(latent_dimension=2, networks="convolutional", channels=(2, 3))
@@ -173,25 +172,9 @@ def test_a_training_killed_within_a_checkpoint_goes_on_from_the_one_before(
     assert_same_model(tmp_path, uninterrupted(STEEP)[0])
 
 
-def train_here(path, settings=MLP, **changes):
+def train_here(path, settings=MLP, stack=None, **changes):
     training = dataclasses.replace(TRAINING, max_epochs=4, **changes)
-    return train_rhvae(images(), settings, training, seed=4, checkpoint=path)
-
-
-def test_a_signal_before_the_first_regular_checkpoint_leaves_one(tmp_path, monkeypatch):
-    original = TrainingRun.train_epoch
-
-    def train_epoch(run):
-        os.kill(os.getpid(), signal.SIGUSR1)
-        return original(run)
-
-    path = tmp_path / "checkpoint.safetensors"
-    with monkeypatch.context() as patch:
-        patch.setattr(TrainingRun, "train_epoch", train_epoch)
-        with pytest.raises(TrainingInterrupted, match="SIGUSR1"):
-            train_here(path, checkpoint_seconds=600.0)
-    assert path.is_file()
-    assert len(train_here(path).history) == 4
+    return train_rhvae(images() if stack is None else stack, settings, training, seed=4, checkpoint=path)
 
 
 def test_what_a_killed_process_left_beside_the_checkpoint_is_removed(tmp_path):
@@ -213,16 +196,12 @@ def test_a_damaged_checkpoint_is_a_clear_error(tmp_path):
     assert "Delete the file" in raised.value.remedy
 
 
-@pytest.mark.parametrize("changes", [{"learning_rate": 1e-4}, {"batch_size": 4}])
-def test_a_checkpoint_of_other_steps_is_not_gone_on_from(tmp_path, caplog, changes):
+@pytest.mark.parametrize(
+    "changes",
+    [{"learning_rate": 1e-4}, {"batch_size": 4}, {"settings": CONVOLUTIONAL}, {"stack": images()[::-1]}],
+)
+def test_a_checkpoint_of_another_training_is_not_gone_on_from(tmp_path, caplog, changes):
     path = tmp_path / "checkpoint.safetensors"
     train_here(path)
     assert train_here(path, **changes).history[0] == train_here(tmp_path / "new", **changes).history[0]
-    assert "starting anew" in caplog.text
-
-
-def test_a_checkpoint_of_other_networks_is_not_gone_on_from(tmp_path, caplog):
-    path = tmp_path / "checkpoint.safetensors"
-    train_here(path)
-    train_here(path, CONVOLUTIONAL)
     assert "starting anew" in caplog.text

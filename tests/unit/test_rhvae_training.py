@@ -36,21 +36,6 @@ def same_weights(a, b):
     )
 
 
-class AskToStop:
-    """Sends this process a signal when an epoch ends."""
-
-    def __init__(self, monkeypatch, epoch, number=signal.SIGTERM):
-        original = TrainingRun.train_epoch
-
-        def train_epoch(run):
-            result = original(run)
-            if run.epoch == epoch:
-                os.kill(os.getpid(), number)
-            return result
-
-        monkeypatch.setattr(TrainingRun, "train_epoch", train_epoch)
-
-
 def test_training_learns_the_images():
     training = dataclasses.replace(TRAINING, max_epochs=100, batch_size=4, learning_rate=1e-2)
     trained = train(training)
@@ -87,8 +72,16 @@ def test_the_history_names_the_terms_of_the_loss():
 def test_an_interrupted_and_resumed_training_equals_an_uninterrupted_one(tmp_path, monkeypatch, number):
     whole = train()
     checkpoint = tmp_path / "checkpoint.safetensors"
+    one_epoch = TrainingRun.train_epoch
+
+    def train_epoch(run):
+        result = one_epoch(run)
+        if run.epoch == 5:
+            os.kill(os.getpid(), number)
+        return result
+
     with monkeypatch.context() as patch:
-        AskToStop(patch, epoch=5, number=number)
+        patch.setattr(TrainingRun, "train_epoch", train_epoch)
         with pytest.raises(TrainingInterrupted):
             train(checkpoint=checkpoint, digest="a")
     assert checkpoint.is_file()
@@ -110,16 +103,6 @@ def test_checkpoints_come_with_time_and_those_of_another_run_are_not_used(tmp_pa
     continued = train(longer, checkpoint=checkpoint, digest="a")
     assert continued.history[:9] == whole.history
     assert len(continued.history) == 11
-
-
-def test_a_checkpoint_of_other_images_is_not_used(tmp_path):
-    other = discs()[::-1] * numpy.float32(0.5)
-    checkpoint = tmp_path / "checkpoint.safetensors"
-    often = dataclasses.replace(TRAINING, checkpoint_seconds=1e-9)
-    train(often, checkpoint=checkpoint)
-    assert checkpoint.is_file()
-    trained = train(often, images=other, checkpoint=checkpoint)
-    assert trained.history == train(images=other).history
 
 
 def test_flipped_images_are_images_like_others():
@@ -184,41 +167,6 @@ def test_weights_that_no_finished_epoch_has_confirmed_are_not_gone_back_to(fault
     assert [row["epoch"] for row in run.history] == [1, 2]
 
 
-@pytest.mark.parametrize("copy_is_spoiled", [False, True])
-def test_a_last_step_that_spoils_the_weights_is_taken_back(copy_is_spoiled):
-    run = TrainingRun(discs(), SETTINGS, TRAINING, 1, "cpu", None)
-    assert run.train_epoch()
-    assert run.train_epoch()
-    assert run.best_epoch == 2
-    good = run.state.tensors["best/encoder.mean.bias"].clone()
-    run.model.metric_network.log_diagonal.bias.data.fill_(1e3)  # its exponential overflows
-    if copy_is_spoiled:
-        run.state.tensors["best/metric_network.log_diagonal.bias"].fill_(1e3)
-        with pytest.raises(StudyError, match="metric of the trained RHVAE are not finite"):
-            run.finish()
-        return
-    epoch, _ = run.finish()
-    assert torch.equal(run.model.encoder.mean.bias, good)
-    assert epoch == 1
-
-
-def test_a_resumed_training_remembers_its_recoveries(tmp_path, monkeypatch):
-    checkpoint = tmp_path / "checkpoint.safetensors"
-    steep = dataclasses.replace(SETTINGS, leapfrog_step_size=1e12)
-    many = dataclasses.replace(TRAINING, max_recoveries=60)
-    whole = train(many, steep)
-    assert whole.recoveries
-    with monkeypatch.context() as patch:
-        AskToStop(patch, epoch=2)
-        with pytest.raises(TrainingInterrupted):
-            train(many, steep, checkpoint=checkpoint)
-    resumed = train(many, steep, checkpoint=checkpoint)
-    assert resumed.recoveries == whole.recoveries
-    assert resumed.history == whole.history
-    assert same_weights(resumed.model, whole.model)
-    assert resumed.model.settings == whole.model.settings
-
-
 def test_training_gives_up_with_a_clear_error():
     steep = dataclasses.replace(SETTINGS, leapfrog_step_size=1e30)
     with pytest.raises(StudyError, match="is not finite, after 10 recoveries") as raised:
@@ -254,16 +202,18 @@ def spoil(index, value):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (discs()[:1], r"shape \(1, 9, 9\)"),
+        (discs()[:0], r"shape \(0, 9, 9\)"),
+        (discs()[:1], r"shape \(1, 9, 9\).*at least two images"),
         (discs().astype(numpy.uint8), "type uint8"),
         (list(discs()), "type list"),
         (spoil((2, 0, 0), numpy.nan), "1 of 8 training images have voxels that are NaN.*number 2"),
         (spoil((3, 0, 0), numpy.inf), "NaN or infinite.*number 3"),
         (spoil((slice(4, 6), 0, 0), 1.01), "2 of 8 training images have values outside.*number 4"),
         (spoil((0, 0, 0), -0.01), "outside"),
-        (spoil(7, 0.5), "one value in all voxels.*number 7"),
+        (spoil(6, 0.0), "one value in all voxels.*number 6"),
+        (spoil(7, 1.0), "one value in all voxels.*number 7"),
     ],
 )
 def test_images_that_are_not_fit_for_training_are_refused(images, message):
-    with pytest.raises(StudyError, match=message):
+    with pytest.raises(StudyError, match=f"(?s){message}"):
         train(images=images)

@@ -153,29 +153,6 @@ def test_the_bound_is_no_less_than_the_norm_and_shows_what_is_not_finite():
         assert sum(not norm.isfinite() for norm in factor_norms(layers)) == len(layers)
 
 
-def test_the_state_can_be_taken_up():
-    model, images, noise = make()
-    optimizer = Adam(model.parameters(), 1e-2, model.voxel_layers())
-
-    def step(optimizer):
-        with collected_factors(model.voxel_layers()):
-            model(images, *noise).loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-
-    step(optimizer)
-    weights = {name: value.clone() for name, value in model.state_dict().items()}
-    saved = optimizer.state_dict()
-    saved = {**saved, "state": {n: {k: v.clone() for k, v in s.items()} for n, s in saved["state"].items()}}
-    step(optimizer)
-    after = {name: value.clone() for name, value in model.state_dict().items()}
-    model.load_state_dict(weights)
-    again = Adam(model.parameters(), 1.0, model.voxel_layers())
-    again.load_state_dict(saved)
-    step(again)
-    assert all(torch.equal(value, after[name]) for name, value in model.state_dict().items())
-
-
 @pytest.mark.parametrize(
     "changes",
     [

@@ -37,17 +37,11 @@ def make_results(*accuracies):
             status = "finished"
             if accuracy is None or math.isnan(accuracy):
                 status = "diverged" if accuracy is None else "skipped"
-            rows.append(
-                {
-                    "candidate": candidate,
-                    "fold": fold,
-                    "status": status,
-                    "balanced_accuracy_percent": numpy.nan if accuracy is None else accuracy,
-                    "selected_epoch": 1.0 if status == "finished" else numpy.nan,
-                    "seconds": 10.0 * (candidate + 1) if status == "finished" else numpy.nan,
-                }
-            )
-    return pandas.DataFrame(rows)
+            epoch, seconds = (1.0, 10.0 * (candidate + 1)) if status == "finished" else [numpy.nan] * 2
+            percent = numpy.nan if accuracy is None else accuracy
+            rows.append((candidate, fold, status, percent, epoch, seconds))
+    columns = ["candidate", "fold", "status", "balanced_accuracy_percent", "selected_epoch", "seconds"]
+    return pandas.DataFrame(rows, columns=columns)
 
 
 def row_of(leaderboard, candidate):
@@ -116,15 +110,6 @@ def test_winners_are_judged_on_the_fold_that_did_not_choose_them():
     # without fold 0 candidate 1 is chosen (80 + 80), without 1 and 2 candidate 0 (95 + 70, 95 + 60)
     accuracies = numpy.array([[95.0, 60.0, 70.0], [50.0, 80.0, 80.0]])
     assert mean_on_unseen_folds(accuracies) == pytest.approx((50 + 60 + 70) / 3)
-
-
-def test_of_pure_chance_the_winner_is_optimistic_and_the_unseen_folds_are_not():
-    generator = numpy.random.default_rng(0)
-    noise = generator.normal(50, 5, (200, 100, 5))
-    winners = noise.mean(axis=2).max(axis=1).mean()
-    unseen = numpy.mean([mean_on_unseen_folds(accuracies) for accuracies in noise])
-    assert winners > 54
-    assert unseen == pytest.approx(50, abs=0.5)
 
 
 def test_candidates_that_are_equal_without_a_fold_are_not_ordered_by_it():

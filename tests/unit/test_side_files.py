@@ -3,12 +3,15 @@
 import pytest
 from bids_folders import listing, people, plain_bids, table
 
-SCANS, SESSIONS, SIDECAR = (
-    "sub-02/sub-02_scans.tsv",
-    "sub-02/sub-02_sessions.tsv",
-    "sub-02/anat/sub-02_T1w.json",
-)
+SCANS, SESSIONS = "sub-02/sub-02_scans.tsv", "sub-02/sub-02_sessions.tsv"
+SIDECAR = "sub-02/anat/sub-02_T1w.json"
 IN_SCANS = "anat/sub-02_T1w.nii.gz"
+
+
+def field(value):
+    """The text of a sidecar."""
+    return f'{{"MagneticFieldStrength": {value}}}'
+
 
 #: Side files of the second of three participants, and what is listed of it; the image is kept.
 KEPT = {
@@ -26,24 +29,20 @@ KEPT = {
         None,
     ),
     "empty scans": ({SCANS: ""}, "file", None),
-    "a field in gauss": ({SIDECAR: '{"MagneticFieldStrength": 15000}'}, "field_strength", 1.5),
-    "a field with its unit": ({SIDECAR: '{"MagneticFieldStrength": "3T"}'}, "field_strength", 3),
-    "no field": ({SIDECAR: '{"MagneticFieldStrength": 0}'}, "field_strength", None),
-    "a negative field": ({SIDECAR: '{"MagneticFieldStrength": -1}'}, "field_strength", None),
-    "a list of one field": ({SIDECAR: '{"MagneticFieldStrength": [3]}'}, None, 3),
+    "a field in gauss": ({SIDECAR: field(15000)}, "field_strength", 1.5),
+    "a field with its unit": ({SIDECAR: field('"3T"')}, "field_strength", 3),
+    "no field": ({SIDECAR: field(0)}, "field_strength", None),
+    "a negative field": ({SIDECAR: field(-1)}, "field_strength", None),
+    "a list of one field": ({SIDECAR: field([3])}, None, 3),
     "a damaged sidecar": ({SIDECAR: "{"}, "file", None),
     "a sidecar that is a list": ({SIDECAR: "[1]"}, "file", None),
-    "a sidecar with a mark": ({SIDECAR: '\ufeff{"MagneticFieldStrength": 3}'}, None, 3),
+    "a sidecar with a mark": ({SIDECAR: "\ufeff" + field(3)}, None, 3),
     "a sidecar that is too deep": ({SIDECAR: "[" * 100_000}, "file", None),
     "a time without a date": ({SESSIONS: table("session_id acq_time", "ses-1 14:22:05")}, "acq_time", None),
     "notes twice": ({SESSIONS: table("session_id notes Notes", "ses-1 a b")}, None, None),
-    "a sidecar of all images": ({"T1w.json": '{"MagneticFieldStrength": 3}'}, None, 3),
-    "a nearer sidecar counts": (
-        {"T1w.json": '{"MagneticFieldStrength": 3}', SIDECAR: '{"MagneticFieldStrength": 1.5}'},
-        None,
-        1.5,
-    ),
-    "a sidecar of other images": ({"acq-x_T1w.json": '{"MagneticFieldStrength": 3}'}, None, None),
+    "a sidecar of all images": ({"T1w.json": field(3)}, None, 3),
+    "a nearer sidecar counts": ({"T1w.json": field(3), SIDECAR: field(1.5)}, None, 1.5),
+    "a sidecar of other images": ({"acq-x_T1w.json": field(3)}, None, None),
     "a session row twice": ({SESSIONS: table("session_id age", "ses-1 72", "ses-1 72")}, None, None),
     "a session without a name": (
         {SESSIONS: table("session_id age", "ses-2010-01-01 72")},
@@ -55,12 +54,12 @@ KEPT = {
 }
 
 
-@pytest.mark.parametrize(("files", "variable", "field"), KEPT.values(), ids=KEPT)
-def test_a_bad_side_file_costs_no_image(tmp_path, files, variable, field):
+@pytest.mark.parametrize(("files", "variable", "strength"), KEPT.values(), ids=KEPT)
+def test_a_bad_side_file_costs_no_image(tmp_path, files, variable, strength):
     images, values = listing(plain_bids(tmp_path / "bids", **files))
     assert images["status"].tolist() == ["kept"] * 3
-    assert images["field_strength"].tolist()[1] == pytest.approx(field, nan_ok=True) if field else True
-    assert images["field_strength"].isna().tolist()[1] == (field is None)
+    assert images["field_strength"].tolist()[1] == pytest.approx(strength, nan_ok=True) if strength else True
+    assert images["field_strength"].isna().tolist()[1] == (strength is None)
     assert set(values["variable"]) == ({variable} if variable else set())
     if variable and "participants.json" not in files:
         assert set(values["participants"]) == {"sub-02"}

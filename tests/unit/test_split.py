@@ -75,25 +75,6 @@ def test_each_participant_is_in_one_set(study):
     assert (merged["age"] == merged["age_before"]).all()
 
 
-def test_the_sets_do_not_differ(study):
-    """The p-values, computed again by scipy from the table of the split."""
-    sets = name_sets(study.split)
-    sets["rest"] = sets["train-full"][sets["train-full"]["train-50"] == 0]
-    pairs = [
-        ("train-full", "validation"),
-        ("train-full", "test"),
-        ("validation", "test"),
-        ("train-50", "rest"),
-    ]
-    # Towards train-full as a whole a part of it differs less than towards the rest.
-    for one, other in [*pairs, ("train-50", "train-full")]:
-        for diagnosis in ("AD", "CN"):
-            first, second = (sets[name][sets[name]["diagnosis"] == diagnosis] for name in (one, other))
-            assert stats.ttest_ind(first["age"], second["age"]).pvalue >= 0.8
-            sexes = [[sum(group["sex"] == sex) for sex in "MF"] for group in (first, second)]
-            assert stats.chi2_contingency(sexes).pvalue >= 0.8
-
-
 def test_the_table_of_balance(study):
     balance = study.balance
     columns = ["comparison", "variable", "test", "statistic", "p_value", "threshold", "n_tries"]
@@ -129,18 +110,6 @@ def test_another_training_set_changes_nothing_else(study):
     pandas.testing.assert_frame_equal(more[study.split.columns], study.split)
     assert counts(more)["train-20"] == (20, 20)
     assert counts(more)["train-100"] == (100, 100)
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_small_cohorts(seed):
-    result = split_cohort(make_cohort(28, 30, seed, n_sites=4), **{**SMALL, "seed": seed})
-    assert counts(result.split) == {
-        "train-full": (15, 16),
-        "train-8": (8, 8),
-        "validation": (3, 4),
-        "test": (10, 10),
-    }
-    assert (result.balance["p_value"] >= result.balance["threshold"]).all()
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -182,21 +151,17 @@ def test_a_training_set_of_everyone_needs_no_draw():
     assert not result.balance["comparison"].str.contains("train-15").any()
 
 
-def test_sizes_round_down_as_published():
-    assert set_sizes("AD", 362, 100, 0.2, [50]) == (100, 52, 210)
-    assert set_sizes("CN", 403, 100, 0.2, [50]) == (100, 60, 243)
-    assert set_sizes("AD", 110, 10, 0.29, []) == (10, 29, 71)
-
-
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        ((362, 100, 0.2, [50]), (100, 52, 210)),  # published: 52.4 round down
+        ((110, 10, 0.29, []), (10, 29, 71)),  # 0.29 * 100 is less than 29 in floating point
         ((31, 1, 0.2, []), (1, 6, 24)),  # one to test
         ((102, 1, 0.99, []), (1, 99, 2)),  # nearly all validate
         ((62, 10, 0.2, [42]), (10, 10, 42)),  # the largest training set is all that train
     ],
 )
-def test_the_smallest_and_largest_shares_that_make_a_split(arguments, expected):
+def test_sizes_round_down_and_may_be_one(arguments, expected):
     assert set_sizes("AD", *arguments) == expected
 
 
@@ -320,23 +285,7 @@ def test_participants_of_an_independent_cohort():
 
 
 def test_test_cohorts_are_drawn_each_on_its_own_and_written_as_one_table(tmp_path):
-    def cohort(prefix):
-        names = [f"sub-{prefix}{number}" for number in range(20)]
-        return pandas.DataFrame(
-            {
-                "image_id": [f"{name}_ses-M000" for name in names],
-                "participant_id": names,
-                "session_id": "ses-M000",
-                "diagnosis": ["AD", "CN"] * 10,
-                "age": 70.0,
-                "sex": "F",
-                "site": "1",
-                "mmse": 28,
-                "cdr": 0,
-            }
-        )
-
-    cohorts = {"AIBL": cohort("AIBL"), "OASIS": cohort("OASIS")}
+    cohorts = {"AIBL": make_cohort(10, 10), "OASIS": make_cohort(10, 10, seed=1)}
     everyone = draw_test_cohorts(cohorts, {"AIBL": "all"}, seed=1)
     some = draw_test_cohorts(cohorts, {"AIBL": 3}, seed=1)
     alone = draw_test_cohorts({"AIBL": cohorts["AIBL"]}, {"AIBL": 3}, seed=1)

@@ -20,13 +20,7 @@ GRID = {
 def test_the_grid_of_the_paper_has_56_conditions_in_its_order():
     conditions = list_conditions(GRID, [500, 1000, 2000, 3000, 5000, 10000])
     assert len(conditions) == len({tuple(each.values()) for each in conditions}) == 56
-    assert conditions[0] == {
-        "architecture": "baseline",
-        "training_set": "train-50",
-        "training_data": "real",
-        "n_synthetic": 0,
-        "resolution": "full",
-    }
+    assert [*conditions[0].values()] == ["baseline", "train-50", "real", 0, "full"]
     assert [each["n_synthetic"] for each in conditions[2:8]] == [500, 1000, 2000, 3000, 5000, 10000]
 
 

@@ -2,7 +2,7 @@ import numpy
 import pytest
 from scipy import stats
 
-from rhvae_mri.statistics.metrics import METRICS, area_under_curve, classification_metrics
+from rhvae_mri.statistics.metrics import METRICS, classification_metrics
 from rhvae_mri.statistics.variance import VarianceParts, contributions, mean_by_run, outcomes, split_variance
 
 LABELS = numpy.repeat([True, False], [12, 15])
@@ -77,18 +77,6 @@ def test_the_degrees_of_freedom_by_hand():
     assert VarianceParts(0.0, 2.0, 0.0, 20, 5, 2).degrees_of_freedom == 4
     assert VarianceParts(3.0, numpy.nan, numpy.nan, 20, 1, 2).degrees_of_freedom == 18
     assert VarianceParts(0.0, 0.0, 0.0, 20, 5, 2).degrees_of_freedom == numpy.inf
-
-
-def test_the_variance_of_an_area_is_that_of_repeated_studies():
-    random = numpy.random.default_rng(6)
-    labels = numpy.repeat([True, False], [30, 50])
-    areas, variances = [], []
-    for _ in range(600):
-        scores = 1 / (1 + numpy.exp(-random.normal(numpy.where(labels, 1, 0))))
-        areas.append(area_under_curve(labels, scores))
-        variances.append(split_variance(labels, outcomes(labels, scores[None], "auc"), "auc").total)
-    assert numpy.mean(variances) == pytest.approx(numpy.var(areas, ddof=1), rel=0.12)
-    assert numpy.mean(areas) == pytest.approx(stats.norm.cdf(1 / numpy.sqrt(2)), abs=0.01)
 
 
 def simulate(random, n_runs, n=40):

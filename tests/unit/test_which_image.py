@@ -12,33 +12,34 @@ from bids_folders import fates, image_bytes, listing, people, table, write_bids
 ROOT = Path(__file__).parents[2]
 SECOND = "a second image of the same session"
 
-#: The names of a session's images without ``sub-01_``, the one that is taken first, and the key `prefer`.
+#: What distinguishes the images of a session, the one that is taken first, and the key `prefer`.
 SESSIONS = [
-    (["run-1_T1w", "ce-gadolinium_T1w"], ()),
-    (["rec-norm_T1w", "ce-gadolinium_T1w"], ()),
-    (["part-mag_T1w", "part-imag_T1w", "part-phase_T1w", "part-real_T1w"], ()),
-    (["rec-rms_T1w", "echo-1_T1w", "echo-2_T1w"], ()),
-    (["acq-mprage_rec-rms_T1w", "acq-mprage_echo-1_T1w"], ()),
-    (["acq-mprage_T1w", "acq-hippocampus_T1w"], ()),
-    (["rec-uni_T1w", "inv-1_T1w", "inv-2_T1w"], ()),
-    (["acq-space_T1w", "acq-mprage_ce-gad_T1w"], ()),
-    (["acq-mprage_T1w", "acq-gadpost_T1w"], ()),
-    (["run-2_T1w", "run-10_T1w"], ()),
-    (["T1w", "desc-brain_T1w"], ()),
-    (["echo-1_T1w", "echo-2_T1w", "ce-gad_T1w"], ()),
-    (["acq-mp2rageuni_T1w", "acq-mp2rageinv1_T1w", "acq-mp2rageinv2_T1w"], ()),
-    (["acq-highcontrast_T1w", "ce-gad_T1w"], ()),
-    (["ce-none_T1w", "inv-1_T1w"], ()),
-    (["acq-spinecho_T1w", "acq-spine_T1w"], ()),
-    (["acq-mprage_T1w", "acq-fast_T1w"], ("acq-mprage",)),
-    (["acq-mprage_rec-rms_T1w", "acq-mprage_echo-1_T1w", "acq-fast_T1w"], ("acq-mprage",)),
-    (["ce-gad_T1w", "acq-mprage_T1w"], ("ce-gad",)),
+    ("run-1 ce-gadolinium", ()),
+    ("rec-norm ce-gadolinium", ()),
+    ("part-mag part-imag part-phase part-real", ()),
+    ("rec-rms echo-1 echo-2", ()),
+    ("acq-mprage_rec-rms acq-mprage_echo-1", ()),
+    ("acq-mprage acq-hippocampus", ()),
+    ("rec-uni inv-1 inv-2", ()),
+    ("acq-space acq-mprage_ce-gad", ()),
+    ("acq-mprage acq-gadpost", ()),
+    ("run-2 run-10", ()),
+    (" desc-brain", ()),
+    ("echo-1 echo-2 ce-gad", ()),
+    ("acq-mp2rageuni acq-mp2rageinv1 acq-mp2rageinv2", ()),
+    ("acq-highcontrast ce-gad", ()),
+    ("ce-none inv-1", ()),
+    ("acq-spinecho acq-spine", ()),
+    ("acq-mprage acq-fast", ("acq-mprage",)),
+    ("acq-mprage_rec-rms acq-mprage_echo-1 acq-fast", ("acq-mprage",)),
+    ("ce-gad acq-mprage", ("ce-gad",)),
 ]
+SESSIONS = [([f"{name}_T1w".strip("_") for name in names.split(" ")], prefer) for names, prefer in SESSIONS]
 
 
-def session(folder, names, folders="", **tables):
-    files = {f"sub-01/{folders}anat/sub-01_{name}.nii.gz": number for number, name in enumerate(names)}
-    return write_bids(folder, {"participants.tsv": people("sub-01"), **files, **tables})
+def session(folder, names):
+    files = {f"sub-01/anat/sub-01_{name}.nii.gz": number for number, name in enumerate(names)}
+    return write_bids(folder, {"participants.tsv": people("sub-01"), **files})
 
 
 @pytest.mark.parametrize(("names", "prefer"), SESSIONS)
@@ -62,77 +63,51 @@ def test_what_is_no_image_of_the_magnitude_is_taken_by_nobody(tmp_path):
     assert fates(folder)["sub-01_part-phase_T1w.nii.gz"] == "part-phase is no image of the magnitude"
 
 
-def visits(*labels, **tables):
+def visits(*labels, header="", rows=()):
+    """The images of visits, and where there is one the table of the sessions: its columns and rows."""
     files = {f"sub-01/{one}/anat/sub-01_{one}_T1w.nii.gz": number for number, one in enumerate(labels)}
-    names = {"sessions": "sub-01/sub-01_sessions.tsv"}
-    return {"participants.tsv": people("sub-01"), **files} | {
-        names.get(key, key): text for key, text in tables.items()
-    }
+    if header or rows:
+        files["sub-01/sub-01_sessions.tsv"] = table(f"session_id {header}", *rows)
+    return {"participants.tsv": people("sub-01"), **files}
 
 
-def scans(label, time):
-    text = table("filename acq_time", f"anat/sub-01_{label}_T1w.nii.gz {time}")
-    return {f"sub-01/{label}/sub-01_{label}_scans.tsv": text}
+def scanned(**times):
+    """Two visits whose tables of scans give a time."""
+    files = visits(*(f"ses-{label}" for label in times))
+    for label, time in times.items():
+        text = table("filename acq_time", f"anat/sub-01_ses-{label}_T1w.nii.gz {time}")
+        files[f"sub-01/ses-{label}/sub-01_ses-{label}_scans.tsv"] = text
+    return files
 
 
-BY_TIME = scans("ses-post", "2010-05-01T10:00:00") | scans("ses-pre", "2010-01-01T10:00:00")
-SWAPPED = scans("ses-b", "2010-01-01") | scans("ses-a", "2010-05-01")
+def two(first, second, header="", of_first="", of_second=""):
+    """Two visits, with a table of the sessions in this order."""
+    rows = f"ses-{first} {of_first}", f"ses-{second} {of_second}"
+    return visits(f"ses-{first}", f"ses-{second}", header=header, rows=rows)
+
 
 #: What is known of two visits, and the one that is the first (None: it cannot be known).
 VISITS = {
-    "acq_time of the scans": (visits("ses-post", "ses-pre", **BY_TIME), "ses-pre"),
-    "acq_time against the alphabet": (visits("ses-a", "ses-b", **SWAPPED), "ses-b"),
-    "acq_time of the sessions": (
-        visits(
-            "ses-a", "ses-b", sessions=table("session_id acq_time", "ses-a 2011-01-01", "ses-b 2010-01-01")
-        ),
-        "ses-b",
-    ),
-    "age": (visits("ses-a", "ses-b", sessions=table("session_id age", "ses-a 72", "ses-b 71")), "ses-b"),
-    "rows of the table": (visits("ses-a", "ses-b", sessions=table("session_id", "ses-b", "ses-a")), "ses-b"),
-    "acq_time with one date": (
-        visits("ses-1", "ses-2", **scans("ses-1", "1900-01-01T15:00"), **scans("ses-2", "1900-01-01T09:00")),
-        "ses-1",
-    ),
-    "acq_time against numbers": (
-        visits("ses-1", "ses-2", **scans("ses-1", "2012-01-01"), **scans("ses-2", "2011-01-01")),
-        None,
-    ),
-    "rows by the alphabet": (
-        visits("ses-post", "ses-pre", sessions=table("session_id", "ses-post", "ses-pre")),
-        "ses-pre",
-    ),
-    "rows by the alphabet, numbers": (
-        visits("ses-10", "ses-9", sessions=table("session_id", "ses-10", "ses-9")),
-        "ses-9",
-    ),
-    "rows against numbers": (visits("ses-1", "ses-2", sessions=table("session_id", "ses-2", "ses-1")), None),
-    "rows against months": (
-        visits("ses-M0", "ses-M6", sessions=table("session_id", "ses-M6", "ses-M0")),
-        "ses-M0",
-    ),
-    "an age that is a bound": (
-        visits("ses-1", "ses-2", sessions=table("session_id age", "ses-1 90", "ses-2 89+")),
-        "ses-1",
-    ),
+    "acq_time of the scans": (scanned(post="2010-05-01T10:00:00", pre="2010-01-01T10:00:00"), "ses-pre"),
+    "acq_time against the alphabet": (scanned(b="2010-01-01", a="2010-05-01"), "ses-b"),
+    "acq_time of the sessions": (two("a", "b", "acq_time", "2011-01-01", "2010-01-01"), "ses-b"),
+    "age": (two("a", "b", "age", "72", "71"), "ses-b"),
+    "rows of the table": (two("b", "a"), "ses-b"),
+    "acq_time with one date": (scanned(**{"1": "1900-01-01T15:00", "2": "1900-01-01T09:00"}), "ses-1"),
+    "acq_time against numbers": (scanned(**{"1": "2012-01-01", "2": "2011-01-01"}), None),
+    "rows by the alphabet": (two("post", "pre"), "ses-pre"),
+    "rows by the alphabet, numbers": (two("10", "9"), "ses-9"),
+    "rows against numbers": (two("2", "1"), None),
+    "rows against months": (two("M6", "M0"), "ses-M0"),
+    "an age that is a bound": (two("1", "2", "age", "90", "89+"), "ses-1"),
     "dates": (visits("ses-20190201", "ses-20180131"), "ses-20180131"),
     "dates from the day on": (visits("ses-31012018", "ses-01022019"), None),
     "words": (visits("ses-post", "ses-pre"), "ses-pre"),
     "months": (visits("ses-M6", "ses-M012", "ses-M0"), "ses-M0"),
     "numbers": (visits("ses-2", "ses-10"), "ses-2"),
     "no word": (visits("ses-blue", "ses-red"), None),
-    "age against acq_time": (
-        visits(
-            "ses-a",
-            "ses-b",
-            sessions=table("session_id age acq_time", "ses-a 71 2011-01-01", "ses-b 72 2010-01-01"),
-        ),
-        None,
-    ),
-    "months against acq_time": (
-        visits("ses-M00", "ses-M12", **scans("ses-M00", "2011-01-01"), **scans("ses-M12", "2010-01-01")),
-        None,
-    ),
+    "age against acq_time": (two("a", "b", "age acq_time", "71 2011-01-01", "72 2010-01-01"), None),
+    "months against acq_time": (scanned(M00="2011-01-01", M12="2010-01-01"), None),
     "folders that differ in zeros": (visits("ses-M0", "ses-M000"), None),
 }
 
@@ -149,8 +124,8 @@ def test_visits_come_in_the_order_of_time(tmp_path, files, first):
 
 
 def test_a_session_has_the_row_that_differs_in_zeros_only(tmp_path):
-    text = table("session_id age diagnosis", "M00 71 AD", "M12 72 AD")
-    folder = write_bids(tmp_path / "bids", visits("ses-M000", sessions=text))
+    files = visits("ses-M000", header="age diagnosis", rows=("M00 71 AD", "M12 72 AD"))
+    folder = write_bids(tmp_path / "bids", files)
     images, _ = listing(folder)
     assert images.loc["sub-01_ses-M000", ["age", "status"]].tolist() == [71, "kept"]
 
@@ -181,13 +156,9 @@ def test_misnamed_files_are_listed_with_the_participant_they_belong_to(tmp_path,
 
 #: Files that are no raw T1-weighted image of a participant; nothing is said of them.
 OTHERS = [
-    "freesurfer/sub-01/mri/T1.nii.gz",
-    "old/sub-01/anat/sub-01_T1w.nii.gz",
-    "T1_example.nii.gz",
-    "sub-01/func/sub-01_task-T1_bold.nii.gz",
-    "sub-01/anat/sub-01_space-T1w_dseg.nii.gz",
-    "sub-01/anat/sub-01_mod-T1w_defacemask.nii.gz",
-    "sub-01/anat/sub-01_T2w.nii.gz",
+    *("freesurfer/sub-01/mri/T1.nii.gz", "old/sub-01/anat/sub-01_T1w.nii.gz", "T1_example.nii.gz"),
+    *("sub-01/func/sub-01_task-T1_bold.nii.gz", "sub-01/anat/sub-01_space-T1w_dseg.nii.gz"),
+    *("sub-01/anat/sub-01_mod-T1w_defacemask.nii.gz", "sub-01/anat/sub-01_T2w.nii.gz"),
     "sub-01/anat/sub-01_T1map.nii.gz",
 ]
 
@@ -223,11 +194,8 @@ def test_linked_folders_of_two_participants_are_one_image(tmp_path):
 def test_the_age_of_the_participant_is_that_of_the_baseline(tmp_path):
     ages = {}
     for first in ("ses-sc", "ses-bl"):
-        files = visits("ses-bl", "ses-m12") if first == "ses-sc" else visits("ses-m06", "ses-m12")
-        text = table("session_id", first, *sorted({name.split("/")[1] for name in files if "ses-" in name}))
-        images, _ = listing(
-            write_bids(tmp_path / first / "bids", files | {"sub-01/sub-01_sessions.tsv": text})
-        )
+        labels = ["ses-bl" if first == "ses-sc" else "ses-m06", "ses-m12"]
+        images, _ = listing(write_bids(tmp_path / first / "bids", visits(*labels, rows=[first, *labels])))
         ages[first] = images["age"].fillna(0).tolist()
     assert ages == {"ses-sc": [70, 0], "ses-bl": [0, 0]}
 
@@ -264,7 +232,7 @@ list_images("X", Path("bids"), None, None, Path("images-{order}.tsv"), values=Pa
 
 
 def test_the_listing_is_the_same_under_any_hash_seed_order_of_files_and_locale(tmp_path):
-    files = visits("ses-M000", sessions=table("session_id age mmse", "M00 71 22", "M12 72 21"))
+    files = visits("ses-M000", header="age mmse", rows=("M00 71 22", "M12 72 21"))
     for number, names in enumerate((case for case, prefer in SESSIONS if not prefer), start=2):
         who = f"sub-{number:02d}"
         files |= {f"{who}/anat/{who}_{name}.nii.gz": 100 * number + place for place, name in enumerate(names)}
