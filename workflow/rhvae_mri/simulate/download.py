@@ -81,8 +81,8 @@ def write_download(
             rendered = render(person, visit, scan)
             shown = [(person, visit, scan)]
             if later is not None and later.copied == scan.image_uid:
-                copies = ((later.rollover, later.visit), (later.newcomer, later.newcomer.visits[0]))
-                shown += [(owner, when, when.scans[0]) for owner, when in copies]
+                when, then = later.visit, later.newcomer.visits[0]
+                shown += [(later.rollover, when, when.scans[0]), (later.newcomer, then, then.scans[0])]
             for series in shown:
                 place = (place_of_today if today else series_place)(*series)
                 write_series(image_folder, place, *series, rendered)

@@ -6,6 +6,7 @@ Age, sex and Alzheimer's disease act on the anatomy so that its distributions ov
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, get_args
 
@@ -107,11 +108,11 @@ def draw_cohort(cohort: str, counts: Mapping[str, int], voxel_size: float, seed:
     on the seed and on the place in the part only.
     """
     if cohort not in _FOLLOW_UP_MONTH:
-        raise StudyError(
+        what, remedy = (
             f"There is no simulated cohort {cohort!r}.",
-            where="simulation.participants",
-            remedy=f"Take one of {', '.join(_FOLLOW_UP_MONTH)}.",
+            f"Take one of {', '.join(_FOLLOW_UP_MONTH)}.",
         )
+        raise StudyError(what, where="simulation.participants", remedy=remedy)
     limit = _LARGEST_PART[cohort]
     for group, count in counts.items():
         if group not in GROUPS or not 0 <= count <= limit:
@@ -197,27 +198,17 @@ def _draw_visits(
         times.append((month, _working_day(first_date + delay), plan.later, has_second_scan or converts))
 
     visits: list[Visit] = []
-    image = 0
+    images = itertools.count()
     for visit_month, date, diagnosis, scanned in times:
         scans: list[Scan] = []
         wanted = _wanted_scans(cohort, phase, good and visit_month == 0, random) if scanned else []
         for sequence, field_strength, usable in wanted:
+            image = next(images)
+            number = 20 * place + image  # a place has room for 20 images
             in_plane = voxel_size * site_scanner(cohort, site, field_strength).in_plane
-            scans.append(
-                Scan(
-                    # a place has room for 20 images
-                    image_uid=30_000 + 20 * place + image,
-                    series_id=10_000 + 20 * place + image,
-                    sequence=sequence,
-                    field_strength=field_strength,
-                    voxel_size=(1.2 * voxel_size, in_plane, in_plane),
-                    fault=plan.fault,
-                    usable=usable,
-                    on_disk=plan.imaged,
-                    seed=derive_seed(person_seed, "scan", image),
-                )
-            )
-            image += 1
+            sizes, seed = (1.2 * voxel_size, in_plane, in_plane), derive_seed(person_seed, "scan", image)
+            about = (sequence, field_strength, sizes, plan.fault, usable, plan.imaged, seed)
+            scans.append(Scan(30_000 + number, 10_000 + number, *about))
         mmse, cdr = _draw_scores(diagnosis, random)
         visits.append(Visit(visit_month, date, diagnosis, mmse, cdr, tuple(scans)))
     return tuple(visits)
