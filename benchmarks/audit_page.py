@@ -57,7 +57,7 @@ def main() -> int:
 
 def build(folder: Path, count: int, scratch: Path) -> dict[str, Any]:
     """Write the page of a made-up cohort; give its size, and time and bytes of the pictures of an image."""
-    from rhvae_mri.simulate.template import simulate_template
+    from rhvae_mri.simulate.anatomy import simulate_template
 
     pictures = folder / PICTURES
     pictures.mkdir(parents=True)

@@ -20,7 +20,7 @@ from rhvae_mri.preprocess.tensors import pack_tensors
 from rhvae_mri.quality.metrics import measure_quality
 from rhvae_mri.quality.verdict import check_quality
 from rhvae_mri.runtime.logs import log_job
-from rhvae_mri.simulate.template import simulate_template
+from rhvae_mri.simulate.anatomy import simulate_template
 
 VOXEL_SIZE = 4.0
 #: Correlation with the registered good image from which an image counts as about the same.

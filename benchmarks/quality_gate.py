@@ -24,7 +24,7 @@ from rhvae_mri.preprocess.template import prepare_template
 from rhvae_mri.quality.deep_quality import check_deep_quality
 from rhvae_mri.quality.metrics import Reference, measure_image
 from rhvae_mri.quality.verdict import check_quality
-from rhvae_mri.simulate.template import simulate_template
+from rhvae_mri.simulate.anatomy import simulate_template
 
 #: The levels for real heads on 4 mm, see `rhvae_mri.preprocess.registration.Levels`.
 COARSE = Levels((4, 2, 1), (8, 4, 2), "mm", (1000, 500, 20))

@@ -127,8 +127,8 @@ def _stages(
 
 def _prepare(scratch: Path, options: argparse.Namespace) -> dict[str, tuple[list[Path], Path, float, int]]:
     """Find or make the inputs: images, template, voxel size and repetitions of each source."""
+    from rhvae_mri.simulate.anatomy import simulate_template
     from rhvae_mri.simulate.download import simulate_download
-    from rhvae_mri.simulate.template import simulate_template
 
     template = options.heads / TEMPLATE
     head = options.heads / f"{options.head}_T1w.nii.gz"

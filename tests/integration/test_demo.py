@@ -14,8 +14,8 @@ from results_dictionary import list_figures
 from rhvae_mri.io.files import read_tsv
 from rhvae_mri.io.tensor_files import ImageStack
 from rhvae_mri.preprocess.registration import read_itk_affine
+from rhvae_mri.simulate.acquisition import bias_field
 from rhvae_mri.simulate.anatomy import LATTICE_ORIGIN, load_anatomy
-from rhvae_mri.simulate.heads import bias_field
 
 pytestmark = pytest.mark.demo
 

@@ -176,9 +176,7 @@ def test_the_sidecar_of_coarse_padding_tells_what_ants_got(phantom, tmp_path):
     assert about["Padding"] == "coarse"
     assert about["PaddedShape"] == [101, 101, 101]
     assert about["CoarseShape"] == [25, 25, 25]
-    assert about["Arguments"] == coarse_arguments(
-        "coarse.mha", "mask.mha", "corrected.nii", "field.nii", iterations=(2, 1)
-    )
+    assert about["Arguments"] == coarse_arguments((1, 1, 1), (2, 1), 0.0)
     assert "-x mask.mha -r 0 -o [corrected.nii,field.nii] -b [1x1x1] -s 1 -c [2x1,0]" in " ".join(
         about["Arguments"]
     )

@@ -13,10 +13,9 @@ from rhvae_mri.preprocess.mni_tissue import read_average
 from rhvae_mri.preprocess.registration import register_to_template
 from rhvae_mri.quality.metrics import measure_quality
 from rhvae_mri.quality.verdict import check_quality
-from rhvae_mri.simulate.anatomy import LATTICE_ORIGIN, load_anatomy
+from rhvae_mri.simulate.anatomy import LATTICE_ORIGIN, load_anatomy, simulate_template
 from rhvae_mri.simulate.heads import render_scan
 from rhvae_mri.simulate.participants import draw_cohort
-from rhvae_mri.simulate.template import simulate_template
 
 #: What is done to a head, and the measures that may refuse it; none where it is to pass.
 CASES = {

@@ -7,7 +7,7 @@ import pytest
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.preprocess.grid import crop_affine, crop_box, study_grid
 from rhvae_mri.quality.regions import outline_regions, read_regions
-from rhvae_mri.simulate.template import simulate_template
+from rhvae_mri.simulate.anatomy import simulate_template
 
 VOXEL_SIZE = 4
 

@@ -6,10 +6,17 @@ import pytest
 from scipy import ndimage
 
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.simulate.acquisition import BIAS_TERMS, add_motion, add_noise, draw_bias, site_scanner
+from rhvae_mri.simulate.acquisition import (
+    BIAS_TERMS,
+    add_motion,
+    add_noise,
+    bias_field,
+    draw_bias,
+    site_scanner,
+)
 from rhvae_mri.simulate.anatomy import LATTICE_ORIGIN, coarse_lattice, load_anatomy, whole_head_template
 from rhvae_mri.simulate.deformation import deform
-from rhvae_mri.simulate.heads import bias_field, render_scan
+from rhvae_mri.simulate.heads import render_scan
 from rhvae_mri.simulate.participants import draw_cohort
 
 FAULTS = ("truncated_series", "wrong_field_of_view", "motion_noise")

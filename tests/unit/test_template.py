@@ -11,7 +11,7 @@ from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_json
 from rhvae_mri.preprocess.grid import study_grid
 from rhvae_mri.preprocess.template import prepare_template
-from rhvae_mri.simulate.template import simulate_template
+from rhvae_mri.simulate.anatomy import simulate_template
 
 
 def smooth(points):

@@ -1,6 +1,6 @@
 from rhvae_mri.preprocess.template import prepare_template
 from rhvae_mri.runtime.logs import log_job
-from rhvae_mri.simulate.template import simulate_template
+from rhvae_mri.simulate.anatomy import simulate_template
 
 with log_job(snakemake.log[0]):
     source, voxel_size = (snakemake.params.template[key] for key in ("source", "voxel_size"))

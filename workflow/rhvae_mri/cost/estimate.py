@@ -1,17 +1,12 @@
 """What a study will cost in time, memory and disk, from the benchmarks of a smaller one.
 
 Each job of the reference gives a rate: its core-seconds, less an assumed startup, over its work (see
-`rhvae_mri.cost.workload`). A job of the other study takes the startup and its work times the rate. Three
-things are uncertain, and all three are in the range that is given:
-
-- the rates of a stage differ from job to job: the range takes the lowest and the highest, the estimate the
-  median;
-- no scaling rule is exact: work that is x times as much may take x^0.85 to x^1.15 times as long, so the range
-  grows with the distance from the reference (a factor of 1.9 either way for a grid of 64 times the voxels);
-- where the reference was computed on a CPU, hours of a GPU follow from an assumed range of speed-ups.
-
-Nothing is said of other processors, of several threads that share less well than the reference's did, or of
-waiting times. Training counts all epochs; what stops earlier costs less.
+`rhvae_mri.cost.workload`). A job of the other study takes the startup and its work times the rate. The range
+holds three uncertainties: the rates of a stage differ from job to job (it takes the lowest and the highest,
+the estimate the median); work that is x times as much may take x^0.85 to x^1.15 times as long; and where the
+reference was computed on a CPU, hours of a GPU follow from an assumed range of speed-ups. Nothing is said of
+other processors, of threads that share less well than the reference's, or of waiting. Training counts all
+epochs; what stops earlier costs less.
 """
 
 from __future__ import annotations
@@ -19,7 +14,6 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,15 +31,12 @@ if TYPE_CHECKING:
 EXPONENT = 0.15
 
 
-@dataclass(frozen=True)
-class Stage:
-    """What is assumed of a stage."""
+class Stage(NamedTuple):
+    """What is assumed of a stage: what its time grows with, and what of a job does not grow."""
 
-    scaling: str  # what its time grows with
-    startup_s: (
-        float  # of a job, does not grow: Python and its libraries; at most half of a reference job counts
-    )
-    base_mb: float  # of a job, does not grow; at most 95 percent of the reference's count
+    scaling: str
+    startup_s: float  # Python and its libraries; at most half of a reference job counts
+    base_mb: float  # at most 95 percent of the reference's count
     folder: str | None = None  # of the results, that it fills
 
 
@@ -79,12 +70,8 @@ COLUMNS = (
 )
 
 
-class _Measured(NamedTuple):
-    """One job of the reference."""
-
-    seconds: float
-    memory_mb: float
-    job: Job
+#: What a job of the reference took, in seconds and MB.
+_Measured = tuple[float, float, Job]
 
 
 def estimate_cost(
@@ -99,7 +86,7 @@ def estimate_cost(
     """
     import pandas
 
-    small, measured_on_gpu = _read_configuration(reference)
+    small, on_gpu = _read_configuration(reference)
     small_sizes = sizes_of_results(reference, small)
     sizes = sizes or expected_sizes(config, small_sizes.scans_per_image)
     measured = _read_benchmarks(reference / "benchmarks", list_jobs(small, small_sizes))
@@ -113,7 +100,7 @@ def estimate_cost(
         row = {"stage": stage, "jobs": sum(job.count for job in jobs), "reference_jobs": len(of_stage)}
         row["scaling"] = about.scaling
         if of_stage:
-            row |= _estimate_stage(about, jobs, of_stage, measured_on_gpu, gpu_speedup)
+            row |= _estimate_stage(about, jobs, of_stage, on_gpu, gpu_speedup)
         # both architectures fill one folder
         rows.append(row | _range("disk_gb", disk.pop(about.folder, ())))
     table = pandas.DataFrame(rows, columns=list(COLUMNS))
@@ -174,9 +161,8 @@ def _read_benchmarks(folder: Path, jobs: Sequence[Job]) -> dict[str, list[_Measu
     measured: dict[str, list[_Measured]] = {}
     for job in jobs:
         place = folder / job.rule
-        files = (
-            sorted((place / job.key).rglob("*.tsv")) if job.key.endswith("/") else [place / f"{job.key}.tsv"]
-        )
+        whole = job.key.endswith("/")
+        files = sorted((place / job.key).rglob("*.tsv")) if whole else [place / f"{job.key}.tsv"]
         for file in filter(Path.is_file, files):
             try:
                 with open(file, encoding="utf-8", newline="") as lines:
@@ -185,7 +171,7 @@ def _read_benchmarks(folder: Path, jobs: Sequence[Job]) -> dict[str, list[_Measu
             except (StopIteration, KeyError, ValueError, UnicodeDecodeError):
                 continue  # of a job that was too short to be measured, or that was interrupted
             if seconds > 0 and math.isfinite(memory):
-                measured.setdefault(job.stage, []).append(_Measured(seconds, memory, job))
+                measured.setdefault(job.stage, []).append((seconds, memory, job))
     if not measured:
         raise StudyError(
             "The study has no benchmarks that can be read.",
@@ -196,31 +182,22 @@ def _read_benchmarks(folder: Path, jobs: Sequence[Job]) -> dict[str, list[_Measu
 
 
 def _estimate_stage(
-    about: Stage,
-    jobs: Sequence[Job],
-    measured: Sequence[_Measured],
-    on_gpu: bool,
-    gpu_speedup: Sequence[float],
+    about: Stage, jobs: Sequence[Job], measured: Sequence[_Measured], on_gpu: bool, speedup: Sequence[float]
 ) -> dict[str, float]:
     """Estimate time and memory of the jobs of a stage."""
     core = _hours(about, jobs, measured, by_thread=True)
     gpu = numpy.zeros(3)
     if jobs[0].on_gpu:
-        slow, fast = gpu_speedup
+        slow, fast = speedup
         gpu = core / (fast, math.sqrt(slow * fast), slow)
         if on_gpu:
             gpu = _hours(about, jobs, measured, by_thread=False)
-    largest = max(jobs, key=lambda job: job.size)
-    known = max(measured, key=lambda one: one.memory_mb)
-    base = min(about.base_mb, 0.95 * known.memory_mb)
-    memory = base + (known.memory_mb - base) * _grown(largest.size / known.job.size)
-    times = max(job.work for job in jobs) / median(one.job.work for one in measured)
-    return {
-        "times_the_reference": times,
-        **_range("core_hours", core),
-        **_range("gpu_hours", gpu),
-        **_range("memory_mb", memory),
-    }
+    _, used, known = max(measured, key=lambda one: one[1])
+    base = min(about.base_mb, 0.95 * used)
+    memory = base + (used - base) * _grown(max(job.size for job in jobs) / known.size)
+    times = max(job.work for job in jobs) / median(job.work for *_, job in measured)
+    ranges = _range("core_hours", core) | _range("gpu_hours", gpu) | _range("memory_mb", memory)
+    return {"times_the_reference": times} | ranges
 
 
 def _hours(
@@ -232,9 +209,9 @@ def _hours(
         return job.threads if by_thread else 1
 
     # a job that ends sooner than the assumed startup shows that this is too long
-    startup = min(about.startup_s, *(one.seconds / 2 for one in measured))
-    rates = [(one.seconds - startup) * cores(one.job) / one.job.work for one in measured]
-    usual = median(one.job.work for one in measured)
+    startup = min(about.startup_s, *(seconds / 2 for seconds, *_ in measured))
+    rates = [(seconds - startup) * cores(job) / job.work for seconds, _, job in measured]
+    usual = median(job.work for *_, job in measured)
     seconds = usual * numpy.array([min(rates), median(rates), max(rates)])
     hours = numpy.zeros(3)
     for job in jobs:

@@ -1,8 +1,7 @@
 """How much work the jobs of a study are, in units that a small and a large study share.
 
-A unit is what the time of a stage grows with: voxels, images, weights times steps. It has a meaning within
-its stage only. What the units leave out (startup, caches, how well threads share) is in the uncertainty that
-`rhvae_mri.cost.estimate` states.
+A unit is what the time of a stage grows with: voxels, images, weights times steps. What the units leave out
+(startup, caches, how well threads share) is in the uncertainty that `rhvae_mri.cost.estimate` states.
 """
 
 from __future__ import annotations
@@ -76,8 +75,8 @@ def sizes_of_results(results: Path, config: Mapping[str, Any]) -> StudySizes:
         for name in config["grid"]["training_sets"] + ["train-full"]
         for diagnosis in CLASSES
     }
-    held_out = split[split["set"] == "validation"]
-    validation = {diagnosis: int((held_out["diagnosis"] == diagnosis).sum()) for diagnosis in CLASSES}
+    held_out = split.loc[split["set"] == "validation", "diagnosis"]
+    validation = {diagnosis: int((held_out == diagnosis).sum()) for diagnosis in CLASSES}
     return StudySizes(images, scans, training, validation, int((split["set"] == "test").sum()))
 
 
@@ -116,9 +115,7 @@ def disk_work(config: Mapping[str, Any], sizes: StudySizes) -> dict[str, float]:
     images = sum(sizes.images.values())
     stored = {"float32": 4, "float16": 2}
     tensor = sum(_input_voxels({"resolution": name}, per_mm) for name in _resolutions(config))
-    n_synthetic = max(
-        synthetic_per_class(config["synthetic"]["sizes"], config["synthetic"]["count"]).values()
-    )
+    n_synthetic = max(_synthetic_per_class(config).values())
     models = len(CLASSES) * len(synthetic_training_sets(_conditions(config)))
     runs = sum(_input_voxels(each, per_mm) for each in _conditions(config)) * config["cnn"]["seeds"]
     return {
@@ -153,7 +150,7 @@ def _preprocessing(config: Mapping[str, Any], sizes: StudySizes) -> Iterator[Job
 def _generation(config: Mapping[str, Any], sizes: StudySizes) -> Iterator[Job]:
     settings, sampler = config["rhvae"], config["synthetic"]
     weights, threads = _weights(config), settings["threads"]
-    n_synthetic = max(synthetic_per_class(sampler["sizes"], sampler["count"]).values())
+    n_synthetic = max(_synthetic_per_class(config).values())
     latent = settings["latent_dimension"]
     for name in synthetic_training_sets(_conditions(config)):
         for diagnosis in CLASSES:
@@ -175,7 +172,7 @@ def _networks(config: Mapping[str, Any], sizes: StudySizes) -> Iterator[Job]:
     validation = sum(sizes.validation.values())
     independent = sum(sizes.images[cohort] for cohort in list_cohorts(config)[1:] if cohort in sizes.images)
     evaluated = validation + sizes.tested + independent
-    per_class = synthetic_per_class(config["synthetic"]["sizes"], config["synthetic"]["count"])
+    per_class = _synthetic_per_class(config)
     shown = saliency_conditions(_conditions(config))
     for each in _conditions(config):
         voxels = _input_voxels(each, per_mm)
@@ -212,6 +209,10 @@ def _on_gpu(job: Job) -> Job:
 
 def _conditions(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     return list_conditions(config["grid"], config["synthetic"]["sizes"])
+
+
+def _synthetic_per_class(config: Mapping[str, Any]) -> dict[str, int]:
+    return synthetic_per_class(config["synthetic"]["sizes"], config["synthetic"]["count"])
 
 
 def _resolutions(config: Mapping[str, Any]) -> list[str]:

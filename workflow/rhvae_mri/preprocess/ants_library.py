@@ -1,8 +1,8 @@
 """ANTs, called in this process: the same programs, arguments and numbers as on its command line.
 
-The wheel of antspyx holds ANTs as one compiled extension. Importing the package ``ants`` around it takes
-seconds, because that loads plotting and statistics libraries; the extension alone loads in a fraction of a
-second, which counts when each image is a job of its own.
+antspyx holds ANTs as one compiled extension. Importing the package ``ants`` around it takes seconds, for
+plotting and statistics libraries; the extension alone a fraction of one, which counts when each image is a
+job of its own.
 """
 
 from __future__ import annotations

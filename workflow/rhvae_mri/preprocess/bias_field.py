@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy
 
@@ -23,7 +23,6 @@ Padding = Literal["ants", "coarse"]
 def bias_arguments(
     image: str,
     corrected: str,
-    *,
     spline_distance_mm: float = 600.0,
     shrink_factor: int = 4,
     iterations: Sequence[int] = (50, 50, 50, 50),
@@ -44,23 +43,16 @@ def bias_arguments(
 
 
 def coarse_arguments(
-    image: str,
-    mask: str,
-    corrected: str,
-    field: str,
-    *,
-    elements: Sequence[int] = (1, 1, 1),
-    iterations: Sequence[int] = (50, 50, 50, 50),
-    convergence_threshold: float = 0.0,
+    elements: Sequence[int], iterations: Sequence[int], convergence_threshold: float
 ) -> list[str]:
     """Give the arguments of N4 on an image that is padded and shrunk already; the mask is 0 in the padding.
 
     With a number of mesh elements in place of a distance ANTs does not pad.
     """
     return [
-        *("-d", "3", "-v", "1", "-i", image, "-x", mask),
+        *("-d", "3", "-v", "1", "-i", "coarse.mha", "-x", "mask.mha"),
         *("-r", "0"),  # with a mask ANTs rescales the intensities unless told otherwise
-        *("-o", f"[{corrected},{field}]", "-b", f"[{_by_x(elements)}]", "-s", "1"),
+        *("-o", "[corrected.nii,field.nii]", "-b", f"[{_by_x(elements)}]", "-s", "1"),
         *("-c", f"[{_by_x(iterations)},{convergence_threshold:g}]"),
     ]
 
@@ -80,8 +72,8 @@ def correct_bias(
 
     The method is that of Tustison et al. 2010 (doi:10.1109/TMI.2010.2046908); it draws no random numbers. The
     result keeps the grid of the image; it is float32 and has a JSON sidecar. Its intensities are those of the
-    image over the field. Where N4 cannot take the image as it is, they are those of `into_domain`, and the
-    sidecar's `Intensities` says what was subtracted, set to 0 and multiplied.
+    image over the field, or of `into_domain`, where N4 cannot take the image as it is; then the sidecar's
+    `Intensities` says so.
 
     Parameters
     ----------
@@ -90,8 +82,8 @@ def correct_bias(
     spline_distance_mm, shrink_factor, iterations, convergence_threshold
         See `bias_arguments`; the defaults are the study's.
     padding : {"ants", "coarse"}
-        Who pads the image to whole spline distances. ``ants`` is the study's direct call. ``coarse`` gives
-        N4 the same voxels, padded after they are picked (see `n4_grid`), for a fraction of the memory; the
+        Who pads the image to whole spline distances. ``ants`` is the study's direct call. ``coarse`` gives N4
+        the same voxels, padded after they are picked (see `n4_grid`), for a fraction of the memory; the
         measured difference is in ``benchmarks/README.md``.
     threads : int
         The number of threads.
@@ -99,8 +91,8 @@ def correct_bias(
     Raises
     ------
     ImageError
-        If the image is missing, unreadable or unfit (see `images.read_image`, `intensities.into_domain`), or
-        N4 fails on it.
+        If the image cannot be read or is unfit (see `images.read_image`, `intensities.into_domain`), or N4
+        fails.
     StudyError
         If ANTs is not installed.
     """
@@ -110,12 +102,11 @@ def correct_bias(
         raise StudyError(f"The padding of N4 is {padding!r}; it must be ants or coarse.")
     voxels, affine = read_image(source)
     voxels, changes = into_domain(voxels)
-    levels: dict[str, Any] = {"iterations": iterations, "convergence_threshold": convergence_threshold}
     with ants_folder() as folder:
         write_for_ants(folder / "image.nii", voxels, affine)
         if padding == "ants":
-            settings = {"spline_distance_mm": spline_distance_mm, "shrink_factor": shrink_factor, **levels}
-            arguments = bias_arguments("image.nii", "corrected.nii", **settings)
+            settings = (spline_distance_mm, shrink_factor, iterations, convergence_threshold)
+            arguments = bias_arguments("image.nii", "corrected.nii", *settings)
             run_ants("N4BiasFieldCorrection", arguments, folder, threads)
             corrected = nibabel.load(folder / "corrected.nii").get_fdata(dtype=numpy.float32)
             details = {}
@@ -124,8 +115,7 @@ def correct_bias(
             coarse, mask = sample(voxels, grid)
             write_coarse(folder / "coarse.mha", coarse, grid)
             write_coarse(folder / "mask.mha", mask, grid)
-            names = ("coarse.mha", "mask.mha", "corrected.nii", "field.nii")
-            arguments = coarse_arguments(*names, elements=grid.elements, **levels)
+            arguments = coarse_arguments(grid.elements, iterations, convergence_threshold)
             run_ants("N4BiasFieldCorrection", arguments, folder, threads)
             field = nibabel.load(folder / "field.nii").get_fdata(dtype=numpy.float32)
             corrected = voxels / refine_field(field, grid, len(iterations))

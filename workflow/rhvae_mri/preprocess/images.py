@@ -1,12 +1,10 @@
 """Reading the image of one participant, and what happens when that image is bad.
 
 A bad image never stops the study. The step that meets it leaves empty files in place of its results, with the
-reason in the JSON file beside each; the next steps pass the reason on, and the quality table names it.
-
-What the header says is checked in `rhvae_mri.preprocess.nifti`; here are the checks of the voxels. One NaN or
-infinite voxel is enough to refuse an image, although the study's tensors have 0 for NaN: scanners and
-dcm2niix write integers, which have neither, so a NaN tells of damage or of processing that the study knows
-nothing of, and N4 and the registration spread it over its surroundings before a tensor is made.
+reason in the JSON file beside each; the next steps pass the reason on, and the quality table names it. One
+NaN or infinite voxel is enough, although the study's tensors have 0 for NaN: scanners write integers, so a
+NaN tells of damage or of processing that the study knows nothing of, and N4 and the registration spread it
+before a tensor is made.
 """
 
 from __future__ import annotations
@@ -24,15 +22,7 @@ import numpy
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_json, write_json, write_text
-from rhvae_mri.preprocess.nifti import (
-    DATA_TYPE,
-    GEOMETRY,
-    UNREADABLE,
-    NiftiError,
-    check_header,
-    open_nifti,
-    read_voxels,
-)
+from rhvae_mri.preprocess.nifti import DATA_TYPE, GEOMETRY, UNREADABLE, NiftiError, open_checked
 from rhvae_mri.preprocess.sidecars import sidecar_path
 
 if TYPE_CHECKING:
@@ -70,11 +60,6 @@ class ImageError(StudyError):
 def read_image(path: str | os.PathLike[str]) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Read the image of a head and check it.
 
-    Parameters
-    ----------
-    path : path
-        A NIfTI file.
-
     Returns
     -------
     voxels : numpy.ndarray of shape (x, y, z), float32
@@ -85,9 +70,9 @@ def read_image(path: str | os.PathLike[str]) -> tuple[numpy.ndarray, numpy.ndarr
     Raises
     ------
     ImageError
-        If the file is missing or unreadable, an earlier step failed on the image, it is not one 3-D volume
-        of plain numbers, its header gives no usable geometry, or its voxels are constant, NaN, infinite or
-        beyond the range of their type.
+        If an earlier step failed on the image, the file is missing or unreadable, its header fails a check of
+        `rhvae_mri.preprocess.nifti`, or its voxels are constant, NaN, infinite or beyond the range of their
+        type.
     """
     fault = recorded_fault(path)
     if fault is not None:
@@ -95,18 +80,11 @@ def read_image(path: str | os.PathLike[str]) -> tuple[numpy.ndarray, numpy.ndarr
     if not Path(path).exists():
         raise ImageError("The image does not exist.", where=path)
     try:
-        image = open_nifti(Path(path))
-        check_header(Path(path), image)
-        voxels = read_voxels(Path(path), image)
+        image, voxels = open_checked(Path(path))
     except NiftiError as error:
-        raise ImageError(
-            f"{_SENTENCES[error.kind]}: {error.words}.",
-            where=path,
-            cause=error.cause,
-            remedy=error.remedy or _REMEDY,
-        ) from error
-    _check_finite(path, voxels)
-    _check_range(path, voxels, image)
+        what, remedy = f"{_SENTENCES[error.kind]}: {error.words}.", error.remedy or _REMEDY
+        raise ImageError(what, where=path, cause=error.cause, remedy=remedy) from error
+    _check_voxels(path, voxels, image)
     return voxels, numpy.array(image.affine, dtype=float)
 
 
@@ -115,9 +93,8 @@ def read_template(path: str | os.PathLike[str]) -> tuple[numpy.ndarray, numpy.nd
     try:
         return read_image(path)
     except ImageError as error:
-        raise StudyError(
-            f"The template is unusable: {error.what}", where=path, cause=error.cause, remedy=error.remedy
-        ) from error
+        what = f"The template is unusable: {error.what}"
+        raise StudyError(what, where=path, cause=error.cause, remedy=error.remedy) from error
 
 
 def derivative_table(paths: Sequence[str]) -> pandas.DataFrame:
@@ -167,24 +144,18 @@ def _place(path: str | os.PathLike[str]) -> str:
     return Path(path).name if relative.startswith("../") else relative
 
 
-def _check_finite(path: str | os.PathLike[str], voxels: numpy.ndarray) -> None:
-    """Refuse NaN, infinite and constant voxels."""
-    bad = int(voxels.size - numpy.isfinite(voxels).sum())
-    if bad:
+def _check_voxels(path: str | os.PathLike[str], voxels: numpy.ndarray, image: nibabel.Nifti1Pair) -> None:
+    """Refuse NaN, infinite and constant voxels, and intensities that were cut down to too few bits."""
+    low, high = float(voxels.min()), float(voxels.max())
+    if bad := int(voxels.size - numpy.isfinite(voxels).sum()):
         raise ImageError(
             f"The image has {bad} voxels that are NaN or infinite ({100 * bad / voxels.size:.2g} %).",
             where=path,
             cause="It is no output of a scanner: it was processed before, or its scaling overflows.",
             remedy=_REMEDY,
         )
-    if voxels.min() == voxels.max():
-        raise ImageError(
-            f"All voxels of the image have the value {voxels.min():g}.", where=path, remedy=_REMEDY
-        )
-
-
-def _check_range(path: str | os.PathLike[str], voxels: numpy.ndarray, image: nibabel.Nifti1Pair) -> None:
-    """Refuse intensities that were cut down to too few bits."""
+    if low == high:
+        raise ImageError(f"All voxels of the image have the value {low:g}.", where=path, remedy=_REMEDY)
     # A magnitude has no sign, so a negative number in an unscaled signed byte is one above 127. Wider numbers
     # have room for offsets; they have overflown where both ends of their range are in use. Of unsigned ones
     # `rhvae_mri.preprocess.intensities` asks the same.
@@ -193,7 +164,6 @@ def _check_range(path: str | os.PathLike[str], voxels: numpy.ndarray, image: nib
     if stored.kind != "i" or not unscaled:
         return
     limits = numpy.iinfo(stored)
-    low, high = float(voxels.min()), float(voxels.max())
     both_ends = low < OVERFLOW_SHARE * limits.min and high > OVERFLOW_SHARE * limits.max
     if (stored.itemsize == 1 and low < 0) or both_ends:
         raise ImageError(

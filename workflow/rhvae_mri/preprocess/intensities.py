@@ -26,26 +26,20 @@ OFFSET = 0.03
 #: How far below the range its lowest voxel may lie, as part of the range, to count as the air's.
 NEAR = 0.02
 
-#: Levels of the histogram in which the air is looked for.
-BINS = 256
-
-#: Padding below the air: nothing (at most this share) lies between these parts of the range.
-PADDING = (0.02, 0.3)
-PADDING_SHARE = 0.005
+#: Levels of the histogram in which the air is looked for. Padding below it: nothing (at most this share) lies
+#: between these parts of the range.
+BINS, PADDING, PADDING_SHARE = 256, (0.02, 0.3), 0.005
 
 #: An image has no air of one level if more than this share lies below it by more than this part of the range.
-DEPTH = 0.25
-DEEP_SHARE = 0.01
+DEPTH, DEEP_SHARE = 0.25, 0.01
 
 #: Fewest different values, and largest share of the brighter half of the range that may be its very end.
-MINIMUM_LEVELS = 20
-SATURATED_SHARE = 0.3
+MINIMUM_LEVELS, SATURATED_SHARE = 20, 0.3
 
 #: Most pairs of neighbours, per voxel, that may differ by more than this part of the whole range in an image
 #: that reaches the end of its bits. Real heads have at most 0.000003, with 0.5 to 24 % of the voxels wrapped
 #: round at least 0.002.
-JUMP = 0.9
-JUMP_SHARE = 0.001
+JUMP, JUMP_SHARE = 0.9, 0.001
 
 _REMEDY = "Convert the original image of the scanner, its magnitude; or leave this one out."
 

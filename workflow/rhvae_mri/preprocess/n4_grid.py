@@ -1,9 +1,8 @@
 """The coarse grid on which ANTs' N4 works, made without the fine grid that ANTs makes first.
 
-With a spline distance, ANTs' program pads the image with zeros to whole distances, at full resolution, and
-only then takes every n-th voxel for N4. At 600 mm and 1 mm that is 600x600x600 voxels in several copies. The
-functions here pick the same voxels from the image itself, and evaluate the field that N4 finds on them at the
-voxels of the image alone.
+With a spline distance, ANTs pads the image with zeros to whole distances and only then takes every n-th voxel
+for N4: at 600 mm and 1 mm from 600x600x600 voxels in several copies. The functions here pick the same voxels
+from the image itself, and evaluate the field that N4 finds on them at the voxels of the image alone.
 
 Sources: ANTs 2.6.5, ``Examples/N4BiasFieldCorrection.cxx`` (padding, field at full resolution); ITK 5.4.5,
 ``itkShrinkImageFilter.hxx`` (which voxels) and ``itkBSplineControlPointImageFilter.hxx`` (the field).
@@ -52,9 +51,9 @@ def coarse_grid(
 ) -> CoarseGrid:
     """Find the voxels that N4 works on inside ANTs' own call.
 
-    ITK computes the first of them in world coordinates. Where the padded image has an even number of voxels
-    the result is a half up to rounding errors, which decide between two neighbours. There ITK itself is asked
-    (see `_rounds_up`), since its matrix inversion cannot be repeated here to the last bit.
+    ITK computes the first of them in world coordinates. Where the padded image has an even number of voxels,
+    rounding errors decide between two neighbours, and ITK itself is asked: its inversion cannot be repeated
+    to the last bit.
     """
     geometry = read_geometry(folder / image, threads)
     axes = [
@@ -109,9 +108,8 @@ def sample(voxels: numpy.ndarray, grid: CoarseGrid) -> tuple[numpy.ndarray, nump
     places = numpy.ix_(*(numpy.flatnonzero(axis) for axis in inside))
     values = numpy.zeros([len(taken) for taken in grid.indices], dtype=numpy.float32)
     mask = numpy.zeros_like(values)
-    values[places] = voxels[
-        numpy.ix_(*(taken[axis] for taken, axis in zip(grid.indices, inside, strict=True)))
-    ]
+    taken = (indices[axis] for indices, axis in zip(grid.indices, inside, strict=True))
+    values[places] = voxels[numpy.ix_(*taken)]
     mask[places] = 1
     return values, mask
 
@@ -170,12 +168,7 @@ def _write_metaimage(path: Path, voxels: numpy.ndarray, geometry: Geometry) -> N
 
 
 def _rounds_up(
-    geometry: Geometry,
-    offset: numpy.ndarray,
-    places: numpy.ndarray,
-    axis: int,
-    folder: Path,
-    threads: int,
+    geometry: Geometry, offset: numpy.ndarray, places: numpy.ndarray, axis: int, folder: Path, threads: int
 ) -> bool:
     """Ask ITK to which side it rounds a place that is half-way between two voxels up to rounding errors.
 
@@ -189,12 +182,8 @@ def _rounds_up(
     steps = numpy.floor(numpy.abs(places)).astype(int)
     image = numpy.full(steps + 2, -1, dtype=numpy.int8)
     image.swapaxes(0, axis)[steps[axis] + 1 :] = 1
-    turned = Geometry(
-        image.shape,
-        (0.0, 0.0, 0.0),
-        geometry.spacing,
-        tuple(map(tuple, (numpy.array(geometry.direction) * signs).tolist())),
-    )
+    direction = tuple(map(tuple, (numpy.array(geometry.direction) * signs).tolist()))
+    turned = Geometry(image.shape, (0.0, 0.0, 0.0), geometry.spacing, direction)
     _write_metaimage(folder / "steps.mha", image, turned)
     point = Geometry((1, 1, 1), tuple(offset.tolist()), (1.0, 1.0, 1.0), _NO_DIRECTIONS)
     _write_metaimage(folder / "point.mha", numpy.zeros(point.shape, numpy.int8), point)

@@ -1,12 +1,12 @@
 """Opening a NIfTI file, and what its header must say before its voxels are read.
 
-Both the table of images (for every image of a download) and the steps of the preprocessing go by these
-checks, so that an image is refused with the same words wherever it is met first.
+The table of images and the steps of the preprocessing go by the same checks, and refuse an image with the
+same words.
 
-What no check can find is a header that says consistently the wrong thing: an image whose voxels were flipped
-left to right without a change of its header looks like the head of another person. Only two statements that
-contradict each other, the sform and the qform, give a flip away. A grid that runs from right to left
-(radiological order) is no flip: the header says so, and the image is read as what it is.
+No check finds a header that says consistently the wrong thing: an image whose voxels were flipped left to
+right without a change of its header looks like the head of another person. Only an sform and a qform that
+contradict each other give a flip away. A grid that runs from right to left (radiological order) is no flip:
+the header says so.
 """
 
 from __future__ import annotations
@@ -46,10 +46,9 @@ VOXEL_SIZE = (0.2, 10.0)
 SHEAR_TOLERANCE = 1e-3
 
 #: Sform and qform may describe different spaces (scanner and template), so they may differ by the pose and
-#: the size of a head. The bounds (degrees, factor) were chosen, not measured: no head lies so far turned, or
-#: grows so much on its way to a template. The affine registration makes up for anything within them.
-FORM_ANGLE = 45.0
-FORM_SCALE = 1.5
+#: the size of a head. The bounds (degrees, factor) were chosen, not measured; the registration makes up for
+#: all within them.
+FORM_ANGLE, FORM_SCALE = 45.0, 1.5
 
 #: How far the square of a quaternion's vector part may step over 1: three decimal places do as much.
 QUATERNION_TOLERANCE = 0.01
@@ -66,6 +65,10 @@ class NiftiError(Exception):
     def __init__(self, kind: str, words: str, cause: str | None = None, remedy: str | None = None) -> None:
         super().__init__(f"{kind}: {words}")
         self.kind, self.words, self.cause, self.remedy = kind, words, cause, remedy
+
+
+def _wrong_geometry(words: str, cause: str | None = None, remedy: str | None = None) -> NiftiError:
+    return NiftiError(GEOMETRY, words, cause, remedy)
 
 
 def file_fault(path: Path) -> str | None:
@@ -130,6 +133,13 @@ def _lenient_images() -> list[type[nibabel.Nifti1Pair]]:
     return kinds
 
 
+def open_checked(path: Path) -> tuple[nibabel.Nifti1Pair, numpy.ndarray]:
+    """Open a NIfTI file, check its header, and read its voxels; see `read_voxels`."""
+    image = open_nifti(path)
+    check_header(path, image)
+    return image, read_voxels(path, image)
+
+
 def check_header(path: Path, image: nibabel.Nifti1Pair) -> None:
     """Refuse a header that does not describe one 3-D image of a head with its place in space."""
     if image.dataobj.offset < type(image.header).sizeof_hdr:
@@ -137,11 +147,10 @@ def check_header(path: Path, image: nibabel.Nifti1Pair) -> None:
     _check_shape(volume_shape(image))
     _check_data_type(image.get_data_dtype())
     if not (image.header["sform_code"] or image.header["qform_code"]):
-        raise NiftiError(
-            GEOMETRY,
+        raise _wrong_geometry(
             "the header does not say which way is left: neither sform nor qform is set",
-            cause="The image was converted from Analyze or written without its affine matrix.",
-            remedy=_CONVERT_AGAIN,
+            "The image was converted from Analyze or written without its affine matrix.",
+            _CONVERT_AGAIN,
         )
     _check_voxel_size(path, image)
     _check_forms_agree(path, image)
@@ -212,19 +221,13 @@ def times(numbers: Iterable[float]) -> str:
 
 def _check_shape(shape: tuple[int, ...]) -> None:
     if len(shape) != 3:
-        raise NiftiError(
-            GEOMETRY,
-            f"{len(shape)} dimensions ({times(shape)}) instead of 3",
-            cause="It is a series of volumes or a single slice, not an anatomical scan.",
-        )
+        words = f"{len(shape)} dimensions ({times(shape)}) instead of 3"
+        raise _wrong_geometry(words, "It is a series of volumes or a single slice, not an anatomical scan.")
     if min(shape) < MINIMUM_VOXELS:
-        raise NiftiError(
-            GEOMETRY, f"only {times(shape)} voxels", cause="It is a localizer, or slices are missing."
-        )
+        raise _wrong_geometry(f"only {times(shape)} voxels", "It is a localizer, or slices are missing.")
     if math.prod(shape) > MAXIMUM_VOXELS:
-        raise NiftiError(
-            GEOMETRY, f"{times(shape)} voxels are too many for a head", cause="The header is damaged."
-        )
+        words = f"{times(shape)} voxels are too many for a head"
+        raise _wrong_geometry(words, "The header is damaged.")
 
 
 def _check_data_type(data_type: numpy.dtype) -> None:
@@ -243,32 +246,24 @@ def _check_voxel_size(path: Path, image: nibabel.Nifti1Pair) -> None:
     axes = image.affine[:3, :3]
     sizes = numpy.linalg.norm(axes, axis=0)
     if not numpy.isfinite(image.affine).all() or abs(numpy.linalg.det(axes / sizes.clip(min=1e-9))) < 1e-6:
-        raise NiftiError(GEOMETRY, "the affine matrix of the header is not invertible", remedy=_CONVERT_AGAIN)
+        raise _wrong_geometry("the affine matrix of the header is not invertible", remedy=_CONVERT_AGAIN)
     unit = _FOREIGN_UNITS.get(int(image.header["xyzt_units"]) & 7)
     if unit:
-        raise NiftiError(
-            GEOMETRY,
-            f"voxels of {times(sizes)} in the unit {unit}, not mm",
-            remedy="Multiply the affine matrix, or correct the unit if that alone is wrong.",
-        )
+        remedy = "Multiply the affine matrix, or correct the unit if that alone is wrong."
+        raise _wrong_geometry(f"voxels of {times(sizes)} in the unit {unit}, not mm", remedy=remedy)
     if not image.header["sform_code"]:
         # nibabel takes 1 mm for a size of zero, and drops the sign of a negative one
         stored = _stored_sizes(path, image)
         sizes = numpy.where(stored > 0, sizes, stored)
     if (sizes < VOXEL_SIZE[0]).any() or (sizes > VOXEL_SIZE[1]).any():
-        raise NiftiError(
-            GEOMETRY,
-            f"voxels of {times(sizes)} mm",
-            cause="The header is damaged, or its unit is not mm.",
-            remedy=_CONVERT_AGAIN,
-        )
+        cause = "The header is damaged, or its unit is not mm."
+        raise _wrong_geometry(f"voxels of {times(sizes)} mm", cause, _CONVERT_AGAIN)
     directions = axes / sizes
     if numpy.abs(directions.T @ directions - numpy.eye(3)).max() > SHEAR_TOLERANCE:
-        raise NiftiError(
-            GEOMETRY,
+        raise _wrong_geometry(
             "the axes of the image are not at right angles to each other",
-            cause="It was scanned with a tilted gantry, or a sheared transform was written into its header.",
-            remedy="Resample it to a rectangular grid first; ANTs reads no other.",
+            "It was scanned with a tilted gantry, or a sheared transform was written into its header.",
+            "Resample it to a rectangular grid first; ANTs reads no other.",
         )
 
 
@@ -292,35 +287,23 @@ def _check_forms_agree(path: Path, image: nibabel.Nifti1Pair) -> None:
     except ValueError:  # a quaternion that is no rotation
         q_axes = numpy.full((3, 3), numpy.nan)
     if not numpy.isfinite(q_axes).all():
-        raise NiftiError(GEOMETRY, "the qform of the header is no rotation", remedy=_CONVERT_AGAIN)
+        raise _wrong_geometry("the qform of the header is no rotation", remedy=_CONVERT_AGAIN)
+    contradict = "sform and qform of the header contradict each other"
     remedy = "Find out which one is right and write it in both places, or convert the image again from DICOM."
     if numpy.linalg.det(s_axes) * numpy.linalg.det(q_axes) < 0:
-        raise NiftiError(
-            GEOMETRY,
-            "sform and qform of the header contradict each other in what is left and right",
-            cause="One of the two was flipped and the other was not.",
-            remedy=remedy,
-        )
+        cause = "One of the two was flipped and the other was not."
+        raise _wrong_geometry(f"{contradict} in what is left and right", cause, remedy)
     cosine = (numpy.trace(s_axes.T @ q_axes) - 1) / 2
     angle = math.degrees(math.acos(min(1.0, max(-1.0, cosine))))
     if angle > FORM_ANGLE:
-        raise NiftiError(
-            GEOMETRY,
-            f"sform and qform of the header contradict each other by a rotation of {angle:.0f} degrees",
-            cause="The axes were swapped or turned in one of the two only.",
-            remedy=remedy,
-        )
+        cause = "The axes were swapped or turned in one of the two only."
+        raise _wrong_geometry(f"{contradict} by a rotation of {angle:.0f} degrees", cause, remedy)
     if not (_stored_sizes(path, image) > 0).all():
         return  # the qform has no sizes, and nibabel takes 1 mm for them
     ratio = s_sizes / q_sizes
     if (ratio > FORM_SCALE).any() or (ratio < 1 / FORM_SCALE).any():
-        raise NiftiError(
-            GEOMETRY,
-            "sform and qform of the header contradict each other: "
-            f"voxels of {times(s_sizes)} and {times(q_sizes)} mm",
-            cause="The image was resampled and only one of the two was changed.",
-            remedy=remedy,
-        )
+        words = f"{contradict}: voxels of {times(s_sizes)} and {times(q_sizes)} mm"
+        raise _wrong_geometry(words, "The image was resampled and only one of the two was changed.", remedy)
 
 
 def _directions(form: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:

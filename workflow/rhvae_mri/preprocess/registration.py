@@ -23,11 +23,11 @@ _LPS = numpy.diag([-1.0, -1.0, 1.0, 1.0])
 class Levels:
     """The resolution levels of the registration, the coarsest first; the defaults are the study's.
 
-    They fit images of about 1 mm. On coarser grids of the template the first levels show hardly any anatomy,
-    and smoothing in voxels blurs the template much more than a finer scan. On 4 mm, simulated heads of 4 to
-    5 mm still come out with a mean error over the brain of 1.9 mm (median), but two real heads of 0.8 x 0.8 x
-    3 mm with 11 mm. With factors of 4x2x1, smoothing of 8, 4 and 2 mm and 1000, 500 and 20 iterations the
-    errors are 1.1 mm, and 0.9 and 1.4 mm.
+    They fit images of about 1 mm. On coarser grids the first levels show hardly any anatomy, and smoothing in
+    voxels blurs the template much more than a finer scan: on 4 mm the mean error over the brain is 1.9 mm for
+    simulated heads of 4 to 5 mm (median), but 11 mm for two real ones of 0.8 x 0.8 x 3 mm. With factors of
+    4x2x1, smoothing of 8, 4 and 2 mm and 1000, 500 and 20 iterations the errors are 1.1 mm, and 0.9 and 1.4
+    mm.
     """
 
     shrink_factors: tuple[int, ...] = (8, 4, 2, 1)  # of the template
@@ -102,18 +102,14 @@ def register_to_template(
 
     Parameters
     ----------
-    source : path
-        The bias-corrected image, NIfTI.
-    template : path
-        The whole-head template, NIfTI.
+    source, template : path
+        The bias-corrected image and the whole-head template, NIfTI.
     target_image : path
         The image on the template's grid: float32, linear interpolation, 0 outside the scan.
     target_affine : path
         The transform from template to image coordinates, in ITK's ``.mat`` format (see `read_itk_affine`).
-    threads : int
-        The number of threads.
-    seed : int
-        Seed of the sampling of voxels.
+    threads, seed : int
+        The number of threads, and the seed of the sampling of voxels.
     levels : Levels
         The resolution levels.
 

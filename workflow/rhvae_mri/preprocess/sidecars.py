@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,7 @@ from rhvae_mri.io.files import write_json
 
 #: The names under which BIDS URIs speak of the data set that holds the raw images, and of the folder of the
 #: template; the derivatives' ``DatasetLinks`` say where both are.
-RAW_DATASET = "raw"
-TEMPLATE_DATASET = "template"
+RAW_DATASET, TEMPLATE_DATASET = "raw", "template"
 
 _SUFFIXES = (".nii.gz", ".nii", ".mat", ".safetensors")
 
@@ -37,10 +37,9 @@ def software_versions(*packages: str) -> dict[str, str]:
     """Give the versions of this library, of Python and of the named installed packages."""
     versions = {"rhvae-mri": rhvae_mri.__version__, "python": platform.python_version()}
     for package in packages:
-        try:
+        versions[package] = "not installed"
+        with suppress(PackageNotFoundError):
             versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
     return versions
 
 

@@ -94,14 +94,10 @@ def _to_study_grid(
         _check_coverage(voxels.shape, affine, sources)
         fine_shape, fine_affine = study_grid(1.0)
         matrix = numpy.linalg.inv(affine) @ fine_affine
-        voxels = ndimage.affine_transform(
-            voxels, matrix[:3, :3], matrix[:3, 3], output_shape=fine_shape, order=1
-        )
+        voxels = ndimage.affine_transform(voxels, matrix, output_shape=fine_shape, order=1)
         steps.append("linear interpolation at 1 mm")
     if voxel_size != 1:
-        for axis, count in enumerate(shape):
-            weights = block_weights(voxels.shape[axis], count, voxel_size)
-            voxels = numpy.moveaxis(numpy.tensordot(weights, voxels, axes=(1, axis)), 0, axis)
+        voxels = _block_means(voxels.astype(float), shape, voxel_size)
         steps.append(f"means over blocks of {voxel_size:g} mm")
     return voxels.astype(numpy.float32), ", then ".join(steps)
 
@@ -121,11 +117,14 @@ def block_weights(fine: int, coarse: int, voxel_size: float) -> numpy.ndarray:
 
 def block_shares(mask: numpy.ndarray, shape: tuple[int, ...], voxel_size: float) -> numpy.ndarray:
     """Give the share of a mask on the 1 mm grid in each voxel of a coarser grid that starts at its edge."""
-    share = mask.astype(numpy.float32)
+    return _block_means(mask.astype(numpy.float32), shape, voxel_size)
+
+
+def _block_means(voxels: numpy.ndarray, shape: tuple[int, ...], voxel_size: float) -> numpy.ndarray:
     for axis, count in enumerate(shape):
-        weights = block_weights(share.shape[axis], count, voxel_size).astype(numpy.float32)
-        share = numpy.moveaxis(numpy.tensordot(weights, share, axes=(1, axis)), 0, axis)
-    return share
+        weights = block_weights(voxels.shape[axis], count, voxel_size).astype(voxels.dtype)
+        voxels = numpy.moveaxis(numpy.tensordot(weights, voxels, axes=(1, axis)), 0, axis)
+    return voxels
 
 
 def _check_coverage(shape: tuple[int, ...], affine: numpy.ndarray, sources: Sequence[Path]) -> None:

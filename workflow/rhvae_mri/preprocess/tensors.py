@@ -38,22 +38,19 @@ def pack_tensors(
     ----------
     table : pandas.DataFrame
         Columns `image_id` and `path` (the cropped image), in the order of the stack.
-    target_stack : path
-        The tensors, of shape (x, y, z) each, keyed by `image_id`.
-    target_index : path
-        A TSV with `image_id`, `position` (from 0), `minimum` and `maximum` (before the rescaling).
+    target_stack, target_index : path
+        The tensors, of shape (x, y, z) each, keyed by `image_id`; and a TSV with `image_id`, `position` (from
+        0), `minimum` and `maximum` (before the rescaling).
     resolution : {"full", "downsampled"}
-        ``downsampled`` halves the size (see `downsample`).
+        ``downsampled`` halves the size (see `downsample`, also for ``align_corners``).
     dtype : {"float32", "float16"}
         The element type in the file.
-    align_corners : bool
-        See `downsample`.
 
     Raises
     ------
     StudyError
-        If the table is empty, or an image is missing, constant, or of another shape than the first; the
-        image is named.
+        If the table is empty, or an image is missing, constant, or of another shape than the first; the image
+        is named.
     """
     import pandas
     from tqdm import tqdm
@@ -84,9 +81,8 @@ def pack_tensors(
             try:
                 tensor, low, high = rescale(voxels)
             except ValueError as error:
-                raise StudyError(
-                    f"Image {image_id} has no contrast: {error}.", where=path, remedy=_LEAVE_OUT
-                ) from error
+                what = f"Image {image_id} has no contrast: {error}."
+                raise StudyError(what, where=path, remedy=_LEAVE_OUT) from error
             index.append({"image_id": image_id, "position": position, "minimum": low, "maximum": high})
             yield tensor
 
@@ -133,7 +129,6 @@ def _read(image_id: str, path: str | os.PathLike[str]) -> numpy.ndarray:
     try:
         voxels = nibabel.load(path).get_fdata(dtype=numpy.float32)
     except (OSError, EOFError, ImageFileError) as error:
-        raise StudyError(
-            f"Image {image_id} cannot be read: {error}", where=path, remedy=_LEAVE_OUT
-        ) from error
+        what = f"Image {image_id} cannot be read: {error}"
+        raise StudyError(what, where=path, remedy=_LEAVE_OUT) from error
     return numpy.nan_to_num(voxels, nan=0.0, posinf=numpy.inf, neginf=-numpy.inf)

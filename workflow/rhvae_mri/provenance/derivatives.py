@@ -66,28 +66,21 @@ def describe_derivatives(
     root = Path(description_file).parent
     raw = _relative(raw_dataset, root)
     name = f"{'Simulated ' if simulated else ''}{cohort}: T1-weighted images on the MNI template's grid"
-    write_json(
-        description_file,
-        {
-            "Name": name,
-            "BIDSVersion": BIDS_VERSION,
-            "DatasetType": "derivative",
-            "GeneratedBy": [
-                {
-                    "Name": "rhvae-mri",
-                    "Version": rhvae_mri.__version__,
-                    "Description": "N4 bias field correction, affine registration to the template, crop",
-                }
-            ],
-            "SourceDatasets": [{"URL": raw}],
-            "DatasetLinks": {RAW_DATASET: raw, TEMPLATE_DATASET: _relative(Path(template).parent, root)},
-        },
+    version, steps = (
+        rhvae_mri.__version__,
+        "N4 bias field correction, affine registration to the template, crop",
     )
-    note = _SIMULATED if simulated else ""
-    readme = _README.format(
-        name=name, line="=" * len(name), version=rhvae_mri.__version__, raw=raw, simulated=note
-    )
-    write_text(readme_file, readme)
+    content = {
+        "Name": name,
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "rhvae-mri", "Version": version, "Description": steps}],
+        "SourceDatasets": [{"URL": raw}],
+        "DatasetLinks": {RAW_DATASET: raw, TEMPLATE_DATASET: _relative(Path(template).parent, root)},
+    }
+    write_json(description_file, content)
+    words = {"name": name, "line": "=" * len(name), "version": version, "raw": raw}
+    write_text(readme_file, _README.format(**words, simulated=_SIMULATED if simulated else ""))
     # also those of images that an auditor has replaced since: they stay on the disk
     files = [path for path in root.rglob("sub-*") if path.is_file() and path.stat().st_size == 0]
     empty = [_relative(file, root).removesuffix(".nii.gz").removesuffix(".mat") for file in files]

@@ -89,14 +89,9 @@ def file_checksums(places: Mapping[str, Path], *, threads: int = 1) -> dict[str,
 
     there = {name: place for name, place in places.items() if place.is_file() and place.stat().st_size}
     with ThreadPoolExecutor(max(1, threads)) as pool:
-        sums = tqdm(
-            pool.map(sha256_of, there.values()),
-            total=len(there),
-            desc="checksums",
-            unit="file",
-            mininterval=5,
-            disable=None,  # where nobody watches
-        )
+        # no bar where nobody watches
+        bar: dict[str, Any] = {"desc": "checksums", "unit": "file", "mininterval": 5, "disable": None}
+        sums = tqdm(pool.map(sha256_of, there.values()), total=len(there), **bar)
         return dict(zip(there, sums, strict=True))
 
 
@@ -110,18 +105,8 @@ def verify_files(
     """Compute the checksums of a cohort's files again.
 
     The table is from `record_files`; its paths start in ``root``. ``raw`` is the BIDS folder of raw images
-    that lie outside the study's folder.
-
-    Returns
-    -------
-    dict of str to str
-        What is wrong with a file (it differs, is missing, or was empty), by path; empty if all files, and the
-        sources of each, are those of the record.
-
-    Raises
-    ------
-    StudyError
-        If the file is no such table.
+    that lie outside the study's folder. Gives what is wrong with a file (it differs, is missing, or was
+    empty), by path; nothing if all files, and the sources of each, are those of the record.
     """
     recorded = _read_recorded(table)
     places = {name: _place(name, root, raw) for name in recorded}
@@ -207,18 +192,14 @@ def _place(name: str, root: str | os.PathLike[str], raw: str | os.PathLike[str] 
 def _read_recorded(table: str | os.PathLike[str]) -> dict[str, set[str]]:
     """Return the checksums under which each path is recorded, as a file or as a source of one."""
     files = read_tsv(table, text_columns=COLUMNS).fillna(MISSING)
-    absent = [name for name in COLUMNS if name not in files]
-    if absent:
-        raise StudyError(
-            f"The table has no column {', '.join(absent)}.",
-            where=table,
-            remedy="Give the table files.tsv of a cohort, in results/provenance.",
-        )
+    if absent := [name for name in COLUMNS if name not in files]:
+        remedy = "Give the table files.tsv of a cohort, in results/provenance."
+        raise StudyError(f"The table has no column {', '.join(absent)}.", where=table, remedy=remedy)
     recorded: dict[str, set[str]] = {}
     for row in files.itertuples():
         recorded.setdefault(row.path, set()).add(row.sha256)
-        sources = zip(row.sources.split(SEPARATOR), row.sources_sha256.split(SEPARATOR), strict=True)
-        for path, checksum in sources:
+        sums = row.sources_sha256.split(SEPARATOR)
+        for path, checksum in zip(row.sources.split(SEPARATOR), sums, strict=True):
             if checksum != MISSING:  # not a folder of DICOM files, nor a name that no file was found for
                 recorded.setdefault(path, set()).add(checksum)
     return recorded

@@ -78,9 +78,8 @@ def packages_digest() -> str:
 
 def describe_software(revision: str) -> dict[str, Any]:
     """Give the versions of this library, of Python, of the tools and of all installed packages."""
-    packages = {
-        (each.metadata["Name"] or "").lower(): each.version for each in importlib.metadata.distributions()
-    }
+    installed = importlib.metadata.distributions()
+    packages = {(each.metadata["Name"] or "").lower(): each.version for each in installed}
     return {
         "rhvae-mri": {"version": rhvae_mri.__version__, "revision": revision},
         "python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -131,17 +130,11 @@ def _without_places(value: Any) -> Any:
 
 def _output_of(command: Sequence[str], status: int = 0, **environment: str) -> str:
     """Return what a program prints; nothing if it is not there or ends with another status."""
+    nothing, pipe, variables = subprocess.DEVNULL, subprocess.PIPE, os.environ | environment
+    options: dict[str, Any] = {"text": True, "errors": "replace", "timeout": _SECONDS, "check": False}
     try:
         finished = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | environment,
-            text=True,
-            errors="replace",
-            timeout=_SECONDS,
-            check=False,
+            command, stdin=nothing, stdout=pipe, stderr=nothing, env=variables, **options
         )
     except (OSError, subprocess.SubprocessError):
         return ""

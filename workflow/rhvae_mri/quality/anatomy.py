@@ -14,11 +14,9 @@ from rhvae_mri.quality.masks import dilate
 from rhvae_mri.quality.similarity import local_correlation
 
 #: Below this height in MNI space (mm) lie cerebellum, brain stem and temporal lobes. The lesions and the wide
-#: fluid of an old brain, which can make its upper half look T1-weighted in a FLAIR image, spare them.
-LOWER_BRAIN = -8.0
-
-#: Share of the median intensity there below which all is fluid: only white and grey matter are compared.
-FLUID = 0.7
+#: fluid of an old brain, which can make its upper half look T1-weighted in a FLAIR image, spare them. All
+#: below this share of the median intensity there is fluid: only white and grey matter are compared.
+LOWER_BRAIN, FLUID = -8.0, 0.7
 
 #: Thickness of the outer shell of the head that has the scalp, and the scalp's distance from the brain (mm).
 SCALP_DEPTH, SCALP_DISTANCE = 12.0, 4.0
@@ -37,10 +35,8 @@ class Anatomy:
         self.voxel_size = voxel_size
         self.white = block_shares(read_average("wm"), head.shape, voxel_size) / 255
         self.brain = block_shares(read_average("t1") > 0, head.shape, voxel_size) > 0.5
-        places = [
-            origin - 0.5 + voxel_size * (index + 0.5)
-            for origin, index in zip(TEMPLATE_ORIGIN, numpy.indices(head.shape), strict=True)
-        ]
+        indices = zip(TEMPLATE_ORIGIN, numpy.indices(head.shape), strict=True)
+        places = [origin - 0.5 + voxel_size * (index + 0.5) for origin, index in indices]
         self.lower_brain = ndimage.binary_erosion(self.brain) & (places[2] < LOWER_BRAIN)
         self.ends = [end for place in places for end in self._ends(place)]
         shell = head & ~ndimage.binary_erosion(head, iterations=max(1, round(SCALP_DEPTH / voxel_size)))

@@ -1,17 +1,14 @@
 """The networks of the deep quality check, V. Fonov's deep-qc as ClinicaDL 1.6.1 runs it, and their weights.
 
-Each sees three slices of a head and says whether the head is well registered. The slices pass through the
-same convolutions, as images of one channel; their feature maps are concatenated and judged together. The
-weights have the names that they have in the published files; they are fetched or given, checked, and kept
-without pickle.
-
-Source: Fonov et al., DARQ: Deep learning of quality control for stereotaxic registration of human brain MRI,
-NeuroImage 257, 2022, doi:10.1016/j.neuroimage.2022.119266.
+Each sees three slices of a head and says whether the head is well registered. The weights have the names that
+they have in the published files. Source: Fonov et al., NeuroImage 257, 2022,
+doi:10.1016/j.neuroimage.2022.119266.
 """
 
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -26,13 +23,8 @@ from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import atomic_path, write_json
 from rhvae_mri.preprocess.sidecars import sidecar_path, software_versions
 
-#: Slices of a head, and their height and width in pixels.
-SLICES = 3
-SLICE_SIZE = 224
-
-#: The two classes of the answer; `PASSED` is the index of "well registered".
-CLASSES = 2
-PASSED = 1
+#: Slices of a head, their height and width in pixels, and the two classes: `PASSED` is "well registered".
+SLICES, SLICE_SIZE, CLASSES, PASSED = 3, 224, 2, 1
 
 #: Entries that no prediction needs: counters of the training.
 _UNUSED = ".num_batches_tracked"
@@ -48,79 +40,19 @@ _LISTED = 3
 _REMEDY = "Give the file that ClinicaDL downloads for this network, or a state dict of the same network."
 
 
-class ResNet18QC(nn.Module):
-    """ResNet-18 for each slice, and a convolutional head over the three; the study's check."""
+class _SliceNetwork(nn.Sequential):
+    """Passes slices as images of one channel; the last part judges the maps of a head's slices together."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.relu = nn.ReLU()
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.layer1 = _stage(64, 64, stride=1)
-        self.layer2 = _stage(64, 128, stride=2)
-        self.layer3 = _stage(128, 256, stride=2)
-        self.layer4 = _stage(256, 512, stride=2)
-        self.addon = nn.Sequential(
-            *_convolution(SLICES * 512, 512),
-            *_convolution(512, 32),
-            *_convolution(32, 32, kernel=7),  # the whole map: 7 x 7 pixels become one
-            *_convolution(32, 32),
-            nn.Dropout2d(),
-            nn.Conv2d(32, CLASSES, 1),
-        )
+    def __init__(self, **parts: nn.Module) -> None:
+        super().__init__(OrderedDict(parts))
 
     def forward(self, slices: torch.Tensor) -> torch.Tensor:
         """Give the logits of the two classes, shape (n, 2), of slices of shape (n, 3, 224, 224)."""
-        maps = self.maxpool(self.relu(self.bn1(self.conv1(_one_by_one(slices)))))
-        maps = self.layer4(self.layer3(self.layer2(self.layer1(maps))))
-        return self.addon(_side_by_side(maps)).flatten(1)
-
-
-class SqueezeNetQC(nn.Module):
-    """SqueezeNet 1.1 for each slice, and one convolution over the three."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(1, 64, 3, stride=2),
-            nn.ReLU(),
-            _pooling(),
-            _Fire(64, 16, 64),
-            _Fire(128, 16, 64),
-            _pooling(),
-            _Fire(128, 32, 128),
-            _Fire(256, 32, 128),
-            _pooling(),
-            _Fire(256, 48, 192),
-            _Fire(384, 48, 192),
-            _Fire(384, 64, 256),
-            _Fire(512, 64, 256),
-        )
-        self.classifier = nn.Sequential(
-            nn.Dropout(), nn.Conv2d(SLICES * 512, CLASSES, 1), nn.ReLU(), nn.AvgPool2d(13, stride=1)
-        )
-
-    def forward(self, slices: torch.Tensor) -> torch.Tensor:
-        """Give the logits of the two classes, shape (n, 2), of slices of shape (n, 3, 224, 224)."""
-        return self.classifier(_side_by_side(self.features(_one_by_one(slices)))).flatten(1)
-
-
-#: The networks by their names in the configuration. `resnet18` is the study's, `squeezenet1_1` an older one.
-NETWORKS: dict[str, type[nn.Module]] = {
-    "resnet18": ResNet18QC,
-    "squeezenet1_1": SqueezeNetQC,
-}
-
-
-def build_network(name: str) -> nn.Module:
-    """Make a network of `NETWORKS`, without its trained weights, in evaluation mode."""
-    if name not in NETWORKS:
-        raise StudyError(
-            f"There is no network {name!r} for the deep quality check.",
-            remedy=f"Take one of {', '.join(NETWORKS)}.",
-        )
-    return NETWORKS[name]().eval()
+        *trunk, head = self
+        maps = slices.flatten(0, 1).unsqueeze(1)
+        for part in trunk:
+            maps = part(maps)
+        return head(maps.unflatten(0, (-1, SLICES)).flatten(1, 2)).flatten(1)
 
 
 class _ResidualBlock(nn.Module):
@@ -135,9 +67,8 @@ class _ResidualBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(outputs)
         self.downsample: nn.Module = nn.Identity()
         if (inputs, stride) != (outputs, 1):
-            self.downsample = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
-            )
+            strided = nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
+            self.downsample = nn.Sequential(strided, nn.BatchNorm2d(outputs))
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         inner = self.relu(self.bn1(self.conv1(maps)))
@@ -159,40 +90,70 @@ class _Fire(nn.Module):
         return self.relu(torch.cat([self.expand1x1(squeezed), self.expand3x3(squeezed)], dim=1))
 
 
-def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """One of the four stages of ResNet-18."""
-    return nn.Sequential(_ResidualBlock(inputs, outputs, stride), _ResidualBlock(outputs, outputs, 1))
+def _resnet18() -> nn.Module:
+    """ResNet-18 for each slice, and a convolutional head over the three; the study's check."""
+
+    def stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+        return nn.Sequential(_ResidualBlock(inputs, outputs, stride), _ResidualBlock(outputs, outputs, 1))
+
+    def convolution(inputs: int, outputs: int, kernel: int = 1) -> tuple[nn.Module, ...]:
+        return nn.Conv2d(inputs, outputs, kernel), nn.BatchNorm2d(outputs), nn.ReLU()
+
+    return _SliceNetwork(
+        conv1=nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False),
+        bn1=nn.BatchNorm2d(64),
+        relu=nn.ReLU(),
+        maxpool=nn.MaxPool2d(3, stride=2, padding=1),
+        layer1=stage(64, 64, stride=1),
+        layer2=stage(64, 128, stride=2),
+        layer3=stage(128, 256, stride=2),
+        layer4=stage(256, 512, stride=2),
+        addon=nn.Sequential(
+            *convolution(SLICES * 512, 512),
+            *convolution(512, 32),
+            *convolution(32, 32, kernel=7),  # the whole map: 7 x 7 pixels become one
+            *convolution(32, 32),
+            *(nn.Dropout2d(), nn.Conv2d(32, CLASSES, 1)),
+        ),
+    )
 
 
-def _convolution(inputs: int, outputs: int, kernel: int = 1) -> tuple[nn.Module, ...]:
-    """A convolution of the head, with its normalization and activation."""
-    return nn.Conv2d(inputs, outputs, kernel), nn.BatchNorm2d(outputs), nn.ReLU()
+def _squeezenet() -> nn.Module:
+    """SqueezeNet 1.1 for each slice, and one convolution over the three."""
+
+    def pooling() -> nn.Module:
+        return nn.MaxPool2d(3, stride=2, ceil_mode=True)  # keeps an incomplete window at the end
+
+    return _SliceNetwork(
+        features=nn.Sequential(
+            *(nn.Conv2d(1, 64, 3, stride=2), nn.ReLU()),
+            *(pooling(), _Fire(64, 16, 64), _Fire(128, 16, 64)),
+            *(pooling(), _Fire(128, 32, 128), _Fire(256, 32, 128)),
+            *(pooling(), _Fire(256, 48, 192), _Fire(384, 48, 192), _Fire(384, 64, 256), _Fire(512, 64, 256)),
+        ),
+        classifier=nn.Sequential(
+            nn.Dropout(), nn.Conv2d(SLICES * 512, CLASSES, 1), nn.ReLU(), nn.AvgPool2d(13, stride=1)
+        ),
+    )
 
 
-def _pooling() -> nn.MaxPool2d:
-    """SqueezeNet's pooling, which keeps an incomplete window at the end."""
-    return nn.MaxPool2d(3, stride=2, ceil_mode=True)
+#: The networks by their names in the configuration. `resnet18` is the study's, `squeezenet1_1` an older one.
+NETWORKS = {"resnet18": _resnet18, "squeezenet1_1": _squeezenet}
 
 
-def _one_by_one(slices: torch.Tensor) -> torch.Tensor:
-    """Make each slice an image of its own: (n, 3, h, w) to (3 n, 1, h, w)."""
-    return slices.flatten(0, 1).unsqueeze(1)
+def build_network(name: str) -> nn.Module:
+    """Make a network of `NETWORKS`, without its trained weights, in evaluation mode."""
+    if name not in NETWORKS:
+        raise StudyError(
+            f"There is no network {name!r} for the deep quality check.",
+            remedy=f"Take one of {', '.join(NETWORKS)}.",
+        )
+    return NETWORKS[name]().eval()
 
 
-def _side_by_side(maps: torch.Tensor) -> torch.Tensor:
-    """Concatenate the feature maps of each head's slices: (3 n, c, h, w) to (n, 3 c, h, w)."""
-    return maps.unflatten(0, (-1, SLICES)).flatten(1, 2)
-
-
-def prepare_deep_quality_weights(
-    source: str,
-    network: str,
-    target: str | os.PathLike[str],
-    *,
-    downloads: str | os.PathLike[str] | None = None,
-) -> None:
+def prepare_deep_quality_weights(source: str, network: str, target: str | os.PathLike[str]) -> None:
     """Check weights (a file, or a descriptor's) and write them as safetensors, with their origin beside."""
-    file, origin = obtain_file(source, downloads or Path(target).parent, entry=network)
+    file, origin = obtain_file(source, Path(target).parent, entry=network)
     weights = read_weights(file, network)
     with atomic_path(target) as temporary:
         save_file(weights, temporary, metadata={"network": network})
@@ -209,7 +170,7 @@ def read_weights(path: str | os.PathLike[str], network: str) -> dict[str, torch.
     """Read a network's weights as float32, from ``.safetensors`` or from ``torch.save`` of tensors alone."""
     expected = _expected_shapes(network)
     file = check_file(path)
-    tensors = _read_safetensors(file) if file.suffix == ".safetensors" else _read_torch(file)
+    tensors = _read_tensors(file)
     found = {name: tensor for name, tensor in tensors.items() if not name.endswith(_UNUSED)}
     problems = _differences(found, expected)
     if problems:
@@ -239,46 +200,36 @@ def _differences(found: Mapping[str, torch.Tensor], expected: Mapping[str, tuple
     """Say how tensors differ from what a network expects."""
     problems = [f"{name} is missing" for name in expected if name not in found]
     problems += [f"{name} is not one of its weights" for name in found if name not in expected]
-    for name in expected.keys() & found.keys():
-        shape = tuple(found[name].shape)
-        if shape != expected[name]:
-            problems.append(f"{name} has the shape {shape}, not {expected[name]}")
-    return problems
+    return problems + [
+        f"{name} has the shape {tuple(found[name].shape)}, not {expected[name]}"
+        for name in expected.keys() & found.keys()
+        if tuple(found[name].shape) != expected[name]
+    ]
 
 
-def _read_safetensors(file: Path) -> dict[str, torch.Tensor]:
-    """Read a safetensors file."""
+def _read_tensors(file: Path) -> dict[str, torch.Tensor]:
+    """Read safetensors, or what torch has saved; pickled objects other than tensors are refused unread."""
     try:
-        return load_file(file)
-    except SafetensorError as error:
-        raise StudyError(
-            "The file of weights cannot be read.",
-            where=file,
-            cause=f"It is damaged or no safetensors file: {error}.",
-            remedy=_REMEDY,
-        ) from error
-
-
-def _read_torch(file: Path) -> dict[str, torch.Tensor]:
-    """Read a state dict that torch has saved; pickled objects other than tensors are refused unread."""
-    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
         content = torch.load(file, map_location="cpu", weights_only=True)
+    except SafetensorError as error:
+        cause = f"It is damaged or no safetensors file: {error}."
     except _UNREADABLE as error:
-        summary = str(error).partition("\n")[0] or type(error).__name__
-        raise StudyError(
-            "The file of weights cannot be read.",
-            where=file,
-            cause="It is damaged, is no file of torch (a web page, for example), or holds Python objects, "
-            f"which are not loaded because that could run their code: {summary}",
-            remedy=_REMEDY,
-        ) from error
-    if not isinstance(content, Mapping) or not all(
-        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in content.items()
-    ):
+        words = str(error).partition("\n")[0] or type(error).__name__
+        cause = (
+            "It is damaged, is no file of torch (a web page, for example), or holds Python objects, "
+            f"which are not loaded because that could run their code: {words}"
+        )
+    else:
+        if isinstance(content, Mapping) and all(
+            isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in content.items()
+        ):
+            return dict(content)
         raise StudyError(
             "The file holds something else than a state dict.",
             where=file,
             cause="It is a whole checkpoint or a single tensor; the weights are to be its only content.",
             remedy=_REMEDY,
         )
-    return dict(content)
+    raise StudyError("The file of weights cannot be read.", where=file, cause=cause, remedy=_REMEDY)

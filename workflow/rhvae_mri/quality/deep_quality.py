@@ -1,12 +1,12 @@
 """The deep quality check: a pretrained network looks at three slices of each registered image.
 
-It is the study's own check, run as ClinicaDL 1.6.1 runs it: an image passes when the network's probability of
-a good registration is above the threshold. Without weights the check is reported as not run.
+It is the study's own, run as ClinicaDL 1.6.1 runs it. Without weights the check is reported as not run.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -45,24 +45,20 @@ def check_deep_quality(
     images : pandas.DataFrame
         Columns `image_id` and `registered` (path of the registered image, not cropped).
     weights : path or None
-        The network's weights (see `deep_networks.read_weights`); None: the check is not run.
-    network : str
-        A name of `deep_networks.NETWORKS`; the study's is ``resnet18``.
+        Of the ``network``, a name of `deep_networks.NETWORKS` (the study's is ``resnet18``); None: not run.
     threshold : float
         An image passes with a probability above it. The study's is 0.5.
     batch_size : int
         How many images the network sees at a time.
-    device : {"auto", "cpu", "cuda"}
-        Where to compute; ``auto`` takes the GPU when there is one.
-    threads : int
-        The number of CPU threads.
+    device, threads
+        See `rhvae_mri.runtime.devices.choose_device`.
 
     Returns
     -------
     pandas.DataFrame
         The table of `COLUMNS`, a row for each image in their order. `status` is ``passed``, ``failed`` or
         ``not run``; `reason` says why an image did not pass. An image that cannot be read, or on which an
-        earlier step failed, fails without a probability. Without weights every row is ``not run``.
+        earlier step failed, fails without a probability.
 
     Raises
     ------
@@ -77,10 +73,9 @@ def check_deep_quality(
     names = images["image_id"].to_numpy()
     columns: dict[str, Any] = {"pass_probability": numpy.nan, "status": "not run", "reason": NO_WEIGHTS}
     if weights is not None:
-        judge = _Judge(network, weights, device, threads)
-        probabilities, faults = _pass_probabilities(
-            [str(path) for path in images["registered"]], judge, batch_size
-        )
+        paths = [str(path) for path in images["registered"]]
+        judge = _load_judge(network, weights, device, threads)
+        probabilities, faults = _pass_probabilities(paths, judge, batch_size)
         passed = probabilities > threshold
         reasons = [
             fault or (None if good else f"pass probability {value:.3f} is not above {threshold:g}")
@@ -94,28 +89,29 @@ def check_deep_quality(
     return pandas.DataFrame({"image_id": names, "network": network, **columns}, columns=list(COLUMNS))
 
 
-class _Judge:
-    """A network with its weights, on the device where it computes."""
+def _load_judge(
+    name: str, weights: str | os.PathLike[str], device: str, threads: int
+) -> Callable[[list[numpy.ndarray]], numpy.ndarray]:
+    """Give what says with which probability heads are well registered, by their slices."""
+    import torch
 
-    def __init__(self, network: str, weights: str | os.PathLike[str], device: str, threads: int) -> None:
-        from rhvae_mri.runtime.devices import choose_device
+    from rhvae_mri.runtime.devices import choose_device
 
-        self.device = choose_device(device, threads)
-        self.network = build_network(network)
-        self.network.load_state_dict(read_weights(weights, network))
-        self.network.to(self.device)
+    place = choose_device(device, threads)
+    network = build_network(name)
+    network.load_state_dict(read_weights(weights, name))
+    network.to(place)
 
-    def __call__(self, slices: list[numpy.ndarray]) -> numpy.ndarray:
-        """Give the probability of a good registration for each head, by its slices."""
-        import torch
-
-        batch = torch.from_numpy(numpy.stack(slices)).to(self.device)
+    def judge(slices: list[numpy.ndarray]) -> numpy.ndarray:
         with torch.inference_mode():
-            return self.network(batch).softmax(dim=1)[:, PASSED].cpu().numpy()
+            logits = network(torch.from_numpy(numpy.stack(slices)).to(place))
+            return logits.softmax(dim=1)[:, PASSED].cpu().numpy()
+
+    return judge
 
 
 def _pass_probabilities(
-    paths: list[str], judge: _Judge, batch_size: int
+    paths: list[str], judge: Callable[[list[numpy.ndarray]], numpy.ndarray], batch_size: int
 ) -> tuple[numpy.ndarray, list[str | None]]:
     """Judge images by batches; give their probabilities (NaN for a bad image) and their faults."""
     from tqdm import tqdm
@@ -123,20 +119,14 @@ def _pass_probabilities(
     probabilities = numpy.full(len(paths), numpy.nan)
     faults: list[str | None] = [None] * len(paths)
     waiting: dict[int, numpy.ndarray] = {}
-
-    def judge_waiting() -> None:
-        if waiting:
-            probabilities[list(waiting)] = judge(list(waiting.values()))
-            waiting.clear()
-
     for position, path in enumerate(tqdm(paths, desc="deep quality", unit="image", mininterval=5)):
         try:
             waiting[position] = prepare_slices(read_image(path)[0])
         except ImageError as error:
             faults[position] = error.in_one_line()
-        if len(waiting) == batch_size:
-            judge_waiting()
-    judge_waiting()
+        if waiting and (len(waiting) == batch_size or position == len(paths) - 1):
+            probabilities[list(waiting)] = judge(list(waiting.values()))
+            waiting.clear()
     return probabilities, faults
 
 

@@ -19,7 +19,7 @@ from rhvae_mri.preprocess.grid import TEMPLATE_ORIGIN, crop_box, study_grid
 from rhvae_mri.preprocess.images import ImageError, read_image, read_template, recorded_fault
 from rhvae_mri.preprocess.intensities import into_domain
 from rhvae_mri.preprocess.mni_tissue import read_average
-from rhvae_mri.preprocess.nifti import NiftiError, check_header, open_nifti, read_voxels
+from rhvae_mri.preprocess.nifti import NiftiError, open_checked
 from rhvae_mri.preprocess.registration import read_itk_affine
 from rhvae_mri.quality.anatomy import Anatomy
 from rhvae_mri.quality.definitions import METRIC_NAMES
@@ -42,13 +42,10 @@ if TYPE_CHECKING:
 #: How far outside the template's head, in mm, voxels still count for the similarity.
 MARGIN = 8.0
 
-#: Probability of white or grey matter from which a voxel of the average brain stands for the tissue; white
-#: matter keeps this distance in mm to everything else, which the thin cortex cannot.
-TISSUE_PROBABILITY = 0.9
-WHITE_MATTER_DEPTH = 2
-
-#: Points of each tissue at which scans are sampled.
-TISSUE_POINTS = 10_000
+#: Probability from which a voxel of the average brain stands for a tissue, distance in mm that white matter
+#: keeps to everything else, which the thin cortex cannot, and points of each tissue at which scans are
+#: sampled.
+TISSUE_PROBABILITY, WHITE_MATTER_DEPTH, TISSUE_POINTS = 0.9, 2, 10_000
 
 #: Columns of the table that name an image.
 IDENTIFIERS = ("image_id", "participant_id", "session_id")
@@ -57,9 +54,6 @@ IDENTIFIERS = ("image_id", "participant_id", "session_id")
 COLUMNS = (*IDENTIFIERS, "field_strength", *METRIC_NAMES, "fault")
 
 _FILES = ("raw", "corrected", "registered", "affine")
-
-# images that one process takes at a time
-_IMAGES_AT_ONCE = 4
 
 
 def measure_quality(
@@ -81,9 +75,9 @@ def measure_quality(
     Returns
     -------
     pandas.DataFrame
-        A row for each image with its identifiers, the metrics of `definitions.METRICS`, and `fault`. A metric
-        that cannot be measured is missing. An image that cannot be read, or on which an earlier step failed,
-        has no metrics (but the share of NaN, where that can be counted) and the reason in `fault`.
+        A row for each image, with `COLUMNS`. A metric that cannot be measured is missing. An image that
+        cannot be read, or on which an earlier step failed, has no metrics (but the share of NaN, where that
+        can be counted) and the reason in `fault`.
 
     Raises
     ------
@@ -103,7 +97,7 @@ def measure_quality(
         found = list(tqdm(map(measure, files), **bar))
     else:
         with ProcessPoolExecutor(processes) as pool:
-            found = list(tqdm(pool.map(measure, files, chunksize=_IMAGES_AT_ONCE), **bar))
+            found = list(tqdm(pool.map(measure, files, chunksize=4), **bar))
     names = images[[name for name in COLUMNS[:4] if name in images]].to_dict("records")
     rows = [{"field_strength": None, **name, **values} for name, values in zip(names, found, strict=True)]
     # a metric that no image has would be a column of objects
@@ -116,8 +110,6 @@ class Reference:
     """The template and the average brain, prepared for comparison with many images."""
 
     def __init__(self, template: str | os.PathLike[str]) -> None:
-        from scipy import ndimage
-
         voxels, affine = read_template(template)
         voxel_size = float(numpy.linalg.norm(affine[:3, 0]))
         self.shape, self.affine = study_grid(voxel_size)
@@ -141,8 +133,8 @@ class Reference:
             head=self.head,
             not_air=dilate(self.head, AIR_DISTANCE, self.coarse_size),
             affine=self.affine @ block_centres((self.factor,) * 3),
-            white_matter=_points(ndimage.binary_erosion(_tissue("wm"), iterations=WHITE_MATTER_DEPTH)),
-            grey_matter=_points(_tissue("gm")),
+            white_matter=_tissue_points("wm", WHITE_MATTER_DEPTH),
+            grey_matter=_tissue_points("gm", 0),
         )
 
     def for_fit(self, voxels: numpy.ndarray) -> numpy.ndarray:
@@ -266,20 +258,16 @@ def _read_affine(path: str) -> numpy.ndarray:
 def _nan_fraction(path: str) -> float | None:
     """Give the share of NaN and infinite voxels of an image, refused for them or not; None if unreadable."""
     try:
-        image = open_nifti(Path(path))
-        check_header(Path(path), image)
-        voxels = read_voxels(Path(path), image)
+        _, voxels = open_checked(Path(path))
     except NiftiError:
         return None
     return 1 - float(numpy.isfinite(voxels).mean())
 
 
-def _tissue(name: Literal["gm", "wm"]) -> numpy.ndarray:
-    """Give where the average brain is a tissue beyond doubt."""
-    return read_average(name) >= 255 * TISSUE_PROBABILITY
+def _tissue_points(name: Literal["gm", "wm"], depth: int) -> numpy.ndarray:
+    """Give evenly chosen places (MNI, mm), shape (n, 3), where the average brain is a tissue beyond doubt."""
+    from scipy import ndimage
 
-
-def _points(mask: numpy.ndarray) -> numpy.ndarray:
-    """Give evenly chosen voxels of a mask on the 1 mm grid as MNI coordinates in mm, shape (n, 3)."""
-    index = numpy.argwhere(mask)
+    mask = read_average(name) >= 255 * TISSUE_PROBABILITY
+    index = numpy.argwhere(ndimage.binary_erosion(mask, iterations=depth) if depth else mask)
     return index[:: max(1, len(index) // TISSUE_POINTS)] + numpy.array(TEMPLATE_ORIGIN)

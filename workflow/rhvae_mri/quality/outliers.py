@@ -1,10 +1,10 @@
 """Images that differ from the others of their cohort, metric by metric.
 
-The measure is the robust z-score (Iglewicz and Hoaglin 1993): the distance from the cohort's median, over
-1.4826 times the median absolute deviation, which is the standard deviation of normally distributed values. A
-few bad images do not change it. It asks whether an image is unusual, not whether it is unusable: a flag sends
-an auditor there, and alone leaves no image out. What depends on the noise is compared among the images of one
-field strength: at 3 T the signal is twice as far above it as at 1.5 T.
+The measure is the robust z-score (Iglewicz and Hoaglin 1993): the distance from the cohort's median over
+1.4826 times the median absolute deviation, the standard deviation of normally distributed values, which a few
+bad images do not change. It asks whether an image is unusual, not whether it is unusable: a flag sends an
+auditor there. What depends on the noise is compared among images of one field strength: at 3 T the signal is
+twice as far above it.
 """
 
 from __future__ import annotations
@@ -49,11 +49,10 @@ def flag_outliers(metrics: pandas.DataFrame, outlier_z: float) -> pandas.Series:
 
     scores = robust_scores(metrics)
     flags: list[list[str]] = [[] for _ in range(len(metrics))]
-    for metric in METRICS:
-        if metric.bad is None:
-            continue
+    for metric in (each for each in METRICS if each.bad):
         values, column = metrics[metric.name].to_numpy(dtype=float), scores[metric.name].to_numpy()
-        for row in numpy.flatnonzero(_badness(metric, column) >= outlier_z):
+        badness = {"low": -column, "high": column}.get(str(metric.bad), numpy.abs(column))
+        for row in numpy.flatnonzero(badness >= outlier_z):
             flags[row].append(f"{metric.name} {values[row]:.3g} (robust z {column[row]:+.1f})")
     return pandas.Series(["; ".join(texts) or None for texts in flags], index=metrics.index, dtype=object)
 
@@ -78,10 +77,3 @@ def _scores(metric: Metric, column: pandas.Series) -> numpy.ndarray:
     median = numpy.median(values[known])
     spread = MAD_TO_DEVIATION * numpy.median(numpy.abs(values[known] - median))
     return (values - median) / max(spread, metric.smallest_spread)
-
-
-def _badness(metric: Metric, scores: numpy.ndarray) -> numpy.ndarray:
-    """Turn scores so that high is bad; NaN stays."""
-    if metric.bad == "both":
-        return numpy.abs(scores)
-    return scores if metric.bad == "high" else -scores

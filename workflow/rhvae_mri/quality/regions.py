@@ -32,8 +32,7 @@ def outline_regions(template: str | os.PathLike[str], target: str | os.PathLike[
     voxel_size = float(numpy.linalg.norm(affine[:3, 0]))
     brain = block_shares(read_average("t1") > 0, voxels.shape, voxel_size) > 0.5
     labels = numpy.where(brain, 2, head_mask(voxels, voxel_size)).astype(numpy.uint8)
-    image = nibabel.Nifti1Image(labels[crop_box(voxel_size)], crop_affine(voxel_size))
-    save_image(target, image)
+    save_image(target, nibabel.Nifti1Image(labels[crop_box(voxel_size)], crop_affine(voxel_size)))
     write_sidecar(
         target,
         "Regions of the template: average brain, rest of the head, outside of the head",
@@ -57,11 +56,8 @@ def read_regions(
     try:
         labels = numpy.asarray(nibabel.load(path).dataobj)
     except (OSError, EOFError, ImageFileError) as error:
-        raise StudyError(
-            f"The regions cannot be read: {error}",
-            where=path,
-            remedy="Delete the file to have it made again.",
-        ) from error
+        remedy = "Delete the file to have it made again."
+        raise StudyError(f"The regions cannot be read: {error}", where=path, remedy=remedy) from error
     shares = [(labels == label).astype(numpy.float32) for label in range(len(REGIONS))]
     if resolution == "downsampled":
         shares = [downsample(share, align_corners) for share in shares]

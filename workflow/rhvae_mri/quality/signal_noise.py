@@ -16,15 +16,10 @@ from rhvae_mri.quality.masks import COMPARISON_SIZE, block_centres, block_means
 #: Distance in mm from the head at which air begins: nearer voxels may hold the skin of a larger head.
 AIR_DISTANCE = 12.0
 
-#: Share of the air around the head that must hold any signal. Some scanners set the air to zero, and then
-#: nothing is known of the noise.
-MINIMUM_AIR_SHARE = 0.2
-
-#: Fewest voxels of air on which the noise stands.
-MINIMUM_AIR_VOXELS = 500
-
-#: Share of the points of a tissue that must lie inside the scan.
-MINIMUM_TISSUE_SHARE = 0.2
+#: Share of the air around the head that must hold any signal (some scanners set it to zero, and nothing is
+#: known of the noise), fewest voxels of air, and share of the points of a tissue that must lie inside the
+#: scan.
+MINIMUM_AIR_SHARE, MINIMUM_AIR_VOXELS, MINIMUM_TISSUE_SHARE = 0.2, 500, 0.2
 
 #: The brightest share of the air is left out: ears, nose and chin of some heads reach into it.
 BRIGHT_AIR = 0.02
@@ -83,8 +78,7 @@ def _head_and_air(
     """Find head and air among the blocks of a scan; ``to_template`` maps their indices to mm."""
     # below the template's box are neck and shoulders: neither head nor air
     to_index = numpy.linalg.inv(regions.affine) @ to_template
-    axes = [numpy.arange(count) for count in shape]
-    grid = numpy.stack(numpy.meshgrid(*axes, indexing="ij")).reshape(3, -1)
+    grid = numpy.indices(shape).reshape(3, -1)
     index = numpy.rint(to_index[:3, :3] @ grid + to_index[:3, 3:]).astype(int)
     inside = ((index >= 0) & (index < numpy.array(regions.head.shape)[:, None])).all(axis=0)
     head, air = numpy.zeros(inside.size, bool), index[2] >= 0

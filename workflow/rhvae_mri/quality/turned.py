@@ -1,9 +1,9 @@
 """Whether a registered head fits the template better when it is turned.
 
 A registration can settle on a pose that is wrong by a quarter or half turn, whose outline fits well. Here the
-registered head is turned by 90, 180 and 270 degrees about each axis and fitted again from there, coarsely. An
-axis that is reversed is found too: it is a half turn and an exchange of left and right, and the latter cannot
-be told with a symmetric template.
+head is turned by 90, 180 and 270 degrees about each axis and fitted again from there, coarsely. A reversed
+axis is found too: it is a half turn and an exchange of left and right, and the latter cannot be told with a
+symmetric template.
 """
 
 from __future__ import annotations
@@ -23,17 +23,6 @@ _STIFFNESS = 0.08
 _TOLERANCE = 1e-3
 
 
-def turns() -> list[numpy.ndarray]:
-    """Give the rotations by 90, 180 and 270 degrees about each axis, shape (3, 3) each."""
-    from scipy.spatial.transform import Rotation
-
-    return [
-        Rotation.from_euler(axis, angle, degrees=True).as_matrix().round()
-        for axis in "xyz"
-        for angle in (90, 180, 270)
-    ]
-
-
 class TurnedFit:
     """Affine fits of turned images to one template, by least squares of the normalized images in a mask."""
 
@@ -44,9 +33,12 @@ class TurnedFit:
 
     def fit(self, image: numpy.ndarray) -> list[numpy.ndarray]:
         """Fit an image from all turns; give the matrices of indices that do not come back to it."""
+        from scipy.spatial.transform import Rotation
+
         smooth = _smooth(image, self.mask)
         slopes = numpy.gradient(smooth)
-        found = [self._fit_from(smooth, slopes, turn) for turn in turns()]
+        turns = [Rotation.from_euler(axis, angle, degrees=True) for axis in "xyz" for angle in (90, 180, 270)]
+        found = [self._fit_from(smooth, slopes, turn.as_matrix().round()) for turn in turns]
         return [matrix for matrix in found if _angle(matrix[:3, :3]) >= SMALLEST_TURN]
 
     def _fit_from(

@@ -49,11 +49,8 @@ def check_quality(
 
     Parameters
     ----------
-    metrics : pandas.DataFrame
-        The table of `metrics.measure_quality`.
-    deep_quality : pandas.DataFrame
-        The table of the deep check: `image_id`, `pass_probability`, `status` (``passed``, ``failed``, ``not
-        run``) and `reason`.
+    metrics, deep_quality : pandas.DataFrame
+        The tables of `metrics.measure_quality` and `deep_quality.check_deep_quality`.
     decisions : Decisions
         The auditor's, see `rhvae_mri.cohort.exclusions.read_decisions`.
     limits : bool
@@ -82,16 +79,14 @@ def check_quality(
     The limits lie between good and bad heads, real, painted and simulated, at 4 mm: `pattern` was 0.43 or
     more in good ones and 0.28 or less in those that were turned, reversed, not T1-weighted or no head;
     `brain_shown` 0.91 or more, 0.48 or less in cut heads; `scalp` 0.73 or more, 0 after brain extraction;
-    `turn_margin` 0.26 or more. `benchmarks/README.md` counts the errors on other heads.
+    `turn_margin` 0.26 or more. `benchmarks/README.md` counts the errors on other heads. In a cohort of one
+    kind good heads had a score of -2.8 or more in `pattern`, bad ones -9 or less; in a mixture of scanners
+    the spread is too large to decide anything.
 
-    In a cohort of one kind (simulated) the good heads had a score of -2.8 or more in `pattern`, bad ones that
-    it shows -9 or less; in a mixture of scanners the spread is too large for it to decide anything.
-
-    The default `outlier_z` of 6 was chosen on the 63 good images of one simulated study at 4 mm: it is the
-    smallest whole number that flags less than 2 % of them when they are judged in random groups of 10 or
-    more. In three other cohorts, drawn afterwards, it flagged none of 69 good images and all 12 spoiled ones,
-    the least of them with a score of 61. Good images tilted by 8 degrees or shifted by 8 mm after their
-    registration were all flagged, those shifted by 4 mm were not.
+    The default `outlier_z` of 6 is the smallest whole number that flags less than 2 % of 63 good images of
+    one simulated study at 4 mm, judged in random groups of 10 or more. In three other cohorts it flagged none
+    of 69 good images and all 12 spoiled ones (scores from 61), and all good images tilted by 8 degrees or
+    shifted by 8 mm, but none shifted by 4 mm.
     """
     import pandas
 

@@ -48,9 +48,8 @@ def rank_candidates(candidates: Sequence[Candidate], results: pandas.DataFrame) 
     n_folds = len(accuracies.columns)
     counts = pandas.crosstab(results["candidate"], results["status"])
     counts = counts.reindex(table["candidate"], columns=[FINISHED, DIVERGED], fill_value=0)
-    table["status"] = numpy.select(
-        [counts[FINISHED] == n_folds, counts[DIVERGED] > 0], [COMPLETE, DIVERGED], STOPPED
-    )
+    fates = [counts[FINISHED] == n_folds, counts[DIVERGED] > 0]
+    table["status"] = numpy.select(fates, [COMPLETE, DIVERGED], STOPPED)
     values = accuracies.to_numpy(dtype=float, copy=True)
     values[(table["status"] != COMPLETE).to_numpy()] = numpy.nan
     if numpy.isnan(values).all():

@@ -1,8 +1,8 @@
 """Random architectures: the ranges that are searched, the candidates drawn from them, and a table of these.
 
-A candidate is built as ClinicaDL builds its random architectures. The number of channels doubles from block
-to block up to a limit; in a block of several convolutions all but the last keep the number that comes in.
-The widths of the fully connected layers fall geometrically, from the flattened maps to the two outputs.
+A candidate is built as ClinicaDL builds its random architectures: channels double from block to block up to a
+limit, in a block all convolutions but the last keep the number that comes in, and the widths of the fully
+connected layers fall geometrically, from the flattened maps to the two outputs.
 """
 
 from __future__ import annotations
@@ -194,14 +194,8 @@ def _draw(
     learning_rate = power(space.learning_rate)
     has_weight_decay = generator.random() < space.weight_decay_probability
     weight_decay = power(space.weight_decay) if has_weight_decay else 0.0
-    architecture = make_architecture(
-        first_channels,
-        convolutions,
-        n_fully_connected,
-        dropout,
-        shape=shape,
-        channel_limit=space.channel_limit,
-    )
+    layers = (first_channels, convolutions, n_fully_connected, dropout)
+    architecture = make_architecture(*layers, shape=shape, channel_limit=space.channel_limit)
     return architecture, learning_rate, weight_decay
 
 
@@ -213,23 +207,14 @@ def tabulate_candidates(candidates: Sequence[Candidate]) -> pandas.DataFrame:
     n_parameters, and rejected draws by reason.
     """
     rows = []
-    for candidate in candidates:
-        blocks = candidate.architecture.blocks
-        rows.append(
-            {
-                "candidate": candidate.number,
-                "n_blocks": len(blocks),
-                "first_channels": blocks[0][-1],
-                "n_convolutions": sum(map(len, blocks)),
-                "n_fully_connected": len(candidate.architecture.hidden_features) + 1,
-                "dropout": candidate.architecture.dropout,
-                "learning_rate": candidate.learning_rate,
-                "weight_decay": candidate.weight_decay,
-                "convolutions": ", ".join(str(len(block)) for block in blocks),
-                "channels": ", ".join(str(block[-1]) for block in blocks),
-                "hidden_features": ", ".join(map(str, candidate.architecture.hidden_features)) or None,
-                "n_parameters": candidate.n_parameters,
-                **{f"rejected_{reason}": number for reason, number in candidate.rejected.items()},
-            }
-        )
+    for each in candidates:
+        blocks, hidden = each.architecture.blocks, each.architecture.hidden_features
+        numbers = (len(blocks), blocks[0][-1], sum(map(len, blocks)), len(hidden) + 1)
+        searched = (*numbers, each.architecture.dropout, each.learning_rate, each.weight_decay)
+        row: dict[str, Any] = {"candidate": each.number} | dict(zip(HYPERPARAMETERS, searched, strict=True))
+        row["convolutions"] = ", ".join(str(len(block)) for block in blocks)
+        row["channels"] = ", ".join(str(block[-1]) for block in blocks)
+        row["hidden_features"] = ", ".join(map(str, hidden)) or None
+        row["n_parameters"] = each.n_parameters
+        rows.append(row | {f"rejected_{reason}": number for reason, number in each.rejected.items()})
     return pandas.DataFrame(rows)

@@ -1,7 +1,4 @@
-"""How a scanner sees a head: site, position in the box, coil shading, noise and motion.
-
-Everything here works on plain arrays; `rhvae_mri.simulate.heads` puts it together.
-"""
+"""How a scanner sees a head, on plain arrays: site, position in the box, coil shading, noise and motion."""
 
 from __future__ import annotations
 
@@ -25,14 +22,10 @@ LARGEST_SHIFT, LARGEST_ROTATION = 15.0, 10.0
 #: Exponents of x, y and z of the terms of the log bias field, in the order of its coefficients.
 BIAS_TERMS = tuple(e for e in itertools.product(range(4), repeat=3) if sum(e) <= 3)
 
-# standard deviation of the coefficients by degree of the term, before scaling
-_BIAS_SPREAD = (0.0, 1.0, 1.0, 0.4)
-
-# mean of the coefficient of z, likewise: head coils receive less from the neck than from the brain
-_FADE_TO_NECK = 1.2
-
-# standard deviation of the log bias field over the head, smallest and largest
-_BIAS_STRENGTH = (0.11, 0.17)
+# before scaling: standard deviation of the coefficients by degree of the term, and mean of that of z, as head
+# coils receive less from the neck; then the smallest and largest standard deviation of the log field in the
+# head
+_BIAS_SPREAD, _FADE_TO_NECK, _BIAS_STRENGTH = (0.0, 1.0, 1.0, 0.4), 1.2, (0.11, 0.17)
 
 
 @dataclass(frozen=True)
@@ -84,8 +77,7 @@ def draw_pose(size: numpy.ndarray, surface: numpy.ndarray, margin: float, seed: 
     pose[:3, 3] = -pose[:3, :3] @ HEAD_CENTRE
     placed = pose[:3, :3] @ surface + pose[:3, 3:]
     half_box = numpy.array(FIELD_OF_VIEW) / 2 - margin
-    lowest = -half_box - placed.min(axis=1)
-    highest = half_box - placed.max(axis=1)
+    lowest, highest = -half_box - placed.min(axis=1), half_box - placed.max(axis=1)
     middle = (lowest + highest) / 2
     # where the head hardly fits it goes to the middle of the box
     lowest = numpy.minimum(numpy.maximum(lowest, -LARGEST_SHIFT), middle)
@@ -152,12 +144,9 @@ def add_motion(image: numpy.ndarray, voxel_size: tuple[float, float, float], see
     shifts = numpy.empty_like(path)
     shifts[:, order] = path - path.mean(axis=1, keepdims=True)
     spectrum = numpy.fft.fftn(image)
-    fx, fy, fz = (numpy.fft.fftfreq(count, size) for count, size in zip(image.shape, voxel_size, strict=True))
-    phase = (
-        fx[:, None, None] * shifts[0][None, :, None]
-        + (fy * shifts[1])[None, :, None]
-        + fz[None, None, :] * shifts[2][None, :, None]
-    )
+    fx, fy, fz = numpy.ix_(*map(numpy.fft.fftfreq, image.shape, voxel_size))
+    along_x, along_y, along_z = shifts[:, None, :, None]
+    phase = fx * along_x + fy * along_y + fz * along_z
     return numpy.abs(numpy.fft.ifftn(spectrum * numpy.exp(-2j * numpy.pi * phase))).astype(numpy.float32)
 
 

@@ -1,7 +1,7 @@
 """The study tables of a simulated ADNI download, in the form that Clinica reads.
 
-Names and columns are those of the tables that LONI offered until 2024; `rhvae_mri.simulate.adni_today` has
-the present ones. Columns that the study does not use hold plausible random numbers, or nothing.
+They are named as LONI did until 2024; `rhvae_mri.simulate.adni_today` has the present ones. Columns that the
+study does not use hold plausible random numbers, or nothing.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ import pandas
 from rhvae_mri.simulate.records import Participant, Visit
 from rhvae_mri.study.seeds import derive_seed
 
-#: How ADNIMERGE writes a diagnosis, and the first one.
+#: How ADNIMERGE writes a diagnosis, and the first one, and how the table of diagnoses does.
 _MERGE_DIAGNOSIS = {"CN": "CN", "MCI": "MCI", "AD": "Dementia"}
 BASELINE_DIAGNOSIS = {"CN": "CN", "MCI": "LMCI", "AD": "AD"}
-
-#: How the table of diagnoses writes them.
 _DIAGNOSIS_CODE = {"CN": 1, "MCI": 2, "AD": 3}
 
 #: Mean and standard deviation by diagnosis: ADAS-Cog 11, ADAS-Cog 13, delayed word recall, FAQ, MoCA,

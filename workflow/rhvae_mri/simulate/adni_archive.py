@@ -138,23 +138,17 @@ def listed_images(participants: Sequence[Participant]) -> list[ListedImage]:
     visits = [(person, person.phase, visit) for person in participants for visit in person.visits]
     later = fourth_phase(participants)
     if later is not None:
-        visits += [
-            (later.rollover, "ADNI4", later.visit),
-            (later.newcomer, "ADNI4", later.newcomer.visits[0]),
-        ]
+        new = ((later.rollover, later.visit), (later.newcomer, later.newcomer.visits[0]))
+        visits += [(person, "ADNI4", visit) for person, visit in new]
     images = []
     for person, phase, visit in visits:
         for scan in visit.scans:
-            own = ListedImage(
-                person, phase, visit, scan.image_uid, scan.series_id, scan.sequence, False, scan.on_disk
-            )
-            images.append(own)
+            names = (scan.image_uid, scan.series_id, scan.sequence)
+            images.append(ListedImage(person, phase, visit, *names, processed=False, on_disk=scan.on_disk))
             # the visits of ADNI 4 are not among the person's own
             number = processed_number(person, visit, scan) if phase in _PROCESSED_PHASES else None
             if number is not None:
+                names = (number, scan.series_id, PROCESSED_DESCRIPTION)
                 there = has_processed_file(person, visit, scan)
-                description = PROCESSED_DESCRIPTION
-                images.append(
-                    replace(own, image_uid=number, description=description, processed=True, on_disk=there)
-                )
+                images.append(ListedImage(person, phase, visit, *names, processed=True, on_disk=there))
     return images

@@ -71,15 +71,10 @@ _SEX_CODE = {"M": 1, "F": 2}
 _MARITAL_CODE = {"Married": 1, "Widowed": 2, "Divorced": 3}
 _UNKNOWN_ETHNICITY = 3
 
-#: Odd rows of the registry, by the remainder of the roster number: VISCODE2, and days since the first visit,
-#: or None where the visit did not take place.
-_ODD_VISITS: dict[int, tuple[str, int | None]] = {
-    1: ("uns1", 91),
-    2: ("f", -28),
-    3: ("", 182),
-    4: ("nv", None),
-}
-_ODD_NUMBERS = 8
+#: Odd rows of the registry, by the remainder of the roster number over 8: VISCODE2, and days since the first
+#: visit, or None where the visit did not take place.
+_ODD_VISITS: dict[int, tuple[str, int | None]]
+_ODD_VISITS = {1: ("uns1", 91), 2: ("f", -28), 3: ("", 182), 4: ("nv", None)}
 
 _METADATA = """<?xml version="1.0" encoding="UTF-8"?>
 <idaxs>
@@ -112,12 +107,9 @@ def study_tables(participants: Sequence[Participant], seed: int) -> dict[str, pa
     clinical = [row for row in visits if row["VISCODE2"] != "scmri"]
     people = [_demography(person, seed) for person in everybody]
     scans = scan_facts(participants)
-    codes = [
-        imaging_codes(person, person.phase, visit) for person in participants for visit, _ in person.scans()
-    ]
-    checked = [
-        scan | {"VISCODE": own, "VISCODE2": shared} for scan, (own, shared) in zip(scans, codes, strict=True)
-    ]
+    scanned = ((person, visit) for person in participants for visit, _ in person.scans())
+    codes = (imaging_codes(person, person.phase, visit) for person, visit in scanned)
+    checked = [scan | own for scan, own in zip(scans, codes, strict=True)]
     images: list[Facts] = [
         facts_of(image.person, image.visit)
         | {
@@ -133,8 +125,7 @@ def study_tables(participants: Sequence[Participant], seed: int) -> dict[str, pa
     tables = {
         "REGISTRY": table_of(_registry(visits), f"{visit} VISTYPE RGCONDCT EXAMDATE SITEID"),
         "PTDEMOG": table_of(
-            people,
-            f"{visit} VISDATE=EXAMDATE PTGENDER PTDOB PTDOBYY PTEDUCAT PTMARRY PTETHCAT",
+            people, f"{visit} VISDATE=EXAMDATE PTGENDER PTDOB PTDOBYY PTEDUCAT PTMARRY PTETHCAT"
         ),
         # ADNI 3 gives its first diagnosis at the screening, earlier phases at both parts of the first visit
         "DXSUM": table_of(
@@ -175,12 +166,12 @@ def code_in_phase(phase: str, code: str) -> str:
     return _ADNI2_CODES.get(code, f"v{years}{1 + months // 6}")
 
 
-def imaging_codes(person: Participant, phase: str, visit: Visit) -> tuple[str, str]:
+def imaging_codes(person: Participant, phase: str, visit: Visit) -> Facts:
     """Return VISCODE and VISCODE2 of the part of a visit at which scans are made."""
     if phase != person.phase:
-        return "4_init", visit_code(visit.month)
+        return {"VISCODE": "4_init", "VISCODE2": visit_code(visit.month)}
     code = visit_code(visit.month) if visit.month else _first_visit(phase)[-2]
-    return code_in_phase(phase, code), code
+    return {"VISCODE": code_in_phase(phase, code), "VISCODE2": code}
 
 
 def _first_visit(phase: str) -> tuple[str, ...]:
@@ -194,22 +185,21 @@ def _attendances(person: Participant, later: FourthPhase | None) -> Iterator[Fac
             codes = {"VISCODE": code_in_phase(person.phase, code), "VISCODE2": code}
             yield facts_of(person, visit) | codes
     if later is not None and person == later.rollover:
-        own, shared = imaging_codes(person, "ADNI4", later.visit)
-        yield facts_of(person, later.visit) | {"PHASE": "ADNI4", "VISCODE": own, "VISCODE2": shared}
+        yield facts_of(person, later.visit) | {"PHASE": "ADNI4"} | imaging_codes(person, "ADNI4", later.visit)
 
 
 def _registry(visits: Iterable[Facts]) -> Iterator[Facts]:
     for visit in visits:
         yield visit | {"VISTYPE": "Standard", "RGCONDCT": 1}
-        odd = _ODD_VISITS.get(visit["RID"] % _ODD_NUMBERS)
+        odd = _ODD_VISITS.get(visit["RID"] % 8)
         if visit["VISCODE2"] == "bl" and odd:
             code, days = odd
             row = visit | {"VISCODE": code_in_phase(visit["PHASE"], code or "tel"), "VISCODE2": code or None}
-            if days is None:
-                yield row | {"VISTYPE": "Not done", "RGCONDCT": 0, "EXAMDATE": None}
-            else:
-                date = visit["EXAMDATE"] + datetime.timedelta(days)
-                yield row | {"VISTYPE": "Unscheduled", "RGCONDCT": 1, "EXAMDATE": date}
+            date = None if days is None else visit["EXAMDATE"] + datetime.timedelta(days)
+            kind = (
+                {"VISTYPE": "Unscheduled", "RGCONDCT": 1} if date else {"VISTYPE": "Not done", "RGCONDCT": 0}
+            )
+            yield row | kind | {"EXAMDATE": date}
 
 
 def _demography(person: Participant, seed: int) -> Facts:
@@ -261,14 +251,9 @@ def write_companions(
     target = {1: images, 2: images / place.folder}.get(scan.seed % 3)
     if target is not None:
         sequence = folder_name(scan.sequence)
-        text = _METADATA.format(
-            subject=person.subject,
-            series=scan.series_id,
-            date=visit.date.isoformat(),
-            image=scan.image_uid,
-            description=escape(scan.sequence),
-            mark=SIMULATED_MARK,
-        )
+        words = {"series": scan.series_id, "image": scan.image_uid, "description": escape(scan.sequence)}
+        words |= {"subject": person.subject, "date": visit.date.isoformat(), "mark": SIMULATED_MARK}
+        text = _METADATA.format(**words)
         write_text(target / f"{person.cohort}_{person.subject}_{sequence}_{place.image_id}.xml", text)
 
 
@@ -281,7 +266,7 @@ def write_collection(images: Path, participants: list[Participant]) -> None:
             "Group": BASELINE_DIAGNOSIS[image.person.visits[0].diagnosis],
             "Sex": image.person.sex,
             "Age": int(age_at(image.person, image.visit)),
-            "Visit": imaging_codes(image.person, image.phase, image.visit)[0],
+            "Visit": imaging_codes(image.person, image.phase, image.visit)["VISCODE"],
             "Modality": "MRI",
             "Description": image.description,
             "Type": "Processed" if image.processed else "Original",
@@ -292,6 +277,5 @@ def write_collection(images: Path, participants: list[Participant]) -> None:
         for image in listed_images(participants)
         if image.on_disk
     ]
-    pandas.DataFrame(rows, columns=_COLLECTION_COLUMNS).to_csv(
-        images / COLLECTION, index=False, lineterminator="\n"
-    )
+    table = pandas.DataFrame(rows, columns=_COLLECTION_COLUMNS)
+    table.to_csv(images / COLLECTION, index=False, lineterminator="\n")

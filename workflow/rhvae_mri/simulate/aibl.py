@@ -33,8 +33,7 @@ def study_tables(participants: Sequence[Participant]) -> dict[str, pandas.DataFr
                 "EXAMDATE": visit.date.strftime("%m/%d/%Y"),
                 "MMSCORE": visit.mmse,
                 "CDGLOBAL": visit.cdr,
-                "LIMMTOTAL": _MISSING,
-                "LDELTOTAL": _MISSING,
+                **dict.fromkeys(("LIMMTOTAL", "LDELTOTAL"), _MISSING),
                 "mrimeta": any(scan.field_strength < 2 for scan in visit.scans),
                 "mri3meta": any(scan.field_strength > 2 for scan in visit.scans),
             }

@@ -1,12 +1,13 @@
 """The average head from which all simulated heads are made, with its labels.
 
-Source: the MNI152 2009a nonlinear symmetric average (T1-weighted image, grey- and white-matter maps) that
-nilearn ships; skull, scalp and face are added by `rhvae_mri.simulate.head_shape`. The average lives on a
-1 mm lattice that is larger than the study's template grid, so that a rendered head has a chin and a neck.
+The brain is nilearn's MNI152 2009a nonlinear symmetric average, the rest is from
+`rhvae_mri.simulate.head_shape`. Its 1 mm lattice is larger than the study's grid, so that a rendered head has
+a chin and a neck.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,6 +18,7 @@ from scipy import ndimage
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.preprocess.grid import TEMPLATE_ORIGIN, study_grid
 from rhvae_mri.preprocess.mni_tissue import read_average
+from rhvae_mri.preprocess.template import write_template
 from rhvae_mri.simulate import head_shape
 
 #: The 1 mm lattice of the average head: MNI coordinate (mm) of the first voxel, and number of voxels.
@@ -89,6 +91,14 @@ def whole_head_template(voxel_size_mm: float) -> nibabel.Nifti1Image:
     return image
 
 
+def simulate_template(voxel_size: float, target: str | os.PathLike[str]) -> None:
+    """Write the average anatomy with a simulated skull and scalp as the template."""
+    image = whole_head_template(voxel_size)
+    voxels = image.get_fdata(dtype=numpy.float32)
+    origin = {"Simulated": True, "Origin": "average anatomy with a simulated skull and scalp"}
+    write_template(voxels, image.affine, voxel_size, target, sources=[], **origin)
+
+
 def coarse_lattice(array: numpy.ndarray, factor: int) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Average a map of the 1 mm lattice over blocks of ``factor`` voxels along each axis."""
     counts = [count // factor for count in array.shape]
@@ -96,6 +106,16 @@ def coarse_lattice(array: numpy.ndarray, factor: int) -> tuple[numpy.ndarray, nu
     blocks = part.reshape(counts[0], factor, counts[1], factor, counts[2], factor)
     means = blocks.mean(axis=(1, 3, 5), dtype=numpy.float32)
     return means, numpy.array(LATTICE_ORIGIN) + (factor - 1) / 2
+
+
+def lattice_index(points: numpy.ndarray, origin: numpy.ndarray, step: int) -> numpy.ndarray:
+    """Turn coordinates (mm), shape (3, n), into indices of a map on blocks of ``step`` mm."""
+    return (points - origin[:, None].astype(numpy.float32)) / numpy.float32(step)
+
+
+def sample(blocks: numpy.ndarray, index: numpy.ndarray, mode: str = "constant") -> numpy.ndarray:
+    """Interpolate a map linearly at indices of shape (3, n); outside it is zero, or as its border."""
+    return ndimage.map_coordinates(blocks, index, output=numpy.float32, order=1, mode=mode, prefilter=False)
 
 
 def _on_lattice(average: numpy.ndarray) -> numpy.ndarray:
@@ -137,12 +157,10 @@ def _refine(array: numpy.ndarray) -> numpy.ndarray:
     for axis in range(3):
         source = numpy.moveaxis(array, axis, 0)
         fine = numpy.empty((2 * source.shape[0], *source.shape[1:]), numpy.float32)
-        fine[0::2] = fine[1::2] = 0.75 * source
         # the first and the last block have one neighbour only
-        fine[2::2] += 0.25 * source[:-1]
-        fine[0] += 0.25 * source[0]
-        fine[1:-1:2] += 0.25 * source[1:]
-        fine[-1] += 0.25 * source[-1]
+        padded = numpy.concatenate([source[:1], source, source[-1:]])
+        fine[0::2] = 0.75 * source + 0.25 * padded[:-2]
+        fine[1::2] = 0.75 * source + 0.25 * padded[2:]
         array = numpy.moveaxis(fine, 0, axis)
     return numpy.ascontiguousarray(array)
 
@@ -153,11 +171,9 @@ def _ventricles(fluid: numpy.ndarray) -> numpy.ndarray:
     part = fluid[box]
     # above this share of fluid the bodies are separate from each other and from all cisterns
     pieces, _ = ndimage.label(part > 0.6)
-    seeds = [
-        pieces[_index(point, box)]
-        for side in (-1, 1)
-        for point in ((side * 22, -35, 20), (side * 34, -8, -24))
-    ]
+    corner = [part.start for part in box]
+    inside = [(side * x, y, z) for side in (-1, 1) for x, y, z in ((22, -35, 20), (34, -8, -24))]
+    seeds = [pieces[tuple(numpy.subtract(p, LATTICE_ORIGIN).astype(int) - corner)] for p in inside]
     if 0 in seeds:
         raise StudyError("The lateral ventricles were not found in nilearn's average brain.")
     near = ndimage.binary_dilation(numpy.isin(pieces, seeds), iterations=2)
@@ -177,11 +193,10 @@ def _temporal_lobe(grey: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
     for side in (-1, 1):
         mirror = numpy.array([side, 1, 1])
         box = _box(*numpy.sort(numpy.array([centre - 40, centre + 40]) * mirror, axis=0))
-        offsets = [
-            LATTICE_ORIGIN[i] + numpy.arange(box[i].start, box[i].stop) - (centre * mirror)[i]
-            for i in range(3)
-        ]
-        x, y, z = numpy.ix_(*offsets)
+        starts = numpy.array([part.start for part in box]) + LATTICE_ORIGIN - centre * mirror
+        x, y, z = numpy.ix_(
+            *(start + numpy.arange(part.stop - part.start) for start, part in zip(starts, box, strict=True))
+        )
         length = x * along[0] * side + y * along[1] + z * along[2]
         squared_distance = x**2 + y**2 + z**2
         width = numpy.sqrt(numpy.maximum(squared_distance - length**2, 0))
@@ -212,14 +227,9 @@ def _loss(intensity: numpy.ndarray, share: numpy.ndarray) -> numpy.ndarray:
 
 def _box(low: tuple[float, ...], high: tuple[float, ...]) -> tuple[slice, slice, slice]:
     """Give the part of the lattice between two corners in MNI coordinates."""
-    first = [round(a - o) for a, o in zip(low, LATTICE_ORIGIN, strict=True)]
-    last = [round(b - o) + 1 for b, o in zip(high, LATTICE_ORIGIN, strict=True)]
-    return slice(first[0], last[0]), slice(first[1], last[1]), slice(first[2], last[2])
-
-
-def _index(point: tuple[float, ...], box: tuple[slice, ...]) -> tuple[int, ...]:
-    """Give the index of an MNI coordinate within a part of the lattice."""
-    return tuple(round(p - o) - part.start for p, o, part in zip(point, LATTICE_ORIGIN, box, strict=True))
+    first, last = (numpy.rint(numpy.subtract(corner, LATTICE_ORIGIN)).astype(int) for corner in (low, high))
+    x, y, z = (slice(a, b + 1) for a, b in zip(first, last, strict=True))
+    return x, y, z
 
 
 def _box_means(data: numpy.ndarray, axis: int, edge: float, voxel_size: float, count: int) -> numpy.ndarray:
@@ -227,9 +237,7 @@ def _box_means(data: numpy.ndarray, axis: int, edge: float, voxel_size: float, c
     # the integral of the piecewise constant data, read at the borders of the boxes
     lattice_borders = LATTICE_ORIGIN[axis] - 0.5 + numpy.arange(LATTICE_SHAPE[axis] + 1)
     borders = edge + voxel_size * numpy.arange(count + 1)
-    weights = numpy.zeros((count, LATTICE_SHAPE[axis]), numpy.float32)
-    for box in range(count):
-        low = numpy.maximum(lattice_borders[:-1], borders[box])
-        high = numpy.minimum(lattice_borders[1:], borders[box + 1])
-        weights[box] = numpy.maximum(high - low, 0) / voxel_size
+    low = numpy.maximum(lattice_borders[:-1], borders[:-1, None])
+    high = numpy.minimum(lattice_borders[1:], borders[1:, None])
+    weights = (numpy.maximum(high - low, 0) / voxel_size).astype(numpy.float32, order="C")
     return numpy.moveaxis(numpy.tensordot(weights, data, axes=(1, axis)), 0, axis)

@@ -1,11 +1,10 @@
 """Smooth, invertible deformations of the average head, with known volumes of ventricles and hippocampi.
 
-A deformation is the flow of a velocity field that does not change in time, on a lattice of 5 mm; it maps
-coordinates of the *individual* head (after its affine is undone) to coordinates of the average, which is
-the direction in which an image is rendered. The field is a sum of three parts: a random one that makes heads
-differ, and one each that widens the ventricles and shrinks the hippocampi. The last two are gradients of a
-potential whose Laplacian is positive in the structure and negative in the tissue that gives way, after the
-usual way to simulate atrophy (Karaçali and Davatzikos, IEEE TMI 2006).
+A deformation is the flow of a constant velocity field on a lattice of 5 mm, from coordinates of the head
+(after its affine is undone) to those of the average: the direction in which an image is rendered. The field
+is the sum of a random one, which makes heads differ, and of one each that widens the ventricles and shrinks
+the hippocampi: gradients of a potential whose Laplacian is positive in the structure and negative in the
+tissue that gives way, as usual for simulated atrophy (Karaçali and Davatzikos, IEEE TMI 2006).
 """
 
 from __future__ import annotations
@@ -16,10 +15,19 @@ from functools import lru_cache
 import numpy
 from scipy import ndimage
 
-from rhvae_mri.simulate.anatomy import LATTICE_ORIGIN, LATTICE_SHAPE, coarse_lattice, load_anatomy
+from rhvae_mri.simulate.anatomy import (
+    LATTICE_ORIGIN,
+    LATTICE_SHAPE,
+    coarse_lattice,
+    lattice_index,
+    load_anatomy,
+    sample,
+)
 
-#: Voxel size of the lattice of deformations, in mm.
+#: Voxel size in mm, number of voxels and first point (mm) of the lattice of deformations.
 STEP = 5
+_SHAPE = tuple(count // STEP for count in LATTICE_SHAPE)
+_ORIGIN = numpy.array(LATTICE_ORIGIN) + (STEP - 1) / 2
 
 #: Scale (mm) over which the random part varies, and its standard deviation in mm along each axis.
 RANDOM_SCALE, RANDOM_AMPLITUDE = 20.0, 2.2
@@ -41,15 +49,8 @@ class Deformation:
     def at(self, points: numpy.ndarray) -> numpy.ndarray:
         """Map points."""
         points = points.astype(numpy.float32, copy=False)
-        origin = _lattice_origin()[:, None].astype(numpy.float32)
-        index = (points - origin) / numpy.float32(STEP)
-        moved = numpy.empty_like(points)
-        for axis in range(3):
-            ndimage.map_coordinates(
-                self.displacement[axis], index, output=moved[axis], order=1, mode="nearest", prefilter=False
-            )
-        moved += points
-        return moved
+        index = lattice_index(points, _ORIGIN, STEP)
+        return numpy.stack([sample(part, index, mode="nearest") for part in self.displacement]) + points
 
 
 def deform(
@@ -60,66 +61,45 @@ def deform(
     Its least-squares affine part over the head is removed, so that the affine that is applied on top of it
     is the affine that a registration to the average should find. `structure_volumes` gives the true volumes.
     """
-    basis = _flows()
+    widening, shrinking, head, inside = _flows()
     growth = numpy.log(ventricle_scale)
     if growth > 0:
         growth += sum(factor * growth**power for power, factor in _SATURATION.items())
-    velocity = growth * basis.ventricles + numpy.log(hippocampus_scale) * basis.hippocampi
+    velocity = growth * widening + numpy.log(hippocampus_scale) * shrinking
     if random_part:
         velocity = velocity + random_part * _random_velocity(head_seed)
     # a structure grows where the map from individual to average contracts: the flow is followed backwards
-    displacement = _follow(-velocity, basis.inside)
-    return Deformation(_without_affine(displacement, basis.head))
+    return Deformation(_without_affine(_follow(-velocity, inside), head))
 
 
 def structure_volumes(deformation: Deformation) -> tuple[float, float]:
     """Integrate the true volumes of a deformed head, before its affine."""
     ventricles, hippocampi = (
-        2.0**3 / 1000 * float(_sample(part.labels, part.origin, deformation.at(part.points)).sum())
-        for part in _structures()
+        2.0**3 / 1000 * float(sample(labels, lattice_index(deformation.at(points), origin, 2)).sum())
+        for labels, origin, points in _structures()
     )
     return ventricles, hippocampi
 
 
 def near_head(points: numpy.ndarray) -> numpy.ndarray:
     """Say which points (shape (3, n), individual coordinates in mm) can show a part of the head."""
-    inside = _flows().inside
-    index = numpy.rint((points - _lattice_origin()[:, None].astype(numpy.float32)) / numpy.float32(STEP))
-    index = index.astype(numpy.int32)
+    *_, inside = _flows()
+    index = numpy.rint(lattice_index(points, _ORIGIN, STEP)).astype(numpy.int32)
     limits = numpy.array(inside.shape, numpy.int32)[:, None]
     within = ((index >= 0) & (index < limits)).all(axis=0)
     index[:, ~within] = 0
     return within & inside[tuple(index)]
 
 
-@dataclass(frozen=True, eq=False)
-class _Flows:
-    """Velocity fields per unit of logarithmic volume and maps of the head, on the lattice of 5 mm."""
-
-    ventricles: numpy.ndarray
-    hippocampi: numpy.ndarray
-    head: numpy.ndarray
-    inside: numpy.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class _Structure:
-    """A label map on blocks of 2 mm, and the points around it at which its volume is summed up."""
-
-    labels: numpy.ndarray
-    origin: numpy.ndarray
-    points: numpy.ndarray
-
-
 @lru_cache(maxsize=1)
-def _flows() -> _Flows:
-    """Make the fields that widen the ventricles and shrink or swell the hippocampi."""
-    anatomy = load_anatomy()
-    brain, _ = coarse_lattice(anatomy.brain, STEP)
-    head, _ = coarse_lattice(anatomy.head, STEP)
-    ventricles, _ = coarse_lattice(anatomy.ventricles, STEP)
-    hippocampi, _ = coarse_lattice(anatomy.hippocampi, STEP)
-    lobe, _ = coarse_lattice(anatomy.temporal_loss, STEP)
+def _flows() -> tuple[numpy.ndarray, ...]:
+    """Make what widens the ventricles and what shrinks the hippocampi, weights of the head, and where it is.
+
+    The first two are velocities per unit of logarithmic volume; all are on the lattice of 5 mm.
+    """
+    average = load_anatomy()
+    maps = (average.brain, average.head, average.ventricles, average.hippocampi, average.temporal_loss)
+    brain, head, ventricles, hippocampi, lobe = (coarse_lattice(each, STEP)[0] for each in maps)
     soft = [ndimage.gaussian_filter(field, 0.8) for field in (ventricles, hippocampi, -lobe / 0.46)]
     brain = ndimage.gaussian_filter(brain, 0.8)
     near = ndimage.gaussian_filter(soft[1], 4.0)
@@ -128,16 +108,10 @@ def _flows() -> _Flows:
     shrinking = _flow(soft[1] + 0.4 * soft[2], brain * near)
     # nothing outside the brain moves
     inside = ndimage.gaussian_filter(ndimage.binary_dilation(brain > 0.4, iterations=1).astype(float), 0.8)
-    fields = [field * inside for field in (widening, shrinking)]
-    scaled = [
-        field / _growth(field, label) for field, label in zip(fields, (ventricles, hippocampi), strict=True)
-    ]
-    return _Flows(
-        ventricles=scaled[0].astype(numpy.float32),
-        hippocampi=scaled[1].astype(numpy.float32),
-        head=_affine_weight(head),
-        inside=ndimage.binary_dilation(head > 0.02, iterations=2),
-    )
+    fields = _per_growth(widening * inside, ventricles), _per_growth(shrinking * inside, hippocampi)
+    # the affine is fitted to the head as far down as the template shows it
+    weight = (head * (_ORIGIN[2] + STEP * numpy.arange(_SHAPE[2]) > -75)).astype(numpy.float32)
+    return *fields, weight, ndimage.binary_dilation(head > 0.02, iterations=2)
 
 
 def _flow(growing: numpy.ndarray, giving: numpy.ndarray) -> numpy.ndarray:
@@ -151,16 +125,15 @@ def _flow(growing: numpy.ndarray, giving: numpy.ndarray) -> numpy.ndarray:
     return numpy.stack([numpy.fft.ifftn(1j * f * potential).real for f in frequencies])
 
 
-def _growth(field: numpy.ndarray, label: numpy.ndarray) -> float:
-    """Give the relative growth of a structure per unit of a velocity field: the mean divergence in it."""
+def _per_growth(field: numpy.ndarray, label: numpy.ndarray) -> numpy.ndarray:
+    """Scale a velocity field by the relative growth of a structure in it: the mean divergence there."""
     divergence = sum(numpy.gradient(field[axis], STEP, axis=axis) for axis in range(3))
-    return float((divergence * label).sum() / label.sum())
+    return (field / float((divergence * label).sum() / label.sum())).astype(numpy.float32)
 
 
 def _random_velocity(seed: int) -> numpy.ndarray:
     """Draw a smooth random field with the standard deviation `RANDOM_AMPLITUDE`."""
-    shape = tuple(count // STEP for count in LATTICE_SHAPE)
-    noise = numpy.random.default_rng(seed).standard_normal((3, *shape), dtype=numpy.float32)
+    noise = numpy.random.default_rng(seed).standard_normal((3, *_SHAPE), dtype=numpy.float32)
     sigma = RANDOM_SCALE / STEP / numpy.sqrt(2)
     smooth = ndimage.gaussian_filter(noise, (0, sigma, sigma, sigma), mode="wrap", truncate=3)
     # standard deviation of white noise after a Gaussian filter in three dimensions
@@ -192,39 +165,20 @@ def _without_affine(displacement: numpy.ndarray, weight: numpy.ndarray) -> numpy
     return residual.reshape(displacement.shape).astype(numpy.float32)
 
 
-def _affine_weight(head: numpy.ndarray) -> numpy.ndarray:
-    """Weigh the lattice points for the affine fit: the head as far down as the template shows it."""
-    z = _lattice_origin()[2] + STEP * numpy.arange(head.shape[2])
-    return (head * (z > -75)).astype(numpy.float32)
-
-
 @lru_cache(maxsize=1)
 def _lattice_points() -> numpy.ndarray:
     """Give the coordinates of the lattice's points, shape (3, n), float32."""
-    counts = [count // STEP for count in LATTICE_SHAPE]
-    axes = [o + STEP * numpy.arange(n) for o, n in zip(_lattice_origin(), counts, strict=True)]
+    axes = [origin + STEP * numpy.arange(count) for origin, count in zip(_ORIGIN, _SHAPE, strict=True)]
     return numpy.stack(numpy.meshgrid(*axes, indexing="ij")).reshape(3, -1).astype(numpy.float32)
 
 
-def _lattice_origin() -> numpy.ndarray:
-    """Give the coordinate of the lattice's first point in mm."""
-    return numpy.array(LATTICE_ORIGIN) + (STEP - 1) / 2
-
-
 @lru_cache(maxsize=1)
-def _structures() -> tuple[_Structure, _Structure]:
-    """Find the points around ventricles and hippocampi that a deformation can bring into them."""
-    anatomy = load_anatomy()
+def _structures() -> list[tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]]:
+    """Give ventricles and hippocampi on blocks of 2 mm, the first block, and points that can be in them."""
     structures = []
-    for labels in (anatomy.ventricles, anatomy.hippocampi):
+    for labels in (load_anatomy().ventricles, load_anatomy().hippocampi):
         blocks, origin = coarse_lattice(labels, 2)
         reach = ndimage.binary_dilation(blocks > 0.02, ndimage.generate_binary_structure(3, 2), iterations=5)
         points = (2.0 * numpy.argwhere(reach) + origin).T.astype(numpy.float32)
-        structures.append(_Structure(blocks, origin, points))
-    return structures[0], structures[1]
-
-
-def _sample(blocks: numpy.ndarray, origin: numpy.ndarray, points: numpy.ndarray) -> numpy.ndarray:
-    """Interpolate a map of 2 mm blocks linearly; outside it is zero."""
-    index = (points - origin[:, None].astype(numpy.float32)) / numpy.float32(2)
-    return ndimage.map_coordinates(blocks, index, output=numpy.float32, order=1, prefilter=False)
+        structures.append((blocks, origin, points))
+    return structures

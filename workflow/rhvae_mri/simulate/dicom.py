@@ -1,14 +1,13 @@
 """Writing a simulated scan as a DICOM series: one MR image file per sagittal slice.
 
-The attributes follow the MR Image information object (DICOM PS3.3, A.4): every attribute of type 1, and those
-of type 2 that apply. All unique identifiers derive from seeds, and each file says that it is simulated.
+It has all attributes of type 1 of the MR Image information object (DICOM PS3.3, A.4), and those of type 2
+that apply. All unique identifiers derive from seeds, and each file says that it is simulated.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy
@@ -43,19 +42,22 @@ def write_series(
     The volume is int16, axes RAS+. The affine's axes have to be orthogonal and within 45 degrees of the
     scanner's, so that readers find the same order of axes; ValueError if they are not.
     """
-    volume = rendered.volume
-    geometry = _SagittalGeometry.from_affine(volume, rendered.affine)
+    volume, affine = rendered.volume, rendered.affine
+    sizes = _check_geometry(volume, affine)
     folder = images / place.folder
     folder.mkdir(parents=True, exist_ok=True)
-    dataset = _series_dataset(volume, geometry, place, person, visit, scan)
+    dataset = _series_dataset(volume, affine[:3, :3] / sizes, sizes, place, person, visit, scan)
+    step, first = (
+        _RAS_TO_LPS @ affine[:3, 0],
+        _RAS_TO_LPS @ affine[:3] @ [0, *numpy.subtract(volume.shape[1:], 1), 1],
+    )
     template = _file_template(dataset, volume[0].nbytes)
     paths = []
     for index in range(volume.shape[0]):
         # Rows run from superior to inferior, columns from anterior to posterior, as on a screen.
         pixels = volume[index, ::-1, ::-1].T.astype("<i2").tobytes()
         uid = _uid(dataset.SeriesInstanceUID, index + 1)
-        position = geometry.first_position + index * geometry.step
-        content = _fill(template, uid, index + 1, position) + pixels
+        content = _fill(template, uid, index + 1, first + index * step) + pixels
         if scan.fault == "truncated_series" and index % 3 == 1:
             content = content[: len(content) - int(len(pixels) * _TRUNCATED_PART)]
         path = folder / f"{place.file_stem}_{index + 1}_{place.image_id}.dcm"
@@ -64,41 +66,23 @@ def write_series(
     return paths
 
 
-@dataclass(frozen=True)
-class _SagittalGeometry:
-    """Positions of sagittal slices in DICOM's patient coordinates (LPS+, mm)."""
-
-    orientation: list[float]
-    spacing: list[float]
-    thickness: float
-    first_position: numpy.ndarray
-    step: numpy.ndarray
-
-    @classmethod
-    def from_affine(cls, volume: numpy.ndarray, affine: numpy.ndarray) -> _SagittalGeometry:
-        if volume.ndim != 3 or volume.dtype != numpy.int16:
-            raise ValueError(f"A series needs a 3-D int16 volume, not {volume.ndim}-D {volume.dtype}.")
-        axes = affine[:3, :3]
-        sizes = numpy.linalg.norm(axes, axis=0)
-        directions = axes / sizes
-        if not numpy.allclose(directions.T @ directions, numpy.eye(3), atol=1e-4):
-            raise ValueError("The axes of the affine are not orthogonal; DICOM slices cannot be sheared.")
-        if numpy.any(numpy.diag(directions) <= numpy.sqrt(0.5)):
-            raise ValueError("The axes of the affine are not within 45 degrees of RAS+.")
-        corner = affine[:3] @ [0, volume.shape[1] - 1, volume.shape[2] - 1, 1]
-        along_row, along_column = (-_RAS_TO_LPS @ directions[:, axis] for axis in (1, 2))
-        return cls(
-            orientation=[_decimal(value) for value in (*along_row, *along_column)],
-            spacing=[_decimal(sizes[2]), _decimal(sizes[1])],
-            thickness=_decimal(sizes[0]),
-            first_position=_RAS_TO_LPS @ corner,
-            step=_RAS_TO_LPS @ axes[:, 0],
-        )
+def _check_geometry(volume: numpy.ndarray, affine: numpy.ndarray) -> numpy.ndarray:
+    """Refuse what a series of sagittal slices cannot hold, and give the voxel sizes."""
+    if volume.ndim != 3 or volume.dtype != numpy.int16:
+        raise ValueError(f"A series needs a 3-D int16 volume, not {volume.ndim}-D {volume.dtype}.")
+    sizes = numpy.linalg.norm(affine[:3, :3], axis=0)
+    directions = affine[:3, :3] / sizes
+    if not numpy.allclose(directions.T @ directions, numpy.eye(3), atol=1e-4):
+        raise ValueError("The axes of the affine are not orthogonal; DICOM slices cannot be sheared.")
+    if numpy.any(numpy.diag(directions) <= numpy.sqrt(0.5)):
+        raise ValueError("The axes of the affine are not within 45 degrees of RAS+.")
+    return sizes
 
 
 def _series_dataset(
     volume: numpy.ndarray,
-    geometry: _SagittalGeometry,
+    directions: numpy.ndarray,
+    sizes: numpy.ndarray,
     place: SeriesPlace,
     person: Participant,
     visit: Visit,
@@ -107,42 +91,36 @@ def _series_dataset(
     """Return a dataset with all that the slices of a series share."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.MediaStorageSOPClassUID = MRImageStorage
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = MRImageStorage
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.file_meta.ImplementationClassUID = _uid("rhvae-mri", "simulate", "dicom")
     date, time = place.time.strftime("%Y%m%d"), place.time.strftime("%H%M%S.%f")
     dataset.SpecificCharacterSet = "ISO_IR 100"
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "OTHER"]
-    dataset.SOPClassUID = MRImageStorage
     dataset.StudyDate = dataset.SeriesDate = dataset.AcquisitionDate = dataset.ContentDate = date
     dataset.StudyTime = dataset.SeriesTime = dataset.AcquisitionTime = dataset.ContentTime = time
-    dataset.AccessionNumber = ""
+    dataset.AccessionNumber = dataset.ReferringPhysicianName = dataset.PatientBirthDate = ""
+    dataset.ScanOptions = dataset.PositionReferenceIndicator = ""
     dataset.Modality = "MR"
     dataset.Manufacturer = "SIMULATED"
     dataset.ManufacturerModelName = "rhvae-mri simulated scanner"
     dataset.InstitutionName = f"SIMULATED SITE {person.site:03d}"
-    dataset.ReferringPhysicianName = ""
     dataset.StudyDescription = f"{person.cohort} (simulated)"
     dataset.SeriesDescription = dataset.ProtocolName = scan.sequence
     dataset.PatientName = f"SIMULATED^{person.subject}"
     dataset.PatientID = person.subject
-    dataset.PatientBirthDate = ""
     dataset.PatientSex = person.sex
     dataset.PatientAge = f"{int(age_at(person, visit)):03d}Y"
     dataset.PatientIdentityRemoved = "YES"
-    dataset.DeidentificationMethod = SIMULATED_MARK
-    dataset.ImageComments = SIMULATED_MARK
+    dataset.DeidentificationMethod = dataset.ImageComments = SIMULATED_MARK
     dataset.ContentQualification = "RESEARCH"
     dataset.BodyPartExamined = "HEAD"
     dataset.ScanningSequence = ["GR", "IR"]
     dataset.SequenceVariant = ["SP", "MP"]
-    dataset.ScanOptions = ""
     dataset.MRAcquisitionType = "3D"
-    dataset.SliceThickness = dataset.SpacingBetweenSlices = geometry.thickness
+    dataset.SliceThickness = dataset.SpacingBetweenSlices = _decimal(sizes[0])
     dataset.RepetitionTime, dataset.EchoTime, dataset.InversionTime = 2300, 2.98, 900
-    dataset.EchoTrainLength = 1
-    dataset.NumberOfAverages = 1
-    dataset.AcquisitionNumber = 1
+    dataset.EchoTrainLength = dataset.NumberOfAverages = dataset.AcquisitionNumber = 1
     dataset.FlipAngle = 9
     dataset.MagneticFieldStrength = scan.field_strength
     dataset.PatientPosition = "HFS"
@@ -152,15 +130,14 @@ def _series_dataset(
     dataset.FrameOfReferenceUID = _uid(*session, "frame of reference")
     dataset.StudyID = "1"
     dataset.SeriesNumber = place.series_number
-    dataset.PositionReferenceIndicator = ""
-    dataset.ImageOrientationPatient = geometry.orientation
+    along_row, along_column = (-_RAS_TO_LPS @ directions[:, axis] for axis in (1, 2))
+    dataset.ImageOrientationPatient = [_decimal(value) for value in (*along_row, *along_column)]
     dataset.SamplesPerPixel = 1
     dataset.PhotometricInterpretation = "MONOCHROME2"
     dataset.Rows, dataset.Columns = volume.shape[2], volume.shape[1]
-    dataset.PixelSpacing = geometry.spacing
+    dataset.PixelSpacing = [_decimal(sizes[2]), _decimal(sizes[1])]
     dataset.BitsAllocated = dataset.BitsStored = 16
-    dataset.HighBit = 15
-    dataset.PixelRepresentation = 1
+    dataset.HighBit, dataset.PixelRepresentation = 15, 1
     low, high = numpy.percentile(volume, (1, 99.5))
     dataset.WindowCenter, dataset.WindowWidth = round((low + high) / 2), max(round(high - low), 1)
     return dataset

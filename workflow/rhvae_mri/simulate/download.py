@@ -14,14 +14,7 @@ from rhvae_mri.simulate import adni, adni_today, aibl
 from rhvae_mri.simulate.adni_archive import converted_numbers, fourth_phase, rename_sequences
 from rhvae_mri.simulate.adni_today import place_of_today, write_collection, write_companions
 from rhvae_mri.simulate.dicom import write_series
-from rhvae_mri.simulate.records import (
-    Generation,
-    Participant,
-    Scan,
-    SimulatedScan,
-    Visit,
-    series_place,
-)
+from rhvae_mri.simulate.records import Generation, Participant, Scan, SimulatedScan, Visit, series_place
 from rhvae_mri.simulate.truth import truth_table
 
 _NOTE = """All data in this folder are SIMULATED.
@@ -46,20 +39,12 @@ def simulate_download(
 
     Parameters
     ----------
-    cohort : str
-        ``ADNI`` or ``AIBL``.
-    counts : mapping of str to int
-        Sizes of the cohort's parts, see `rhvae_mri.simulate.participants.draw_cohort`.
-    voxel_size : float
-        Typical voxel size of the scans, in mm.
-    seed : int
-        Everything follows from it.
+    cohort, counts, voxel_size, seed
+        See `rhvae_mri.simulate.participants.draw_cohort`; everything follows from the seed.
     images, tables : path
         Folders to write: the DICOM series and the study tables. Each is complete or absent.
     truth : path
         Table to write, see `rhvae_mri.simulate.truth.truth_table`.
-    progress : bool
-        Show a progress bar on standard error.
     generation : int
         Form of an ADNI download: that of 2018, which Clinica reads, or that of 2026, with other tables and
         with images that the study has no use for. The participants and their scans are the same.
@@ -71,9 +56,7 @@ def simulate_download(
 
     participants = draw_cohort(cohort, counts, voxel_size, seed)
     render = partial(render_scan, anatomy=load_anatomy())
-    write_download(
-        participants, render, seed, images, tables, truth, progress=progress, generation=generation
-    )
+    write_download(participants, render, seed, images, tables, truth, progress, generation)
 
 
 def write_download(
@@ -98,8 +81,8 @@ def write_download(
             rendered = render(person, visit, scan)
             shown = [(person, visit, scan)]
             if later is not None and later.copied == scan.image_uid:
-                copies = ((later.rollover, later.visit), (later.newcomer, later.newcomer.visits[0]))
-                shown += [(owner, when, when.scans[0]) for owner, when in copies]
+                when, then = later.visit, later.newcomer.visits[0]
+                shown += [(later.rollover, when, when.scans[0]), (later.newcomer, then, then.scans[0])]
             for series in shown:
                 place = (place_of_today if today else series_place)(*series)
                 write_series(image_folder, place, *series, rendered)

@@ -25,20 +25,21 @@ FADE_START, FADE_END = -102.0, -114.0
 _Ellipsoid = tuple[tuple[float, float, float], tuple[float, float, float]]
 _FACE: list[_Ellipsoid] = [((0, 42, -52), (64, 52, 62)), ((0, 62, -90), (36, 30, 24))]
 _NOSE = ((0, 96, -46), (12, 13, 22))
-_EYES: list[_Ellipsoid] = [((side * 32, 70, -31), (12.5, 12.5, 12.5)) for side in (-1, 1)]
-_ORBITS: list[_Ellipsoid] = [((side * 32, 64, -31), (20, 26, 18)) for side in (-1, 1)]
+#: What is painted on the head, one after the other: centre and semi-axes, and the intensity.
+_ORGANS: list[tuple[_Ellipsoid, float]] = [
+    *((((side * 32, 64, -31), (20, 26, 18)), FAT) for side in (-1, 1)),  # orbits
+    *((((side * 32, 70, -31), (12.5, 12.5, 12.5)), CSF) for side in (-1, 1)),  # eyes
+    *((((side * 46, 34, -84), (7, 34, 14)), BONE) for side in (-1, 1)),  # jaw
+]
 _AIRWAYS: list[_Ellipsoid] = [
     ((0, 58, -50), (12, 26, 19)),
-    ((-27, 60, -56), (12, 16, 14)),
-    ((27, 60, -56), (12, 16, 14)),
-    ((0, 14, -82), (12, 9, 34)),
-    ((0, 62, -86), (22, 26, 6)),
+    *(((side * 27, 60, -56), (12, 16, 14)) for side in (-1, 1)),
+    *(((0, 14, -82), (12, 9, 34)), ((0, 62, -86), (22, 26, 6))),
 ]
-_JAW: list[_Ellipsoid] = [((side * 46, 34, -84), (7, 34, 14)) for side in (-1, 1)]
-_NECK = ((0, -26), (60, 58))
-_VERTEBRAE = ((0, -34), (21, 15))
-_SPINAL_CANAL = ((0, -49), (12, 10))
-_CORD = ((0, -49), (7, 5.5))
+
+#: Upright tubes: their middle (x, y), semi-axes, upper end and, but for the neck, intensity.
+_NECK = ((0, -26), (60, 58), 30)
+_SPINE = ((((0, -34), (21, 15), 62), 0.5), (((0, -49), (12, 10), 62), CSF), (((0, -49), (7, 5.5), 62), 0.8))
 
 
 def signed_distance(mask: numpy.ndarray, voxel_size: float) -> numpy.ndarray:
@@ -68,13 +69,9 @@ def brain_hull(brain: numpy.ndarray, voxel_size: float) -> numpy.ndarray:
 
 def head_surface(hull: numpy.ndarray, coordinates: tuple[numpy.ndarray, ...]) -> numpy.ndarray:
     """Give the approximate signed distance (mm) to the skin, negative inside."""
-    x, y, z = coordinates
-    (neck_x, neck_y), (width, depth) = _NECK
-    neck = (numpy.hypot((x - neck_x) / width, (y - neck_y) / depth) - 1) * depth
-    neck = numpy.maximum(neck, z + 30)
-    surface = _blend(hull - SCALP_DEPTH, neck, 25.0)
-    for centre, axes in _FACE:
-        surface = _blend(surface, ellipsoid(coordinates, centre, axes), 18.0)
+    surface = _blend(hull - SCALP_DEPTH, _tube(coordinates, *_NECK), 25.0)
+    for shape in _FACE:
+        surface = _blend(surface, ellipsoid(coordinates, *shape), 18.0)
     return _blend(surface, ellipsoid(coordinates, *_NOSE), 8.0)
 
 
@@ -83,22 +80,14 @@ def non_brain_tissue(
 ) -> numpy.ndarray:
     """Give the intensity of all tissue around the brain."""
     _, _, z = coordinates
-    depth = -skin
-    head = numpy.interp(depth, [0, 1, 1.8, 2.6, 6, 8], [SKIN, SKIN, SKIN, FAT, FAT, MUSCLE])
+    head = numpy.interp(-skin, [0, 1, 1.8, 2.6, 6, 8], [SKIN, SKIN, SKIN, FAT, FAT, MUSCLE])
     # a soft mask instead of a hard one for each organ keeps the borders free of steps
-    for centre, axes in _ORBITS:
-        head = _paint(head, ellipsoid(coordinates, centre, axes), FAT)
-    for centre, axes in _EYES:
-        head = _paint(head, ellipsoid(coordinates, centre, axes), CSF)
-    for centre, axes in _JAW:
-        head = _paint(head, ellipsoid(coordinates, centre, axes), BONE)
-    for shape, value in ((_VERTEBRAE, 0.5), (_SPINAL_CANAL, CSF), (_CORD, 0.8)):
-        (centre_x, centre_y), (width, length) = shape
-        x, y, _ = coordinates
-        column = (numpy.hypot((x - centre_x) / width, (y - centre_y) / length) - 1) * length
-        head = _paint(head, numpy.maximum(column, z + 62), value)
-    for centre, axes in _AIRWAYS:
-        head = _paint(head, ellipsoid(coordinates, centre, axes), AIR)
+    for shape, value in _ORGANS:
+        head = _paint(head, ellipsoid(coordinates, *shape), value)
+    for tube, value in _SPINE:
+        head = _paint(head, _tube(coordinates, *tube), value)
+    for shape in _AIRWAYS:
+        head = _paint(head, ellipsoid(coordinates, *shape), AIR)
     cranium = numpy.interp(
         hull, [0, FLUID_DEPTH - 0.5, FLUID_DEPTH + 0.5, 4.2, 5.2, 6.2, SKULL_DEPTH],
         [CSF, CSF, BONE, BONE, 0.32, BONE, BONE],
@@ -109,6 +98,15 @@ def non_brain_tissue(
     head = head + inside * (cranium - head)
     fading = numpy.interp(z, [FADE_END, FADE_START], [0.0, 1.0])
     return (head * _soft(skin) * fading).astype(numpy.float32)
+
+
+def _tube(
+    coordinates: tuple[numpy.ndarray, ...], centre: tuple[float, float], axes: tuple[float, float], top: float
+) -> numpy.ndarray:
+    """Give the approximate signed distance (mm) to an upright tube that ends ``top`` mm below the origin."""
+    x, y, z = coordinates
+    around = (numpy.hypot((x - centre[0]) / axes[0], (y - centre[1]) / axes[1]) - 1) * axes[1]
+    return numpy.maximum(around, z + top)
 
 
 def _blend(first: numpy.ndarray, second: numpy.ndarray, width: float) -> numpy.ndarray:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy
 from scipy import ndimage
 
 from rhvae_mri.simulate import acquisition
-from rhvae_mri.simulate.acquisition import bias_field
-from rhvae_mri.simulate.anatomy import LATTICE_ORIGIN, AverageAnatomy, coarse_lattice
+from rhvae_mri.simulate.anatomy import LATTICE_ORIGIN, AverageAnatomy, coarse_lattice, lattice_index, sample
 from rhvae_mri.simulate.deformation import Deformation, deform, near_head, structure_volumes
 from rhvae_mri.simulate.head_shape import FADE_START
 from rhvae_mri.simulate.participants import anatomy_at
 from rhvae_mri.simulate.records import Anatomy, Participant, Scan, SimulatedScan, Visit
-
-__all__ = ["bias_field", "render_scan"]
 
 #: Noise of a spoiled scan, relative to white matter.
 SPOILED_NOISE = 0.12
@@ -51,35 +48,12 @@ def render_scan(participant: Participant, visit: Visit, scan: Scan, anatomy: Ave
         noise = SPOILED_NOISE
     image = acquisition.add_noise(image, noise * scanner.white_matter, scan.seed)
 
-    growth = float(numpy.linalg.det(size))
-    return SimulatedScan(
-        volume=numpy.rint(image).astype(numpy.int16),
-        affine=affine,
-        template_to_voxel=template_to_voxel,
-        bias_coefficients=bias,
-        ventricle_ml=ventricles * growth,
-        hippocampus_ml=hippocampi * growth,
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _Level:
-    """The average head as a scan with a certain voxel size sees it: maps on blocks of ``step`` mm."""
-
-    step: int
-    origin: numpy.ndarray
-    intensity: numpy.ndarray
-    cortical_loss: numpy.ndarray
-    temporal_loss: numpy.ndarray
-    head: numpy.ndarray
-
-    def index(self, points: numpy.ndarray) -> numpy.ndarray:
-        """Turn coordinates (mm), shape (3, n), into indices of the maps."""
-        return (points - self.origin[:, None].astype(numpy.float32)) / numpy.float32(self.step)
+    volume, growth = numpy.rint(image).astype(numpy.int16), float(numpy.linalg.det(size))
+    return SimulatedScan(volume, affine, template_to_voxel, bias, ventricles * growth, hippocampi * growth)
 
 
 def _see(
-    anatomy: AverageAnatomy,
+    average: AverageAnatomy,
     now: Anatomy,
     deformation: Deformation,
     template_to_voxel: numpy.ndarray,
@@ -87,10 +61,10 @@ def _see(
     voxel_size: tuple[float, float, float],
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Sample the individual head at the voxels of a scan: signal relative to white matter, and head mask."""
-    level = _level(anatomy, voxel_size)
-    tissue = level.intensity + numpy.float32(now.cortical_thinning) * level.cortical_loss
+    step, origin, intensity, cortical_loss, temporal_loss, solid = _level(average, voxel_size)
+    tissue = intensity + numpy.float32(now.cortical_thinning) * cortical_loss
     # the grey matter around the hippocampi turns into fluid to the degree that they shrink
-    tissue += numpy.float32(numpy.clip(1 - now.hippocampus_scale, 0, 1)) * level.temporal_loss
+    tissue += numpy.float32(numpy.clip(1 - now.hippocampus_scale, 0, 1)) * temporal_loss
 
     to_template = numpy.linalg.inv(template_to_voxel).astype(numpy.float32)
     signal, head = numpy.zeros(shape, numpy.float32), numpy.zeros(shape, bool)
@@ -102,29 +76,25 @@ def _see(
         slices = numpy.arange(start, min(start + slab, shape[0]), dtype=numpy.float32)
         points = (to_template[:3, :1, None] * slices[:, None] + offsets[:, None, :]).reshape(3, -1)
         near = near_head(points)
-        index = level.index(deformation.at(points[:, near]))
-        part = (slice(start, start + slices.size), slice(None), slice(None))
-        values = numpy.zeros(near.size, numpy.float32)
-        values[near] = ndimage.map_coordinates(tissue, index, output=numpy.float32, order=1, prefilter=False)
-        signal[part] = values.reshape(signal[part].shape)
-        inside = numpy.zeros(near.size, bool)
-        inside[near] = ndimage.map_coordinates(level.head, index, output=bool, order=0, prefilter=False)
-        head[part] = inside.reshape(head[part].shape)
+        index = lattice_index(deformation.at(points[:, near]), origin, step)
+        part = slice(start, start + slices.size)
+        near = near.reshape(signal[part].shape)
+        signal[part][near] = sample(tissue, index)
+        head[part][near] = ndimage.map_coordinates(solid, index, output=bool, order=0, prefilter=False)
     return signal, head
 
 
 @lru_cache(maxsize=8)
-def _level(anatomy: AverageAnatomy, voxel_size: tuple[float, float, float]) -> _Level:
-    """Blur the average head to a scan's voxel size, so that sampling it does not alias."""
+def _level(anatomy: AverageAnatomy, voxel_size: tuple[float, float, float]) -> tuple[Any, ...]:
+    """Blur the head to a scan's voxel size, which avoids aliasing: step, origin, three maps, and its mask."""
     maps = (anatomy.intensity, anatomy.cortical_loss, anatomy.temporal_loss)
     if min(voxel_size) < _FINE:
-        return _Level(1, numpy.array(LATTICE_ORIGIN), *maps, anatomy.head)
-    blocks = [coarse_lattice(array, 2)[0] for array in maps]
+        return 1, numpy.array(LATTICE_ORIGIN), *maps, anatomy.head
     head, origin = coarse_lattice(anatomy.head, 2)
     # a block of 2 mm is a blur of its own: a variance of 4/12 square millimetres
     sigma = [numpy.sqrt((_BLUR * size) ** 2 - 4 / 12) / 2 for size in voxel_size]
-    intensity, cortical_loss, temporal_loss = (ndimage.gaussian_filter(array, sigma) for array in blocks)
-    return _Level(2, origin, intensity, cortical_loss, temporal_loss, head > 0.5)
+    blurred = (ndimage.gaussian_filter(coarse_lattice(array, 2)[0], sigma) for array in maps)
+    return 2, origin, *blurred, head > 0.5
 
 
 @lru_cache(maxsize=1)
@@ -132,8 +102,7 @@ def _head_surface(anatomy: AverageAnatomy) -> numpy.ndarray:
     """Give points on the skin of the average head, shape (3, n), without the neck that fades away."""
     head, origin = coarse_lattice(anatomy.head, 5)
     solid = head > 0.3
-    border = solid & ~ndimage.binary_erosion(solid)
-    points = numpy.argwhere(border) * 5.0 + origin
+    points = numpy.argwhere(solid & ~ndimage.binary_erosion(solid)) * 5.0 + origin
     return points[points[:, 2] > FADE_START].T
 
 

@@ -6,6 +6,7 @@ Age, sex and Alzheimer's disease act on the anatomy so that its distributions ov
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, get_args
 
@@ -16,30 +17,32 @@ from rhvae_mri.simulate.acquisition import site_scanner
 from rhvae_mri.simulate.records import Anatomy, Diagnosis, Fault, Participant, Scan, Visit
 from rhvae_mri.study.seeds import derive_seed
 
-Group = Literal[
-    "AD",
-    "CN",
-    "MCI",
-    "converters",
-    "without_image",
-    "truncated_series",
-    "wrong_field_of_view",
-    "motion_noise",
-]
+_FAULTS: tuple[Fault, ...] = get_args(Fault)[1:]
 
-#: The parts of a cohort, in the order in which they are listed.
-GROUPS: tuple[Group, ...] = get_args(Group)
+
+class _Plan(NamedTuple):
+    """What the part of the cohort fixes: diagnoses at the first and later visits, and what is wrong."""
+
+    first: Diagnosis
+    later: Diagnosis
+    fault: Fault = "none"
+    imaged: bool = True
+
+
+#: The parts of a cohort, in the order in which they are listed; their participants have both plans in turn.
+_PLANS: dict[str, tuple[_Plan, _Plan]] = {
+    "AD": (_Plan("AD", "AD"),) * 2,
+    "CN": (_Plan("CN", "CN"),) * 2,
+    "MCI": (_Plan("MCI", "MCI"),) * 2,
+    "converters": (_Plan("CN", "MCI"), _Plan("MCI", "AD")),
+    "without_image": (_Plan("AD", "AD", imaged=False), _Plan("CN", "CN", imaged=False)),
+    **{fault: (_Plan("AD", "AD", fault), _Plan("CN", "CN", fault)) for fault in _FAULTS},
+}
+GROUPS = tuple(_PLANS)
 
 #: The participants of a simulated cohort that are not for the study.
-SPECIAL_CASES: dict[str, dict[Group, int]] = {
-    "ADNI": {
-        "MCI": 4,
-        "converters": 2,
-        "without_image": 2,
-        "truncated_series": 1,
-        "wrong_field_of_view": 1,
-        "motion_noise": 1,
-    },
+SPECIAL_CASES = {
+    "ADNI": {"MCI": 4, "converters": 2, "without_image": 2} | dict.fromkeys(_FAULTS, 1),
     "AIBL": {"MCI": 2, "converters": 1, "without_image": 1, "truncated_series": 1},
 }
 
@@ -77,45 +80,22 @@ _APOE4 = {"CN": (0.72, 0.25, 0.03), "MCI": (0.50, 0.38, 0.12), "AD": (0.34, 0.47
 #: Limits of the MMSE.
 _MMSE = {"CN": (27, 30), "MCI": (24, 29), "AD": (18, 26)}
 
-#: Ventricles and hippocampi of a healthy person of 75 years relative to the average template, whose brains
-#: are younger.
+#: Ventricles and hippocampi: volume in a healthy person of 75 years relative to the template, whose brains
+#: are younger; of its logarithm the yearly change among the healthy, and the standard deviation between
+#: persons of one age, sex and severity.
 _VENTRICLES_AT_75, _HIPPOCAMPI_AT_75 = 1.45, 0.95
-
-#: Yearly change of the logarithmic volumes with age among the healthy.
 _VENTRICLES_PER_YEAR, _HIPPOCAMPI_PER_YEAR = 0.020, -0.006
-
-#: Standard deviation of the logarithmic volumes between persons of one age, sex and severity.
 _VENTRICLE_SPREAD, _HIPPOCAMPUS_SPREAD = 0.22, 0.07
 
 #: Bounds of the scales, so that every deformation stays invertible.
 _VENTRICLE_BOUNDS, _HIPPOCAMPUS_BOUNDS = (0.7, 3.0), (0.5, 1.2)
 
 
-class _Course(NamedTuple):
-    """Atrophy at the first visit (1: a typical case of Alzheimer's disease), its spread and yearly growth."""
-
-    severity: float
-    severity_spread: float
-    per_year: float
-
-
-_COURSES: dict[Diagnosis, _Course] = {
-    "CN": _Course(0.0, 0.25, 0.02),
-    "MCI": _Course(0.5, 0.35, 0.10),
-    "AD": _Course(1.0, 0.35, 0.18),
-}
+#: Atrophy at the first visit (1: a typical case of Alzheimer's disease), its spread and yearly growth.
+_COURSES = {"CN": (0.0, 0.25, 0.02), "MCI": (0.5, 0.35, 0.10), "AD": (1.0, 0.35, 0.18)}
 
 #: Change of the logarithmic volumes, and of the cortical thinning, at severity 1.
 _VENTRICLE_EFFECT, _HIPPOCAMPUS_EFFECT, _CORTEX_EFFECT = 0.45, -0.32, 0.14
-
-
-class _Plan(NamedTuple):
-    """What the part of the cohort fixes: diagnoses at the first and later visits, and what is wrong."""
-
-    first: Diagnosis
-    later: Diagnosis
-    fault: Fault = "none"
-    imaged: bool = True
 
 
 def draw_cohort(cohort: str, counts: Mapping[str, int], voxel_size: float, seed: int) -> list[Participant]:
@@ -128,11 +108,11 @@ def draw_cohort(cohort: str, counts: Mapping[str, int], voxel_size: float, seed:
     on the seed and on the place in the part only.
     """
     if cohort not in _FOLLOW_UP_MONTH:
-        raise StudyError(
+        what, remedy = (
             f"There is no simulated cohort {cohort!r}.",
-            where="simulation.participants",
-            remedy=f"Take one of {', '.join(_FOLLOW_UP_MONTH)}.",
+            f"Take one of {', '.join(_FOLLOW_UP_MONTH)}.",
         )
+        raise StudyError(what, where="simulation.participants", remedy=remedy)
     limit = _LARGEST_PART[cohort]
     for group, count in counts.items():
         if group not in GROUPS or not 0 <= count <= limit:
@@ -148,11 +128,11 @@ def draw_cohort(cohort: str, counts: Mapping[str, int], voxel_size: float, seed:
     ]
 
 
-def _draw_participant(cohort: str, group: Group, number: int, voxel_size: float, seed: int) -> Participant:
+def _draw_participant(cohort: str, group: str, number: int, voxel_size: float, seed: int) -> Participant:
     """Draw the participant with this number, from 0, in a part of a cohort."""
     person_seed = derive_seed(seed, "participant", cohort, group, number)
     random = numpy.random.default_rng(person_seed)
-    plan = _plan(group, number)
+    plan = _PLANS[group][number % 2]
     # no two participants share a place
     place = number * len(GROUPS) + GROUPS.index(group)
     phase, roster_number, first_date = _enrol(cohort, place, derive_seed(seed, "roster", cohort), random)
@@ -176,20 +156,6 @@ def _draw_participant(cohort: str, group: Group, number: int, voxel_size: float,
     )
 
 
-def _plan(group: Group, number: int) -> _Plan:
-    """Say what membership in a part means; within a part AD and CN take turns."""
-    diagnosis: Diagnosis = ("AD", "CN")[number % 2]
-    match group:
-        case "AD" | "CN" | "MCI":
-            return _Plan(group, group)
-        case "converters":
-            return _Plan("MCI", "AD") if number % 2 else _Plan("CN", "MCI")
-        case "without_image":
-            return _Plan(diagnosis, diagnosis, imaged=False)
-        case _:
-            return _Plan(diagnosis, diagnosis, group)
-
-
 def _enrol(
     cohort: str, place: int, roster_seed: int, random: numpy.random.Generator
 ) -> tuple[str, int, datetime.date]:
@@ -200,8 +166,7 @@ def _enrol(
         block = place // _NUMBERS_PER_PHASE
         phase, number, (begin, end) = "AIBL", 1 + block * _NUMBERS_PER_PHASE + shuffled, _AIBL_SCREENING
     else:
-        shares = [share for share, *_ in _PHASES.values()]
-        phase = str(random.choice(list(_PHASES), p=shares))
+        phase = str(random.choice(list(_PHASES), p=[share for share, *_ in _PHASES.values()]))
         _, begin, end, first_number = _PHASES[phase]
         number = first_number + shuffled
     first, last = datetime.date.fromisoformat(begin), datetime.date.fromisoformat(end)
@@ -232,28 +197,18 @@ def _draw_visits(
     if has_second_visit:
         times.append((month, _working_day(first_date + delay), plan.later, has_second_scan or converts))
 
-    visits = []
-    image = 0
+    visits: list[Visit] = []
+    images = itertools.count()
     for visit_month, date, diagnosis, scanned in times:
         scans: list[Scan] = []
         wanted = _wanted_scans(cohort, phase, good and visit_month == 0, random) if scanned else []
         for sequence, field_strength, usable in wanted:
+            image = next(images)
+            number = 20 * place + image  # a place has room for 20 images
             in_plane = voxel_size * site_scanner(cohort, site, field_strength).in_plane
-            scans.append(
-                Scan(
-                    # a place has room for 20 images
-                    image_uid=30_000 + 20 * place + image,
-                    series_id=10_000 + 20 * place + image,
-                    sequence=sequence,
-                    field_strength=field_strength,
-                    voxel_size=(1.2 * voxel_size, in_plane, in_plane),
-                    fault=plan.fault,
-                    usable=usable,
-                    on_disk=plan.imaged,
-                    seed=derive_seed(person_seed, "scan", image),
-                )
-            )
-            image += 1
+            sizes, seed = (1.2 * voxel_size, in_plane, in_plane), derive_seed(person_seed, "scan", image)
+            about = (sequence, field_strength, sizes, plan.fault, usable, plan.imaged, seed)
+            scans.append(Scan(30_000 + number, 10_000 + number, *about))
         mmse, cdr = _draw_scores(diagnosis, random)
         visits.append(Visit(visit_month, date, diagnosis, mmse, cdr, tuple(scans)))
     return tuple(visits)
@@ -302,8 +257,8 @@ def _working_day(date: datetime.date) -> datetime.date:
 def draw_anatomy(diagnosis: Diagnosis, age: float, sex: str, seed: int) -> Anatomy:
     """Draw the anatomy at the first visit; the head's own seed follows from the seed."""
     random = numpy.random.default_rng(seed)
-    course = _COURSES[diagnosis]
-    severity = course.severity + course.severity_spread * random.standard_normal()
+    usual, spread, _ = _COURSES[diagnosis]
+    severity = usual + spread * random.standard_normal()
     # persons differ in the same direction: who has large ventricles tends to have small hippocampi
     shared, ventricle_own, hippocampus_own, cortex_own = random.standard_normal(4)
     years = age - 75
@@ -330,7 +285,7 @@ def anatomy_at(participant: Participant, visit: Visit) -> Anatomy:
     years = visit.month / 12
     if years == 0:
         return start
-    severity = _COURSES[visit.diagnosis].per_year * years
+    severity = _COURSES[visit.diagnosis][2] * years
     return _bounded(
         numpy.log(start.ventricle_scale) + _VENTRICLES_PER_YEAR * years + _VENTRICLE_EFFECT * severity,
         numpy.log(start.hippocampus_scale) + _HIPPOCAMPI_PER_YEAR * years + _HIPPOCAMPUS_EFFECT * severity,

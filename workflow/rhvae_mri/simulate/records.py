@@ -30,9 +30,9 @@ _TIME_BETWEEN_SCANS = datetime.timedelta(minutes=12)
 class Anatomy:
     """The true anatomy of one participant, at the first visit unless said.
 
-    The scales are factors on the volumes of the average template (of the hippocampi and the medial temporal
-    lobe around them). ``cortical_thinning`` is the part of the cortical ribbon's intensity that fluid
-    replaces. The seed, of the individual deformation, is the same at every visit.
+    The scales are factors on the average's volumes (of the hippocampi with the medial temporal lobe around
+    them), ``cortical_thinning`` is the part of the cortex that fluid replaces, and the seed that of the
+    deformation.
     """
 
     ventricle_scale: float

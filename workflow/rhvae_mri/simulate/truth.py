@@ -65,9 +65,9 @@ def truth_table(
         ]
         nothing = {"session_id": None, "fault": "no_image", "expected_fate": "no image"}
         rows += own or [_visit_row(person, person.visits[0]) | nothing]
-    numbers = {str(scan): str(image) for scan, image in (converted or {}).items()}
     table = pandas.DataFrame(rows)
-    if numbers:
+    if converted:
+        numbers = {str(scan): str(image) for scan, image in converted.items()}
         table["image_uid"] = table["image_uid"].replace(numbers)
     return table
 
