@@ -10,16 +10,18 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest import mock
 
+import pandas
 from reporting import REPOSITORY, Bar, describe_machine, finish, run_benchmark
 
-from rhvae_mri.audit.cohort_pictures import CutMoments, draw_classes, intensity_curves
-from rhvae_mri.audit.page import draw_template, write_page
-from rhvae_mri.audit.pictures import PICTURES, ImageFiles, ImageRecord, draw_image
-from rhvae_mri.cohort.attrition import judge_images
+from rhvae_mri.audit.page import draw_audit
+from rhvae_mri.audit.pictures import ImageRecord, draw_image
+from rhvae_mri.cohort.listed_values import COLUMNS as LISTED_COLUMNS
 from rhvae_mri.quality.definitions import LIMITS, METRICS
 
 sys.path.insert(0, str(REPOSITORY / "tests"))
@@ -59,47 +61,42 @@ def build(folder: Path, count: int, scratch: Path) -> dict[str, Any]:
     """Write the page of a made-up cohort; give its size, and time and bytes of the pictures of an image."""
     from rhvae_mri.simulate.anatomy import simulate_template
 
-    pictures = folder / PICTURES
-    pictures.mkdir(parents=True)
     template = scratch / "template.nii.gz"
     simulate_template(1.0, template)
-    layout = draw_template(template, 1.0, pictures)
     drawn, seconds = [], []
-    for files in make_heads(template, scratch):
+    own = scratch / "pictures"
+    own.mkdir()
+    for number, files in enumerate(make_heads(template, scratch)):
         start = time.process_time()
-        drawn.append(draw_image(files, pictures))
+        drawn.append(draw_image(f"head-{number}", files, own))
         seconds.append(time.process_time() - start)
     images, quality, metrics, provenance = made_up_tables(count)
-    judged = judge_images(images, quality, metrics)
-    kept = judged["image_id"][judged["status"] == "kept"]
-    records = {
-        image_id: copy_record(drawn[position % HEADS], image_id, pictures)
-        for position, image_id in enumerate(kept)
-    }
-    moments = CutMoments()
-    cropped = [record.cropped for record in drawn]
-    for one in cropped:
-        moments.add(one.cuts)
+
+    def copies(judged: Any, derivatives: Any, pictures: Path, *_: Any) -> Iterator[tuple[str, ImageRecord]]:
+        """Give each image that was kept the pictures of one that was drawn."""
+        kept = judged["image_id"][judged["status"] == "kept"]
+        for position, image_id in enumerate(kept):
+            yield image_id, copy_record(drawn[position % HEADS], image_id, own, pictures)
+
     start = time.perf_counter()
-    write_page(
-        folder,
-        "ADNI",
-        judged,
-        metrics,
-        records,
-        intensity_curves([one.range for one in cropped], [one.histogram for one in cropped]),
-        draw_classes({"AD": moments, "CN": moments}, pictures),
-        layout,
-        voxel_size=1.0,
-        simulated=True,
-        files=provenance,
-        thresholds={**LIMITS, "pass_probability": 0.5},
-        outlier_z=6.0,
-        decisions=None,
-    )
-    bytes_of = [
-        sum((pictures / name).stat().st_size for name, _, _ in record.pictures.values()) for record in drawn
-    ]
+    with mock.patch("rhvae_mri.audit.page._draw_images", copies):
+        draw_audit(
+            "ADNI",
+            images,
+            quality,
+            metrics,
+            {},
+            template,
+            folder,
+            voxel_size=1.0,
+            simulated=True,
+            files=provenance,
+            thresholds={**LIMITS, "pass_probability": 0.5},
+            outlier_z=6.0,
+            decisions=None,
+            listed=pandas.DataFrame(columns=list(LISTED_COLUMNS)),
+        )
+    bytes_of = [sum((own / name).stat().st_size for name, _, _ in one.pictures.values()) for one in drawn]
     return {
         "page_mb": (folder / "index.html").stat().st_size / 1e6,
         # hard links count as often as they are, as a copy of the folder would
@@ -110,7 +107,7 @@ def build(folder: Path, count: int, scratch: Path) -> dict[str, Any]:
     }
 
 
-def make_heads(template: Path, scratch: Path) -> list[ImageFiles]:
+def make_heads(template: Path, scratch: Path) -> list[dict[str, str]]:
     """Write scans that look like the template with noise and a bias field, and what follows from them."""
     import nibabel
     import numpy
@@ -136,16 +133,16 @@ def make_heads(template: Path, scratch: Path) -> list[ImageFiles]:
             ("cropped", noisy[crop_box(1.0)]),
         ):
             nibabel.save(nibabel.Nifti1Image(content, image.affine), paths[step])
-        heads.append(ImageFiles(f"head-{number}", **{step: str(path) for step, path in paths.items()}))
+        heads.append({step: str(path) for step, path in paths.items()})
     return heads
 
 
-def copy_record(record: ImageRecord, image_id: str, pictures: Path) -> ImageRecord:
+def copy_record(record: ImageRecord, image_id: str, drawn: Path, pictures: Path) -> ImageRecord:
     """Give an image the pictures of a drawn one, and the parameters that a workflow writes."""
     names = {}
     for kind, (name, width, height) in record.pictures.items():
         own = f"{image_id}_{kind}.webp"
-        os.link(pictures / name, pictures / own)
+        os.link(drawn / name, pictures / own)
         names[kind] = (own, width, height)
     versions = {
         f"SoftwarePackages.{package}": "1.2.3" for package in ("rhvae-mri", "python", "antspyx", "numpy")
@@ -153,7 +150,7 @@ def copy_record(record: ImageRecord, image_id: str, pictures: Path) -> ImageReco
     parameters = {step: dict(versions) for step in ("corrected", "registered", "cropped")}
     parameters["registered"] |= {f"Registration.Arguments[{place}]": "x" * 8 for place in range(30)}
     parameters["registered"]["RandomSeed"] = parameters["registered"]["Registration.Arguments[3]"] = image_id
-    return ImageRecord(image_id, names, parameters=parameters)
+    return ImageRecord(names, parameters=parameters, cropped=record.cropped)
 
 
 def made_up_tables(count: int) -> tuple[Any, Any, Any, Any]:

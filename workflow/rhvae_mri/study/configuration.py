@@ -201,8 +201,8 @@ class DeepQuality(Section):
     """`none`: not run, and reported so; `descriptor`: weights downloaded as described in
     resources/deep_quality.json [C]; `file`: a file of yours. The networks know real heads only, so the
     simulated study runs none."""
-    network: Literal["resnet18", "resnet18_darq", "squeezenet1_1"] = key("resnet18", "C", study="resnet18")
-    """`resnet18_darq` is ClinicaDL's later default, `squeezenet1_1` an older one; all of the same author."""
+    network: Literal["resnet18", "squeezenet1_1"] = key("resnet18", "C", study="resnet18")
+    """`squeezenet1_1` is an older one of the same author."""
     file: str | None = key(None, alters_results=False)
     """File with the network's weights, .pth, .pth.tar or .safetensors (source: file)."""
     threshold: float = key(0.5, "C", study=0.5, ge=0, le=1)
