@@ -251,3 +251,11 @@ def test_no_participant_leaks(demo):
     assert not split["participant_id"].duplicated().any()
     independent = read_tsv(demo.results / "split" / "independent.tsv")
     assert set(independent["participant_id"]).isdisjoint(split["participant_id"])
+
+
+def test_the_figure_of_the_losses_gives_every_model_its_own_history(demo):
+    for (training_set, diagnosis), drawn in read_tsv(demo.results / "figures/losses.tsv").groupby(
+        ["training_set", "diagnosis"]
+    ):
+        place = f"rhvae/training_set-{training_set}/diagnosis-{diagnosis}/history.tsv"
+        assert drawn["loss"].tolist() == read_tsv(demo.results / place)["loss"].tolist()

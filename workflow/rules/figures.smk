@@ -45,8 +45,9 @@ def study_files(path):
     """One file that a figure is drawn from, or the list of those of the study."""
     if path.startswith("resources/"):
         return workflow_file(f"../../{path}")
+    # in the order of the path, which is that of the list
     chosen = {
-        name: FIGURE_FILES[name] for name in FIGURE_FILES if f"{{{name}}}" in path
+        name: FIGURE_FILES[name] for name in wildcards_of(path) if name in FIGURE_FILES
     }
     files = expand(f"<results>/{path}", **chosen, allow_missing=True)
     return files[0] if all(isinstance(one, str) for one in chosen.values()) else files

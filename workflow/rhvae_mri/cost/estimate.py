@@ -23,6 +23,7 @@ import numpy
 from rhvae_mri.cost.workload import Job, StudySizes, disk_work, expected_sizes, list_jobs, sizes_of_results
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_json, read_yaml
+from rhvae_mri.study.checks import complete
 
 if TYPE_CHECKING:
     import pandas
@@ -150,7 +151,7 @@ def _read_configuration(reference: Path) -> tuple[dict[str, Any], bool]:
             cause="`estimate.reference` is not the results folder of a study, or the study is not finished.",
             remedy="Run a small study first, e.g. `make demo`, and set `estimate.reference` to its results.",
         )
-    config = read_yaml(file)
+    config = complete(read_yaml(file))  # another version of the workflow may have had fewer keys
     machine = reference / "provenance" / "machine.json"
     gpus = read_json(machine).get("gpus") if machine.is_file() else None
     return config, bool(gpus) and config["study"]["device"] != "cpu"
