@@ -10,8 +10,8 @@ import numpy
 import pandas
 from fuzz_dataset import PEOPLE, Change, Files, images_of
 
+from rhvae_mri.cohort.decisions import Decisions
 from rhvae_mri.cohort.duplicates import find_duplicates
-from rhvae_mri.cohort.exclusions import Decisions
 from rhvae_mri.preprocess.bias_field import correct_bias
 from rhvae_mri.preprocess.crop import crop_to_template
 from rhvae_mri.preprocess.images import record_faults

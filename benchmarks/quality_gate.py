@@ -15,7 +15,7 @@ from typing import Any
 import pandas
 from reporting import finish, run_benchmark
 
-from rhvae_mri.cohort.exclusions import Decisions
+from rhvae_mri.cohort.decisions import Decisions
 from rhvae_mri.io.files import read_tsv, write_tsv
 from rhvae_mri.preprocess.bias_field import correct_bias
 from rhvae_mri.preprocess.images import record_faults

@@ -8,7 +8,7 @@ from headless_browser import Browser, find_chromium
 from made_up_audit import CONFIRMED, EXCLUDED, N_KEPT, PLANTED
 
 from rhvae_mri.cohort.bids_tables import read_rows
-from rhvae_mri.cohort.exclusions import COLUMNS, read_decisions
+from rhvae_mri.cohort.decisions import COLUMNS, read_decisions
 from rhvae_mri.io.files import write_text
 from rhvae_mri.quality.definitions import METRICS
 

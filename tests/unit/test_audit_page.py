@@ -15,7 +15,7 @@ from markupsafe import escape
 
 from rhvae_mri.audit.charts import histogram, intensity_chart
 from rhvae_mri.audit.records import collect_values, describe_metrics, robust_positions
-from rhvae_mri.cohort.exclusions import COLUMNS
+from rhvae_mri.cohort.decisions import COLUMNS
 from rhvae_mri.cohort.listed_values import COLUMNS as LISTED_COLUMNS
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv, write_text, write_tsv

@@ -3,8 +3,8 @@
 import pytest
 from clinica_dataset import Dataset, write_table
 
-from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
-from rhvae_mri.cohort.exclusions import check_cohorts, read_decisions
+from rhvae_mri.cohort.decisions import COLUMNS as DECISION_COLUMNS
+from rhvae_mri.cohort.decisions import check_cohorts, read_decisions
 from rhvae_mri.io.errors import StudyError
 
 

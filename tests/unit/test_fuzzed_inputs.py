@@ -9,7 +9,7 @@ import handmade_cohorts as handmade
 import pytest
 from clinica_dataset import Dataset, write_table
 
-from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
+from rhvae_mri.cohort.decisions import COLUMNS as DECISION_COLUMNS
 from rhvae_mri.cohort.images import list_images, read_images
 from rhvae_mri.convert.adni_scans import complete_scans, replace_screenings, to_mpragemeta
 from rhvae_mri.convert.adni_tables import read_adni_tables

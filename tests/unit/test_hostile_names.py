@@ -17,8 +17,8 @@ from markupsafe import escape
 from nifti_files import encode_nifti, write_nifti
 from test_tables import PUBLISHED, make_runs
 
-from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
-from rhvae_mri.cohort.exclusions import read_decisions
+from rhvae_mri.cohort.decisions import COLUMNS as DECISION_COLUMNS
+from rhvae_mri.cohort.decisions import read_decisions
 from rhvae_mri.cohort.headers import describe_fault
 from rhvae_mri.cohort.images import list_images
 from rhvae_mri.convert.adni_tables import read_adni_tables

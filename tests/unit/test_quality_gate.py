@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from rhvae_mri.cohort.exclusions import Decisions
+from rhvae_mri.cohort.decisions import Decisions
 from rhvae_mri.preprocess.grid import TEMPLATE_ORIGIN
 from rhvae_mri.preprocess.mni_tissue import read_average
 from rhvae_mri.preprocess.registration import register_to_template

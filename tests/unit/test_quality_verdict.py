@@ -4,7 +4,7 @@ import numpy
 import pandas
 import pytest
 
-from rhvae_mri.cohort.exclusions import Decision, Decisions
+from rhvae_mri.cohort.decisions import Decision, Decisions
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv, write_tsv
 from rhvae_mri.quality.definitions import LIMITS, METRIC_NAMES

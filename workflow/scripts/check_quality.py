@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from rhvae_mri.cohort.exclusions import read_decisions
+from rhvae_mri.cohort.decisions import read_decisions
 from rhvae_mri.io.files import read_tsv, write_tsv
 from rhvae_mri.quality.verdict import check_quality
 from rhvae_mri.runtime.logs import log_job

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from rhvae_mri.audit.page import draw_audit
 from rhvae_mri.cohort.bids_tables import read_rows
-from rhvae_mri.cohort.exclusions import COLUMNS
+from rhvae_mri.cohort.decisions import COLUMNS
 from rhvae_mri.cohort.images import read_images
 from rhvae_mri.cohort.listed_values import TEXT_COLUMNS as LISTED_TEXTS
 from rhvae_mri.io.files import read_tsv

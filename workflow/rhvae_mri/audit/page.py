@@ -101,7 +101,7 @@ def draw_audit(
         The robust z-score from which a value is flagged.
     decisions : sequence of mapping or None
         The rows of the list of decisions that the study was run with, with the columns of
-        `cohort.exclusions.COLUMNS`; an empty cell is missing. The page exports them with the new decisions;
+        `cohort.decisions.COLUMNS`; an empty cell is missing. The page exports them with the new decisions;
         without them, it exports those that quality.tsv has.
     listed : pandas.DataFrame
         The table values.tsv of the cohort: cells that were not used as they stand.

@@ -14,7 +14,7 @@ import pandas
 from rhvae_mri.audit.parameters import share_parameters
 from rhvae_mri.audit.pictures import ImageRecord
 from rhvae_mri.cohort.attrition import FAILED, FAULT, PASSED, Event
-from rhvae_mri.cohort.exclusions import COLUMNS as DECISION_COLUMNS
+from rhvae_mri.cohort.decisions import COLUMNS as DECISION_COLUMNS
 from rhvae_mri.quality.definitions import METRIC_NAMES, METRICS, Metric
 from rhvae_mri.quality.outliers import robust_scores
 

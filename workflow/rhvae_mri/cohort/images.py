@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 from rhvae_mri.cohort.bids_images import GROUPS, PLAIN, T1wImage, read_field_strength
 from rhvae_mri.cohort.bids_tables import USUAL_TERMS, natural_order
 from rhvae_mri.cohort.clinical_terms import ClinicalTerms
-from rhvae_mri.cohort.exclusions import Decisions, read_decisions
+from rhvae_mri.cohort.decisions import Decisions, read_decisions
 from rhvae_mri.cohort.headers import describe_fault
 from rhvae_mri.cohort.image_content import ImageContent, digest_images
 from rhvae_mri.cohort.listed_values import ListedValues
@@ -82,7 +82,7 @@ def list_images(
         The table of the conversion, see `rhvae_mri.cohort.participants.read_cohort`, or None for a dataset
         that was given in BIDS.
     exclude : pathlib.Path or None
-        The auditor's decisions, see `rhvae_mri.cohort.exclusions.read_decisions`. Only `replace` counts here:
+        The auditor's decisions, see `rhvae_mri.cohort.decisions.read_decisions`. Only `replace` counts here:
         `keep` and `exclude` are for the quality check.
     target : pathlib.Path
         The table to write: one row for each image, for each session that the conversion reports without an

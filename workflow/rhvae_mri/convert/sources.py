@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rhvae_mri.cohort.exclusions import check_cohorts
+from rhvae_mri.cohort.decisions import check_cohorts
 from rhvae_mri.convert.oasis import check_oasis
 from rhvae_mri.convert.preflight import check_downloads
 from rhvae_mri.io.errors import StudyError

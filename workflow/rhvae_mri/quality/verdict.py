@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rhvae_mri.cohort.exclusions import Decision, Decisions
+from rhvae_mri.cohort.decisions import Decision, Decisions
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.quality.definitions import LIMITS
 from rhvae_mri.quality.outliers import flag_outliers, robust_scores
@@ -52,7 +52,7 @@ def check_quality(
     metrics, deep_quality : pandas.DataFrame
         The tables of `metrics.measure_quality` and `deep_quality.check_deep_quality`.
     decisions : Decisions
-        The auditor's, see `rhvae_mri.cohort.exclusions.read_decisions`.
+        The auditor's, see `rhvae_mri.cohort.decisions.read_decisions`.
     limits : bool
         Whether an image fails with less than `definitions.LIMITS` in one of these metrics, or far below the
         others of its cohort in `pattern`.

@@ -1,4 +1,7 @@
-"""The weights of the best epoch of a training: one copy, and while they are new, the model's own."""
+"""The weights of the best epoch of a training: one copy, and while they are new, the model's own.
+
+Best is the lowest training loss; `training` decides it.
+"""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def flow(
 def leapfrog_step(
     point: PhasePoint, metric: LatentMetric, potential: PotentialFunction, settings: RHVAESettings
 ) -> PhasePoint:
-    """Take one generalized leapfrog step, without tempering."""
+    """Take one generalized leapfrog step, without tempering; `_published_path` takes the published ones."""
     size = settings.leapfrog_step_size
     momentum = point.momentum
     for _ in range(FIXED_POINT_ITERATIONS):
