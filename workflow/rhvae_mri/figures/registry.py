@@ -15,8 +15,7 @@ from dataclasses import dataclass
 class FigureEntry:
     """One figure, or one for each value of the wildcards in its name."""
 
-    #: The function below `rhvae_mri.figures` that gets the inputs, ``arguments``, wildcards and ``simulated``, whether
-    #: the study is, by name.
+    #: The function below `rhvae_mri.figures` that gets inputs, ``arguments``, wildcards and ``simulated`` by name.
     draw: str
     #: Heading under which report and index page have it, and what the report calls it there.
     category: str
