@@ -15,7 +15,7 @@ from dataclasses import dataclass
 class FigureEntry:
     """One figure, or one for each value of the wildcards in its name."""
 
-    #: The function below `rhvae_mri.figures` that gets inputs, ``arguments``, wildcards and ``simulated`` by name.
+    #: The function below `rhvae_mri.figures`; it gets inputs, ``arguments``, wildcards and ``simulated``.
     draw: str
     #: Heading under which report and index page have it, and what the report calls it there.
     category: str
