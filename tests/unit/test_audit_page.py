@@ -221,3 +221,15 @@ def test_charts_follow_the_colours_of_the_page_and_touch_nothing_else_of_it():
     names = [name for chart in charts for name in re.findall(r'id="([^"]*)"', chart)]
     assert len(names) == len(set(names))
     assert "$\\frac{1}</text>" in charts[1]
+
+
+def test_the_measure_of_one_image_alone_has_its_chart():
+    entry = {
+        "name": "snr",
+        "unit": "",
+        "meaning": "",
+        "threshold": None,
+        "fences": [None, None],
+        "median": 3.0,
+    }
+    assert "<svg" in metric_chart(entry, [3.0])["svg"]

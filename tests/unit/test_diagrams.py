@@ -117,7 +117,7 @@ def test_the_scheme_has_the_study_s_numbers(split, independent, grid, tmp_path):
         draw_scheme,
         split,
         independent,
-        cohorts=["ADNI", "AIBL"],
+        training_cohort="ADNI",
         conditions=grid,
         generated_per_class=5000,
         n_seeds=20,

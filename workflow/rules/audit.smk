@@ -94,7 +94,12 @@ rule draw_audit:
         cropped=cropped_images,
         template="<results>/template/template.nii.gz",
         exclude=branch(config["exclude"], then=config["exclude"]),
-        page=page_files("templates/audit.html.j2", "style/audit.css", "style/audit.js"),
+        page=page_files(
+            "templates/audit.html.j2",
+            "style/audit.css",
+            "style/audit.js",
+            "style/study.mplstyle",
+        ),
     output:
         page=report(
             directory("<results>/audit/cohort-{cohort}"),

@@ -192,6 +192,12 @@ def settings(section, *names):
     return {name: chosen[name] for name in names} if names else chosen
 
 
+def reading_settings(wildcards):
+    """What decides how the dataset of a cohort is read: all but the role of the cohort."""
+    chosen = RESULT_SETTINGS["cohorts"][wildcards.cohort]
+    return {name: value for name, value in chosen.items() if name != "role"}
+
+
 def folders_digest(wildcards):
     """Digest of a download, which runs its conversion again when it changes."""
     return cohort_digest(wildcards.cohort)

@@ -72,7 +72,7 @@ checkpoint list_images:
         runtime=grows_with_attempt(240),
     params:
         folders=dataset_digest,
-        cohort=settings("cohorts/{cohort}"),
+        cohort=reading_settings,
         code=script_digest("list_images"),
     script:
         "../scripts/list_images.py"

@@ -22,6 +22,7 @@ FIGURE_ARGUMENTS = {
     "models": list(product(SYNTHETIC_TRAINING_SETS, CLASSES)),
     "n_seeds": config["cnn"]["seeds"],
     "seed": SEED,
+    "training_cohort": TRAINING_COHORT,
     "training_set": PICTURED_TRAINING_SET,
 }
 #: Whether the study has what figures need.

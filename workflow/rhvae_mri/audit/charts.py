@@ -38,7 +38,8 @@ def metric_chart(
     sides = zip(("outliers below", "outliers above"), entry["fences"], strict=True)
     fences = {name: fence for name, fence in sides if fence is not None}
     # a fence far outside would press the images together
-    low, high = min(*values, *threshold.values()), max(*values, *threshold.values())
+    ends = [*values, *threshold.values()]  # perhaps one alone
+    low, high = min(ends), max(ends)
     margin = 0.25 * (high - low)
     shown = {name: fence for name, fence in fences.items() if low - margin <= fence <= high + margin}
     name = entry["name"].replace("_", " ")
@@ -59,7 +60,8 @@ def histogram(
     bounds: tuple[float, float] | None = None,
 ) -> str:
     """Draw a histogram with vertical lines at the threshold (dashed) and at other marks (dotted)."""
-    low, high = bounds or (min(*values, *marks.values()), max(*values, *marks.values()))
+    ends = [*values, *marks.values()]
+    low, high = bounds or (min(ends), max(ends))
     if high <= low:
         low, high = low - 0.5, high + 0.5
     n_bins = int(numpy.clip(2 * math.sqrt(len(values)), 8, _MAXIMUM_BINS))

@@ -237,7 +237,7 @@ FIGURES = {
             "stacks": "cnn/{saliency_condition}/saliency.safetensors",
             "tables": "cnn/{saliency_condition}/saliency.tsv",
         },
-        arguments=("cohorts",),
+        arguments=("training_cohort",),
         needs="saliency",
     ),
     "search_{resolution}": FigureEntry(
@@ -291,7 +291,7 @@ FIGURES = {
             "both. Validation chooses the epoch; the test sets choose nothing."
         ),
         inputs={"split": "split/split.tsv", "independent": "split/independent.tsv"},
-        arguments=("cohorts", "conditions", "generated_per_class", "n_seeds"),
+        arguments=("training_cohort", "conditions", "generated_per_class", "n_seeds"),
     ),
 }
 

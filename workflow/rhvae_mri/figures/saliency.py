@@ -125,11 +125,11 @@ def summarise_saliency(networks: Sequence[SaliencyMaps]) -> pandas.DataFrame:
 
 
 def draw_saliency(
-    stacks: Sequence[str], tables: Sequence[pandas.DataFrame], *, cohorts: Sequence[str], simulated: bool
+    stacks: Sequence[str], tables: Sequence[pandas.DataFrame], *, training_cohort: str, simulated: bool
 ) -> Drawing:
     """Draw the mean attributions of each network, from its maps and table."""
     networks = [read_saliency(*stored) for stored in zip(stacks, tables, strict=True)]
-    return draw_maps(networks, cohorts[0], simulated=simulated)
+    return draw_maps(networks, training_cohort, simulated=simulated)
 
 
 def draw_maps(networks: Sequence[SaliencyMaps], cohort: str, *, simulated: bool) -> Drawing:

@@ -66,7 +66,7 @@ def draw_scheme(
     split: pandas.DataFrame,
     independent: pandas.DataFrame,
     *,
-    cohorts: Sequence[str],
+    training_cohort: str,
     conditions: Sequence[Mapping[str, Any]],
     generated_per_class: int,
     n_seeds: int,
@@ -76,8 +76,8 @@ def draw_scheme(
     source = scheme_source(split, conditions, generated_per_class)
     architectures = ordered("architecture", [one["architecture"] for one in conditions])
     held_out = {
-        f"validation ({cohorts[0]})": split[split["set"] == "validation"],
-        f"test ({cohorts[0]})": split[split["set"] == "test"],
+        f"validation ({training_cohort})": split[split["set"] == "validation"],
+        f"test ({training_cohort})": split[split["set"] == "test"],
     }
     held_out |= {f"test ({name})": rows for name, rows in independent.groupby("cohort")}
     tests = {name: _by_class(rows["diagnosis"]) for name, rows in held_out.items()}
