@@ -13,7 +13,7 @@ import pytest
 from made_up_audit import CONFIRMED, EXCLUDED, FAILED, FAULTY, N_KEPT, PLANTED, VOXEL_SIZE, embedded
 from markupsafe import escape
 
-from rhvae_mri.audit.charts import histogram, intensity_chart
+from rhvae_mri.audit.charts import histogram, intensity_chart, metric_chart
 from rhvae_mri.audit.records import collect_values, describe_metrics, robust_positions
 from rhvae_mri.cohort.decisions import COLUMNS
 from rhvae_mri.cohort.listed_values import COLUMNS as LISTED_COLUMNS

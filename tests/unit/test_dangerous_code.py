@@ -76,7 +76,7 @@ def test_no_module_runs_what_it_reads(path):
     if path == FIGURES:
         # of the library's figures, by the names of their registry
         found.remove("import_module")
-        assert re.findall(r"import_module\((.*)\)", source) == ['f"rhvae_mri.figures.{module}"']
+        assert re.findall(r"import_module\((.*?)\)", source) == ['f"rhvae_mri.figures.{module}"']
     if path.is_relative_to(ROOT / "benchmarks"):
         # tensors for another implementation, which reads no other format
         found = [words for words in found if words != "torch.save"]
