@@ -42,7 +42,7 @@ def test_each_attempt_gets_more_memory_and_more_time(list_resources):
 def test_the_profile_groups_rules_that_exist(profile, root):
     text = "".join(file.read_text() for file in (root / "workflow" / "rules").glob("*.smk"))
     assert set(profile["groups"]) <= set(re.findall(r"^(?:rule|checkpoint) (\w+):", text, re.M))
-    named = set(re.findall(r"^ +group:\n +\"(\w+)\"", text, re.M))
+    named = set(re.findall(r"^ +group:\n +\"(\w+)\"$", text, re.M))
     assert {*profile["groups"].values(), *named} == set(profile["group-components"])
 
 

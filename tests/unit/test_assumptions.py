@@ -179,3 +179,11 @@ def test_published_values_in_the_schema_are_those_of_the_published_configuration
     ]
     assert len(leaves) >= 5
     assert all(published == value for _, published, value in leaves)
+
+
+def test_networks_trained_on_another_cohort_are_a_departure(schema, load_config):
+    config = load_config("paper.yaml")
+    assert not any("trained on" in departure for departure in list_departures(schema, config))
+    config["cohorts"]["Memory"] = config["cohorts"]["ADNI"] | {"source": "bids", "role": "train"}
+    config["cohorts"]["ADNI"]["role"] = "test"
+    assert "the networks are trained on Memory" in list_departures(schema, config)[0]

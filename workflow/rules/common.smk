@@ -53,6 +53,7 @@ from rhvae_mri.study.checks import check_configuration, result_settings
 from rhvae_mri.study.names import CLASSES
 from rhvae_mri.study.grid import (
     batch_seeds,
+    condition_path,
     is_simulated,
     list_cohorts,
     list_conditions,
@@ -219,10 +220,9 @@ def _read_kept_images(table, contents, modified):
 
 def kept_images(cohort):
     """Path and content of the images that are preprocessed, by identifier; known after the checkpoint."""
-    # Snakemake forms groups of jobs (the profile `slurm` has some) anew after each checkpoint, and would start jobs
-    # twice that run already. With groups, all cohorts are listed before any image is preprocessed.
-    is_grouped = workflow.group_settings and workflow.group_settings.overwrite_groups
-    for awaited in COHORTS if is_grouped else ():
+    # Snakemake forms groups of jobs, which only clusters have, anew after each checkpoint, and would start jobs twice
+    # that run already. There all cohorts are listed before any image is preprocessed.
+    for awaited in () if workflow.local_exec else COHORTS:
         checkpoints.list_images.get(cohort=awaited)
     listed = checkpoints.list_images.get(cohort=cohort).output
     modified = Path(listed.table).stat().st_mtime_ns

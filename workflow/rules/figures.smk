@@ -1,6 +1,6 @@
 """The figures: one rule for each entry of their registry, and which of them a study has."""
 
-from rhvae_mri.figures.registry import FIGURES, short_name, wildcards_of
+from rhvae_mri.figures.registry import FIGURES, log_name, short_name, wildcards_of
 
 #: What the names in braces stand for in the inputs of figures.
 FIGURE_FILES = {
@@ -10,8 +10,7 @@ FIGURE_FILES = {
     "pictured_training_set": PICTURED_TRAINING_SET,
     "synthetic_training_set": SYNTHETIC_TRAINING_SETS,
     "saliency_condition": [
-        "/".join(f"{name}-{value}" for name, value in condition.items())
-        for condition in SALIENCY_CONDITIONS
+        condition_path(condition) for condition in SALIENCY_CONDITIONS
     ],
 }
 #: What the functions that draw figures can ask for.
@@ -108,14 +107,15 @@ for pattern, entry in FIGURES.items():
             pdf=f"<results>/figures/{pattern}.pdf",
             table=f"<results>/figures/{pattern}.tsv",
         log:
-            f"<logs>/draw_{pattern.replace('_{', '/{', 1)}.log",
+            f"<logs>/draw_{log_name(pattern)}.log",
         group:
-            "reporting"
+            # tables and figures of the study must not wait for the search
+            "search" if entry.needs == "search" else "reporting"
         conda:
             "../../envs/report.yaml"
         resources:
             mem_mb=grows_with_attempt(2000),
-            runtime=grows_with_attempt(30),
+            runtime=grows_with_attempt(10),
         params:
             draw=entry.draw,
             arguments={name: FIGURE_ARGUMENTS[name] for name in entry.arguments}

@@ -1,7 +1,7 @@
 """Images that more than one participant has: nobody knows whose they are.
 
-Within a cohort none of them is used. Of an image that ADNI has too, the other cohort's is not tested: the
-split of ADNI does not depend on other cohorts, so that one that is added later trains nothing again.
+Within a cohort none of them is used. Of an image that the training cohort has too, the other cohort's is not
+tested: the split does not depend on other cohorts, so that one that is added later trains nothing again.
 
 Equal voxels are found by their digests (`rhvae_mri.cohort.image_content`): within a cohort when its images
 are listed, between cohorts here. An image that was exported again, rescaled or shifted has other voxels. It

@@ -24,6 +24,7 @@ from rhvae_mri.cost.workload import Job, StudySizes, disk_work, expected_sizes, 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_json, read_yaml
 from rhvae_mri.study.checks import complete
+from rhvae_mri.study.grid import list_cohorts
 
 if TYPE_CHECKING:
     import pandas
@@ -143,6 +144,17 @@ def _read_configuration(reference: Path) -> tuple[dict[str, Any], bool]:
     """Read the configuration that a study was run with, and whether its networks were computed on a GPU."""
     file = reference / "provenance" / "configuration.yaml"
     needed = [file, reference / "split/split.tsv"]
+    _check_finished(needed)
+    config = complete(read_yaml(file))  # another version of the workflow may have had fewer keys
+    tables = [reference / f"cohorts/cohort-{name}/images.tsv" for name in list_cohorts(config)]
+    _check_finished(tables)
+    machine = reference / "provenance" / "machine.json"
+    gpus = read_json(machine).get("gpus") if machine.is_file() else None
+    return config, bool(gpus) and config["study"]["device"] != "cpu"
+
+
+def _check_finished(needed: Iterable[Path]) -> None:
+    """Refuse a reference that lacks one of the files."""
     missing = [str(each) for each in needed if not each.is_file()]
     if missing:
         raise StudyError(
@@ -151,10 +163,6 @@ def _read_configuration(reference: Path) -> tuple[dict[str, Any], bool]:
             cause="`estimate.reference` is not the results folder of a study, or the study is not finished.",
             remedy="Run a small study first, e.g. `make demo`, and set `estimate.reference` to its results.",
         )
-    config = complete(read_yaml(file))  # another version of the workflow may have had fewer keys
-    machine = reference / "provenance" / "machine.json"
-    gpus = read_json(machine).get("gpus") if machine.is_file() else None
-    return config, bool(gpus) and config["study"]["device"] != "cpu"
 
 
 def _read_benchmarks(folder: Path, jobs: Sequence[Job]) -> dict[str, list[_Measured]]:

@@ -307,6 +307,17 @@ def short_name(pattern: str) -> str:
     return pattern.partition("_{")[0]
 
 
+def log_name(pattern: str) -> str:
+    """Return the place of a figure's log without its ending: wildcards below the figure's name.
+
+    Examples
+    --------
+    >>> log_name("confusion_{architecture}_{cohort}")
+    'confusion/{architecture}_{cohort}'
+    """
+    return pattern.replace("_{", "/{", 1)
+
+
 def wildcards_of(pattern: str) -> list[str]:
     """List the wildcards in a figure's name."""
     return re.findall(r"{(\w+)}", pattern)

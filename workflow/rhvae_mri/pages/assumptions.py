@@ -16,7 +16,7 @@ import pandas
 
 from rhvae_mri.pages.sheets import Sheet, write_sheets
 from rhvae_mri.provenance.tables import DownloadFacts
-from rhvae_mri.study.grid import is_simulated
+from rhvae_mri.study.grid import is_simulated, list_cohorts
 
 #: A mark that names D, such as [D], [C/D] and [D: false].
 _ASSUMED = re.compile(r"\[[^\]]*\bD\b[^\]]*\]")
@@ -98,7 +98,9 @@ def list_departures(schema: Mapping[str, Any], config: Mapping[str, Any]) -> lis
     """
     if is_simulated(config):
         return ["the data are simulated"]
-    return [
+    training_cohort = list_cohorts(config)[0]
+    trained = f"the networks are trained on {training_cohort}, published are networks trained on ADNI"
+    return [trained] * (training_cohort != "ADNI") + [
         f"{key} is {_text(value)}, published is {_text(leaf['published'])}"
         for key, leaf, value in walk_configuration(schema, config)
         if "published" in leaf and value != leaf["published"]

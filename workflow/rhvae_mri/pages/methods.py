@@ -91,7 +91,7 @@ def describe_methods(
                 f"{count:,} parameters {_RESOLUTIONS[resolution]}"
                 for resolution, count in parameters["CNN"][name].items()
             ]
-            for name in ordered("architecture", config["grid"]["architectures"])
+            for name in ordered("architecture", layers.loc[layers["model"] == "CNN", "network"])
         },
         data=[_DATA[name] for name in ordered("training_data", config["grid"]["training_data"])],
         is_simulated=is_simulated(config),

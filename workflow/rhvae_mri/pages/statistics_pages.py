@@ -82,6 +82,8 @@ def comparison_sheets(table: pandas.DataFrame, training_cohort: str) -> list[She
     sheets = []
     for cohort, metric in sorted(families, key=lambda family: family != primary_family):
         rows = table[(table["test_cohort"] == cohort) & (table["metric"] == metric)]
+        if rows.empty:
+            continue
         primary = " This is the primary comparison." if (cohort, metric) == primary_family else ""
         heading = f"{METRIC_LABELS[metric][0].upper()}{METRIC_LABELS[metric][1:]} on {cohort}"
         caption = f"Conditions against real images alone, in percent; {len(rows)} tests.{primary}"

@@ -237,7 +237,7 @@ class Tensors(Section):
 
 
 class Split(Section):
-    """The split of ADNI."""
+    """The split of the cohort that is trained on."""
 
     n_test_per_class: Count = key(10, "P", study=100, decides=True)
     """Test participants per diagnosis."""

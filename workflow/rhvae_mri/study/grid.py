@@ -41,7 +41,7 @@ def idle_exclusions(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> 
 def list_cohorts(config: Mapping[str, Any]) -> list[str]:
     """List the cohorts that the study uses, first the one that it trains on."""
     cohorts = {name: one for name, one in config["cohorts"].items() if one["source"] != "none"}
-    return sorted(cohorts, key=lambda name: cohorts[name]["role"] != "train")
+    return sorted(cohorts, key=lambda name: cohorts[name].get("role", "test") != "train")
 
 
 def is_simulated(config: Mapping[str, Any]) -> bool:
@@ -52,6 +52,11 @@ def is_simulated(config: Mapping[str, Any]) -> bool:
 def synthetic_training_sets(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
     """List the training sets whose synthetic images some condition trains on, in the order of the grid."""
     return list(dict.fromkeys(each["training_set"] for each in conditions if each["n_synthetic"]))
+
+
+def condition_path(condition: Mapping[str, Any]) -> str:
+    """Name the folder of a condition, as the pathvar `condition` does."""
+    return "/".join(f"{name}-{value}" for name, value in condition.items())
 
 
 def saliency_conditions(conditions: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
