@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -91,6 +92,11 @@ def save_networks(path: str | os.PathLike[str], networks: Mapping[int, TrainedNe
     }
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
+
+
+def join_histories(networks: Mapping[int, TrainedNetwork]) -> pandas.DataFrame:
+    """Put the histories of networks into one table, with the number of the seed."""
+    return pandas.concat(pandas.DataFrame(one.history).assign(seed=seed) for seed, one in networks.items())
 
 
 def load_networks(path: str | os.PathLike[str]) -> dict[int, TrainedNetwork]:
