@@ -26,7 +26,7 @@ _PAGE = """# Configuration
 only what differs from it; a configuration of your own needs no more either.
 
 Marks: [P] published, [C] read from the study's public code, [D] not readable and therefore assumed, [ours] no
-counterpart in the study. This page is written from `workflow/rhvae_mri/study/configuration.py` (`make docs`).
+counterpart in the study. This page is written from `workflow/rhvae_mri/study/*_keys.py` (`make docs`).
 """
 
 _DEFAULTS = f"""{MODELINE}\
