@@ -73,7 +73,7 @@ RERUNS = {
     "quality.outlier_z": (3.0, "check_quality draw_audit"),
     "quality.threads": (2, ""),
     "quality.deep.source": ("descriptor", "check_deep_quality prepare_deep_quality"),
-    "quality.deep.network": ("resnet18_darq", "check_deep_quality prepare_deep_quality"),
+    "quality.deep.network": ("squeezenet1_1", "check_deep_quality prepare_deep_quality"),
     "quality.deep.file": ("second.nii", "prepare_deep_quality"),
     "quality.deep.threshold": (0.25, "check_deep_quality draw_audit"),
     "tensors.dtype": ("float16", "pack_tensors"),

@@ -14,7 +14,13 @@ WORKFLOW = Path(__file__).parents[2] / "workflow"
 LIBRARY = "rhvae_mri"
 
 #: Packages by the name under which they are imported, where it is another.
-DISTRIBUTIONS = {"yaml": "pyyaml", "PIL": "pillow", "ants": "antspyx", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {
+    "yaml": "pyyaml",
+    "PIL": "pillow",
+    "ants": "antspyx",
+    "sklearn": "scikit-learn",
+    "pydantic_core": "pydantic",  # which asks for exactly one version of it
+}
 
 #: A package that is found, or run as a program, without an import statement.
 _WITHOUT_IMPORT = re.compile(r'find_spec\("(\w+)"\)|executable, "-m", "(\w+)[."]')
