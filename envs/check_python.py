@@ -1,7 +1,9 @@
 """Stop with a clear message where the exact pins cannot be installed; runs under any Python 3."""
 
 import importlib.util
+import re
 import sys
+from pathlib import Path
 
 if not (3, 11) <= sys.version_info[:2] <= (3, 13):
     sys.exit(
@@ -12,3 +14,8 @@ if not (3, 11) <= sys.version_info[:2] <= (3, 13):
     )
 if importlib.util.find_spec("ensurepip") is None:
     sys.exit("This Python lacks the venv module with pip. On Debian and Ubuntu: apt-get install python3-venv")
+if re.search(r"[^\w.,@%+=/-]", str(Path.cwd())):
+    sys.exit(
+        f"Snakemake cannot start jobs from {Path.cwd()}: its path has a space, a bracket or the like.\n"
+        "Move the clone to another folder. Nothing was installed."
+    )

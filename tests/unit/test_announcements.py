@@ -1,6 +1,6 @@
 """What a study says before it becomes expensive, and where it leads to at its end."""
 
-from rhvae_mri.cost.announcements import announce_end, announce_start
+from rhvae_mri.cost.announcements import announce_start
 from rhvae_mri.cost.estimate import COLUMNS
 from rhvae_mri.io.files import write_text
 
@@ -30,11 +30,3 @@ def test_an_estimate_that_is_there_is_shown(tmp_path):
     assert "core-hours" in text
     assert "total" in text
     assert "target `estimate`" not in text
-
-
-def test_the_end_leads_to_the_index_or_to_the_audit_or_to_the_folder(tmp_path):
-    assert announce_end(str(tmp_path)) == f"Results are in {tmp_path}."
-    write_text(tmp_path / "audit" / "cohort-ADNI" / "index.html", "")
-    assert announce_end(str(tmp_path)) == f"Audit: open {tmp_path / 'audit/cohort-ADNI/index.html'}"
-    write_text(tmp_path / "index.html", "")
-    assert announce_end(str(tmp_path)).startswith(f"Results: open {tmp_path / 'index.html'}")

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from rhvae_mri.io.errors import StudyError
 from rhvae_mri.runtime import jobs
 
 
@@ -36,3 +37,18 @@ def test_a_process_outlives_the_warning_before_a_time_limit_and_so_do_its_childr
     )
     environment = os.environ | {"PYTHONPATH": str(root / "workflow")}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 7
+
+
+@pytest.mark.parametrize("folder", ["/home/jane/study-1_b", "/home/été/x.y", "/mnt/a+b@c"])
+def test_a_python_that_a_shell_can_name_is_taken(monkeypatch, folder):
+    monkeypatch.setattr(sys, "executable", f"{folder}/bin/python3.11")
+    jobs.check_interpreter()
+
+
+@pytest.mark.parametrize(
+    "folder", ["/a b", "/a(2)", "/a[1]", "/a'b", "/a&b", "/a$b", "/a;b", "/a#b", "/a{b}"]
+)
+def test_a_python_that_a_shell_cannot_name_is_refused(monkeypatch, folder):
+    monkeypatch.setattr(sys, "executable", f"{folder}/bin/python3.11")
+    with pytest.raises(StudyError, match="path has a space, a bracket"):
+        jobs.check_interpreter()

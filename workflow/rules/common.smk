@@ -41,13 +41,20 @@ LIBRARY, COMMIT = find_library()
 if LIBRARY not in sys.path:
     sys.path.insert(0, LIBRARY)
 
-from rhvae_mri.cost.announcements import announce_end, announce_start
+from rhvae_mri.cost.announcements import announce_start
 from rhvae_mri.runtime.digests import script_digest
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_json, read_tsv, reset_future_times
 from rhvae_mri.io.input_folders import digest_of_cohort
-from rhvae_mri.runtime.jobs import count_gpus, export_library, ignore_time_warnings
+from rhvae_mri.runtime.jobs import (
+    check_interpreter,
+    count_gpus,
+    end_jobs_on_interrupt,
+    export_library,
+    ignore_time_warnings,
+)
 from rhvae_mri.runtime.locks import claim
+from rhvae_mri.runtime.progress import Progress, describe_results, show_progress
 from rhvae_mri.provenance.study import code_revision, packages_digest
 from rhvae_mri.study.checks import check_configuration, result_settings
 from rhvae_mri.study.names import CLASSES
@@ -63,6 +70,8 @@ from rhvae_mri.study.grid import (
 )
 
 export_library()
+# a terminal sends Ctrl-C to all processes: Snakemake ends the jobs then, and none of them prints a traceback
+shell.prefix("set -euo pipefail; trap '' INT; ")
 if not workflow.is_main_process:
     ignore_time_warnings()
 
@@ -109,6 +118,7 @@ def is_converted(cohort):
 
 
 try:
+    check_interpreter()
     # in place: Snakemake gives this very mapping to the scripts
     complete_config = check_configuration(config)
     config.clear()
@@ -122,6 +132,10 @@ try:
 except StudyError as error:
     raise WorkflowError(f"{error}") from None
 
+#: What the run does, for the screen and for `make status`.
+PROGRESS = Progress(workflow, RESULTS)
+if workflow.is_main_process:
+    show_progress(logger, PROGRESS)
 TRAINING_COHORT = COHORTS[0]
 #: The configuration without what alters no result, such as places and threads.
 RESULT_SETTINGS = result_settings(config)

@@ -1,4 +1,4 @@
-"""What a study says at its beginning, where it is going to be expensive, and at its end."""
+"""What a study says at its beginning, where it is going to be expensive."""
 
 from __future__ import annotations
 
@@ -32,14 +32,3 @@ def announce_start(jobs: Iterable[tuple[str, Mapping[str, str]]], results: str) 
         lines.append("What the study costs, the target `estimate` says before anything is trained.")
     lines.append("Ctrl-C stops it; the same command goes on from there.")
     return "\n".join(lines)
-
-
-def announce_end(results: str) -> str:
-    """Say where to begin to read in the folder of results."""
-    index = Path(results, "index.html")
-    if index.is_file():
-        return f"Results: open {index}, which leads to all tables, figures and pages."
-    audits = sorted(Path(results).glob("audit/cohort-*/index.html"))
-    if audits:
-        return "Audit: open " + ", ".join(map(str, audits))
-    return f"Results are in {results}."

@@ -7,8 +7,14 @@ import re
 import resource
 import shutil
 import signal
+import sys
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
+
+from rhvae_mri.io.errors import StudyError
 
 
 def export_library() -> None:
@@ -19,6 +25,16 @@ def export_library() -> None:
     library = str(Path(__file__).parents[2])
     paths = [library, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+
+
+def check_interpreter() -> None:
+    """Refuse a Python that Snakemake cannot start, because it does not quote the path in its commands."""
+    if re.search(r"[^\w.,:@%+=/-]", sys.executable):
+        raise StudyError(
+            "Snakemake cannot start jobs with this Python: its path has a space, a bracket or the like.",
+            where=sys.executable,
+            remedy="Move the environment, or the clone around it, and install it anew (first `make clean`).",
+        )
 
 
 def count_gpus(device: str) -> int:
@@ -37,6 +53,22 @@ def ignore_time_warnings() -> None:
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+def end_jobs_on_interrupt(announce: Callable[[], None]) -> None:
+    """Let Ctrl-C end the jobs of this run, which do not hear it themselves; trainings save their state."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return
+    import psutil  # comes with Snakemake, which only this process needs
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        announce()
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                process.terminate()
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
 
 
 def peak_memory() -> int:
