@@ -179,12 +179,12 @@ def small_study(tmp_path, load_config):
         (
             "all",
             {"convert_to_bids": 0, "train_rhvae": 4}
-            | dict.fromkeys(("correct_bias", "register_to_mni", "crop_to_template"), 765 + 505)
+            | {"preprocess_image": 765 + 505}
             # 2 architectures x 2 training sets x (2 sizes of real + 6 synthetic + 6 augmented) x 20 seeds
             | {"train_cnn": 2 * 2 * 14 * 20},
         ),
         ("random_search", {"train_candidates": 2 * 100, "train_cnn": 0}),
-        ("audit", {"train_cnn": 0, "correct_bias": 765 + 505}),
+        ("audit", {"train_cnn": 0, "preprocess_image": 765 + 505}),
         ("download", {"download": 1, "prepare_deep_quality": 1, "prepare_template": 1, "total": 3}),
     ],
 )
@@ -235,7 +235,7 @@ def test_a_cohort_that_is_added_later_trains_nothing_again(dry_run, small_study,
     config["cohorts"]["Third"] = {"source": "bids", "bids": "bids"}
     write_listed_images(folder, "Third", {"AD": 3, "CN": 4})
     jobs = dry_run(folder, config, "tables")
-    assert jobs["correct_bias"] == 7
+    assert jobs["preprocess_image"] == 7
     assert jobs["select_test_cohorts"] == 1
     assert jobs["evaluate"] == 56
     assert not jobs.keys() & {"split_cohort", "train_rhvae", "train_cnn", "generate_synthetic"}

@@ -32,7 +32,7 @@ RERUNS = {
     "study.seed": (
         1,
         "compute_statistics draw_intruders draw_slices generate_synthetic measure_generation "
-        "rank_candidates register_to_mni select_test_cohorts simulate_adni simulate_aibl "
+        "preprocess_image rank_candidates select_test_cohorts simulate_adni simulate_aibl "
         "split_cohort split_folds tabulate_demographics tabulate_results train_candidates train_cnn "
         "train_rhvae",
     ),
@@ -62,13 +62,13 @@ RERUNS = {
     "simulation.participants.ADNI.CN": (26, "simulate_adni"),
     "template.source": ("file", "prepare_template"),
     "template.file": ("second.nii", "prepare_template"),
-    "template.voxel_size": (2, "crop_to_template draw_audit prepare_template simulate_adni simulate_aibl"),
-    "bias_correction.spline_distance": (200, "correct_bias"),
-    "bias_correction.padding": ("coarse", "correct_bias"),
-    "registration.shrink_factors": ([8, 4, 2, 2], "register_to_mni"),
-    "registration.smoothing": ([3, 2, 1, 1], "register_to_mni"),
-    "registration.smoothing_unit": ("mm", "register_to_mni"),
-    "registration.iterations": ([1000, 500, 250, 10], "register_to_mni"),
+    "template.voxel_size": (2, "draw_audit prepare_template preprocess_image simulate_adni simulate_aibl"),
+    "bias_correction.spline_distance": (200, "preprocess_image"),
+    "bias_correction.padding": ("coarse", "preprocess_image"),
+    "registration.shrink_factors": ([8, 4, 2, 2], "preprocess_image"),
+    "registration.smoothing": ([3, 2, 1, 1], "preprocess_image"),
+    "registration.smoothing_unit": ("mm", "preprocess_image"),
+    "registration.iterations": ([1000, 500, 250, 10], "preprocess_image"),
     "quality.limits": (False, "check_quality draw_audit"),
     "quality.outlier_z": (3.0, "check_quality draw_audit"),
     "quality.threads": (2, ""),

@@ -184,7 +184,6 @@ wildcard_constraints:
     cohort="|".join(config["cohorts"]),
     folder=r"sub-[A-Za-z0-9]+(/ses-[A-Za-z0-9]+)?",
     image_id=r"sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?",
-    res=RES,
     resolution="full|downsampled",
     diagnosis="|".join(CLASSES),
     training_set=r"train-(full|\d+)",
@@ -373,16 +372,19 @@ def pool_memory(wildcards, threads, attempt):
     return attempt * (1000 + 1000 * threads)
 
 
-def n4_memory(wildcards, attempt):
-    """Memory of N4 in MB, for a head of 256 mm and voxels of 1 mm; measured in benchmarks/README.md."""
+def image_memory(wildcards, attempt):
+    """Memory of an image's preprocessing in MB: 2000 for the registration, or what N4 takes.
+
+    That is for a head of 256 mm with voxels of 1 mm; measured in benchmarks/README.md.
+    """
     simulated = config["cohorts"][wildcards.cohort]["source"] == "simulated"
     voxel_size = config["template"]["voxel_size"] if simulated else 1.0
     if config["bias_correction"]["padding"] == "coarse":
-        return attempt * (500 + int(30e-6 * (256 / voxel_size) ** 3))
+        return attempt * max(2000, 500 + int(30e-6 * (256 / voxel_size) ** 3))
     # ANTs pads the image to whole spline distances, at 24 bytes a voxel and something in reserve
     distance = config["bias_correction"]["spline_distance"]
     extent = distance * -(-256 // distance)
-    return attempt * (500 + int(26e-6 * (extent / voxel_size) ** 3))
+    return attempt * max(2000, 500 + int(26e-6 * (extent / voxel_size) ** 3))
 
 
 def rhvae_memory(wildcards, attempt):

@@ -1,4 +1,4 @@
-"""Per image: N4 bias field correction, affine registration to MNI space, crop. The study's recipe."""
+"""The template; per image N4 bias field correction, affine registration to MNI space, crop: the study's recipe."""
 
 
 rule prepare_template:
@@ -47,100 +47,43 @@ rule outline_regions:
         "../scripts/outline_regions.py"
 
 
-rule correct_bias:
-    """Correct the bias field of one image with N4."""
+#: What the files of an image begin with in its dataset of derivatives, and those in the template's space.
+IMAGE = "<results>/derivatives/cohort-{cohort}/{folder}/anat/{image_id}"
+IMAGE_IN_SPACE = f"{IMAGE}_space-MNI152NLin2009cSym_res-{RES}"
+
+
+rule preprocess_image:
+    """Correct the bias field of one image (N4), register it to the template (rigid, then affine), crop it."""
     input:
         # what is in the file decides, not its time
         image=ancient(raw_image),
+        template="<results>/template/template.nii.gz",
     output:
-        image="<results>/derivatives/cohort-{cohort}/{folder}/anat/{image_id}_desc-N4_T1w.nii.gz",
-        sidecar="<results>/derivatives/cohort-{cohort}/{folder}/anat/{image_id}_desc-N4_T1w.json",
+        corrected=f"{IMAGE}_desc-N4_T1w.nii.gz",
+        registered=f"{IMAGE_IN_SPACE}_T1w.nii.gz",
+        affine=f"{IMAGE_IN_SPACE}_affine.mat",
+        cropped=f"{IMAGE_IN_SPACE}_desc-Crop_T1w.nii.gz",
+        sidecars=[
+            f"{IMAGE}_desc-N4_T1w.json",
+            *multiext(
+                IMAGE_IN_SPACE, "_T1w.json", "_affine.json", "_desc-Crop_T1w.json"
+            ),
+        ],
     log:
-        "<logs>/correct_bias/cohort-{cohort}/{folder}/{image_id}.log",
+        "<logs>/preprocess_image/cohort-{cohort}/{folder}/{image_id}.log",
     benchmark:
-        "<benchmarks>/correct_bias/cohort-{cohort}/{folder}/{image_id}.tsv"
+        "<benchmarks>/preprocess_image/cohort-{cohort}/{folder}/{image_id}.tsv"
     conda:
         "../../envs/preprocess.yaml"
     resources:
-        mem_mb=n4_memory,
-        runtime=grows_with_attempt(20),
+        mem_mb=image_memory,
+        runtime=grows_with_attempt(40),
     params:
         image=image_content,
         n4=settings("bias_correction"),
-        code=script_digest("correct_bias"),
-    script:
-        "../scripts/correct_bias.py"
-
-
-rule register_to_mni:
-    """Register one bias-corrected image to the template: rigid, then affine."""
-    input:
-        image="<results>/derivatives/cohort-{cohort}/{folder}/anat/{image_id}_desc-N4_T1w.nii.gz",
-        sidecar="<results>/derivatives/cohort-{cohort}/{folder}/anat/{image_id}_desc-N4_T1w.json",
-        template="<results>/template/template.nii.gz",
-    output:
-        image=(
-            "<results>/derivatives/cohort-{cohort}/{folder}/anat/"
-            "{image_id}_space-MNI152NLin2009cSym_res-{res}_T1w.nii.gz"
-        ),
-        sidecar=(
-            "<results>/derivatives/cohort-{cohort}/{folder}/anat/"
-            "{image_id}_space-MNI152NLin2009cSym_res-{res}_T1w.json"
-        ),
-        affine=(
-            "<results>/derivatives/cohort-{cohort}/{folder}/anat/"
-            "{image_id}_space-MNI152NLin2009cSym_res-{res}_affine.mat"
-        ),
-        affine_sidecar=(
-            "<results>/derivatives/cohort-{cohort}/{folder}/anat/"
-            "{image_id}_space-MNI152NLin2009cSym_res-{res}_affine.json"
-        ),
-    log:
-        "<logs>/register_to_mni/cohort-{cohort}/{folder}/{image_id}_res-{res}.log",
-    benchmark:
-        "<benchmarks>/register_to_mni/cohort-{cohort}/{folder}/{image_id}_res-{res}.tsv"
-    conda:
-        "../../envs/preprocess.yaml"
-    resources:
-        mem_mb=grows_with_attempt(2000),
-        runtime=grows_with_attempt(15),
-    params:
         levels=settings("registration"),
-        seed=SEED,
-        code=script_digest("register_to_mni"),
-    script:
-        "../scripts/register_to_mni.py"
-
-
-rule crop_to_template:
-    """Crop one registered image to the box of the study's tensors."""
-    input:
-        image=(
-            "<results>/derivatives/cohort-{cohort}/{folder}/anat/"
-            "{image_id}_space-MNI152NLin2009cSym_res-{res}_T1w.nii.gz"
-        ),
-        sidecar=(
-            "<results>/derivatives/cohort-{cohort}/{folder}/anat/"
-            "{image_id}_space-MNI152NLin2009cSym_res-{res}_T1w.json"
-        ),
-    output:
-        image=(
-            "<results>/derivatives/cohort-{cohort}/{folder}/anat/"
-            "{image_id}_space-MNI152NLin2009cSym_res-{res}_desc-Crop_T1w.nii.gz"
-        ),
-        sidecar=(
-            "<results>/derivatives/cohort-{cohort}/{folder}/anat/"
-            "{image_id}_space-MNI152NLin2009cSym_res-{res}_desc-Crop_T1w.json"
-        ),
-    log:
-        "<logs>/crop_to_template/cohort-{cohort}/{folder}/{image_id}_res-{res}.log",
-    conda:
-        "../../envs/preprocess.yaml"
-    resources:
-        mem_mb=grows_with_attempt(500),
-        runtime=grows_with_attempt(5),
-    params:
         voxel_size=lookup("template/voxel_size", within=config),
-        code=script_digest("crop_to_template"),
+        seed=SEED,
+        code=script_digest("preprocess_image"),
     script:
-        "../scripts/crop_to_template.py"
+        "../scripts/preprocess_image.py"

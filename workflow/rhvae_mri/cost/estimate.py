@@ -44,8 +44,7 @@ class Stage(NamedTuple):
 
 STAGES = {
     "convert_to_bids": Stage("scans x voxels of a scan", 4, 200, "bids"),
-    "correct_bias": Stage("images x voxels of a scan", 1.5, 90),
-    "register_to_mni": Stage("images x voxels of the template", 1.5, 90, "derivatives"),
+    "preprocess_image": Stage("images x voxels of a scan and of the template", 2, 90, "derivatives"),
     "measure_quality": Stage("images x voxels of the template", 2, 120),
     "check_deep_quality": Stage("images", 3, 300),
     "draw_audit": Stage("images x voxels of the template", 2, 120, "audit"),

@@ -136,8 +136,7 @@ def _preprocessing(config: Mapping[str, Any], sizes: StudySizes) -> Iterator[Job
         place = f"cohort-{cohort}"
         if sizes.scans[cohort]:
             yield Job("convert_to_bids", sizes.scans[cohort] * scan, 1, place, threads=2)
-        yield Job("correct_bias", scan, scan, f"{place}/", images)
-        yield Job("register_to_mni", head, head, f"{place}/", images)
+        yield Job("preprocess_image", scan + head, scan + head, f"{place}/", images)
         threads = config["quality"]["threads"]
         yield Job("measure_quality", images * head, head * threads, place, threads=threads)
         yield Job("draw_audit", images * head, head * threads, place, threads=threads)
