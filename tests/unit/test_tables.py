@@ -8,7 +8,7 @@ from markup import Page, compiles
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import write_tsv
-from rhvae_mri.pages.classification import paper_layout, write_classification
+from rhvae_mri.pages.results import paper_layout, write_classification
 from rhvae_mri.statistics.published import read_published
 from rhvae_mri.statistics.tables import classification_table, sizes_of_test_sets
 

@@ -51,7 +51,7 @@ _PUBLISHED = "resources/published_results.tsv"
 #: In the order in which readers are led to them, by the names of their files.
 FIGURES = {
     "sizes": FigureEntry(
-        draw="sizes.draw_sizes",
+        draw="accuracy.draw_sizes",
         category="Results",
         label="by number of synthetic images",
         contents="balanced accuracy by the number of synthetic images",
@@ -69,7 +69,7 @@ FIGURES = {
         inputs={"runs": "tables/runs.tsv", "estimates": "statistics/estimates.tsv", "published": _PUBLISHED},
     ),
     "seeds": FigureEntry(
-        draw="seeds.draw_seeds",
+        draw="accuracy.draw_seeds",
         category="Results",
         label="every run",
         contents="every run of every condition",
@@ -85,7 +85,7 @@ FIGURES = {
         inputs={"runs": "tables/runs.tsv", "published": _PUBLISHED},
     ),
     "roc_{architecture}": FigureEntry(
-        draw="curves.draw_roc",
+        draw="panels.draw_roc",
         category="Results",
         label="ROC curves",
         contents="ROC curves of one architecture",
@@ -99,7 +99,7 @@ FIGURES = {
         inputs={"curves": "statistics/roc.tsv", "estimates": "statistics/estimates.tsv"},
     ),
     "reliability_{architecture}": FigureEntry(
-        draw="curves.draw_reliability",
+        draw="panels.draw_reliability",
         category="Results",
         label="calibration",
         contents="reliability curves of one architecture",
@@ -113,7 +113,7 @@ FIGURES = {
         inputs={"curves": "statistics/reliability.tsv"},
     ),
     "confusion_{architecture}_{cohort}": FigureEntry(
-        draw="confusion.draw_confusion",
+        draw="panels.draw_confusion",
         category="Results",
         label="confusion matrices",
         contents="confusion matrices of one architecture on one cohort",
@@ -143,7 +143,7 @@ FIGURES = {
         needs="synthetic images",
     ),
     "intruders": FigureEntry(
-        draw="intruders.draw_intruders",
+        draw="slices.draw_intruders",
         category="Synthetic images",
         label="find the intruders",
         contents="real and synthetic images without labels",
@@ -158,7 +158,7 @@ FIGURES = {
         tables=("answers",),
     ),
     "generation_{picture}": FigureEntry(
-        draw="generation.draw_generation",
+        draw="slices.draw_generation",
         category="Synthetic images",
         label="{picture}",
         contents=(
@@ -175,7 +175,7 @@ FIGURES = {
         needs="synthetic images",
     ),
     "losses": FigureEntry(
-        draw="losses.draw_losses",
+        draw="training.draw_losses",
         category="Synthetic images",
         label="losses of the RHVAEs",
         contents="training of the RHVAEs",
@@ -260,7 +260,7 @@ FIGURES = {
         needs="search",
     ),
     "split": FigureEntry(
-        draw="split.draw_split",
+        draw="diagrams.draw_split",
         category="Data",
         label="split",
         contents="from all images to the sets",
@@ -280,7 +280,7 @@ FIGURES = {
         arguments=("cohorts",),
     ),
     "scheme": FigureEntry(
-        draw="scheme.draw_scheme",
+        draw="diagrams.draw_scheme",
         category="Data",
         label="scheme",
         contents="the scheme of augmentation",

@@ -11,8 +11,14 @@ from tqdm import tqdm
 
 from rhvae_mri.io.files import atomic_folder, write_text, write_tsv
 from rhvae_mri.simulate import adni, adni_today, aibl
-from rhvae_mri.simulate.adni_archive import converted_numbers, fourth_phase, rename_sequences
-from rhvae_mri.simulate.adni_today import place_of_today, write_collection, write_companions
+from rhvae_mri.simulate.adni_today import (
+    converted_numbers,
+    fourth_phase,
+    place_of_today,
+    rename_sequences,
+    write_collection,
+    write_companions,
+)
 from rhvae_mri.simulate.dicom import write_series
 from rhvae_mri.simulate.records import Generation, Participant, Scan, SimulatedScan, Visit, series_place
 from rhvae_mri.simulate.truth import truth_table
