@@ -12,8 +12,14 @@ from rhvae_mri.generators.rhvae.settings import RHVAESettings
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import write_json
 from rhvae_mri.io.tensor_files import write_image_stack
-from rhvae_mri.provenance.layers import list_layers, shapes_only
-from rhvae_mri.provenance.networks import NETWORK_COLUMNS, choose_classifiers, read_shapes, tabulate_networks
+from rhvae_mri.provenance.networks import (
+    NETWORK_COLUMNS,
+    choose_classifiers,
+    list_layers,
+    read_shapes,
+    shapes_only,
+    tabulate_networks,
+)
 from rhvae_mri.search.space import Candidate
 
 SHAPES = {"full": (169, 208, 179), "downsampled": (84, 104, 89)}

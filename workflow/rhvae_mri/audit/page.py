@@ -17,15 +17,16 @@ from tqdm import tqdm
 
 from rhvae_mri.audit.charts import intensity_chart, metric_chart, number
 from rhvae_mri.audit.cohort_pictures import SD_COLOURS, CutMoments, draw_classes, intensity_curves
-from rhvae_mri.audit.cuts import colour_table, save_cuts
 from rhvae_mri.audit.pictures import (
     FIELD_COLOURS,
     FIELD_LIMIT,
     ImageRecord,
+    colour_table,
     contour_svg,
     crop_svg,
     draw_image,
     grey_cuts,
+    save_cuts,
 )
 from rhvae_mri.audit.records import DEEP_SCORE, collect_values, describe_metrics, page_data, robust_positions
 from rhvae_mri.cohort.attrition import (

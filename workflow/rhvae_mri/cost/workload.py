@@ -7,6 +7,7 @@ A unit is what the time of a stage grows with: voxels, images, weights times ste
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +44,8 @@ class StudySizes(NamedTuple):
         return sum(self.scans.values()) / sum(converted.values()) if converted else 1.0
 
 
-class Job(NamedTuple):
+@dataclass(frozen=True)
+class Job:
     """Some equal jobs."""
 
     stage: str  # the rule, and for networks their architecture: "train_cnn (baseline)"

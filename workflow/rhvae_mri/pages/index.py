@@ -118,7 +118,7 @@ def write_index(
         "Audit of the preprocessing": {"pages": audits},
         "Provenance": {"files": _provenance(found)},
     }
-    nothing = {"pages": (), "verdicts": {}, "figures": (), "files": {}}
+    nothing: dict[str, Any] = {"pages": (), "verdicts": {}, "figures": (), "files": {}}
     page = html_page(
         "index.html.j2",
         title,
