@@ -75,47 +75,14 @@ def draw_audit(
     threads: int = 1,
     progress: bool = True,
 ) -> None:
-    """Write the audit of a cohort: ``index.html``, its pictures and the tables behind it.
+    """Write the audit of a cohort: ``index.html``, its pictures and the tables behind it, or nothing.
 
-    Parameters
-    ----------
-    cohort : str
-        The cohort's name.
-    images, quality, metrics : pandas.DataFrame
-        The tables images.tsv, quality.tsv and metrics.tsv of the cohort. All columns of ``metrics`` with
-        numbers are shown.
-    derivatives : mapping of str to sequence of path
-        The files of each step (corrected, registered, cropped), one for each kept image and named after it.
-    template : path
-        The template, on the study's grid.
-    target : path
-        The folder to write; it is complete or absent.
-    voxel_size : float
-        The study's voxel size in mm.
-    simulated : bool
-        Whether the study's data are simulated; the page then says so.
-    files : pandas.DataFrame
-        The table of files and checksums (`image_id`, `step`, `path`, `sha256`).
-    thresholds : mapping of str to float
-        Lowest accepted value of a metric, by name.
-    outlier_z : float
-        The robust z-score from which a value is flagged.
-    decisions : sequence of mapping or None
-        The rows of the list of decisions that the study was run with, with the columns of
-        `cohort.decisions.COLUMNS`; an empty cell is missing. The page exports them with the new decisions;
-        without them, it exports those that quality.tsv has.
-    listed : pandas.DataFrame
-        The table values.tsv of the cohort: cells that were not used as they stand.
-    threads : int
-        Number of processes that draw.
-    progress : bool
-        Show a progress bar on standard error.
-
-    Raises
-    ------
-    StudyError
-        If the template cannot be read, or a table lacks a column or names an image twice. A bad image is no
-        error: its row has the reason.
+    ``images``, ``quality``, ``metrics`` (all columns of numbers are shown), ``files`` (checksums) and
+    ``listed`` (values.tsv) are the cohort's tables; ``derivatives`` has the files of each step (corrected,
+    registered, cropped), one for each kept image and named after it, ``thresholds`` the lowest accepted value
+    of metrics. ``decisions`` are the rows that the study was run with, as in `cohort.decisions.COLUMNS`: the
+    page exports them with the new ones; without them, it exports those that quality.tsv has. A bad image is
+    no error, its row has the reason.
     """
     _check_table("images", images, ("participant_id", "session_id", "diagnosis", "path", "status", "reason"))
     _check_table("quality control", quality, ("status", "reason"))

@@ -41,19 +41,11 @@ def simulate_download(
     progress: bool = True,
     generation: Generation = 2018,
 ) -> None:
-    """Draw a cohort, render its scans and write them as a LONI download.
+    """Draw a cohort, render its scans and write them as a LONI download; everything follows from the seed.
 
-    Parameters
-    ----------
-    cohort, counts, voxel_size, seed
-        See `rhvae_mri.simulate.participants.draw_cohort`; everything follows from the seed.
-    images, tables : path
-        Folders to write: the DICOM series and the study tables. Each is complete or absent.
-    truth : path
-        Table to write, see `rhvae_mri.simulate.truth.truth_table`.
-    generation : int
-        Form of an ADNI download: that of 2018, which Clinica reads, or that of 2026, with other tables and
-        with images that the study has no use for. The participants and their scans are the same.
+    The folders of images (DICOM series) and study tables are each complete or absent; the table of the truth
+    is that of `truth_table`. An ADNI download has the form of the ``generation`` 2018, which Clinica reads,
+    or of 2026: other tables, and images that the study has no use for, of the same participants.
     """
     # Here and not above: the tables and series of hand-made participants need no anatomy.
     from rhvae_mri.simulate.anatomy import load_anatomy
