@@ -17,7 +17,6 @@ from rhvae_mri.audit.charts import histogram, intensity_chart, metric_chart
 from rhvae_mri.audit.records import collect_values, describe_metrics, robust_positions
 from rhvae_mri.cohort.decisions import COLUMNS
 from rhvae_mri.cohort.listed_values import COLUMNS as LISTED_COLUMNS
-from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv, write_text, write_tsv
 from rhvae_mri.quality.outliers import flag_outliers
 
@@ -135,14 +134,6 @@ def test_a_cohort_of_which_no_image_passed_still_has_a_page(cohort, tmp_path):
     assert "No image passed." in text
     assert "No image was measured." in text
     assert read_tsv(folder / "attrition.tsv").iloc[-1]["n_images"] == 0
-
-
-def test_tables_that_do_not_fit_stop_the_page_and_leave_no_folder(cohort, tmp_path):
-    with pytest.raises(StudyError, match="no column status"):
-        cohort.draw(tmp_path / "a", quality=cohort.quality.drop(columns="status"))
-    with pytest.raises(StudyError, match=f"image {cohort.ids[0]} twice"):
-        cohort.draw(tmp_path / "a", metrics=pandas.concat([cohort.metrics, cohort.metrics[:1]]))
-    assert not list(tmp_path.iterdir())
 
 
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/draw_audit.py"

@@ -4,7 +4,6 @@ import pytest
 from figure_checks import drawn
 
 from rhvae_mri.figures.diagrams import draw_scheme, draw_split
-from rhvae_mri.io.errors import StudyError
 
 
 def cohort(name, groups):
@@ -111,8 +110,3 @@ def test_the_scheme_has_the_study_s_numbers(split, independent, grid, tmp_path):
     if makes_images:
         sizes = sorted({one["n_synthetic"] for one in grid} - {0})
         assert source.loc[("train-4", "augmented"), "variants"] == "; ".join(f"{size:,}" for size in sizes)
-
-
-def test_a_scheme_needs_conditions(split, independent, tmp_path):
-    with pytest.raises(StudyError, match="no condition"):
-        drawn(tmp_path, draw_scheme, split, independent, conditions=[], **STUDY)

@@ -13,7 +13,6 @@ from headless_browser import Browser, find_chromium
 from rhvae_mri.figures.panels import draw_reliability
 from rhvae_mri.figures.registry import FIGURES
 from rhvae_mri.figures.training import draw_losses
-from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import write_text, write_tsv
 from rhvae_mri.pages.index import write_index
 
@@ -97,12 +96,6 @@ def test_the_index_counts_the_verdicts_and_escapes_texts(page):
     assert "A &lt;study&gt;" in page
     assert "<study>" not in page
     assert "Simulated data:" in page
-
-
-def test_a_study_without_figures_has_no_index(tmp_path):
-    with pytest.raises(StudyError, match="no figure"):
-        write_index(tmp_path / "index.html", [], title="x", simulated=False)
-    assert list(tmp_path.iterdir()) == []
 
 
 @needs_chromium

@@ -67,11 +67,9 @@ def test_the_curves_by_size_show_means_intervals_runs_and_published_means(name, 
         assert numpy.allclose(ends, sorted(zip(made["low_percent"], made["high_percent"], strict=True)))
 
 
-def test_runs_without_an_estimate_are_refused(published, tmp_path):
+def test_strips_and_curves_need_runs_on_a_test_set(published, tmp_path):
     runs = made_up_study.runs(GRIDS["demo"], n_seeds=2)
     estimates = made_up_study.estimates(runs)
-    with pytest.raises(StudyError, match="estimates lacks conditions"):
-        drawn(tmp_path, draw_sizes, runs, estimates[estimates["n_synthetic"] == 0], published)
     for draw, *tables in ((draw_sizes, estimates, published), (draw_seeds, published)):
         with pytest.raises(StudyError, match="no run with a balanced accuracy"):
             drawn(tmp_path, draw, runs[runs["metric"] == "auc"], *tables)

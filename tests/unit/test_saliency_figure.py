@@ -93,11 +93,7 @@ def test_a_blend_is_grey_without_attribution_and_coloured_with_much_of_it():
     numpy.testing.assert_allclose(found[0, 3], 0.7 * 0.25 + 0.5 * numpy.array(to_rgb(SHADES["CN"])))
 
 
-def test_faulty_tables_and_maps_are_refused(tmp_path):
+def test_a_faulty_table_is_refused(tmp_path):
     table, maps = made_up()
     with pytest.raises(StudyError, match="lacks the columns brain_percent"):
         draw(tmp_path, [(table.drop(columns="brain_percent"), maps)])
-    with pytest.raises(StudyError, match="of one shape"):
-        draw(tmp_path, [(table, maps), made_up(shape=(8, 8, 8))])
-    with pytest.raises(StudyError, match="there is none"):
-        draw(tmp_path, [])

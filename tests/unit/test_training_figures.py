@@ -120,11 +120,3 @@ def test_losses_mark_the_kept_weights_and_every_recovery(tmp_path):
     ]
     assert [line.get_xdata()[0] for line in verticals] == [60, 90]
     assert len(source) == 800
-
-
-def test_losses_need_histories(tmp_path):
-    with pytest.raises(StudyError, match="no history of an RHVAE"):
-        drawn(tmp_path, draw_losses, [], models=[])
-    empty = made_up_study.rhvae_history(2).iloc[:0]
-    with pytest.raises(StudyError, match="the RHVAE of AD on train-8 has no epoch"):
-        drawn(tmp_path, draw_losses, [empty], models=[("train-8", "AD")])

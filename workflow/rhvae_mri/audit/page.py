@@ -37,10 +37,9 @@ from rhvae_mri.cohort.attrition import (
     diagnoses_of,
     judge_images,
 )
-from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import atomic_folder, write_text, write_tsv
 from rhvae_mri.pages.templates import html_page
-from rhvae_mri.preprocess.images import ImageError, derivative_table, read_image
+from rhvae_mri.preprocess.images import derivative_table, read_image
 
 _STYLE = Path(__file__).parents[2] / "style"
 STYLE_SHEET = _STYLE / "audit.css"
@@ -84,9 +83,6 @@ def draw_audit(
     page exports them with the new ones; without them, it exports those that quality.tsv has. A bad image is
     no error, its row has the reason.
     """
-    _check_table("images", images, ("participant_id", "session_id", "diagnosis", "path", "status", "reason"))
-    _check_table("quality control", quality, ("status", "reason"))
-    _check_table("metrics", metrics)
     judged = judge_images(images, quality, metrics)
     flow = attrition_flow(judged)
     values = collect_values(judged, metrics)
@@ -95,7 +91,7 @@ def draw_audit(
     with atomic_folder(target) as folder:
         pictures = folder / PICTURES
         pictures.mkdir()
-        size = draw_template(template, voxel_size, pictures)
+        size = _draw_template(template, voxel_size, pictures)
         passed = judged[judged["fate"] == PASSED].set_index("image_id")["diagnosis"].fillna(UNKNOWN).to_dict()
         records: dict[str, ImageRecord] = {}
         moments = {name: CutMoments() for name in sorted(set(passed.values()))}
@@ -134,27 +130,12 @@ def draw_audit(
         write_text(folder / "index.html", _page(f"Audit of {cohort}", content, simulated))
 
 
-def draw_template(template: str | os.PathLike[str], voxel_size: float, folder: Path) -> tuple[int, int]:
+def _draw_template(template: str | os.PathLike[str], voxel_size: float, folder: Path) -> tuple[int, int]:
     """Draw the template, its contours and the crop box; give the size of all registered pictures."""
-    try:
-        voxels, _ = read_image(template)
-    except ImageError as error:
-        raise StudyError(
-            f"The template is unusable: {error.what}", where=template, cause=error.cause
-        ) from error
+    voxels, _ = read_image(template)
     write_text(folder / "contour.svg", contour_svg(voxels, voxel_size))
     write_text(folder / "crop.svg", crop_svg(voxels.shape, voxel_size))
     return save_cuts(folder / "template.webp", grey_cuts(voxels))[1:]
-
-
-def _check_table(name: str, table: pandas.DataFrame, columns: Sequence[str] = ()) -> None:
-    """Refuse a table that cannot be put together with the others."""
-    missing = sorted({"image_id", *columns} - set(table.columns))
-    if missing:
-        raise StudyError(f"The table of {name} has no column {', '.join(missing)}.")
-    twice = table["image_id"][table["image_id"].duplicated()]
-    if len(twice):
-        raise StudyError(f"The table of {name} has the image {twice.iloc[0]} twice.")
 
 
 def _draw_images(

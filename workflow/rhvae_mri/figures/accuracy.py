@@ -12,22 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
-from rhvae_mri.figures.style import (
-    BAND,
-    CHANCE,
-    INK,
-    MARK,
-    MEAN,
-    PAGE_WIDTH,
-    QUIET,
-    RING,
-    RUNS,
-    Drawing,
-    Look,
-    colours,
-    key,
-    set_heading,
-)
+from rhvae_mri.figures import looks
+from rhvae_mri.figures.looks import Look
+from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, colours, key, set_heading
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.statistics.conditions import CONDITION, check_columns, ordered, sort_rows
 from rhvae_mri.statistics.published import PUBLISHED_RESOLUTION, check_published
@@ -64,14 +51,7 @@ def _source(runs: pandas.DataFrame, table: pandas.DataFrame, statistics: list[st
     if shown.empty:
         raise StudyError("There is no run with a balanced accuracy on a test set to draw.")
     of_metric = table.loc[table["metric"] == _METRIC, [*_CELL, *statistics]]
-    joined = shown.merge(of_metric, how="left", on=_CELL, validate="many_to_one", indicator="origin")
-    if (joined["origin"] != "both").any():
-        raise StudyError(
-            "The table of estimates lacks conditions that have runs.",
-            cause="The two tables are of different versions of the study.",
-            remedy="Run the workflow again.",
-        )
-    return sort_rows(joined.drop(columns="origin"))
+    return sort_rows(shown.merge(of_metric, how="left", on=_CELL))
 
 
 def draw_seeds(runs: pandas.DataFrame, published: pandas.DataFrame, *, simulated: bool) -> Drawing:
@@ -107,12 +87,12 @@ def draw_seeds(runs: pandas.DataFrame, published: pandas.DataFrame, *, simulated
     axes[0, 0].set_yticks([tick for tick in axes[0, 0].get_yticks() if 0 <= tick <= 100])
     title = "Balanced accuracy of every run on the test sets"
     set_heading(figure, title, simulated=simulated)
-    handles = [key(f"one run, {name}", **MARK, color=shade) for name, shade in shades.items()]
-    handles.append(key("mean ± SD of the runs", marker="|", markersize=8, color=INK))
+    handles = [key(f"one run, {name}", **looks.MARK, color=shade) for name, shade in shades.items()]
+    handles.append(key("mean ± SD of the runs", marker="|", markersize=8, color=looks.INK))
     if source["published_mean_percent"].notna().any():
         label = "published mean" + (" (real participants)" if simulated else "")
-        handles.append(key(label, **RING | Look(marker="D")))
-    handles.append(key("chance", **CHANCE))
+        handles.append(key(label, **looks.RING | Look(marker="D")))
+    handles.append(key("chance", **looks.CHANCE))
     n_lines = 1 if len(handles) <= _LEGEND_LINE else 2
     figure.legend(handles=handles, loc="outside lower center", ncols=math.ceil(len(handles) / n_lines))
     return Drawing(source, figure, title)
@@ -127,23 +107,25 @@ def _draw_strips(
     """
     runs = strips.groupby("place")["seed"]
     rank = (runs.cumcount() + 0.5) / runs.transform("size")
-    ax.plot(centres + width * (0.7 * rank - 0.47), strips["value_percent"], **RUNS, color=shade)
+    ax.plot(centres + width * (0.7 * rank - 0.47), strips["value_percent"], **looks.RUNS, color=shade)
     first = ~strips.duplicated("place").to_numpy()
     means, middles = strips[first], centres[first] - 0.12 * width
     height, reach = means["mean_percent"], 0.34 * width
-    ax.hlines(height, middles - reach, middles + reach, **MEAN, zorder=3)
-    ax.errorbar(middles, height, yerr=means["sd_percent"], fmt="none", ecolor=INK, elinewidth=0.8, zorder=3)
-    diamonds = RING | Look(marker="D", markersize=3, markeredgecolor=shade, markeredgewidth=0.9)
+    ax.hlines(height, middles - reach, middles + reach, **looks.MEAN, zorder=3)
+    ax.errorbar(
+        middles, height, yerr=means["sd_percent"], fmt="none", ecolor=looks.INK, elinewidth=0.8, zorder=3
+    )
+    diamonds = looks.RING | Look(marker="D", markersize=3, markeredgecolor=shade, markeredgewidth=0.9)
     ax.plot(centres[first] + 0.38 * width, means["published_mean_percent"], **diamonds, zorder=4)
 
 
 def _part_conditions(ax: Axes, kinds: list[str]) -> None:
     for place in range(1, len(kinds)):
         if place % 2:
-            ax.axvspan(place - 0.5, place + 0.5, color=BAND, linewidth=0, zorder=0)
+            ax.axvspan(place - 0.5, place + 0.5, color=looks.BAND, linewidth=0, zorder=0)
         if kinds[place] != kinds[place - 1]:
-            ax.axvline(place - 0.5, color=QUIET, linewidth=0.6)
-    ax.axhline(50, **CHANCE)
+            ax.axvline(place - 0.5, color=looks.QUIET, linewidth=0.6)
+    ax.axhline(50, **looks.CHANCE)
     ax.set_xlim(-0.5, len(kinds) - 0.5)
 
 
@@ -196,7 +178,7 @@ def draw_sizes(
     ]
     figure = Figure(figsize=(PAGE_WIDTH, 0.95 + 1.75 * len(architectures)), layout="constrained")
     axes = figure.subplots(len(architectures), len(columns), sharex=True, sharey=True, squeeze=False)
-    shades = colours([*_CURVES, "classic"]) | {"real": INK}
+    shades = colours([*_CURVES, "classic"]) | {"real": looks.INK}
     for row, architecture in enumerate(architectures):
         for ax, (training_set, cohort) in zip(axes[row], columns, strict=True):
             panel = source.query(
@@ -227,7 +209,7 @@ def _draw_curves(ax: Axes, chosen: pandas.DataFrame, shades: dict[str, str]) -> 
         if runs.empty:
             continue
         apart = _APART * (number - 0.5)
-        dots = RUNS | Look(markersize=1.8, alpha=0.35)
+        dots = looks.RUNS | Look(markersize=1.8, alpha=0.35)
         ax.plot(runs["n_synthetic"] * 10 ** (3 * apart), runs["value_percent"], **dots, **shade)
         means = runs.drop_duplicates("n_synthetic")
         places, height = means["n_synthetic"] * 10**apart, means["mean_percent"]
@@ -266,9 +248,11 @@ def _legend_entries(source: pandas.DataFrame, shades: dict[str, str], simulated:
         if kind in present:
             band = Patch(color=shades[kind], **_INTERVAL)
             entries[f"{name}: mean and interval"] = (band, Line2D([], [], color=shades[kind], linewidth=0.9))
-    entries["interval of a mean"] = Line2D([], [], color=QUIET, marker="|", markersize=8, linestyle="none")
-    entries["one run"] = Line2D([], [], color=QUIET, **MARK)
+    entries["interval of a mean"] = Line2D(
+        [], [], color=looks.QUIET, marker="|", markersize=8, linestyle="none"
+    )
+    entries["one run"] = Line2D([], [], color=looks.QUIET, **looks.MARK)
     if source["published_mean_percent"].notna().any():
         label = "published" + (" (real participants)" if simulated else "")
-        entries[label] = Line2D([], [], color=QUIET, **_PUBLISHED, marker="D", markerfacecolor="white")
+        entries[label] = Line2D([], [], color=looks.QUIET, **_PUBLISHED, marker="D", markerfacecolor="white")
     return entries

@@ -14,8 +14,8 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from rhvae_mri.cohort.attrition import attrition_flow, judge_images
 from rhvae_mri.cohort.split import TRAIN_FULL, name_sets
-from rhvae_mri.figures.style import BAND, INK, PAGE_WIDTH, QUIET, Drawing, Look, Page, set_heading
-from rhvae_mri.io.errors import StudyError
+from rhvae_mri.figures.looks import BAND, INK, QUIET, RESOLUTIONS, Look
+from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, Page, set_heading
 from rhvae_mri.statistics.conditions import ordered
 from rhvae_mri.study.names import CLASSES
 
@@ -37,7 +37,6 @@ _DATA, _CLASSIFIER, _HELD_OUT = (3.74, 1.72), (5.76, 1.28), (5.94, 1.1)
 _SCHEME_TOP, _APART = 0.4, 0.2
 _WRAP = 32  # letters in a line of the column of training data
 _DATA_NAMES = {"classic": "real, classic augmentation", "augmented": "synthetic + real"}
-_RESOLUTION_NAMES = {"full": "high resolution", "downsampled": "down-sampled"}
 
 
 def _height(lines: Sequence[str]) -> float:
@@ -244,8 +243,6 @@ def _scheme_source(
     split: pandas.DataFrame, conditions: Sequence[Mapping[str, Any]], generated_per_class: int
 ) -> pandas.DataFrame:
     """Count what the scheme shows."""
-    if not conditions:
-        raise StudyError("There is no condition to draw.")
     grid = pandas.DataFrame(list(conditions))
     generated = generated_per_class if (grid["n_synthetic"] > 0).any() else 0
     rows = []
@@ -255,7 +252,7 @@ def _scheme_source(
         for data in ordered("training_data", of_set["training_data"]):
             chosen = of_set[of_set["training_data"] == data]
             variants = [f"{size:,}" for size in sorted(set(chosen["n_synthetic"]) - {0})] or [
-                _RESOLUTION_NAMES.get(name, name) for name in ordered("resolution", chosen["resolution"])
+                RESOLUTIONS.get(name, name) for name in ordered("resolution", chosen["resolution"])
             ]
             rows.append((training_set, *counts, generated, generated, data, "; ".join(variants)))
     columns = "training_set n_AD n_CN generated_AD generated_CN training_data variants"

@@ -9,7 +9,8 @@ import pandas
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon
 
-from rhvae_mri.figures.style import INK, PAGE_WIDTH, QUIET, Drawing, Look, colours, key, set_heading
+from rhvae_mri.figures.looks import INK, QUIET, RESOLUTIONS, Look
+from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, colours, key, set_heading
 from rhvae_mri.io.errors import StudyError
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 #: What each model's figure is called.
 TITLES = {"CNN": "The classifiers", "RHVAE": "The networks of the RHVAE"}
 
-_RESOLUTIONS = {"full": "high resolution", "downsampled": "down-sampled"}
 _ACTIVATIONS = {"ReLU": "ReLU", "LeakyReLU": "leaky ReLU"}
 _HEADS = {
     "mean": "mean",
@@ -107,7 +107,7 @@ def _chain(network: str, resolution: str, rows: pandas.DataFrame) -> _Chain:
 def _heading(network: str, resolution: str, rows: pandas.DataFrame) -> str:
     total = int(rows["n_parameters"].sum())
     dense = int(rows.loc[rows["kind"].isin(_DENSE), "n_parameters"].sum())
-    parts = [f"{network.capitalize()}, {_RESOLUTIONS.get(resolution, resolution)}: {total:,} parameters"]
+    parts = [f"{network.capitalize()}, {RESOLUTIONS.get(resolution, resolution)}: {total:,} parameters"]
     if dense < total:
         parts[0] += f" ({total - dense:,} convolutional, {dense:,} fully connected)"
     parts += [_ACTIVATIONS[kind] for kind in dict.fromkeys(rows["kind"]) if kind in _ACTIVATIONS]

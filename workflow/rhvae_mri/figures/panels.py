@@ -11,7 +11,8 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from rhvae_mri.figures.style import CHANCE, PAGE_WIDTH, QUIET, Drawing, Look, Page, colours, key, set_heading
+from rhvae_mri.figures.looks import CHANCE, QUIET, Look
+from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, Page, colours, key, set_heading
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.statistics.conditions import CONDITION, check_columns, data_label, ordered, sort_rows
 from rhvae_mri.study.names import CLASSES

@@ -13,7 +13,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, Page, colours, set_heading, white_level
-from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.tensor_files import ImageStack
 from rhvae_mri.preprocess.grid import PLANES
 from rhvae_mri.statistics.conditions import CONDITION, check_columns, data_label
@@ -82,15 +81,9 @@ def draw_saliency(
         check_columns(table, _COLUMNS, where=f"the table beside {stack}")
         with ImageStack(stack) as images:
             networks.append((table, {key: images.read(key) for key in images.keys}))
-    shapes = {volume.shape for _, volumes in networks for volume in volumes.values()}
-    if len(shapes) != 1:
-        raise StudyError(
-            f"The maps of a figure are of one shape, not of {sorted(shapes) or 'none'}.",
-            cause="The networks are of different resolutions, or there is none.",
-        )
     summary = summarise_saliency(networks)
     title = f"What the networks look at: mean attributions in the test images of {training_cohort}"
-    return Drawing(summary, _figure(networks, summary, shapes.pop(), title, simulated), title)
+    return Drawing(summary, _figure(networks, summary, title, simulated), title)
 
 
 def blend(
@@ -106,10 +99,10 @@ def blend(
 def _figure(
     networks: Sequence[Maps],
     summary: pandas.DataFrame,
-    shape: tuple[int, ...],
     title: str,
     simulated: bool,
 ) -> Figure:
+    shape = networks[0][1]["AD/image"].shape
     # of each plane, the numbers of voxels from left to right and from bottom to top
     sizes = {plane: [shape[other] for other in range(3) if other != axis] for plane, axis in PLANES.items()}
     room = PAGE_WIDTH - 2 * _EDGE - _LABELS - _BAR

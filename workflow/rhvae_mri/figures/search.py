@@ -11,19 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from rhvae_mri.figures.style import (
-    CHANCE,
-    INK,
-    MARK,
-    MEAN,
-    PAGE_WIDTH,
-    RUNS,
-    Drawing,
-    Look,
-    colours,
-    key,
-    set_heading,
-)
+from rhvae_mri.figures import looks
+from rhvae_mri.figures.looks import Look
+from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, colours, key, set_heading
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.statistics.conditions import check_columns
 
@@ -42,12 +32,11 @@ _PANELS = {
     "n_parameters": ("parameters", "log"),
 }
 _STATISTICS = ["rank", "candidate", "status", "mean_percent", "sd_percent", "se_percent"]
-_RESOLUTIONS = {"full": "high resolution", "downsampled": "down-sampled"}
 _COLUMNS = 4  # panels beside each other
 _ROW_HEIGHT = 1.55  # inches
 _WINNER_BAND = "#e3e6e9"
-_WINNER = MARK | Look(marker="D", markerfacecolor="none", markeredgecolor=INK)
-_UNSEEN = Look(color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+_WINNER = looks.MARK | Look(marker="D", markerfacecolor="none", markeredgecolor=looks.INK)
+_UNSEEN = Look(color=looks.INK, linewidth=0.8, linestyle=(0, (1, 2)))
 
 
 def draw_search(
@@ -75,12 +64,12 @@ def draw_search(
     title = _title(summary, resolution)
     set_heading(figure, title, simulated=simulated)
     handles = [
-        key("one fold; below: one candidate", **MARK, color=shade),
-        key("mean of the folds", **MEAN),
+        key("one fold; below: one candidate", **looks.MARK, color=shade),
+        key("mean of the folds", **looks.MEAN),
         key("winner", **_WINNER),
         Patch(color=_WINNER_BAND, label=f"winner's mean ± SE ({summary['winner']['se_percent']:.1f})"),
         key(f"winners on unseen folds ({summary['unseen_fold_percent']:.1f})", **_UNSEEN),
-        key("chance", **CHANCE),
+        key("chance", **looks.CHANCE),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return Drawing(source, figure, title)
@@ -91,7 +80,7 @@ def _title(summary: Mapping[str, Any], resolution: str) -> str:
     left_out = {"diverged": summary["n_diverged"], "given up": summary["n_stopped"]}
     missing = "".join(f", {number} {fate} and not shown" for fate, number in left_out.items() if number)
     return (
-        f"Random search, {_RESOLUTIONS[resolution]}: {summary['n_candidates']} candidates, "
+        f"Random search, {looks.RESOLUTIONS[resolution]}: {summary['n_candidates']} candidates, "
         f"{summary['n_folds']} folds{missing}"
     )
 
@@ -102,10 +91,10 @@ def _draw_ranks(ax: Axes, ranked: pandas.DataFrame, summary: Mapping[str, Any], 
     low, high = (winner["mean_percent"] + sign * winner["se_percent"] for sign in (-1, 1))
     ax.axhspan(low, high, color=_WINNER_BAND, linewidth=0, zorder=0)
     for column in ranked.filter(regex=r"^fold_\d+_percent$"):
-        ax.plot(places, ranked[column], **RUNS, color=shade)
-    ax.hlines(ranked["mean_percent"], places - 0.35, places + 0.35, **MEAN, zorder=3)
+        ax.plot(places, ranked[column], **looks.RUNS, color=shade)
+    ax.hlines(ranked["mean_percent"], places - 0.35, places + 0.35, **looks.MEAN, zorder=3)
     ax.axhline(summary["unseen_fold_percent"], **_UNSEEN)
-    ax.axhline(50, **CHANCE)
+    ax.axhline(50, **looks.CHANCE)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set_xlim(0.5, len(ranked) + 0.5)
     ax.set_xlabel("rank by mean balanced accuracy")
@@ -124,7 +113,7 @@ def _draw_hyperparameter(ax: Axes, ranked: pandas.DataFrame, column: str, scale:
     elif scale == "whole":
         ax.set_xlim(values.min() - 0.5, values.max() + 0.5)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    ax.plot(values, ranked["mean_percent"], **RUNS, color=shade)
+    ax.plot(values, ranked["mean_percent"], **looks.RUNS, color=shade)
     winner = ranked["rank"].to_numpy(dtype=float) == 1
     ax.plot(values[winner], ranked["mean_percent"][winner], **_WINNER, markersize=4)
 

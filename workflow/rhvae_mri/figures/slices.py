@@ -14,8 +14,8 @@ import numpy
 import pandas
 from matplotlib.figure import Figure
 
-from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, Look, Page, set_heading, white_level
-from rhvae_mri.io.errors import StudyError
+from rhvae_mri.figures.looks import Look
+from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, Page, set_heading, white_level
 from rhvae_mri.io.tensor_files import ImageStack
 from rhvae_mri.preprocess.grid import PLANES
 from rhvae_mri.study.names import CLASSES
@@ -71,15 +71,9 @@ def read_examples(
                 of_class = members.loc[members["diagnosis"] == diagnosis, "image_id"]
                 names = of_class.tolist() if kind == "real" else images.keys
                 chosen = choose_examples(names, count, derive_seed(seed, figure, diagnosis, kind))
-                if not chosen:
-                    raise StudyError("A class has no image to show.")
                 read = (images.read(name) for name in chosen)
                 rows = zip(chosen, read, strict=True)
                 examples += [Example(kind, diagnosis, place, *row) for place, row in enumerate(rows)]
-    shape = examples[0].volume.shape
-    for one in examples:
-        if one.volume.shape != shape:
-            raise StudyError(f"Image {one.image_id} has the shape {one.volume.shape}, not {shape}.")
     return examples
 
 
@@ -271,8 +265,6 @@ def draw_generation(
     sources, pixels = [], []
     for diagnosis, stack, table in zip(CLASSES, stacks, tables, strict=True):
         chosen = table[table["picture"] == picture].dropna(axis="columns", how="all")
-        if chosen.empty:
-            raise StudyError(f"There is no image of the {picture} of {diagnosis} to show.")
         with ImageStack(stack) as images:
             indices, shown = zip(
                 *(middle_slice(images.read(key), PLANE) for key in chosen["key"]), strict=True
@@ -285,9 +277,6 @@ def draw_generation(
             "mean": [_round(one.mean()) for one in shown],
         }
         sources.append(chosen.drop(columns="picture").assign(**own))
-    shapes = {one.shape for one in pixels}
-    if len(shapes) > 1:
-        raise StudyError(f"Images have slices of different shapes: {sorted(shapes)}.")
     source = pandas.concat(sources, ignore_index=True)
     return Drawing(source, _lay_out(layout, source, pixels, simulated), layout.title)
 

@@ -28,19 +28,6 @@ STYLE_FILE = Path(__file__).parents[2] / "style" / "study.mplstyle"
 #: Width in inches of a figure: it fills the page (180 mm).
 PAGE_WIDTH = 7.1
 
-#: Colours of what is not data: means and texts, reference lines, bands behind the data.
-INK = "#1c1f23"
-QUIET = "#9aa2ab"
-BAND = "#f5f6f8"
-
-#: The looks that figures share: level of chance, mean, single runs, and the white marks on other things.
-Look = dict[str, Any]
-CHANCE = Look(color=QUIET, linewidth=0.6, linestyle=(0, (4, 3)))
-MEAN = Look(color=INK, linewidth=1.3)
-MARK = Look(linestyle="none", marker="o")
-RUNS = MARK | Look(markersize=2.6, markeredgewidth=0, alpha=0.65)
-RING = MARK | Look(markerfacecolor="white", markeredgecolor=INK)
-
 
 @contextmanager
 def study_style() -> Iterator[None]:

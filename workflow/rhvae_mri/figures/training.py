@@ -10,20 +10,10 @@ import pandas
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from rhvae_mri.figures import looks
+from rhvae_mri.figures.looks import Look
 from rhvae_mri.figures.panels import arrange_conditions
-from rhvae_mri.figures.style import (
-    INK,
-    MEAN,
-    PAGE_WIDTH,
-    QUIET,
-    RING,
-    Drawing,
-    Look,
-    Page,
-    colours,
-    key,
-    set_heading,
-)
+from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, Page, colours, key, set_heading
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.statistics.conditions import check_columns, ordered, sort_rows
 
@@ -42,7 +32,7 @@ _GAP = 0.2  # between panels side by side
 #: Of each row of panels of the losses the columns of the history.
 _TERMS = (["loss", "reconstruction"], ["prior", "momentum", "posterior"])
 _STEP_SIZES = ["learning_rate", "leapfrog_step_size"]
-_RECOVERY = Look(color=QUIET, linewidth=0.8, linestyle=(0, (1, 1)))
+_RECOVERY = Look(color=looks.QUIET, linewidth=0.8, linestyle=(0, (1, 1)))
 
 
 def draw_training(
@@ -78,8 +68,8 @@ def draw_training(
     title = f"Training of the {architecture} network on {training_set}"
     set_heading(page.figure, title, simulated=simulated, below=0.06)
     handles = [key(name, color=shades[part], linewidth=1.3) for part, name in _PARTS.items()]
-    handles += [key("mean of the runs", **MEAN), key("one run", color=INK, linewidth=0.35)]
-    handles.append(key("selected epoch", **RING))
+    handles += [key("mean of the runs", **looks.MEAN), key("one run", color=looks.INK, linewidth=0.35)]
+    handles.append(key("selected epoch", **looks.RING))
     page.figure.legend(handles=handles, loc="lower center", ncols=5, borderaxespad=0.3)
     return Drawing(source, page.figure, title)
 
@@ -111,7 +101,7 @@ def _draw_runs(ax: Axes, runs: pandas.DataFrame, quantity: str, shades: dict[str
     for part, shade in shades.items():
         ax.plot(curves[part].mean(axis="columns", skipna=False), color=shade, linewidth=1.3)
     selected = runs[runs["best"] == 1]
-    rings = RING | Look(markersize=2.4, markeredgewidth=0.5)
+    rings = looks.RING | Look(markersize=2.4, markeredgewidth=0.5)
     ax.plot(selected["epoch"], selected[_column("validation", quantity)], **rings, zorder=4)
 
 
@@ -136,7 +126,7 @@ def draw_losses(
     ]
     figure = Figure(figsize=(PAGE_WIDTH, 0.75 + 1.35 * len(_TERMS)), layout="constrained")
     axes = figure.subplots(len(_TERMS), len(columns), sharex=True, sharey="row", squeeze=False)
-    looks = {
+    lines = {
         name: Look(color=shade, linestyle=(0, (3, 1.5)) if name == "reconstruction" else "-")
         for name, shade in colours([*_TERMS[0], *_TERMS[1]]).items()
     }
@@ -144,7 +134,7 @@ def draw_losses(
         history = source.query("training_set == @training_set and diagnosis == @diagnosis")
         axes[0, column].set_title(f"{diagnosis}, {training_set}")
         for ax, terms in zip(axes[:, column], _TERMS, strict=True):
-            _draw_terms(ax, history, {term: looks[term] for term in terms})
+            _draw_terms(ax, history, {term: lines[term] for term in terms})
         axes[-1, column].set_xlabel("epoch")
     for ax, terms in zip(axes[:, 0], _TERMS, strict=True):
         # with a whole number of nats between two ticks
@@ -158,8 +148,8 @@ def draw_losses(
     figure.align_ylabels(axes[:, 0])
     title = "Training of the RHVAEs: the loss and its terms"
     set_heading(figure, title, simulated=simulated)
-    handles = [key(term, **look) for term, look in looks.items()]
-    handles.append(key("weights kept (lowest loss)", **RING))
+    handles = [key(term, **look) for term, look in lines.items()]
+    handles.append(key("weights kept (lowest loss)", **looks.RING))
     if source["recovered"].any():
         handles.append(key("went on with smaller steps", **_RECOVERY))
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
@@ -174,24 +164,20 @@ def _loss_source(
     for model, history in zip(models, histories, strict=True):
         name = f"the RHVAE of {model[1]} on {model[0]}"
         check_columns(history, ["epoch", *_TERMS[0], *_TERMS[1], *_STEP_SIZES], where=name)
-        if history.empty:
-            raise StudyError(f"The history of {name} has no epoch.")
         steps = history[_STEP_SIZES]
         tables[model] = history.assign(
             selected=(history.index == history["loss"].idxmin()).astype(int),
             recovered=(steps < steps.shift()).any(axis="columns").astype(int),
         )
-    if not tables:
-        raise StudyError("There is no history of an RHVAE to draw.")
     names = ["training_set", "diagnosis"]
     return pandas.concat(tables, names=names).reset_index(names).reset_index(drop=True)
 
 
-def _draw_terms(ax: Axes, history: pandas.DataFrame, looks: dict[str, Look]) -> None:
-    for term, look in looks.items():
+def _draw_terms(ax: Axes, history: pandas.DataFrame, lines: dict[str, Look]) -> None:
+    for term, look in lines.items():
         ax.plot(history["epoch"], history[term], **look)
     for epoch in history.loc[history["recovered"] == 1, "epoch"]:
         ax.axvline(epoch, **_RECOVERY, zorder=1)
     kept = history[history["selected"] == 1]
-    for term in looks:
-        ax.plot(kept["epoch"], kept[term], **RING | Look(markersize=3, markeredgewidth=0.6), zorder=4)
+    for term in lines:
+        ax.plot(kept["epoch"], kept[term], **looks.RING | Look(markersize=3, markeredgewidth=0.6), zorder=4)

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import quote
 
 from rhvae_mri.figures.registry import FIGURES, entry_of
-from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv, write_text
 from rhvae_mri.pages.templates import html_page
 
@@ -95,9 +94,6 @@ def write_index(
         for file in files
         if not (link := quote(Path(os.path.relpath(file, folder)).as_posix())).startswith("../")
     }
-    figures = _figures(found)
-    if not figures:
-        raise StudyError("There is no figure to lead to.", where=target, remedy="Draw the figures first.")
     tables = {
         text: _links(found, [link for kind in _KINDS if (link := f"{name}.{kind}") in found])
         for name, text in _TABLES.items()
@@ -113,7 +109,7 @@ def write_index(
             "pages": [(text, link) for link, text in _START.items() if link in found],
             "verdicts": {} if verdicts is None else verdicts.value_counts().to_dict(),
         },
-        **{category: {"figures": shown} for category, shown in figures.items()},
+        **{category: {"figures": shown} for category, shown in _figures(found).items()},
         "Tables": {"files": {text: links for text, links in tables.items() if links}},
         "Audit of the preprocessing": {"pages": audits},
         "Provenance": {"files": _provenance(found)},

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas
 
-from rhvae_mri.io.errors import StudyError
 from rhvae_mri.pages.sheets import (
     NO_VALUE,
     Cell,
@@ -86,8 +85,6 @@ def write_classification(
     made: Mapping[str, Any],
 ) -> None:
     """Write the result table (`rhvae_mri.statistics.tables.classification_table`) for reading."""
-    if table.empty:
-        raise StudyError("The result table has no rows to show.", remedy="Summarise the runs first.")
     notes = [note.format(_PUBLISHED[simulated]) for note in _CLASSIFICATION_NOTES]
     sheets = paper_layout(table)
     write_sheets(sheets, page, title=title, notes=notes, simulated=simulated, made=made, wide=False)
