@@ -12,7 +12,8 @@ from rhvae_mri.convert.preflight import check_downloads
 from rhvae_mri.io.files import read_tsv
 from rhvae_mri.simulate import adni, aibl
 from rhvae_mri.simulate.adni_today import COLLECTION
-from rhvae_mri.simulate.download import simulate_download, write_download
+from rhvae_mri.simulate.download import write_download
+from rhvae_mri.simulate.participants import draw_cohort
 from rhvae_mri.simulate.records import folder_name, series_place
 from rhvae_mri.simulate.truth import chosen_scan, truth_table
 
@@ -233,19 +234,12 @@ def test_places_of_a_visit_s_scans_differ():
 
 
 @pytest.mark.parametrize(("cohort", "generation"), FORMS)
-def test_a_drawn_cohort_becomes_a_download(cohort, generation, tmp_path, monkeypatch):
-    """The whole way but for the anatomy, which has tests of its own."""
-
-    def render(participant, visit, scan, anatomy):
-        assert anatomy == "anatomy"
-        return handmade.make_volume(participant, visit, scan)
-
-    monkeypatch.setattr("rhvae_mri.simulate.anatomy.load_anatomy", lambda: "anatomy")
-    monkeypatch.setattr("rhvae_mri.simulate.heads.render_scan", render)
+def test_a_drawn_cohort_becomes_a_download(cohort, generation, tmp_path):
     counts = {"AD": 2, "CN": 2, "MCI": 1, "converters": 2, "without_image": 1, "truncated_series": 1}
     counts |= {"wrong_field_of_view": 1, "motion_noise": 1}
     places = [tmp_path / name for name in ("images", "tables", "truth.tsv")]
-    simulate_download(cohort, counts, 8.0, 3, *places, progress=False, generation=generation)
+    people = draw_cohort(cohort, counts, 8.0, 3)
+    write_download(people, handmade.make_volume, 3, *places, progress=False, generation=generation)
     check_downloads([(cohort, *places[:2])])
     truth = read_tsv(places[2], ("subject",))
     assert truth["subject"].nunique() == sum(counts.values())

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
 from tqdm import tqdm
 
@@ -30,33 +29,6 @@ The layout and the names of the tables follow a {cohort} download, so that the s
 """
 
 
-def simulate_download(
-    cohort: str,
-    counts: Mapping[str, int],
-    voxel_size: float,
-    seed: int,
-    images: str | os.PathLike[str],
-    tables: str | os.PathLike[str],
-    truth: str | os.PathLike[str],
-    progress: bool = True,
-    generation: Generation = 2018,
-) -> None:
-    """Draw a cohort, render its scans and write them as a LONI download; everything follows from the seed.
-
-    The folders of images (DICOM series) and study tables are each complete or absent; the table of the truth
-    is that of `truth_table`. An ADNI download has the form of the ``generation`` 2018, which Clinica reads,
-    or of 2026: other tables, and images that the study has no use for, of the same participants.
-    """
-    # Here and not above: the tables and series of hand-made participants need no anatomy.
-    from rhvae_mri.simulate.anatomy import load_anatomy
-    from rhvae_mri.simulate.heads import render_scan
-    from rhvae_mri.simulate.participants import draw_cohort
-
-    participants = draw_cohort(cohort, counts, voxel_size, seed)
-    render = partial(render_scan, anatomy=load_anatomy())
-    write_download(participants, render, seed, images, tables, truth, progress, generation)
-
-
 def write_download(
     participants: Sequence[Participant],
     render: Callable[[Participant, Visit, Scan], SimulatedScan],
@@ -67,7 +39,13 @@ def write_download(
     progress: bool = True,
     generation: Generation = 2018,
 ) -> None:
-    """Write the download of a cohort that is drawn already; ``render`` gives the image of a scan."""
+    """Write a cohort as a LONI download; everything follows from it and the seed.
+
+    ``render`` gives the image of a scan. The folders of images (DICOM series) and study tables are each
+    complete or absent; the table of the truth is that of `truth_table`. An ADNI download has the form of the
+    ``generation`` 2018, which Clinica reads, or of 2026: other tables, and images that the study has no use
+    for, of the same participants.
+    """
     cohort = participants[0].cohort
     today = cohort == "ADNI" and generation == 2026
     people = rename_sequences(participants) if today else list(participants)
