@@ -127,7 +127,7 @@ def _stages(
 
 def _prepare(scratch: Path, options: argparse.Namespace) -> dict[str, tuple[list[Path], Path, float, int]]:
     """Find or make the inputs: images, template, voxel size and repetitions of each source."""
-    from rhvae_mri.simulate.anatomy import load_anatomy, simulate_template
+    from rhvae_mri.simulate.anatomy import simulate_template
     from rhvae_mri.simulate.download import write_download
     from rhvae_mri.simulate.heads import render_scan
     from rhvae_mri.simulate.participants import draw_cohort
@@ -141,9 +141,8 @@ def _prepare(scratch: Path, options: argparse.Namespace) -> dict[str, tuple[list
             )
     download = scratch / "download"
     participants = draw_cohort("ADNI", COUNTS, SIMULATED_MM, SEED)
-    render = partial(render_scan, anatomy=load_anatomy())
     places = [download / name for name in ("images", "tables", "truth.tsv")]
-    write_download(participants, render, SEED, *places, progress=False)
+    write_download(participants, render_scan, SEED, *places, progress=False)
     # the later stages take their images from this conversion, which is not measured
     bids = scratch / "simulated"
     bids.mkdir()

@@ -1,7 +1,4 @@
-from functools import partial
-
 from rhvae_mri.runtime.logs import log_job
-from rhvae_mri.simulate.anatomy import load_anatomy
 from rhvae_mri.simulate.download import write_download
 from rhvae_mri.simulate.heads import render_scan
 from rhvae_mri.simulate.participants import SPECIAL_CASES, draw_cohort
@@ -12,6 +9,5 @@ with log_job(snakemake.log[0]):
     seed = derive_seed(params.seed, "simulate_download", params.cohort)
     counts = params.participants | (SPECIAL_CASES[params.cohort] if params.special_cases else {})
     participants = draw_cohort(params.cohort, counts, float(params.voxel_size), seed)
-    render = partial(render_scan, anatomy=load_anatomy())
     places = (output.images, output.tables, output.truth)
-    write_download(participants, render, seed, *places, generation=params.generation)
+    write_download(participants, render_scan, seed, *places, generation=params.generation)
