@@ -102,7 +102,7 @@ def _figure(
     title: str,
     simulated: bool,
 ) -> Figure:
-    shape = networks[0][1]["AD/image"].shape
+    shape = next(iter(networks[0][1].values())).shape
     # of each plane, the numbers of voxels from left to right and from bottom to top
     sizes = {plane: [shape[other] for other in range(3) if other != axis] for plane, axis in PLANES.items()}
     room = PAGE_WIDTH - 2 * _EDGE - _LABELS - _BAR

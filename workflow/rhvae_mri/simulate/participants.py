@@ -90,7 +90,6 @@ _VENTRICLE_SPREAD, _HIPPOCAMPUS_SPREAD = 0.22, 0.07
 #: Bounds of the scales, so that every deformation stays invertible.
 _VENTRICLE_BOUNDS, _HIPPOCAMPUS_BOUNDS = (0.7, 3.0), (0.5, 1.2)
 
-
 #: Atrophy at the first visit (1: a typical case of Alzheimer's disease), its spread and yearly growth.
 _COURSES = {"CN": (0.0, 0.25, 0.02), "MCI": (0.5, 0.35, 0.10), "AD": (1.0, 0.35, 0.18)}
 
