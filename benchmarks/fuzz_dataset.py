@@ -15,7 +15,6 @@ from pathlib import Path
 import nibabel
 from reporting import REPOSITORY  # noqa: F401  (finds the library)
 
-from rhvae_mri.simulate.anatomy import load_anatomy
 from rhvae_mri.simulate.heads import render_scan
 from rhvae_mri.simulate.participants import draw_cohort
 
@@ -113,7 +112,7 @@ def tables() -> Files:
 def render_heads(count: int, seed: int = 11) -> list[nibabel.Nifti1Image]:
     """Render simulated heads of different persons on voxels of about 4 mm."""
     people = draw_cohort("AIBL", {"AD": (count + 1) // 2, "CN": count // 2}, 4.0, seed)
-    scans = [render_scan(one, one.visits[0], one.visits[0].scans[0], load_anatomy()) for one in people]
+    scans = [render_scan(one, one.visits[0], one.visits[0].scans[0]) for one in people]
     return [nibabel.Nifti1Image(scan.volume, scan.affine) for scan in scans]
 
 

@@ -128,7 +128,9 @@ def _stages(
 def _prepare(scratch: Path, options: argparse.Namespace) -> dict[str, tuple[list[Path], Path, float, int]]:
     """Find or make the inputs: images, template, voxel size and repetitions of each source."""
     from rhvae_mri.simulate.anatomy import simulate_template
-    from rhvae_mri.simulate.download import simulate_download
+    from rhvae_mri.simulate.download import write_download
+    from rhvae_mri.simulate.heads import render_scan
+    from rhvae_mri.simulate.participants import draw_cohort
 
     template = options.heads / TEMPLATE
     head = options.heads / f"{options.head}_T1w.nii.gz"
@@ -138,16 +140,9 @@ def _prepare(scratch: Path, options: argparse.Namespace) -> dict[str, tuple[list
                 "A real image is not there.", where=path, remedy="Give the folder of the real heads: --heads."
             )
     download = scratch / "download"
-    simulate_download(
-        "ADNI",
-        COUNTS,
-        SIMULATED_MM,
-        SEED,
-        download / "images",
-        download / "tables",
-        download / "truth.tsv",
-        progress=False,
-    )
+    participants = draw_cohort("ADNI", COUNTS, SIMULATED_MM, SEED)
+    places = [download / name for name in ("images", "tables", "truth.tsv")]
+    write_download(participants, render_scan, SEED, *places, progress=False)
     # the later stages take their images from this conversion, which is not measured
     bids = scratch / "simulated"
     bids.mkdir()

@@ -3,7 +3,6 @@
 import nibabel
 import pandas
 
-from rhvae_mri.simulate.anatomy import load_anatomy
 from rhvae_mri.simulate.heads import render_scan
 from rhvae_mri.simulate.participants import draw_cohort
 
@@ -20,7 +19,7 @@ def write_dataset(folder, counts, voxel_size=4.0, seed=7):
     rows = []
     for number, person in enumerate(draw_cohort("AIBL", counts, voxel_size, seed), start=1):
         visit = person.visits[0]
-        scan = render_scan(person, visit, visit.scans[0], load_anatomy())
+        scan = render_scan(person, visit, visit.scans[0])
         name = f"sub-{number:03d}"
         path = folder / name / "anat" / f"{name}_T1w.nii.gz"
         path.parent.mkdir(parents=True)

@@ -1,18 +1,34 @@
 """What the tests of figures check: texts in the files, texts that overlap or are cut off."""
 
 import itertools
+from typing import NamedTuple
 from xml.etree import ElementTree
 
+import pandas
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from rhvae_mri.figures.style import save_drawing, study_style
+from rhvae_mri.io.files import read_tsv
+from rhvae_mri.io.tensor_files import write_image_stack
 
 FILES = {"svg": "svg", "pdf": "pdf", "table": "tsv"}
 SVG = "{http://www.w3.org/2000/svg}"
+#: Shapes of the images of the demo and of the published study, down-sampled.
+SHAPES = {"demo": (21, 26, 22), "paper": (84, 104, 89)}
 
 
-def drawn(folder, draw, *sources, **arguments):
+class Drawn(NamedTuple):
+    figure: Figure
+    texts: list[str]
+    source: pandas.DataFrame
+
+    def images(self):
+        return [image for ax in self.figure.axes for image in ax.get_images()]
+
+
+def saved(folder, draw, *sources, **arguments):
     """Draw a figure as a job does, into files that are called `figure`."""
     files = {name: folder / f"figure.{kind}" for name, kind in FILES.items()}
     with study_style():
@@ -22,9 +38,28 @@ def drawn(folder, draw, *sources, **arguments):
     return drawing.figure
 
 
-def svg_texts(path):
-    root = ElementTree.parse(path).getroot()
-    return ["".join(text.itertext()).strip() for text in root.iter(f"{SVG}text")]
+def drawn(folder, draw, *sources, simulated=True, **arguments):
+    """Draw a figure; no text may overlap another or be cut off, and it says whether data are simulated."""
+    figure = saved(folder, draw, *sources, simulated=simulated, **arguments)
+    assert overlapping_texts(figure) == ([], [])
+    svg = (folder / "figure.svg").read_text()
+    assert ("imulated" in svg) == simulated
+    texts = ["".join(text.itertext()).strip() for text in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+    assert any(text.startswith("Simulated data: ") for text in texts) == simulated
+    assert (folder / "figure.pdf").read_bytes().startswith(b"%PDF")
+    return Drawn(figure, texts, read_tsv(folder / "figure.tsv"))
+
+
+def write_stack(path, volumes):
+    """Write images by name; give the path as jobs do."""
+    shape = next(iter(volumes.values())).shape
+    write_image_stack(path, list(volumes), volumes.values(), shape)
+    return str(path)
+
+
+def marked(ax, marker):
+    """The values at the marks of a kind."""
+    return sorted(y for line in ax.lines if line.get_marker() == marker for y in line.get_ydata())
 
 
 def overlapping_texts(figure):

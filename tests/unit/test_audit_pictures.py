@@ -7,16 +7,19 @@ from phantoms import coordinates, grid, head, save
 from PIL import Image
 
 from rhvae_mri.audit.cohort_pictures import CutMoments, draw_classes, intensity_curves
-from rhvae_mri.audit.cuts import colour_table, cut_sizes, lay_out, take_cuts
 from rhvae_mri.audit.parameters import share_parameters, step_parameters
 from rhvae_mri.audit.pictures import (
     FIELD_COLOURS,
     FIELD_LIMIT,
     N_BINS,
+    colour_table,
     contour_svg,
     crop_svg,
+    cut_sizes,
     draw_image,
+    lay_out,
     native_cuts,
+    take_cuts,
 )
 from rhvae_mri.preprocess.grid import crop_box, study_grid
 from rhvae_mri.preprocess.sidecars import write_sidecar

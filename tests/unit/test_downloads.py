@@ -141,11 +141,6 @@ def test_without_network_the_error_says_what_to_do(server, target):
     assert str(target) in error.value.remedy
 
 
-def test_only_web_addresses_are_accepted(target):
-    with pytest.raises(StudyError, match="not an http"):
-        fetch("file:///etc/hosts", SHA256, target)
-
-
 def test_a_users_own_file_is_checked(tmp_path):
     file = tmp_path / "mine.bin"
     with pytest.raises(StudyError, match="does not exist"):
@@ -203,5 +198,3 @@ def test_the_users_own_file_is_taken_as_it_is(tmp_path):
     assert file == tmp_path / "w.bin"
     assert origin == {"Origin": "the user's file", "SHA256": SHA256}
     assert not (tmp_path / "downloads").exists()
-    with pytest.raises(StudyError, match="does not exist"):
-        obtain_file(tmp_path / "no.bin", tmp_path)

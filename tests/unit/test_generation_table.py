@@ -1,7 +1,6 @@
 import pandas
 import pytest
 
-from rhvae_mri.io.errors import StudyError
 from rhvae_mri.pages.generation import write_generation
 from rhvae_mri.study.names import SIMULATED_MARK
 
@@ -28,8 +27,3 @@ def test_the_page_shows_every_measure_of_every_model(tmp_path, simulated):
     assert "nats &lt;per&gt; image" in page
     assert "Study &amp; more" in page
     assert (SIMULATED_MARK in page) == simulated
-
-
-def test_a_page_without_measures_is_refused(tmp_path):
-    with pytest.raises(StudyError, match="no measures"):
-        write_generation(table().iloc[:0], tmp_path / "page.html", simulated=True, title="")

@@ -11,7 +11,7 @@ import pandas
 import pydicom
 import pytest
 from clinica_dataset import Dataset, write_table
-from figure_checks import drawn
+from figure_checks import saved
 from made_up_audit import MadeUpAudit
 from markupsafe import escape
 from nifti_files import encode_nifti, write_nifti
@@ -24,12 +24,12 @@ from rhvae_mri.cohort.images import list_images
 from rhvae_mri.convert.adni_tables import read_adni_tables
 from rhvae_mri.convert.conversion import convert_to_bids
 from rhvae_mri.convert.ledger import Ledger
-from rhvae_mri.figures.seeds import draw_seeds
+from rhvae_mri.figures.accuracy import draw_seeds
 from rhvae_mri.io.downloads import obtain_file
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv
 from rhvae_mri.io.texts import plain_cell, visible
-from rhvae_mri.pages.classification import write_classification
+from rhvae_mri.pages.results import write_classification
 from rhvae_mri.statistics.published import read_published
 from rhvae_mri.statistics.tables import classification_table
 
@@ -274,7 +274,7 @@ def test_the_result_tables_and_figures_show_hostile_names_as_text(tmp_path):
     assert not {"img", "script", "svg"} & set(tags.found)
     assert not {name for name in tags.attributes if name.startswith("on")}
     assert "<img" not in markdown.read_text().replace("\\<", "")
-    drawn(tmp_path, draw_seeds, runs, read_tsv(PUBLISHED), simulated=True)
+    saved(tmp_path, draw_seeds, runs, read_tsv(PUBLISHED), simulated=True)
     elements = list(ElementTree.parse(tmp_path / "figure.svg").iter())
     tags = {element.tag.rpartition("}")[2] for element in elements}
     assert not {"script", "img", "foreignObject", "image"} & tags

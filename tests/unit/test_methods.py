@@ -5,11 +5,9 @@ import pandas
 import pytest
 from test_network_figures import SHAPES
 
-from rhvae_mri.cnn.architectures import read_architectures
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
-from rhvae_mri.io.errors import StudyError
 from rhvae_mri.pages.methods import describe_methods, write_methods
-from rhvae_mri.pages.references import WORKS, number_citations
+from rhvae_mri.pages.references import WORKS
 from rhvae_mri.provenance.networks import choose_classifiers, tabulate_networks
 from rhvae_mri.provenance.tables import DownloadFacts
 from rhvae_mri.study.grid import list_conditions
@@ -168,14 +166,3 @@ def test_the_methods_are_written_as_a_page_and_as_markdown(methods, tmp_path):
     assert "\n## Preprocessing\n" in markdown
     assert r"sqrt(beta\_0)" in markdown
     assert not re.findall(r"https?://", page)
-
-
-def test_unknown_works_cannot_be_cited():
-    with pytest.raises(StudyError, match="no work 'nobody'"):
-        number_citations("One [@nobody].")
-    assert number_citations("plain") == ("plain", [])
-
-
-def test_the_architectures_of_the_methods_are_those_of_the_file(root):
-    # the fixture above relies on this
-    assert set(read_architectures(root / "resources" / "architectures.json")) == {"baseline", "optimized"}

@@ -13,7 +13,6 @@ from rhvae_mri.cohort.images import list_images, read_images
 from rhvae_mri.convert.oasis import CLINICAL_TABLE, check_oasis, convert_oasis, describe_fault
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv
-from rhvae_mri.simulate.anatomy import load_anatomy
 from rhvae_mri.simulate.heads import render_scan
 
 #: How the voxels of OASIS-1 lie, in RAS+ mm; the Analyze header does not say it.
@@ -35,7 +34,7 @@ def simulate_head(number):
     scan = handmade.make_scan(number, voxel_size=(4.0, 4.0, 4.0))
     visit = handmade.make_visit(0, "CN", scan)
     person = handmade.make_participant("10", "AIBL", visit)
-    head = render_scan(person, visit, scan, load_anatomy())
+    head = render_scan(person, visit, scan)
     place = numpy.linalg.inv(head.affine) @ STORED
     return ndimage.affine_transform(head.volume.astype(numpy.float32), place, output_shape=SHAPE, order=1)
 

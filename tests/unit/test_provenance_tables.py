@@ -8,7 +8,7 @@ from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.io.files import write_tsv
 from rhvae_mri.provenance.tables import DownloadFacts, read_download_facts
 from rhvae_mri.simulate import adni, adni_today, aibl
-from rhvae_mri.simulate.adni_archive import rename_sequences
+from rhvae_mri.simulate.adni_today import rename_sequences
 from rhvae_mri.simulate.participants import GROUPS, draw_cohort
 
 GROUP_SIZES = dict.fromkeys(GROUPS, 1)

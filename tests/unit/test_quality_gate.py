@@ -63,7 +63,7 @@ def bent_heads():
     anatomy = load_anatomy()
     person = draw_cohort("ADNI", {"CN": 1}, 4.0, 21)[0]
     visit = next(visit for visit in person.visits if any(scan.on_disk for scan in visit.scans))
-    scan = render_scan(person, visit, next(scan for scan in visit.scans if scan.on_disk), anatomy)
+    scan = render_scan(person, visit, next(scan for scan in visit.scans if scan.on_disk))
     voxels, affine = scan.volume.astype(float), scan.affine
     inverse = numpy.linalg.inv(scan.template_to_voxel)
 

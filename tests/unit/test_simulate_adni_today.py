@@ -16,13 +16,13 @@ import pytest
 
 from rhvae_mri.io.files import read_tsv
 from rhvae_mri.simulate import adni, adni_today
-from rhvae_mri.simulate.adni_archive import (
+from rhvae_mri.simulate.adni_today import (
+    COLLECTION,
     PROCESSED_DESCRIPTION,
     fourth_phase,
     listed_images,
     rename_sequences,
 )
-from rhvae_mri.simulate.adni_today import COLLECTION
 from rhvae_mri.simulate.participants import GROUPS, draw_cohort
 
 VISIT = ["PHASE", "PTID", "RID", "VISCODE", "VISCODE2"]
@@ -56,9 +56,14 @@ def drawn():
     return participants, adni.study_tables(participants, 5), names
 
 
-def test_names_and_columns_of_the_tables(tmp_path):
-    _, tables, _ = handmade.write_cohort(handmade.adni_cohort(), tmp_path, 2026)
-    columns = {path.stem: path.read_text().splitlines()[0].split(",") for path in tables.glob("*.csv")}
+def test_names_columns_and_values_of_the_tables_are_as_loni_writes_them(tmp_path):
+    _, folder, _ = handmade.write_cohort(handmade.adni_cohort(), tmp_path, 2026)
+    tables = read_tables(folder)
+    assert set(tables["DXSUM"]["DIAGNOSIS"]) == {"1.0", "2.0", "3.0"}
+    assert set(tables["APOERES"]["GENOTYPE"]) == {"3/4"}
+    assert tables["All_Images"]["image_date"].str.fullmatch(r"\d{4}-\d\d-\d\d").all()
+    assert tables["PTDEMOG"]["PTDOB"].str.fullmatch(r"\d\d/\d{4}").all()
+    columns = {path.stem: path.read_text().splitlines()[0].split(",") for path in folder.glob("*.csv")}
     assert columns == {
         "All_Subjects_REGISTRY_28Nov2026": [*VISIT, "VISTYPE", "RGCONDCT", "EXAMDATE", "SITEID"],
         "All_Subjects_PTDEMOG_28Nov2026": [
@@ -147,14 +152,6 @@ def test_the_age_follows_from_the_month_of_birth(drawn):
         assert age == pytest.approx(person.age, abs=0.1)
 
 
-def test_values_are_written_as_loni_writes_them(handmade_download):
-    _, tables, _ = handmade_download
-    assert set(tables["DXSUM"]["DIAGNOSIS"]) == {"1.0", "2.0", "3.0"}
-    assert set(tables["APOERES"]["GENOTYPE"]) == {"3/4"}
-    assert tables["All_Images"]["image_date"].str.fullmatch(r"\d{4}-\d\d-\d\d").all()
-    assert tables["PTDEMOG"]["PTDOB"].str.fullmatch(r"\d\d/\d{4}").all()
-
-
 def test_the_codes_of_visits_are_those_of_the_phase(drawn):
     _, _, today = drawn
     registry = today["REGISTRY"]
@@ -193,22 +190,16 @@ def test_first_diagnoses_and_scores_are_where_the_phase_has_them(drawn):
 
 
 def test_processed_copies_are_listed_and_some_are_there(drawn):
-    participants, _, today = drawn
-    images = listed_images(participants)
-    processed = [image for image in images if image.processed]
-    assert {image.description for image in processed} == {PROCESSED_DESCRIPTION}
-    assert {image.phase for image in processed} >= {"ADNI1", "ADNI2"}
-    assert not {image.phase for image in processed} & {"ADNI3", "ADNI4"}
-    there = sum(image.on_disk for image in processed)
-    assert 0.15 < there / len(processed) < 0.5
-    numbers = [image.image_uid for image in images]
-    assert len(set(numbers)) == len(numbers)
-    series = {image.image_uid: image.series_id for image in images}
-    originals = [image.series_id for image in images if not image.processed]
-    assert len(set(originals)) == len(originals)
-    assert {series[image.image_uid] for image in processed} <= set(originals)
-    types = today["All_Images"]["image_type"].value_counts().to_dict()
-    assert types == {"Original": len(originals), "Pre-processed": len(processed)}
+    participants, _, _ = drawn
+    images = pandas.DataFrame(listed_images(participants))
+    processed = images["image_type"] == "Pre-processed"
+    assert set(images.loc[processed, "Description"]) == {PROCESSED_DESCRIPTION}
+    assert {"ADNI 1", "ADNI 2"} <= set(images.loc[processed, "phase"]) <= {"ADNI 1", "ADNI GO", "ADNI 2"}
+    assert 0.15 < images.loc[processed, "on_disk"].mean() < 0.5
+    assert images["image_id"].is_unique
+    assert images.loc[~processed, "series_id"].is_unique
+    assert set(images.loc[processed, "series_id"]) <= set(images.loc[~processed, "series_id"])
+    assert set(images.loc[~processed, "image_type"]) == {"Original"}
 
 
 def test_the_sequences_of_adni_3_have_several_names(drawn):
@@ -216,8 +207,7 @@ def test_the_sequences_of_adni_3_have_several_names(drawn):
     names = {
         scan.sequence.removesuffix(" REPEAT")
         for person in participants
-        for visit in person.visits
-        for scan in visit.scans
+        for _, scan in person.scans()
         if person.phase == "ADNI3"
     }
     assert names == {

@@ -4,7 +4,7 @@ import pytest
 from made_up_runs import write_predictions
 from markup import Page, compiles
 
-from rhvae_mri.pages.statistics_pages import (
+from rhvae_mri.pages.results import (
     comparison_sheets,
     replication_sheets,
     write_comparisons,

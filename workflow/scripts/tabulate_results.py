@@ -1,8 +1,7 @@
 import rhvae_mri
 from rhvae_mri.io.files import read_json, read_tsv, read_yaml, write_tsv
 from rhvae_mri.pages.assumptions import list_departures
-from rhvae_mri.pages.classification import write_classification
-from rhvae_mri.pages.statistics_pages import write_comparisons, write_replication
+from rhvae_mri.pages.results import write_classification, write_comparisons, write_replication
 from rhvae_mri.runtime.logs import log_job
 from rhvae_mri.statistics.published import read_published
 from rhvae_mri.statistics.replication import compare_with_published

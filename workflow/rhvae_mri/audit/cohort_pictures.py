@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 import pandas
 
-from rhvae_mri.audit.cuts import colour_table, grey, save_cuts
+from rhvae_mri.audit.pictures import colour_table, grey, save_cuts
 
 #: Points of the curves before the rescaling.
 _N_POINTS = 200

@@ -17,15 +17,16 @@ from tqdm import tqdm
 
 from rhvae_mri.audit.charts import intensity_chart, metric_chart, number
 from rhvae_mri.audit.cohort_pictures import SD_COLOURS, CutMoments, draw_classes, intensity_curves
-from rhvae_mri.audit.cuts import colour_table, save_cuts
 from rhvae_mri.audit.pictures import (
     FIELD_COLOURS,
     FIELD_LIMIT,
     ImageRecord,
+    colour_table,
     contour_svg,
     crop_svg,
     draw_image,
     grey_cuts,
+    save_cuts,
 )
 from rhvae_mri.audit.records import DEEP_SCORE, collect_values, describe_metrics, page_data, robust_positions
 from rhvae_mri.cohort.attrition import (
@@ -39,7 +40,7 @@ from rhvae_mri.cohort.attrition import (
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import atomic_folder, write_text, write_tsv
 from rhvae_mri.pages.templates import html_page
-from rhvae_mri.preprocess.images import ImageError, derivative_table, read_image
+from rhvae_mri.preprocess.images import derivative_table, read_image
 
 _STYLE = Path(__file__).parents[2] / "style"
 STYLE_SHEET = _STYLE / "audit.css"
@@ -74,51 +75,18 @@ def draw_audit(
     threads: int = 1,
     progress: bool = True,
 ) -> None:
-    """Write the audit of a cohort: ``index.html``, its pictures and the tables behind it.
+    """Write the audit of a cohort: ``index.html``, its pictures and the tables behind it, or nothing.
 
-    Parameters
-    ----------
-    cohort : str
-        The cohort's name.
-    images, quality, metrics : pandas.DataFrame
-        The tables images.tsv, quality.tsv and metrics.tsv of the cohort. All columns of ``metrics`` with
-        numbers are shown.
-    derivatives : mapping of str to sequence of path
-        The files of each step (corrected, registered, cropped), one for each kept image and named after it.
-    template : path
-        The template, on the study's grid.
-    target : path
-        The folder to write; it is complete or absent.
-    voxel_size : float
-        The study's voxel size in mm.
-    simulated : bool
-        Whether the study's data are simulated; the page then says so.
-    files : pandas.DataFrame
-        The table of files and checksums (`image_id`, `step`, `path`, `sha256`).
-    thresholds : mapping of str to float
-        Lowest accepted value of a metric, by name.
-    outlier_z : float
-        The robust z-score from which a value is flagged.
-    decisions : sequence of mapping or None
-        The rows of the list of decisions that the study was run with, with the columns of
-        `cohort.decisions.COLUMNS`; an empty cell is missing. The page exports them with the new decisions;
-        without them, it exports those that quality.tsv has.
-    listed : pandas.DataFrame
-        The table values.tsv of the cohort: cells that were not used as they stand.
-    threads : int
-        Number of processes that draw.
-    progress : bool
-        Show a progress bar on standard error.
-
-    Raises
-    ------
-    StudyError
-        If the template cannot be read, or a table lacks a column or names an image twice. A bad image is no
-        error: its row has the reason.
+    ``images``, ``quality``, ``metrics`` (all columns of numbers are shown), ``files`` (checksums) and
+    ``listed`` (values.tsv) are the cohort's tables; ``derivatives`` has the files of each step (corrected,
+    registered, cropped), one for each kept image and named after it, ``thresholds`` the lowest accepted value
+    of metrics. ``decisions`` are the rows that the study was run with, as in `cohort.decisions.COLUMNS`: the
+    page exports them with the new ones; without them, it exports those that quality.tsv has. A bad image is
+    no error, its row has the reason.
     """
-    _check_table("images", images, ("participant_id", "session_id", "diagnosis", "path", "status", "reason"))
-    _check_table("quality control", quality, ("status", "reason"))
-    _check_table("metrics", metrics)
+    for name, table in {"images": images, "quality control": quality, "metrics": metrics}.items():
+        if len(twice := table["image_id"][table["image_id"].duplicated()]):
+            raise StudyError(f"The table of {name} has the image {twice.iloc[0]} twice.")
     judged = judge_images(images, quality, metrics)
     flow = attrition_flow(judged)
     values = collect_values(judged, metrics)
@@ -127,7 +95,7 @@ def draw_audit(
     with atomic_folder(target) as folder:
         pictures = folder / PICTURES
         pictures.mkdir()
-        size = draw_template(template, voxel_size, pictures)
+        size = _draw_template(template, voxel_size, pictures)
         passed = judged[judged["fate"] == PASSED].set_index("image_id")["diagnosis"].fillna(UNKNOWN).to_dict()
         records: dict[str, ImageRecord] = {}
         moments = {name: CutMoments() for name in sorted(set(passed.values()))}
@@ -166,27 +134,12 @@ def draw_audit(
         write_text(folder / "index.html", _page(f"Audit of {cohort}", content, simulated))
 
 
-def draw_template(template: str | os.PathLike[str], voxel_size: float, folder: Path) -> tuple[int, int]:
+def _draw_template(template: str | os.PathLike[str], voxel_size: float, folder: Path) -> tuple[int, int]:
     """Draw the template, its contours and the crop box; give the size of all registered pictures."""
-    try:
-        voxels, _ = read_image(template)
-    except ImageError as error:
-        raise StudyError(
-            f"The template is unusable: {error.what}", where=template, cause=error.cause
-        ) from error
+    voxels, _ = read_image(template)
     write_text(folder / "contour.svg", contour_svg(voxels, voxel_size))
     write_text(folder / "crop.svg", crop_svg(voxels.shape, voxel_size))
     return save_cuts(folder / "template.webp", grey_cuts(voxels))[1:]
-
-
-def _check_table(name: str, table: pandas.DataFrame, columns: Sequence[str] = ()) -> None:
-    """Refuse a table that cannot be put together with the others."""
-    missing = sorted({"image_id", *columns} - set(table.columns))
-    if missing:
-        raise StudyError(f"The table of {name} has no column {', '.join(missing)}.")
-    twice = table["image_id"][table["image_id"].duplicated()]
-    if len(twice):
-        raise StudyError(f"The table of {name} has the image {twice.iloc[0]} twice.")
 
 
 def _draw_images(

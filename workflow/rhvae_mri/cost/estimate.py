@@ -62,6 +62,12 @@ STAGES = {
     "train_candidates": Stage("candidates x folds x epochs x images x voxels", 3, 430),
 }
 
+#: Those whose jobs would use a GPU.
+ON_GPU = (
+    *("check_deep_quality", "train_rhvae", "generate_synthetic", "measure_generation"),
+    *("train_cnn", "evaluate", "measure_saliency", "train_candidates"),
+)
+
 _RANGE = ("low", "expected", "high")
 QUANTITIES = ("core_hours", "gpu_hours", "memory_mb", "disk_gb")
 COLUMNS = (
@@ -195,7 +201,7 @@ def _estimate_stage(
     """Estimate time and memory of the jobs of a stage."""
     core = _hours(about, jobs, measured, by_thread=True)
     gpu = numpy.zeros(3)
-    if jobs[0].on_gpu:
+    if jobs[0].rule in ON_GPU:
         slow, fast = speedup
         gpu = core / (fast, math.sqrt(slow * fast), slow)
         if on_gpu:

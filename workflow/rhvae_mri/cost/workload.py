@@ -7,13 +7,15 @@ A unit is what the time of a stage grows with: voxels, images, weights times ste
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rhvae_mri.io.files import read_tsv
 from rhvae_mri.study.grid import (
     batch_seeds,
+    condition_path,
+    is_simulated,
     list_cohorts,
     list_conditions,
     saliency_conditions,
@@ -26,8 +28,7 @@ from rhvae_mri.study.names import CLASSES
 _HEAD, _CROP, _HALF, _SCAN = 193 * 229 * 193, 169 * 208 * 179, 84 * 104 * 89, 256**3
 
 
-@dataclass(frozen=True)
-class StudySizes:
+class StudySizes(NamedTuple):
     """How many images a study has."""
 
     images: dict[str, int]  # by cohort, those that are preprocessed
@@ -51,14 +52,34 @@ class Job:
     work: float  # of each job, in the stage's unit
     size: float  # what the memory of a job grows with
     key: str  # its benchmark below the rule's folder, without ".tsv"; of per-image jobs what they share
-    count: int = 1
     threads: int = 1  # of each job
-    on_gpu: bool = False  # whether it would use a GPU
+    count: int = 1
 
     @property
     def rule(self) -> str:
         """The rule."""
         return self.stage.partition(" ")[0]
+
+
+class _Parts:
+    """What the work of several stages follows from."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        voxel_size = config["template"]["voxel_size"]
+        self.per_mm = voxel_size**-3
+        self.conditions = list_conditions(config["grid"], config["synthetic"]["sizes"])
+        self.resolutions = list(dict.fromkeys(each["resolution"] for each in self.conditions))
+        self.synthetic_sets = synthetic_training_sets(self.conditions)
+        self.per_class = synthetic_per_class(config["synthetic"]["sizes"], config["synthetic"]["count"])
+        self.voxels = {"full": _CROP * self.per_mm, "downsampled": _HALF * self.per_mm}
+        # those of real cohorts measure 1 mm
+        self.scan = _SCAN / (voxel_size if is_simulated(config) else 1.0) ** 3
+        layers = config["rhvae"]
+        ends = [layers[name] for name in ("encoder_layers", "decoder_layers", "metric_layers")]
+        outer = ends[0][0] + ends[1][-1] + ends[2][0]
+        # weights of an RHVAE that depend on the size of the image: those of its first and last layers
+        outer = sum(layers["channels"]) if layers["networks"] == "convolutional" else outer
+        self.weights = _HALF / voxel_size**3 * outer
 
 
 def sizes_of_results(results: Path, config: Mapping[str, Any]) -> StudySizes:
@@ -104,134 +125,97 @@ def expected_sizes(config: Mapping[str, Any], scans_per_image: float) -> StudySi
     return StudySizes(images, scans, training, validation, 2 * split["n_test_per_class"])
 
 
-def list_jobs(config: Mapping[str, Any], sizes: StudySizes) -> list[Job]:
-    """List the jobs of a study that take time."""
-    return [*_preprocessing(config, sizes), *_generation(config, sizes), *_networks(config, sizes)]
-
-
 def disk_work(config: Mapping[str, Any], sizes: StudySizes) -> dict[str, float]:
     """Say what the contents of each folder of the results grow with, in units of their own."""
-    per_mm = config["template"]["voxel_size"] ** -3
+    parts = _Parts(config)
     images = sum(sizes.images.values())
     stored = {"float32": 4, "float16": 2}
-    tensor = sum(_input_voxels({"resolution": name}, per_mm) for name in _resolutions(config))
-    n_synthetic = max(_synthetic_per_class(config).values())
-    models = len(CLASSES) * len(synthetic_training_sets(_conditions(config)))
-    runs = sum(_input_voxels(each, per_mm) for each in _conditions(config)) * config["cnn"]["seeds"]
+    tensor = sum(parts.voxels[name] for name in parts.resolutions)
+    n_synthetic = max(parts.per_class.values())
+    models = len(CLASSES) * len(parts.synthetic_sets)
     return {
-        "bids": sum(sizes.scans.values()) * _scan_voxels(config),
-        "derivatives": images * (_scan_voxels(config) + (_HEAD + _CROP) * per_mm),
+        "bids": sum(sizes.scans.values()) * parts.scan,
+        "derivatives": images * (parts.scan + (_HEAD + _CROP) * parts.per_mm),
         "audit": images,
         "tensors": images * tensor * stored[config["tensors"]["dtype"]],
-        "rhvae": models * _weights(config),
-        "synthetic": models * n_synthetic * _HALF * per_mm * stored[config["synthetic"]["dtype"]],
-        "cnn": runs,
+        "rhvae": models * parts.weights,
+        "synthetic": models * n_synthetic * _HALF * parts.per_mm * stored[config["synthetic"]["dtype"]],
+        "cnn": sum(parts.voxels[each["resolution"]] for each in parts.conditions) * config["cnn"]["seeds"],
     }
 
 
-def _preprocessing(config: Mapping[str, Any], sizes: StudySizes) -> Iterator[Job]:
-    scan = _scan_voxels(config)
+def list_jobs(config: Mapping[str, Any], sizes: StudySizes) -> list[Job]:
+    """List the jobs of a study that take time."""
+    parts = _Parts(config)
+    return [job for part in (_preprocessing, _generation, _networks) for job in part(config, sizes, parts)]
+
+
+def _preprocessing(config: Mapping[str, Any], sizes: StudySizes, parts: _Parts) -> Iterator[Job]:
     head, crop = (count / config["template"]["voxel_size"] ** 3 for count in (_HEAD, _CROP))
+    threads = config["quality"]["threads"]
     for cohort, images in sizes.images.items():
         place = f"cohort-{cohort}"
         if sizes.scans[cohort]:
-            yield Job("convert_to_bids", sizes.scans[cohort] * scan, 1, place, threads=2)
-        yield Job("preprocess_image", scan + head, scan + head, f"{place}/", images)
-        threads = config["quality"]["threads"]
-        yield Job("measure_quality", images * head, head * threads, place, threads=threads)
-        yield Job("draw_audit", images * head, head * threads, place, threads=threads)
+            yield Job("convert_to_bids", sizes.scans[cohort] * parts.scan, 1, place, 2)
+        yield Job("preprocess_image", parts.scan + head, parts.scan + head, f"{place}/", count=images)
+        for rule in ("measure_quality", "draw_audit"):
+            yield Job(rule, images * head, head * threads, place, threads)
         if config["quality"]["deep"]["source"] != "none":
-            yield _on_gpu(Job("check_deep_quality", images, 1, place, threads=threads))
-        for resolution in _resolutions(config):
+            yield Job("check_deep_quality", images, 1, place, threads)
+        for resolution in parts.resolutions:
             yield Job("pack_tensors", images * crop, crop, f"{place}_resolution-{resolution}")
 
 
-def _generation(config: Mapping[str, Any], sizes: StudySizes) -> Iterator[Job]:
-    settings, sampler = config["rhvae"], config["synthetic"]
-    weights, threads = _weights(config), settings["threads"]
-    n_synthetic = max(_synthetic_per_class(config).values())
-    latent = settings["latent_dimension"]
-    for name in synthetic_training_sets(_conditions(config)):
+def _generation(config: Mapping[str, Any], sizes: StudySizes, parts: _Parts) -> Iterator[Job]:
+    settings, sampler, weights = config["rhvae"], config["synthetic"], parts.weights
+    steps = sampler["steps"] * sampler["leapfrog_steps"]
+    for name in parts.synthetic_sets:
         for diagnosis in CLASSES:
-            key = f"training_set-{name}_diagnosis-{diagnosis}"
             images = sizes.training[name, diagnosis]
-            work = settings["max_epochs"] * images * weights
-            yield _on_gpu(Job("train_rhvae", work, weights, key, threads=threads))
-            steps = sampler["steps"] * sampler["leapfrog_steps"]
-            work = n_synthetic * (steps * images * latent**2 + weights)
-            yield _on_gpu(Job("generate_synthetic", work, weights, key, threads=threads))
-            work = (images + sizes.validation[diagnosis]) * weights
-            yield _on_gpu(Job("measure_generation", work, weights, key, threads=threads))
+            made = steps * images * settings["latent_dimension"] ** 2 + weights
+            works = {
+                "train_rhvae": settings["max_epochs"] * images * weights,
+                "generate_synthetic": max(parts.per_class.values()) * made,
+                "measure_generation": (images + sizes.validation[diagnosis]) * weights,
+            }
+            for rule, work in works.items():
+                key = f"training_set-{name}_diagnosis-{diagnosis}"
+                yield Job(rule, work, weights, key, settings["threads"])
 
 
-def _networks(config: Mapping[str, Any], sizes: StudySizes) -> Iterator[Job]:
-    per_mm = config["template"]["voxel_size"] ** -3
-    settings = config["cnn"]
+def _networks(config: Mapping[str, Any], sizes: StudySizes, parts: _Parts) -> Iterator[Job]:
+    settings, search = config["cnn"], config["search"]
     threads, batch = settings["threads"], settings["batch_size"]
     validation = sum(sizes.validation.values())
     independent = sum(sizes.images[cohort] for cohort in list_cohorts(config)[1:] if cohort in sizes.images)
     evaluated = validation + sizes.tested + independent
-    per_class = _synthetic_per_class(config)
-    shown = saliency_conditions(_conditions(config))
-    for each in _conditions(config):
-        voxels = _input_voxels(each, per_mm)
-        real = sum(sizes.training[each["training_set"], diagnosis] for diagnosis in CLASSES)
-        images = 2 * per_class[str(each["n_synthetic"])]
-        images += 0 if each["training_data"] == "synthetic" else real
+    shown = saliency_conditions(parts.conditions)
+    for each in parts.conditions:
+        architecture, place = each["architecture"], condition_path(each)
+        voxels = parts.voxels[each["resolution"]]
+        images = 2 * parts.per_class[str(each["n_synthetic"])]
+        if each["training_data"] != "synthetic":
+            images += sum(sizes.training[each["training_set"], diagnosis] for diagnosis in CLASSES)
         # a pass without gradients takes about a third of one with
-        work = settings["epochs"][each["architecture"]] * (images + validation / 3) * voxels
-        place = "/".join(f"{name}-{value}" for name, value in each.items())
-        stage = f"train_cnn ({each['architecture']})"
-        for seeds in batch_seeds(settings["seeds"], settings["seeds_per_job"]):
-            first, last = map(int, seeds.split("-"))
-            job = Job(stage, (last - first + 1) * work, batch * voxels, f"{place}/seeds-{seeds}", 1, threads)
-            yield _on_gpu(job)
+        work = settings["epochs"][architecture] * (images + validation / 3) * voxels
+        for seeds, count in _batches(settings["seeds"], settings["seeds_per_job"]):
+            key = f"{place}/seeds-{seeds}"
+            yield Job(f"train_cnn ({architecture})", count * work, batch * voxels, key, threads)
         work = settings["seeds"] * evaluated * voxels
-        yield _on_gpu(Job(f"evaluate ({each['architecture']})", work, voxels, place, threads=threads))
+        yield Job(f"evaluate ({architecture})", work, voxels, place, threads)
         if each in shown:
             work = sizes.tested * config["saliency"]["steps"] * voxels
-            yield _on_gpu(Job("measure_saliency", work, batch * voxels, place, threads=threads))
-    search = config["search"]
+            yield Job("measure_saliency", work, batch * voxels, place, threads)
     real = sum(sizes.training["train-full", diagnosis] for diagnosis in CLASSES)
-    for resolution in _resolutions(config):
-        voxels = _input_voxels({"resolution": resolution}, per_mm)
-        for batch_name in batch_seeds(search["candidates"], search["candidates_per_job"]):
-            first, last = map(int, batch_name.split("-"))
-            work = (last - first + 1) * search["folds"] * search["epochs"] * real * voxels
-            key = f"resolution-{resolution}/candidates-{batch_name}"
-            yield _on_gpu(Job("train_candidates", work, batch * voxels, key, threads=threads))
+    for resolution in parts.resolutions:
+        voxels = parts.voxels[resolution]
+        for candidates, count in _batches(search["candidates"], search["candidates_per_job"]):
+            work = count * search["folds"] * search["epochs"] * real * voxels
+            key = f"resolution-{resolution}/candidates-{candidates}"
+            yield Job("train_candidates", work, batch * voxels, key, threads)
 
 
-def _on_gpu(job: Job) -> Job:
-    return replace(job, on_gpu=True)
-
-
-def _conditions(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return list_conditions(config["grid"], config["synthetic"]["sizes"])
-
-
-def _synthetic_per_class(config: Mapping[str, Any]) -> dict[str, int]:
-    return synthetic_per_class(config["synthetic"]["sizes"], config["synthetic"]["count"])
-
-
-def _resolutions(config: Mapping[str, Any]) -> list[str]:
-    return list(dict.fromkeys(each["resolution"] for each in _conditions(config)))
-
-
-def _scan_voxels(config: Mapping[str, Any]) -> float:
-    """Voxels of a scan; those of real cohorts measure 1 mm."""
-    simulated = any(cohort["source"] == "simulated" for cohort in config["cohorts"].values())
-    return _SCAN / (config["template"]["voxel_size"] if simulated else 1.0) ** 3
-
-
-def _input_voxels(condition: Mapping[str, Any], per_mm: float) -> float:
-    return (_CROP if condition["resolution"] == "full" else _HALF) * per_mm
-
-
-def _weights(config: Mapping[str, Any]) -> float:
-    """Weights of an RHVAE that depend on the size of the image: those of its first and last layers."""
-    layers = config["rhvae"]
-    voxels = _HALF / config["template"]["voxel_size"] ** 3
-    if layers["networks"] == "convolutional":
-        return voxels * sum(layers["channels"])
-    return voxels * (layers["encoder_layers"][0] + layers["decoder_layers"][-1] + layers["metric_layers"][0])
+def _batches(count: int, per_job: int) -> Iterator[tuple[str, int]]:
+    for batch in batch_seeds(count, per_job):
+        first, last = map(int, batch.split("-"))
+        yield batch, last - first + 1

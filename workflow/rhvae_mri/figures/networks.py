@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Polygon
 
-from rhvae_mri.figures.style import (
-    INK,
-    PAGE_WIDTH,
-    QUIET,
-    Drawing,
-    colours,
-    set_heading,
-)
+from rhvae_mri.figures.looks import INK, QUIET, RESOLUTIONS, Look
+from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, colours, key, set_heading
 from rhvae_mri.io.errors import StudyError
 
 if TYPE_CHECKING:
@@ -27,13 +19,12 @@ if TYPE_CHECKING:
 #: What each model's figure is called.
 TITLES = {"CNN": "The classifiers", "RHVAE": "The networks of the RHVAE"}
 
-_RESOLUTIONS = {"full": "high resolution", "downsampled": "down-sampled"}
 _ACTIVATIONS = {"ReLU": "ReLU", "LeakyReLU": "leaky ReLU"}
 _HEADS = {
     "mean": "mean",
-    "log_variance": "log\nvariance",
-    "log_diagonal": "log of\ndiagonal",
-    "lower": "below\ndiagonal",
+    "log_variance": "log variance",
+    "log_diagonal": "log of diagonal",
+    "lower": "below diagonal",
 }
 
 #: Fully connected layers; those over all voxels of an image have a class of their own.
@@ -45,39 +36,36 @@ _STEPS = ("convolution", "pooling and convolution", "pooling", "linear", "reshap
 _KEY = "above: channels; below: voxels, or features"
 
 # All in inches.
-_ROW = 1.48
-_TOP, _BOTTOM = 0.3, 0.52
+_ROW, _TOP, _BOTTOM = 1.48, 0.3, 0.52
 _TALLEST = 0.62
 
 _PLACES = 13  # things in a line
 _OBLIQUE = 0.2  # how far the side of a map goes to the right and up, in parts of its height
 
 
-@dataclass
-class _Element:
+class _Element(NamedTuple):
     """One thing in the chain: maps or features, and what made them."""
 
     shape: tuple[int, ...]
-    name: str
     after: str = ""  # one of _STEPS: the arrow that leads to it
     note: str = ""  # beside that arrow
+    name: str = ""  # of one of the two heads
 
 
-@dataclass
-class _Chain:
+class _Chain(NamedTuple):
     """A network as it is drawn."""
 
     heading: str
     elements: list[_Element]
     heads: list[_Element]
 
+    @property
+    def n_places(self) -> int:
+        """How many things it is wide; the names of the heads take a place."""
+        return len(self.elements) + (2 if self.heads else 0)
 
-def draw_networks(
-    layers: pandas.DataFrame,
-    *,
-    model: str,
-    simulated: bool,
-) -> Drawing:
+
+def draw_networks(layers: pandas.DataFrame, *, model: str, simulated: bool) -> Drawing:
     """Draw all networks of one model: one row each, maps as blocks and features as bars."""
     model = model.upper()
     source = layers[layers["model"] == model].dropna(axis="columns", how="all").reset_index(drop=True)
@@ -88,31 +76,30 @@ def draw_networks(
 
 def _chain(network: str, resolution: str, rows: pandas.DataFrame) -> _Chain:
     """Reduce the layers of a network to what is drawn."""
-    first = rows.iloc[0]
-    elements = [_Element(_sizes(first["input_shape"]), "input")]
-    heads, after, note, current = [], "", "", elements[0].shape
+    current = _sizes(rows.iloc[0]["input_shape"])
+    elements, heads, after, note = [_Element(current)], [], "", ""
     for row in rows.to_dict("records"):
         shape, kind = _sizes(row["output_shape"]), row["kind"]
         name = row["layer"].rpartition(".")[2]
         if name in _HEADS:
-            heads.append(_Element(shape, _HEADS[name], "linear"))
+            heads.append(_Element(shape, "linear", name=_HEADS[name]))
         elif kind.startswith("Conv"):
-            elements.append(_Element(shape, "maps", f"{after} and convolution" if after else "convolution"))
+            elements.append(_Element(shape, f"{after} and convolution" if after else "convolution"))
             after = ""
         elif "Pool" in kind:
             after = "pooling"
         elif kind == "Flatten" and len(current) > 1:
             if after:
-                elements.append(_Element(current, "maps", after))
-            elements.append(_Element(shape, "flattened", "reshaping"))
+                elements.append(_Element(current, after))
+            elements.append(_Element(shape, "reshaping"))
             after = ""
         elif kind == "Dropout":
             note = f"dropout {row['detail']}"
         elif kind in _DENSE:
-            elements.append(_Element(shape, "logits" if name == "logits" else "features", "linear", note))
+            elements.append(_Element(shape, "linear", note))
             note = ""
         elif kind == "Unflatten" and len(elements) > 1:  # else it only names the input's one channel
-            elements.append(_Element(shape, "maps", "reshaping"))
+            elements.append(_Element(shape, "reshaping"))
         current = shape
     return _Chain(_heading(network, resolution, rows), elements, heads)
 
@@ -120,7 +107,7 @@ def _chain(network: str, resolution: str, rows: pandas.DataFrame) -> _Chain:
 def _heading(network: str, resolution: str, rows: pandas.DataFrame) -> str:
     total = int(rows["n_parameters"].sum())
     dense = int(rows.loc[rows["kind"].isin(_DENSE), "n_parameters"].sum())
-    parts = [f"{network.capitalize()}, {_RESOLUTIONS.get(resolution, resolution)}: {total:,} parameters"]
+    parts = [f"{network.capitalize()}, {RESOLUTIONS.get(resolution, resolution)}: {total:,} parameters"]
     if dense < total:
         parts[0] += f" ({total - dense:,} convolutional, {dense:,} fully connected)"
     parts += [_ACTIVATIONS[kind] for kind in dict.fromkeys(rows["kind"]) if kind in _ACTIVATIONS]
@@ -136,40 +123,45 @@ def _figure(source: pandas.DataFrame, title: str, simulated: bool) -> Figure:
         _chain(network, resolution, rows)
         for (network, resolution), rows in source.groupby(["network", "resolution"], sort=False)
     ]
-    lines = [-(-_count_places(chain) // _PLACES) for chain in chains]
+    lines = [-(-chain.n_places // _PLACES) for chain in chains]
     height = _TOP + sum(lines) * _ROW + _BOTTOM
     figure = Figure(figsize=(PAGE_WIDTH, height))
     ax = figure.add_axes((0, 0, 1, 1))
     ax.set_axis_off()
     ax.set(xlim=(0, PAGE_WIDTH), ylim=(0, height))
     shades = colours(_STEPS[:-1]) | {"reshaping": QUIET}
-    largest = max(max(one.shape[1:] or (1,)) for chain in chains for one in chain.elements)
-    used = {one.after for chain in chains for one in [*chain.elements, *chain.heads]}
+    elements = [one for chain in chains for one in chain.elements]
+    largest = max(max(one.shape[1:] or (1,)) for one in elements)
     top = height - _TOP
     for chain, n_lines in zip(chains, lines, strict=True):
         _draw_chain(ax, chain, top, shades, largest)
         top -= n_lines * _ROW
-    set_heading(figure, title, simulated=simulated, y=1 - 0.06 / height)
-    handles = _legend_handles(
-        shades,
-        used,
-        is_normalised=any(source["kind"].str.startswith("BatchNorm")),
-        is_strided="detail" in source and any(source["detail"].astype(str).str.contains("stride")),
-    )
+    set_heading(figure, title, simulated=simulated, below=0.06)
+    is_strided = "detail" in source and source["detail"].astype(str).str.contains("stride").any()
+    is_normalised = source["kind"].str.startswith("BatchNorm").any()
+    how = ", stride 2 or after enlarging" if is_strided else ""
+    then = "batch normalisation, activation" if is_normalised else "activation"
+    labels = {
+        "convolution": f"convolution 3×3×3{how}, {then}",
+        "pooling and convolution": "max pooling 2×2×2, then such a convolution",
+        "pooling": "max pooling 2×2×2",
+        "linear": "fully connected, activation unless last",
+        "reshaping": "reshaped",
+    }
+    used = {one.after for one in elements} | {one.after for chain in chains for one in chain.heads}
+    handles = [
+        key(label, color=shades[step], linewidth=1.1) for step, label in labels.items() if step in used
+    ]
     figure.legend(handles=handles, loc="lower center", ncols=3, borderaxespad=0.4)
-    if any(len(one.shape) > 3 for chain in chains for one in chain.elements):
+    if any(len(one.shape) > 3 for one in elements):
         ax.text(PAGE_WIDTH - 0.1, height - 0.06, _KEY, ha="right", va="top", fontsize=6.5)
     return figure
-
-
-def _count_places(chain: _Chain) -> int:
-    return len(chain.elements) + (2 if chain.heads else 0)  # the names of the heads take a place
 
 
 def _draw_chain(ax: Axes, chain: _Chain, top: float, shades: dict[str, str], largest: int) -> None:
     """Draw a network, ``top`` inches above the figure's lower edge, in lines of as many things as fit."""
     ax.text(0.08, top - 0.12, chain.heading, va="center", weight="bold")
-    step = min(0.85, (PAGE_WIDTH - 0.1) / min(_count_places(chain), _PLACES))
+    step = min(0.85, (PAGE_WIDTH - 0.1) / min(chain.n_places, _PLACES))
 
     def position(place: int) -> tuple[float, float]:
         line, column = divmod(place, _PLACES)
@@ -183,13 +175,11 @@ def _draw_chain(ax: Axes, chain: _Chain, top: float, shades: dict[str, str], lar
     for number, head in enumerate(chain.heads):
         x, middle = position(len(chain.elements))
         y = middle + (0.5 - number) * 0.62
-        _draw_element(ax, head, x, y, largest, is_head=True)
+        _draw_element(ax, head, x, y, largest)
         _draw_arrow(ax, (x - step, middle), (x, y), head, step, shades)
 
 
-def _draw_element(
-    ax: Axes, one: _Element, x: float, y: float, largest: int, *, is_head: bool = False
-) -> None:
+def _draw_element(ax: Axes, one: _Element, x: float, y: float, largest: int) -> None:
     """Draw maps as a block, features as a bar, with their sizes."""
     if len(one.shape) > 1:
         *channels, depth, rows, columns = one.shape
@@ -197,35 +187,27 @@ def _draw_element(
         wide = 0.04 + 0.022 * math.log2(channels[0] if channels else 1)
         over = _OBLIQUE * side
         left, right, low, high = x - wide / 2, x + wide / 2, y - tall / 2, y + tall / 2
-        faces = (
-            ([(left, low), (right, low), (right, high), (left, high)], "#dfe7ee"),
-            (
-                [(left, high), (right, high), (right + over, high + over), (left + over, high + over)],
-                "#eff3f6",
-            ),
-            (
-                [(right, low), (right + over, low + over), (right + over, high + over), (right, high)],
-                "#c3d0dc",
-            ),
-        )
-        for corners, shade in faces:
-            ax.add_patch(Polygon(corners, facecolor=shade, edgecolor=INK, linewidth=0.5))
+        _face(ax, "#dfe7ee", (left, low), (right, low), (right, high), (left, high))
+        behind = (right + over, high + over)
+        _face(ax, "#eff3f6", (left, high), (right, high), behind, (left + over, high + over))
+        _face(ax, "#c3d0dc", (right, low), (right + over, low + over), behind, (right, high))
         if channels:
-            ax.text(
-                x + over / 2, high + over + 0.03, f"{channels[0]}", ha="center", va="bottom", weight="bold"
-            )
+            place = (x + over / 2, high + over + 0.03)
+            ax.text(*place, f"{channels[0]}", ha="center", va="bottom", weight="bold")
         sizes = f"{depth}×{rows}\n×{columns}"
     else:
         tall = 0.06 + 0.1 * math.log10(one.shape[0])
-        corners = [(x - 0.04, y - tall / 2), (x + 0.04, y - tall / 2), (x + 0.04, y + tall / 2)]
-        ax.add_patch(
-            Polygon([*corners, (x - 0.04, y + tall / 2)], facecolor="#dfe7ee", edgecolor=INK, linewidth=0.5)
-        )
+        left, right, low, high = x - 0.04, x + 0.04, y - tall / 2, y + tall / 2
+        _face(ax, "#dfe7ee", (left, low), (right, low), (right, high), (left, high))
         sizes = f"{one.shape[0]:,}"
-    if is_head:
-        ax.text(x + 0.1, y, f"{sizes}: {one.name}".replace("\n", " "), ha="left", va="center", fontsize=6.5)
+    if one.name:
+        ax.text(x + 0.1, y, f"{sizes}: {one.name}", ha="left", va="center", fontsize=6.5)
     else:
         ax.text(x, y - _TALLEST / 2 - 0.05, sizes, ha="center", va="top", fontsize=6.5, linespacing=1.1)
+
+
+def _face(ax: Axes, shade: str, *corners: tuple[float, float]) -> None:
+    ax.add_patch(Polygon(corners, facecolor=shade, edgecolor=INK, linewidth=0.5))
 
 
 def _draw_arrow(
@@ -237,44 +219,9 @@ def _draw_arrow(
     shades: dict[str, str],
 ) -> None:
     gap = 0.3 * step
-    ax.add_patch(
-        FancyArrowPatch(
-            (max(start[0] + gap + 0.03, 0.02), start[1]),
-            (end[0] - gap * 0.7, end[1]),
-            arrowstyle="-|>",
-            mutation_scale=5,
-            linewidth=1.1,
-            color=shades[one.after],
-            shrinkA=0,
-            shrinkB=0,
-        )
-    )
+    ends = ((max(start[0] + gap + 0.03, 0.02), start[1]), (end[0] - gap * 0.7, end[1]))
+    look = Look(arrowstyle="-|>", mutation_scale=5, linewidth=1.1, color=shades[one.after])
+    ax.add_patch(FancyArrowPatch(*ends, **look, shrinkA=0, shrinkB=0))
     if one.note:
-        ax.text(
-            (start[0] + end[0]) / 2,
-            start[1] + 0.07,
-            one.note.replace(" ", "\n"),
-            ha="center",
-            va="bottom",
-            fontsize=6,
-            linespacing=1.0,
-        )
-
-
-def _legend_handles(
-    shades: dict[str, str], used: set[str], *, is_normalised: bool, is_strided: bool
-) -> list[Line2D]:
-    how = ", stride 2 or after enlarging" if is_strided else ""
-    then = "batch normalisation, activation" if is_normalised else "activation"
-    labels = {
-        "convolution": f"convolution 3×3×3{how}, {then}",
-        "pooling and convolution": "max pooling 2×2×2, then such a convolution",
-        "pooling": "max pooling 2×2×2",
-        "linear": "fully connected, activation unless last",
-        "reshaping": "reshaped",
-    }
-    return [
-        Line2D([], [], color=shades[step], linewidth=1.1, label=label)
-        for step, label in labels.items()
-        if step in used
-    ]
+        place, text = ((start[0] + end[0]) / 2, start[1] + 0.07), one.note.replace(" ", "\n")
+        ax.text(*place, text, ha="center", va="bottom", fontsize=6, linespacing=1.0)

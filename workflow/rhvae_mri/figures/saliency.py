@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-import os
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy
 import pandas
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, colours, set_heading
-from rhvae_mri.io.errors import StudyError
+from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, Page, colours, set_heading, white_level
 from rhvae_mri.io.tensor_files import ImageStack
 from rhvae_mri.preprocess.grid import PLANES
-from rhvae_mri.statistics.conditions import check_columns, data_label, ordered
+from rhvae_mri.statistics.conditions import CONDITION, check_columns, data_label
 from rhvae_mri.study.names import CLASSES
 
 if TYPE_CHECKING:
@@ -27,42 +25,21 @@ if TYPE_CHECKING:
 #: depth cut the hippocampi.
 PLACES = (1 / 3, 1 / 2, 2 / 3)
 
-#: The brightest shade of an attribution: this percentile of the shown absolute values.
-LIMIT_PERCENTILE = 99.5
-
 #: The regions and how the figure calls them.
 REGION_NAMES = {"brain": "brain", "head": "rest of the head", "outside": "outside of the head"}
 
 # On white, weak colours would look like none.
 _BRIGHTEST = 0.7
 
-# All in inches.
-_EDGE = 0.06
-_LABELS = 0.26  # at the left, for the classes
-_BAR = 0.75  # at the right, for the colour bar and its numbers
-_BAR_WIDTH = 0.09
-_GAP = 0.03  # between slices
-_BETWEEN = 0.1  # between planes, and between panels
-_HEADING = 0.26
-_PANEL_TITLE = 0.17
-_PLANE_TITLES = 0.14
-_SHARES = 0.17  # under a row, for the shares of the regions
-_LINE = 0.125  # of the footer
+# All in inches: at the left for the classes, at the right for the colour bar and its numbers; between slices,
+# and between planes or panels; under a row for the shares of the regions; a line of the footer.
+_EDGE, _LABELS, _BAR, _BAR_WIDTH = 0.06, 0.26, 0.75, 0.09
+_GAP, _BETWEEN = 0.03, 0.1
+_HEADING, _PANEL_TITLE, _PLANE_TITLES, _SHARES, _LINE = 0.26, 0.17, 0.14, 0.17, 0.125
 _FOOTER_CHARACTERS = 136
 
 # What is the same for all images of a network and class.
-_NAMES = (
-    "architecture",
-    "training_set",
-    "training_data",
-    "n_synthetic",
-    "resolution",
-    "seed",
-    "validation_percent",
-    "method",
-    "steps",
-    "diagnosis",
-)
+_NAMES = (*CONDITION, "seed", "validation_percent", "method", "steps", "diagnosis")
 _COLUMNS = (
     *_NAMES,
     "log_odds",
@@ -72,116 +49,60 @@ _COLUMNS = (
 )
 
 
-class SaliencyMaps(NamedTuple):
-    """The attributions of one network.
-
-    Attributes
-    ----------
-    table : pandas.DataFrame
-        One row for each test image, see `rhvae_mri.cnn.saliency.Saliency`, with the network's condition.
-    volumes : dict of str to numpy.ndarray of shape (x, y, z)
-        ``<class>/attribution`` and ``<class>/image``, axes RAS+.
-    """
-
-    table: pandas.DataFrame
-    volumes: dict[str, numpy.ndarray]
+#: The attributions of one network: a row for each test image (see `rhvae_mri.cnn.saliency.Saliency`) with the
+#: network's condition, and ``<class>/attribution`` and ``<class>/image`` (x, y, z), axes RAS+.
+Maps = tuple[pandas.DataFrame, dict[str, numpy.ndarray]]
 
 
-def read_saliency(stack: str | os.PathLike[str], table: pandas.DataFrame) -> SaliencyMaps:
-    """Read the maps of one network, and check its table."""
-    check_columns(table, _COLUMNS, where=f"the table beside {stack}")
-    with ImageStack(stack) as images:
-        return SaliencyMaps(table, {key: images.read(key) for key in images.keys})
-
-
-def summarise_saliency(networks: Sequence[SaliencyMaps]) -> pandas.DataFrame:
-    """Say where the attributions of each network and class lie.
-
-    The result is in percent.
-    """
+def summarise_saliency(networks: Sequence[Maps]) -> pandas.DataFrame:
+    """Say where the attributions of each network and class lie, in percent."""
     rows = []
     for number, (table, _) in enumerate(networks):
-        for diagnosis in ordered("diagnosis", table["diagnosis"]):
-            images = table[table["diagnosis"] == diagnosis]
+        for _, images in table.groupby("diagnosis"):
             change = images["log_odds"] - images["log_odds_empty"]
             error = 100 * (images["attribution"] - change).abs().mean() / change.abs().mean()
             network = {"network": number} | images.iloc[0][list(_NAMES)].to_dict()
+            network["n_images"] = len(images)
+            network["sum_error_percent"] = error if network["method"] == "integrated_gradients" else math.nan
             for region in REGION_NAMES:
                 shares = images[f"{region}_percent"]
-                rows.append(
-                    network
-                    | {
-                        "n_images": len(images),
-                        "sum_error_percent": error
-                        if network["method"] == "integrated_gradients"
-                        else math.nan,
-                        "region": region,
-                        "mean_percent": shares.mean(),
-                        "sd_percent": shares.std(ddof=1),
-                        "intensity_percent": images[f"{region}_intensity_percent"].mean(),
-                    }
-                )
+                own = {"region": region, "mean_percent": shares.mean(), "sd_percent": shares.std()}
+                own["intensity_percent"] = images[f"{region}_intensity_percent"].mean()
+                rows.append(network | own)
     return pandas.DataFrame(rows).round(4)
 
 
 def draw_saliency(
     stacks: Sequence[str], tables: Sequence[pandas.DataFrame], *, training_cohort: str, simulated: bool
 ) -> Drawing:
-    """Draw the mean attributions of each network, from its maps and table."""
-    networks = [read_saliency(*stored) for stored in zip(stacks, tables, strict=True)]
-    return draw_maps(networks, training_cohort, simulated=simulated)
-
-
-def draw_maps(networks: Sequence[SaliencyMaps], cohort: str, *, simulated: bool) -> Drawing:
     """Draw the mean attributions of each network: a panel for each, with a row for each class."""
-    shapes = {volume.shape for network in networks for volume in network.volumes.values()}
-    if len(shapes) != 1:
-        raise StudyError(
-            f"The maps of a figure are of one shape, not of {sorted(shapes) or 'none'}.",
-            cause="The networks are of different resolutions, or there is none.",
-        )
+    networks: list[Maps] = []
+    for stack, table in zip(stacks, tables, strict=True):
+        check_columns(table, _COLUMNS, where=f"the table beside {stack}")
+        with ImageStack(stack) as images:
+            networks.append((table, {key: images.read(key) for key in images.keys}))
     summary = summarise_saliency(networks)
-    title = f"What the networks look at: mean attributions in the test images of {cohort}"
-    return Drawing(summary, _figure(networks, summary, shapes.pop(), title, simulated), title)
+    title = f"What the networks look at: mean attributions in the test images of {training_cohort}"
+    return Drawing(summary, _figure(networks, summary, title, simulated), title)
 
 
 def blend(
     image: numpy.ndarray, attribution: numpy.ndarray, white: float, limit: float, shades: Mapping[str, str]
 ) -> numpy.ndarray:
-    """Lay attributions over an image: the stronger, the less of the image is seen.
-
-    `image`, `attribution` (rows, columns); gives (rows, columns, 3).
-    """
+    """Lay attributions (rows, columns) over an image: the stronger, the less of the image is seen."""
     grey = _BRIGHTEST * numpy.clip(image / white, 0, 1)[..., None]
     share = numpy.clip(numpy.abs(attribution) / limit, 0, 1)[..., None]
     colour = numpy.where(attribution[..., None] > 0, *(to_rgb(shades[name]) for name in CLASSES))
     return (1 - share) * grey + share * colour
 
 
-class _Page:
-    """A figure with places in inches, from its left and from its top."""
-
-    def __init__(self, height: float) -> None:
-        self.figure = Figure(figsize=(PAGE_WIDTH, height))
-        self.height = height
-
-    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
-        bottom = self.height - top - height
-        sizes = (left / PAGE_WIDTH, bottom / self.height, width / PAGE_WIDTH, height / self.height)
-        return self.figure.add_axes(sizes)
-
-    def write(self, left: float, top: float, text: str, **options: Any) -> None:
-        self.figure.text(left / PAGE_WIDTH, 1 - top / self.height, text, **options)
-
-
 def _figure(
-    networks: Sequence[SaliencyMaps],
+    networks: Sequence[Maps],
     summary: pandas.DataFrame,
-    shape: tuple[int, ...],
     title: str,
     simulated: bool,
 ) -> Figure:
-    """Lay out a panel for each network."""
+    shape = next(iter(networks[0][1].values())).shape
     # of each plane, the numbers of voxels from left to right and from bottom to top
     sizes = {plane: [shape[other] for other in range(3) if other != axis] for plane, axis in PLANES.items()}
     room = PAGE_WIDTH - 2 * _EDGE - _LABELS - _BAR
@@ -190,46 +111,36 @@ def _figure(
     row_height = voxel * max(height for _, height in sizes.values())
     footer = textwrap.fill(_footer(summary), _FOOTER_CHARACTERS)
     heights = [
-        _PANEL_TITLE
-        + _PLANE_TITLES
-        + network.table["diagnosis"].nunique() * (row_height + _SHARES)
-        + _BETWEEN
-        for network in networks
+        _PANEL_TITLE + _PLANE_TITLES + table["diagnosis"].nunique() * (row_height + _SHARES) + _BETWEEN
+        for table, _ in networks
     ]
-    page = _Page(_HEADING + sum(heights) + (footer.count("\n") + 1.5) * _LINE)
+    page = Page(_HEADING + sum(heights) + (footer.count("\n") + 1.5) * _LINE)
     shades = dict(zip(CLASSES[::-1], colours(CLASSES[::-1]).values(), strict=True))
+    inches = {name: (width * voxel, height * voxel) for name, (width, height) in sizes.items()}
     for number, network in enumerate(networks):
         of_network = summary[summary["network"] == number]
-        top = _HEADING + sum(heights[:number])
-        _draw_panel(
-            page,
-            network,
-            of_network,
-            top,
-            {name: (w * voxel, h * voxel) for name, (w, h) in sizes.items()},
-            shades,
-        )
-    set_heading(page.figure, title, simulated=simulated, y=1 - 0.06 / page.height)
+        _draw_panel(page, network, of_network, _HEADING + sum(heights[:number]), inches, shades)
+    set_heading(page.figure, title, simulated=simulated, below=0.06)
     page.write(_EDGE, page.height - 0.05, footer, va="bottom", linespacing=1.3)
     return page.figure
 
 
 def _draw_panel(
-    page: _Page,
-    network: SaliencyMaps,
+    page: Page,
+    network: Maps,
     summary: pandas.DataFrame,
     top: float,
     sizes: Mapping[str, tuple[float, float]],
     shades: Mapping[str, str],
 ) -> None:
-    """Draw the slices of one network, a row for each class; ``sizes`` are widths and heights of slices."""
-    page.write(_EDGE, top + 0.12, _panel_title(network.table.iloc[0]), weight="bold")
-    slices = {key: _slices(volume) for key, volume in network.volumes.items()}
-    white = _percentile(slices, "image")
-    limit = _percentile(slices, "attribution")
+    """Draw the slices of one network, a row for each class; ``sizes`` are those of slices, in inches."""
+    page.write(_EDGE, top + 0.12, _panel_title(summary.iloc[0]), weight="bold")
+    slices = {key: _slices(volume) for key, volume in network[1].items()}
+    white = _brightest(slices, "image")
+    limit = _brightest(slices, "attribution")
     row_height = max(height for _, height in sizes.values())
     first_row = y = top + _PANEL_TITLE + _PLANE_TITLES
-    for diagnosis in ordered("diagnosis", summary["diagnosis"]):
+    for diagnosis, of_class in summary.groupby("diagnosis"):
         page.write(_EDGE, y + row_height / 2, diagnosis, weight="bold", va="center")
         x = _EDGE + _LABELS
         for plane, (width, height) in sizes.items():
@@ -238,13 +149,12 @@ def _draw_panel(
                 page.write(middle, y - 0.04, plane, ha="center")
             images, attributions = (slices[f"{diagnosis}/{kind}"][plane] for kind in ("image", "attribution"))
             for image, attribution in zip(images, attributions, strict=True):
-                ax = page.axes(x, y + (row_height - height) / 2, width, height)
-                ax.imshow(blend(image, attribution, white, limit, shades), origin="lower", aspect="auto")
-                ax.set_axis_off()
+                pixels = blend(image, attribution, white, limit, shades)
+                page.slice(x, y + (row_height - height) / 2, (width, height), pixels)
                 x += width + _GAP
             x += _BETWEEN - _GAP
         y += row_height
-        page.write(_EDGE + _LABELS, y + 0.1, _shares(summary[summary["diagnosis"] == diagnosis]))
+        page.write(_EDGE + _LABELS, y + 0.1, _shares(of_class))
         y += _SHARES
     bar = page.axes(PAGE_WIDTH - _EDGE - _BAR + 0.12, first_row, _BAR_WIDTH, y - _SHARES - first_row)
     _draw_bar(bar, limit, shades)
@@ -274,16 +184,10 @@ def _slices(volume: numpy.ndarray) -> dict[str, list[numpy.ndarray]]:
     }
 
 
-def _percentile(slices: Mapping[str, Mapping[str, list[numpy.ndarray]]], kind: str) -> float:
-    """The percentile of the absolute values of all shown slices of a kind; 1 if all are zero."""
-    shown = [
-        one.ravel()
-        for key, planes in slices.items()
-        if key.endswith(f"/{kind}")
-        for of_plane in planes.values()
-        for one in of_plane
-    ]
-    return float(numpy.percentile(numpy.abs(numpy.concatenate(shown)), LIMIT_PERCENTILE)) or 1.0
+def _brightest(slices: Mapping[str, Mapping[str, list[numpy.ndarray]]], kind: str) -> float:
+    """The white level of the absolute values of all shown slices of a kind; 1 if all are zero."""
+    shown = [planes.values() for key, planes in slices.items() if key.endswith(f"/{kind}")]
+    return white_level(abs(one) for planes in shown for of_plane in planes for one in of_plane) or 1.0
 
 
 def _panel_title(row: pandas.Series) -> str:

@@ -8,18 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy
 import pandas
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from rhvae_mri.figures.style import (
-    INK,
-    PAGE_WIDTH,
-    QUIET,
-    Drawing,
-    colours,
-    set_heading,
-)
+from rhvae_mri.figures import looks
+from rhvae_mri.figures.looks import Look
+from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, colours, key, set_heading
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.statistics.conditions import check_columns
 
@@ -38,37 +32,28 @@ _PANELS = {
     "n_parameters": ("parameters", "log"),
 }
 _STATISTICS = ["rank", "candidate", "status", "mean_percent", "sd_percent", "se_percent"]
-_RESOLUTIONS = {"full": "high resolution", "downsampled": "down-sampled"}
 _COLUMNS = 4  # panels beside each other
 _ROW_HEIGHT = 1.55  # inches
 _WINNER_BAND = "#e3e6e9"
+_WINNER = looks.MARK | Look(marker="D", markerfacecolor="none", markeredgecolor=looks.INK)
+_UNSEEN = Look(color=looks.INK, linewidth=0.8, linestyle=(0, (1, 2)))
 
 
 def draw_search(
-    leaderboard: pandas.DataFrame,
-    summary: Mapping[str, Any],
-    *,
-    resolution: str,
-    simulated: bool,
+    leaderboard: pandas.DataFrame, summary: Mapping[str, Any], *, resolution: str, simulated: bool
 ) -> Drawing:
     """Draw a random search."""
     check_columns(leaderboard, ["candidate", "status", *_PANELS])
     folds = leaderboard.filter(regex=r"^fold_\d+_percent$").columns
     source = leaderboard[[*_STATISTICS, *folds, *_PANELS]]
-    if source["rank"].isna().all():
+    ranked = source[source["rank"].notna()]
+    if ranked.empty:
         raise StudyError("The leaderboard has no ranked candidate to draw.")
-    title = _title(summary, resolution)
-    return Drawing(source, _figure(source, summary, title, simulated), title)
-
-
-def _figure(source: pandas.DataFrame, summary: Mapping[str, Any], title: str, simulated: bool) -> Figure:
     n_rows = 1 + -(-len(_PANELS) // _COLUMNS)
     figure = Figure(figsize=(PAGE_WIDTH, 0.9 + _ROW_HEIGHT * n_rows), layout="constrained")
     axes = figure.add_gridspec(n_rows, _COLUMNS, height_ratios=[1.3] + [1] * (n_rows - 1))
-    ranked = source[source["rank"].notna()]
     shade, *_ = colours(["fold"]).values()
-    top = figure.add_subplot(axes[0, :])
-    _draw_ranks(top, ranked, summary, shade)
+    _draw_ranks(figure.add_subplot(axes[0, :]), ranked, summary, shade)
     for position, (column, (label, scale)) in enumerate(_PANELS.items()):
         row, place = divmod(position, _COLUMNS)
         ax = figure.add_subplot(axes[row + 1, place])
@@ -76,9 +61,18 @@ def _figure(source: pandas.DataFrame, summary: Mapping[str, Any], title: str, si
         ax.set_xlabel(label)
         if place == 0:
             ax.set_ylabel("mean bal. accuracy (%)")
+    title = _title(summary, resolution)
     set_heading(figure, title, simulated=simulated)
-    figure.legend(handles=_legend_handles(summary, shade), loc="outside lower center", ncols=3)
-    return figure
+    handles = [
+        key("one fold; below: one candidate", **looks.MARK, color=shade),
+        key("mean of the folds", **looks.MEAN),
+        key("winner", **_WINNER),
+        Patch(color=_WINNER_BAND, label=f"winner's mean ± SE ({summary['winner']['se_percent']:.1f})"),
+        key(f"winners on unseen folds ({summary['unseen_fold_percent']:.1f})", **_UNSEEN),
+        key("chance", **looks.CHANCE),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    return Drawing(source, figure, title)
 
 
 def _title(summary: Mapping[str, Any], resolution: str) -> str:
@@ -86,7 +80,7 @@ def _title(summary: Mapping[str, Any], resolution: str) -> str:
     left_out = {"diverged": summary["n_diverged"], "given up": summary["n_stopped"]}
     missing = "".join(f", {number} {fate} and not shown" for fate, number in left_out.items() if number)
     return (
-        f"Random search, {_RESOLUTIONS[resolution]}: {summary['n_candidates']} candidates, "
+        f"Random search, {looks.RESOLUTIONS[resolution]}: {summary['n_candidates']} candidates, "
         f"{summary['n_folds']} folds{missing}"
     )
 
@@ -97,10 +91,10 @@ def _draw_ranks(ax: Axes, ranked: pandas.DataFrame, summary: Mapping[str, Any], 
     low, high = (winner["mean_percent"] + sign * winner["se_percent"] for sign in (-1, 1))
     ax.axhspan(low, high, color=_WINNER_BAND, linewidth=0, zorder=0)
     for column in ranked.filter(regex=r"^fold_\d+_percent$"):
-        _dots(ax, places, ranked[column], shade)
-    ax.hlines(ranked["mean_percent"], places - 0.35, places + 0.35, color=INK, linewidth=1.3, zorder=3)
-    ax.axhline(summary["unseen_fold_percent"], color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-    ax.axhline(50, color=QUIET, linewidth=0.6, linestyle=(0, (4, 3)))
+        ax.plot(places, ranked[column], **looks.RUNS, color=shade)
+    ax.hlines(ranked["mean_percent"], places - 0.35, places + 0.35, **looks.MEAN, zorder=3)
+    ax.axhline(summary["unseen_fold_percent"], **_UNSEEN)
+    ax.axhline(50, **looks.CHANCE)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set_xlim(0.5, len(ranked) + 0.5)
     ax.set_xlabel("rank by mean balanced accuracy")
@@ -111,26 +105,17 @@ def _draw_hyperparameter(ax: Axes, ranked: pandas.DataFrame, column: str, scale:
     """Draw the candidates' mean accuracy against one hyper-parameter."""
     values = ranked[column].to_numpy(dtype=float)
     if scale == "choice":
-        choices = sorted(set(values))
+        choices, values = numpy.unique(values, return_inverse=True)
         ax.set_xticks(range(len(choices)), [f"{choice:g}" for choice in choices])
         ax.set_xlim(-0.5, len(choices) - 0.5)
-        values = numpy.array([choices.index(value) for value in values], dtype=float)
     elif scale == "log":
         values = _draw_log_axis(ax, values)
     elif scale == "whole":
         ax.set_xlim(values.min() - 0.5, values.max() + 0.5)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    _dots(ax, values, ranked["mean_percent"], shade)
+    ax.plot(values, ranked["mean_percent"], **looks.RUNS, color=shade)
     winner = ranked["rank"].to_numpy(dtype=float) == 1
-    ax.plot(
-        values[winner],
-        ranked["mean_percent"][winner],
-        linestyle="none",
-        marker="D",
-        markersize=4,
-        markerfacecolor="none",
-        markeredgecolor=INK,
-    )
+    ax.plot(values[winner], ranked["mean_percent"][winner], **_WINNER, markersize=4)
 
 
 def _draw_log_axis(ax: Axes, values: numpy.ndarray) -> numpy.ndarray:
@@ -147,28 +132,3 @@ def _draw_log_axis(ax: Axes, values: numpy.ndarray) -> numpy.ndarray:
     places = numpy.full(len(values), float(low - 1))
     places[values > 0] = numpy.log10(positive)
     return places
-
-
-def _dots(ax: Axes, x: numpy.ndarray, y: pandas.Series, shade: str) -> None:
-    ax.plot(x, y, linestyle="none", marker="o", markersize=2.6, markeredgewidth=0, color=shade, alpha=0.65)
-
-
-def _legend_handles(summary: Mapping[str, Any], shade: str) -> list[Line2D | Patch]:
-    winner = summary["winner"]
-    return [
-        Line2D([], [], linestyle="none", marker="o", color=shade, label="one fold; below: one candidate"),
-        Line2D([], [], color=INK, linewidth=1.3, label="mean of the folds"),
-        Line2D(
-            [], [], linestyle="none", marker="D", markerfacecolor="none", markeredgecolor=INK, label="winner"
-        ),
-        Patch(color=_WINNER_BAND, label=f"winner's mean ± SE ({winner['se_percent']:.1f})"),
-        Line2D(
-            [],
-            [],
-            color=INK,
-            linewidth=0.8,
-            linestyle=(0, (1, 2)),
-            label=f"winners on unseen folds ({summary['unseen_fold_percent']:.1f})",
-        ),
-        Line2D([], [], color=QUIET, linewidth=0.6, linestyle=(0, (4, 3)), label="chance"),
-    ]

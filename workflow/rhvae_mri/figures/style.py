@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib
 import matplotlib.style
+import numpy
 import pandas
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import atomic_path, write_tsv
 from rhvae_mri.study.names import SIMULATED_MARK
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 STYLE_FILE = Path(__file__).parents[2] / "style" / "study.mplstyle"
 
-#: Widths in inches of a figure that fills one column (89 mm) or the page (180 mm).
-COLUMN_WIDTH = 3.5
+#: Width in inches of a figure: it fills the page (180 mm).
 PAGE_WIDTH = 7.1
-
-#: Colours of what is not data: means and texts, reference lines, bands behind the data.
-INK = "#1c1f23"
-QUIET = "#9aa2ab"
-BAND = "#f5f6f8"
 
 
 @contextmanager
@@ -49,10 +48,51 @@ def colours(names: Sequence[str]) -> dict[str, str]:
     return dict(zip(names, palette, strict=False))
 
 
-def set_heading(figure: Figure, text: str, *, simulated: bool, y: float | None = None) -> None:
-    """Write the figure's heading, which says so where the data are simulated."""
-    place = {"x": 0.01, "horizontalalignment": "left"} | ({} if y is None else {"y": y})
-    figure.suptitle(f"{SIMULATED_MARK}: {text}" if simulated else text, weight="bold", **place)
+def key(label: str, **look: Any) -> Line2D:
+    """Make a line or mark for a legend."""
+    return Line2D([], [], label=label, **look)
+
+
+def set_heading(figure: Figure, text: str, *, simulated: bool, below: float | None = None) -> None:
+    """Write the figure's heading, ``below`` its upper edge; it says so where the data are simulated."""
+    place = {} if below is None else {"y": 1 - below / figure.get_figheight()}
+    text = f"{SIMULATED_MARK}: {text}" if simulated else text
+    figure.suptitle(text, x=0.01, horizontalalignment="left", weight="bold", **place)
+
+
+class Page:
+    """A figure as wide as the page, with places in inches from its left and its top."""
+
+    def __init__(self, height: float) -> None:
+        self.figure = Figure(figsize=(PAGE_WIDTH, height))
+        self.height = height
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Add axes."""
+        bottom = 1 - (top + height) / self.height
+        return self.figure.add_axes((left / PAGE_WIDTH, bottom, width / PAGE_WIDTH, height / self.height))
+
+    def slice(self, left: float, top: float, size: tuple[float, float], pixels: Any, **look: Any) -> None:
+        """Show pixels, from the bottom to the top, without axes around them."""
+        ax = self.axes(left, top, *size)
+        ax.imshow(pixels, origin="lower", aspect="auto", **look)
+        ax.set_axis_off()
+
+    def write(self, left: float, top: float, text: str, **look: Any) -> None:
+        """Write a text."""
+        self.figure.text(left / PAGE_WIDTH, 1 - top / self.height, text, **look)
+
+    def diagram(self) -> Axes:
+        """Make the whole page one pair of axes in inches, from its upper left corner."""
+        ax = self.figure.add_axes((0, 0, 1, 1))
+        ax.set_axis_off()
+        ax.set(xlim=(0, PAGE_WIDTH), ylim=(self.height, 0))
+        return ax
+
+
+def white_level(pixels: Iterable[numpy.ndarray]) -> float:
+    """Return what is shown white: a few bright voxels of fat or vessels would darken everything else."""
+    return float(numpy.percentile(numpy.concatenate([one.ravel() for one in pixels]), 99.5))
 
 
 class Drawing(NamedTuple):

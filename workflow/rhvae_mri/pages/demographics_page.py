@@ -34,17 +34,7 @@ def write_demographics(
     title: str,
     simulated: bool,
 ) -> None:
-    """Write the description of the sets.
-
-    Parameters
-    ----------
-    demographics, differences : pandas.DataFrame
-        From `rhvae_mri.cohort.demographics.describe_sets` and `compare_sets`.
-    leakage : mapping
-        From `rhvae_mri.cohort.leakage.check_leakage`.
-    page, title, simulated
-        As in `rhvae_mri.pages.sheets.write_sheets`.
-    """
+    """Write the description of the sets, from `describe_sets`, `compare_sets` and `check_leakage`."""
     sizes = ", ".join(f"{name} {n}" for name, n in leakage["n_participants"].items())
     sheets = [
         sheet_of(

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas
 
-from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import write_text
 from rhvae_mri.pages.sheets import Sheet, page_of_sheets
 
@@ -26,8 +25,6 @@ def write_generation(
 
     ``table`` has the quality tables of all RHVAEs, one below the other.
     """
-    if table.empty:
-        raise StudyError("There are no measures of generated images.", remedy="Run measure_generation first.")
     introduction = (
         "Each cell is the value ± its standard error by resampling the images; where there is none, only "
         "one image or value was there. How each measure was taken is written above its table. One RHVAE was "

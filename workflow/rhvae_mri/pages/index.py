@@ -5,23 +5,56 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from rhvae_mri.figures.registry import FIGURES, entry_of
-from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv, write_text
-from rhvae_mri.pages.contents import KINDS, TABLES
 from rhvae_mri.pages.templates import html_page
 
 STYLE_SHEET = Path(__file__).parents[2] / "style" / "index.css"
 
 #: What the browser may load: nothing but the style and the pictures that are in the page itself.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+#: The tables and pages: their files in the results folder without the ending, and what they are.
+_TABLES = {
+    "tables/classification": "The paper's table, ours beside the published numbers",
+    "tables/comparisons": "Every condition compared with real images alone",
+    "tables/published": "Every published number, and whether it is reproduced",
+    "tables/assumptions": "What had to be assumed, and where it can be changed",
+    "tables/demographics": "Who is in each set, with tests and standardized differences",
+    "tables/generation": "Quality of the synthetic images of every RHVAE",
+    "tables/runs": "Every metric of every run",
+    "tables/histories": "Training history of every run",
+    "tables/layers": "Layers of all networks",
+    "statistics/estimates": "Means over the runs with intervals",
+    "statistics/roc": "ROC curves with bands",
+    "statistics/confusion": "Confusion matrices",
+    "statistics/calibration": "Calibration",
+    "statistics/reliability": "Reliability curves",
+    "split/split": "Participants and the sets that they are in",
+    "split/demographics": "Demographics of every set",
+    "split/differences": "Standardized differences between the sets",
+    "split/balance": "Tests of the balance between sets",
+    "split/independent": "Tested participants of the independent cohorts",
+    "split/leakage": "Check that no participant is in two sets",
+}
+
+#: Endings of files and what they are called.
+_KINDS = {
+    "html": "page",
+    "tsv": "TSV",
+    "md": "Markdown",
+    "tex": "LaTeX",
+    "json": "JSON",
+    "yaml": "YAML",
+    "svg": "SVG",
+    "pdf": "PDF",
+}
 
 _TITLE_OF_SVG = re.compile(r"<dc:title>(.*?)</dc:title>", re.DOTALL)
 _OTHER = "Other figures"
@@ -43,16 +76,6 @@ _CONVERSION = {"conversion": "What became of each image folder", "tables": "What
 _Link = tuple[str, str]
 
 
-@dataclass(frozen=True)
-class _Section:
-    """What stands under a heading of the page."""
-
-    pages: Sequence[_Link] = ()
-    verdicts: Mapping[str, int] = field(default_factory=dict)
-    figures: Sequence[Mapping[str, Any]] = ()
-    files: Mapping[str, list[_Link]] = field(default_factory=dict)
-
-
 def write_index(
     target: str | os.PathLike[str],
     files: Iterable[str | os.PathLike[str]],
@@ -60,23 +83,9 @@ def write_index(
     title: str,
     simulated: bool,
 ) -> None:
-    """Write the page, atomically.
+    """Write the page, atomically, into the results folder; it leads to those of the files that are there.
 
-    Parameters
-    ----------
-    target : path
-        The page, in the results folder.
-    files : iterable of path
-        All files and folders to lead to; those outside the results folder are left out.
-    title : str
-        The study's name.
-    simulated : bool
-        Whether the page says that the study's data are simulated.
-
-    Raises
-    ------
-    StudyError
-        If there is no figure among the files.
+    ``title`` is the study's name.
     """
     folder = Path(target).parent
     # by their place beside the page, as an address
@@ -85,46 +94,39 @@ def write_index(
         for file in files
         if not (link := quote(Path(os.path.relpath(file, folder)).as_posix())).startswith("../")
     }
-    figures = _figures(found)
-    if not figures:
-        raise StudyError("There is no figure to lead to.", where=target, remedy="Draw the figures first.")
     tables = {
-        text: _links(found, [link for kind in KINDS if (link := f"{name}.{kind}") in found])
-        for name, text in TABLES.items()
+        text: _links(found, [link for kind in _KINDS if (link := f"{name}.{kind}") in found])
+        for name, text in _TABLES.items()
     }
-    sections = {
-        "Start here": _Section(
-            tuple((text, link) for link, text in _START.items() if link in found), _verdicts(found)
-        ),
-        **figures,
-        "Tables": _Section(files={text: links for text, links in tables.items() if links}),
-        "Audit of the preprocessing": _Section(
-            tuple(
-                (f"{cohort[1]}: every image with pictures, measures and fate", f"{link}/index.html")
-                for link in found
-                if (cohort := re.fullmatch(r"audit/cohort-(\w+)", link))
-            )
-        ),
-        "Provenance": _Section(files=_provenance(found)),
+    audits = [
+        (f"{cohort[1]}: every image with pictures, measures and fate", f"{link}/index.html")
+        for link in found
+        if (cohort := re.fullmatch(r"audit/cohort-(\w+)", link))
+    ]
+    verdicts = read_tsv(found["tables/published.tsv"])["verdict"] if "tables/published.tsv" in found else None
+    sections: dict[str, dict[str, Any]] = {
+        "Start here": {
+            "pages": [(text, link) for link, text in _START.items() if link in found],
+            "verdicts": {} if verdicts is None else verdicts.value_counts().to_dict(),
+        },
+        **{category: {"figures": shown} for category, shown in _figures(found).items()},
+        "Tables": {"files": {text: links for text, links in tables.items() if links}},
+        "Audit of the preprocessing": {"pages": audits},
+        "Provenance": {"files": _provenance(found)},
     }
+    nothing: dict[str, Any] = {"pages": (), "verdicts": {}, "figures": (), "files": {}}
     page = html_page(
         "index.html.j2",
         title,
         simulated=simulated,
         style=STYLE_SHEET.read_text(encoding="utf-8"),
         policy=POLICY,
-        sections={heading: section for heading, section in sections.items() if section != _Section()},
+        sections={heading: nothing | one for heading, one in sections.items() if any(one.values())},
     )
     write_text(target, page)
 
 
-def _verdicts(files: Mapping[str, Path]) -> dict[str, int]:
-    """Count the verdicts on the published numbers."""
-    table = files.get("tables/published.tsv")
-    return read_tsv(table)["verdict"].value_counts().to_dict() if table else {}
-
-
-def _figures(files: Mapping[str, Path]) -> dict[str, _Section]:
+def _figures(files: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
     """Give the figures of each category, in the order of the registry."""
     pictures = [
         (entry_of(path.stem), path)
@@ -133,10 +135,11 @@ def _figures(files: Mapping[str, Path]) -> dict[str, _Section]:
     ]
     by_category: dict[str, list[dict[str, Any]]] = {}
     for known in [*FIGURES.values(), None]:
-        for path in (path for entry, path in pictures if entry is known):
-            shown = _figure(path, files, known.caption if known else "")
-            by_category.setdefault(known.category if known else _OTHER, []).append(shown)
-    return {category: _Section(figures=figures) for category, figures in by_category.items()}
+        category, caption = (known.category, known.caption) if known else (_OTHER, "")
+        shown = [_figure(path, files, caption) for entry, path in pictures if entry is known]
+        if shown:
+            by_category.setdefault(category, []).extend(shown)
+    return by_category
 
 
 def _figure(picture: Path, files: Mapping[str, Path], caption: str) -> dict[str, Any]:
@@ -156,14 +159,9 @@ def _figure(picture: Path, files: Mapping[str, Path], caption: str) -> dict[str,
 
 def _links(files: Mapping[str, Path], links: Iterable[str]) -> list[_Link]:
     """Name each file by its kind."""
+    kinds = {link: _KINDS.get(files[link].suffix[1:], files[link].name) for link in links}
     return [
-        (
-            "answers"
-            if files[link].stem.endswith("_answers")
-            else KINDS.get(files[link].suffix[1:], files[link].name),
-            link,
-        )
-        for link in links
+        ("answers" if files[link].stem.endswith("_answers") else kind, link) for link, kind in kinds.items()
     ]
 
 

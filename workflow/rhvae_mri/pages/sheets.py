@@ -29,36 +29,21 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Sheet:
-    """One table; all its texts are plain.
-
-    Attributes
-    ----------
-    heading, caption : str
-        What stands above it.
-    columns : tuple of str
-        Headings of the columns.
-    rows : tuple of tuple of str or Cell
-        Cells, as many in each row as there are columns.
-    texts : tuple of str
-        The columns with running text, which is wrapped; the first column is text too.
-    labels : tuple of str
-        The columns with short texts, which are not wrapped.
-    details : tuple of str
-        What a web page says between heading and table.
-    spans : tuple of str
-        Headings above the columns between the first and the last, each above as many of them.
-    groups : mapping of str to rows
-        Training sets and their rows, for a table that has them instead of ``rows``.
-    """
+    """One table; all its texts are plain."""
 
     heading: str
     caption: str
     columns: tuple[str, ...]
+    #: As many cells in each row as there are columns.
     rows: tuple[tuple[str | Cell, ...], ...] = ()
+    #: The columns with running text, which is wrapped (the first column is text too), and with short texts.
     texts: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    #: What a web page says between heading and table.
     details: tuple[str, ...] = ()
+    #: Headings above the columns between the first and the last, each above as many of them.
     spans: tuple[str, ...] = ()
+    #: Training sets and their rows, for a table that has them instead of ``rows``.
     groups: Mapping[str, Iterable[tuple[str | Cell, ...]]] | None = None
 
     @property
@@ -102,24 +87,10 @@ def write_sheets(
     made: Mapping[str, Any] | None = None,
     wide: bool = True,
 ) -> None:
-    """Write tables as a web page, as Markdown and as LaTeX, atomically.
+    """Write tables as a web page, as Markdown and as LaTeX under the same name, atomically.
 
-    Parameters
-    ----------
-    sheets : sequence of Sheet
-        The tables, in order.
-    page : path
-        The web page; the others stand beside it under the same name. Any ending will do.
-    title : str
-        Plain text.
-    notes : sequence of str
-        How to read the tables, plain text.
-    simulated : bool
-        Whether to say first that the study's data are simulated.
-    made : mapping
-        What the results were made with: names and values.
-    wide : bool
-        Whether the tables need a web page that is wider than others.
+    ``notes`` say how to read the tables, ``made`` what the results were made with; ``wide`` tables need a web
+    page that is wider than others.
     """
     values: dict[str, Any] = {"title": title, "sheets": sheets, "notes": notes, "simulated": simulated}
     values["made"] = made or {}

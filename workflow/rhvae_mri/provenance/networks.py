@@ -1,20 +1,25 @@
-"""All networks of a study as one table of their layers, read from the modules themselves."""
+"""All networks of a study as one table of their layers, read from the modules themselves.
+
+The shapes that the layers give are computed without memory for weights.
+"""
 
 from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pandas
+import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from rhvae_mri.cnn.architectures import Architecture, ConvolutionalNetwork
 from rhvae_mri.generators.rhvae.networks import build_networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
 from rhvae_mri.io.tensor_files import ImageStack
-from rhvae_mri.provenance.layers import LAYER_COLUMNS, list_layers, shapes_only
 from rhvae_mri.search.leaderboard import choose_network
 
 #: The settings of the RHVAE on which its networks depend.
@@ -22,8 +27,11 @@ NETWORK_SETTINGS = (
     *("latent_dimension", "networks", "encoder_layers", "decoder_layers", "metric_layers", "channels"),
 )
 
-#: The columns of the table.
-NETWORK_COLUMNS = ("model", "network", "resolution", "input_shape", *LAYER_COLUMNS)
+#: The columns of the table; the last are those of `list_layers`.
+NETWORK_COLUMNS = (
+    *("model", "network", "resolution", "input_shape"),
+    *("layer", "kind", "detail", "output_shape", "n_parameters"),
+)
 
 
 def tabulate_networks(
@@ -84,3 +92,76 @@ def _rows(network: Any, input_shape: Sequence[int]) -> list[dict[str, Any]]:
 
 def _text(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
+
+
+class _OnMeta(TorchFunctionMode):
+    """Puts new tensors on the device ``meta`` also where a call names another device."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        return func(*args, **(kwargs | {"device": "meta"} if "device" in kwargs else kwargs))
+
+
+@contextmanager
+def shapes_only() -> Iterator[None]:
+    """Make all new tensors and modules of the block have shapes but no memory, however large they are."""
+    with torch.device("meta"), _OnMeta():
+        yield
+
+
+@torch.no_grad()
+def list_layers(network: nn.Module, input_shape: Sequence[int]) -> list[dict[str, Any]]:
+    """List the layers of a network in the order in which an input passes them.
+
+    Build a large network within `shapes_only`, and call this there. A row has ``layer`` (its name), ``kind``,
+    ``detail`` (such as the rate of a dropout), ``output_shape`` without the batch, and ``n_parameters``.
+
+    Examples
+    --------
+    >>> with shapes_only():
+    ...     rows = list_layers(nn.Sequential(nn.Linear(10**6, 500), nn.ReLU()), (10**6,))
+    >>> [(row["kind"], row["output_shape"], row["n_parameters"]) for row in rows]
+    [('Linear', (500,), 500000500), ('ReLU', (500,), 0)]
+    """
+    rows: list[dict[str, Any]] = []
+    names = {module: name for name, module in network.named_modules()}
+
+    def note(module: nn.Module, _: Any, output: torch.Tensor) -> None:
+        rows.append(
+            {
+                "layer": names[module],
+                "kind": type(module).__name__,
+                "detail": _detail(module),
+                "output_shape": tuple(output.shape[1:]),
+                "n_parameters": sum(weight.numel() for weight in module.parameters()),
+            }
+        )
+
+    leaves = [module for module in network.modules() if not any(module.children())]
+    hooks = [module.register_forward_hook(note) for module in leaves]
+    was_training = network.training
+    network.eval()
+    try:
+        network(torch.zeros(1, *input_shape))
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return rows
+
+
+def _detail(module: nn.Module) -> str:
+    if isinstance(module, nn.Conv3d):
+        sides = " × ".join(map(str, module.kernel_size))
+        return sides if set(module.stride) == {1} else f"{sides}, stride {module.stride[0]}"
+    if isinstance(module, nn.Dropout):
+        return f"{module.p:g}"
+    if isinstance(module, nn.LeakyReLU):
+        return f"slope {module.negative_slope:g}"
+    return ""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy
 
-from rhvae_mri.io.errors import StudyError
 from rhvae_mri.study.seeds import derive_seed
 
 #: Size of the scanned box in mm, from left to right, back to front and bottom to top of the patient.
@@ -97,12 +96,6 @@ def misplace_box(pose: numpy.ndarray, seed: int) -> numpy.ndarray:
 
 def bias_field(shape: tuple[int, int, int], coefficients: numpy.ndarray) -> numpy.ndarray:
     """Evaluate a bias field: the exponential of a polynomial of degree 3."""
-    coefficients = numpy.asarray(coefficients, float)
-    if coefficients.shape != (len(BIAS_TERMS),):
-        raise StudyError(
-            f"A bias field has {len(BIAS_TERMS)} coefficients, not {coefficients.size}.",
-            remedy="Take the bias columns of truth.tsv in their order.",
-        )
     axes = [numpy.linspace(-1, 1, count) if count > 1 else numpy.zeros(1) for count in shape]
     powers = [numpy.stack([axis**k for k in range(4)]).astype(numpy.float32) for axis in axes]
     cube = numpy.zeros((4, 4, 4), numpy.float32)

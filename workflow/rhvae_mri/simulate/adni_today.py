@@ -1,15 +1,18 @@
-"""The study tables of a simulated ADNI download of today, and what lies beside its original series.
+"""A simulated ADNI download of today: its study tables, its images, and what lies beside its original series.
 
 Since 2024 there is no list of scans with the names of visits, the names of other tables have changed, and
 most carry the prefix of LONI's "ARC Builder" and the date of the download. ADNIMERGE is rarely to be had.
+Sequences of ADNI 3 have several names, scans of earlier phases have a pre-processed copy as NIfTI, and ADNI 4
+has begun. What a participant has of all this depends on the participant alone.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 import nibabel
@@ -27,14 +30,6 @@ from rhvae_mri.simulate.adni import (
     table_of,
     visit_code,
 )
-from rhvae_mri.simulate.adni_archive import (
-    PROCESSED_DESCRIPTION,
-    FourthPhase,
-    fourth_phase,
-    has_processed_file,
-    listed_images,
-    processed_number,
-)
 from rhvae_mri.simulate.dicom import SIMULATED_MARK
 from rhvae_mri.simulate.records import (
     Participant,
@@ -45,7 +40,8 @@ from rhvae_mri.simulate.records import (
     folder_name,
     series_place,
 )
-from rhvae_mri.simulate.truth import age_at
+from rhvae_mri.simulate.truth import age_at, chosen_scan
+from rhvae_mri.study.seeds import derive_seed
 
 #: The day of the download.
 DOWNLOAD_DATE = datetime.date(2026, 11, 28)
@@ -69,12 +65,25 @@ _ADNI2_CODES = {"sc": "v01", "scmri": "v02", "bl": "v03", "m03": "v04", "m06": "
 
 _SEX_CODE = {"M": 1, "F": 2}
 _MARITAL_CODE = {"Married": 1, "Widowed": 2, "Divorced": 3}
-_UNKNOWN_ETHNICITY = 3
 
 #: Odd rows of the registry, by the remainder of the roster number over 8: VISCODE2, and days since the first
 #: visit, or None where the visit did not take place.
 _ODD_VISITS: dict[int, tuple[str, int | None]]
 _ODD_VISITS = {1: ("uns1", 91), 2: ("f", -28), 3: ("", 182), 4: ("nv", None)}
+
+#: Name of the images that the study's own pipeline has made of scans.
+PROCESSED_DESCRIPTION = "MPR; GradWarp; B1 Correction; N3; Scaled"
+
+_PROCESSED_PHASES = ("ADNI1", "ADNIGO", "ADNI2")
+_ACCELERATED = "Accelerated Sagittal MPRAGE"
+_ACCELERATED_TODAY = ("CS/HS Sagittal MPRAGE (MSV22)", _ACCELERATED, "Accelerated Sag IR-FSPGR")
+
+#: What is added to the numbers of a scan for those of its processed copy, and of its copies in ADNI 4; larger
+#: than every number of a simulated ADNI cohort.
+_PROCESSED_NUMBERS, _ROLLOVER_NUMBERS, _NEWCOMER_NUMBERS = 200_000, 400_000, 600_000
+
+_ADNI4_SUBJECT, _ADNI4_SITE, _ADNI4_YEAR = "033_S_10123", 33, 2023
+
 
 _METADATA = """<?xml version="1.0" encoding="UTF-8"?>
 <idaxs>
@@ -99,6 +108,138 @@ _METADATA = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
+class FourthPhase(NamedTuple):
+    """Who has come to ADNI 4: a person with a scan that is copied, at a further visit, and somebody new."""
+
+    copied: int
+    rollover: Participant
+    visit: Visit
+    newcomer: Participant
+
+
+def rename_sequences(participants: Sequence[Participant]) -> list[Participant]:
+    """Return the same participants, with the names that sequences of ADNI 3 have in today's archive."""
+    people = []
+    for person in participants:
+        if person.phase == "ADNI3":
+            today = _ACCELERATED_TODAY[person.roster_number % len(_ACCELERATED_TODAY)]
+            visits = tuple(
+                replace(
+                    visit,
+                    scans=tuple(
+                        replace(scan, sequence=scan.sequence.replace(_ACCELERATED, today))
+                        for scan in visit.scans
+                    ),
+                )
+                for visit in person.visits
+            )
+            person = replace(person, visits=visits)
+        people.append(person)
+    return people
+
+
+def processed_number(person: Participant, visit: Visit, scan: Scan) -> int | None:
+    """Return the image number of a scan's pre-processed copy, or None: every second good scan has one."""
+    is_processed = (
+        person.phase in _PROCESSED_PHASES
+        and scan.fault == "none"
+        and scan == chosen_scan(person, visit)
+        and scan.seed % 2 == 0
+    )
+    return _PROCESSED_NUMBERS + scan.image_uid if is_processed else None
+
+
+def has_processed_file(person: Participant, visit: Visit, scan: Scan) -> bool:
+    """Whether the download holds a scan's pre-processed copy: a third of them; the rest is only listed."""
+    return processed_number(person, visit, scan) is not None and scan.on_disk and scan.seed % 6 == 4
+
+
+def converted_numbers(participants: Sequence[Participant]) -> dict[int, int]:
+    """Return the image number of each scan whose pre-processed copy is converted, and that of the copy."""
+    return {
+        scan.image_uid: _PROCESSED_NUMBERS + scan.image_uid
+        for person in participants
+        for visit, scan in person.scans()
+        if has_processed_file(person, visit, scan)
+    }
+
+
+def fourth_phase(participants: Sequence[Participant]) -> FourthPhase | None:
+    """Return who has come to ADNI 4, or None where the cohort has no good scan.
+
+    The first participant of ADNI 3 with a good scan goes on (of any phase, if none of ADNI 3 has one).
+    """
+    good = [
+        (person, scan)
+        for person in participants
+        if (scan := chosen_scan(person, person.visits[0])) and scan.on_disk and scan.fault == "none"
+    ]
+    if not good:
+        return None
+    rollover, scan = min(good, key=lambda each: each[0].phase != "ADNI3")
+    first, last = rollover.visits[0], rollover.visits[-1]
+    years = max(_ADNI4_YEAR - first.date.year, last.month // 12 + 1)
+    # whole weeks: a working day stays one
+    date = first.date + datetime.timedelta(weeks=round(years * 365.25 / 7))
+    visit = replace(last, month=12 * years, date=date, scans=(_copy(scan, _ROLLOVER_NUMBERS),))
+    arrival = replace(first, date=date + datetime.timedelta(weeks=4), scans=(_copy(scan, _NEWCOMER_NUMBERS),))
+    newcomer = replace(
+        rollover,
+        subject=_ADNI4_SUBJECT,
+        participant_id=f"sub-ADNI{_ADNI4_SUBJECT.replace('_', '')}",
+        site=_ADNI4_SITE,
+        phase="ADNI4",
+        visits=(arrival,),
+    )
+    return FourthPhase(scan.image_uid, rollover, visit, newcomer)
+
+
+def _copy(scan: Scan, numbers: int) -> Scan:
+    return replace(
+        scan,
+        image_uid=numbers + scan.image_uid,
+        series_id=numbers + scan.series_id,
+        seed=derive_seed(scan.seed, "ADNI 4", numbers),
+    )
+
+
+def listed_images(participants: Sequence[Participant]) -> list[Facts]:
+    """Return what lists say of the images of the archive, those that the download does not hold included."""
+    visits = [(person, person.phase, visit) for person in participants for visit in person.visits]
+    later = fourth_phase(participants)
+    if later is not None:
+        new = ((later.rollover, later.visit), (later.newcomer, later.newcomer.visits[0]))
+        visits += [(person, "ADNI4", visit) for person, visit in new]
+    images = []
+    for person, phase, visit in visits:
+        own = facts_of(person, visit) | {
+            "phase": phase.replace("ADNI", "ADNI "),
+            "Subject": person.subject,
+            "Group": BASELINE_DIAGNOSIS[person.visits[0].diagnosis],
+            "Sex": person.sex,
+            "Age": int(age_at(person, visit)),
+            "Visit": imaging_codes(person, phase, visit)["VISCODE"],
+            "Modality": "MRI",
+            "Acq Date": f"{visit.date:%m/%d/%Y}".lstrip("0").replace("/0", "/"),
+            "Downloaded": f"{DOWNLOAD_DATE:%m/%d/%Y}",
+        }
+        for scan in visit.scans:
+            made = [("Original", "Original", "DCM", scan.image_uid, scan.sequence, scan.on_disk)]
+            # the visits of ADNI 4 are not among the person's own
+            number = processed_number(person, visit, scan) if phase in _PROCESSED_PHASES else None
+            if number is not None:
+                there = has_processed_file(person, visit, scan)
+                made.append(("Pre-processed", "Processed", "NiFTI", number, PROCESSED_DESCRIPTION, there))
+            for image_type, short, form, number, description, on_disk in made:
+                images.append(
+                    own
+                    | {"image_id": number, "Image Data ID": f"I{number}", "series_id": scan.series_id}
+                    | {"image_type": image_type, "Type": short, "Format": form, "on_disk": on_disk}
+                    | {"image_description": description, "Description": description}
+                )
+    return images
+
+
 def study_tables(participants: Sequence[Participant], seed: int) -> dict[str, pandas.DataFrame]:
     """Return the study tables by file name; the participants have today's names of sequences."""
     later = fourth_phase(participants)
@@ -110,17 +251,7 @@ def study_tables(participants: Sequence[Participant], seed: int) -> dict[str, pa
     scanned = ((person, visit) for person in participants for visit, _ in person.scans())
     codes = (imaging_codes(person, person.phase, visit) for person, visit in scanned)
     checked = [scan | own for scan, own in zip(scans, codes, strict=True)]
-    images: list[Facts] = [
-        facts_of(image.person, image.visit)
-        | {
-            "phase": image.phase.replace("ADNI", "ADNI "),
-            "image_id": image.image_uid,
-            "series_id": image.series_id,
-            "image_type": "Pre-processed" if image.processed else "Original",
-            "image_description": image.description,
-        }
-        for image in listed_images(participants)
-    ]
+    images = listed_images(participants)
     visit = "PHASE PTID RID VISCODE VISCODE2"
     tables = {
         "REGISTRY": table_of(_registry(visits), f"{visit} VISTYPE RGCONDCT EXAMDATE SITEID"),
@@ -196,10 +327,8 @@ def _registry(visits: Iterable[Facts]) -> Iterator[Facts]:
             code, days = odd
             row = visit | {"VISCODE": code_in_phase(visit["PHASE"], code or "tel"), "VISCODE2": code or None}
             date = None if days is None else visit["EXAMDATE"] + datetime.timedelta(days)
-            kind = (
-                {"VISTYPE": "Unscheduled", "RGCONDCT": 1} if date else {"VISTYPE": "Not done", "RGCONDCT": 0}
-            )
-            yield row | kind | {"EXAMDATE": date}
+            kind = ("Unscheduled", 1) if date else ("Not done", 0)
+            yield row | dict(zip(("VISTYPE", "RGCONDCT"), kind, strict=True)) | {"EXAMDATE": date}
 
 
 def _demography(person: Participant, seed: int) -> Facts:
@@ -214,7 +343,7 @@ def _demography(person: Participant, seed: int) -> Facts:
         "PTDOBYY": birth.year,
         "PTEDUCAT": person.education_years,
         "PTMARRY": _MARITAL_CODE[marital_status(person, seed)[0]],
-        "PTETHCAT": _UNKNOWN_ETHNICITY,
+        "PTETHCAT": 3,  # unknown
         "GENOTYPE": f"{facts['APGEN1']}/{facts['APGEN2']}",
     }
 
@@ -230,7 +359,7 @@ def place_of_today(person: Participant, visit: Visit, scan: Scan) -> SeriesPlace
     """Return where a scan's series lies; every fifth folder is named after the series, not the image."""
     place = series_place(person, visit, scan)
     if scan.seed % 5 == 1:
-        return dataclasses.replace(place, folder=place.folder.with_name(f"S{scan.series_id}"))
+        return replace(place, folder=place.folder.with_name(f"S{scan.series_id}"))
     return place
 
 
@@ -257,25 +386,8 @@ def write_companions(
         write_text(target / f"{person.cohort}_{person.subject}_{sequence}_{place.image_id}.xml", text)
 
 
-def write_collection(images: Path, participants: list[Participant]) -> None:
+def write_collection(images: Path, participants: Sequence[Participant]) -> None:
     """Write the list of a collection at the root of the images folder: what the download holds."""
-    rows = [
-        {
-            "Image Data ID": f"I{image.image_uid}",
-            "Subject": image.person.subject,
-            "Group": BASELINE_DIAGNOSIS[image.person.visits[0].diagnosis],
-            "Sex": image.person.sex,
-            "Age": int(age_at(image.person, image.visit)),
-            "Visit": imaging_codes(image.person, image.phase, image.visit)["VISCODE"],
-            "Modality": "MRI",
-            "Description": image.description,
-            "Type": "Processed" if image.processed else "Original",
-            "Acq Date": f"{image.visit.date:%m/%d/%Y}".lstrip("0").replace("/0", "/"),
-            "Format": "NiFTI" if image.processed else "DCM",
-            "Downloaded": f"{DOWNLOAD_DATE:%m/%d/%Y}",
-        }
-        for image in listed_images(participants)
-        if image.on_disk
-    ]
-    table = pandas.DataFrame(rows, columns=_COLLECTION_COLUMNS)
+    there = [image for image in listed_images(participants) if image["on_disk"]]
+    table = pandas.DataFrame(there, columns=_COLLECTION_COLUMNS)
     table.to_csv(images / COLLECTION, index=False, lineterminator="\n")

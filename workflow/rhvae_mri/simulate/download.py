@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
 from tqdm import tqdm
 
 from rhvae_mri.io.files import atomic_folder, write_text, write_tsv
 from rhvae_mri.simulate import adni, adni_today, aibl
-from rhvae_mri.simulate.adni_archive import converted_numbers, fourth_phase, rename_sequences
-from rhvae_mri.simulate.adni_today import place_of_today, write_collection, write_companions
+from rhvae_mri.simulate.adni_today import (
+    converted_numbers,
+    fourth_phase,
+    place_of_today,
+    rename_sequences,
+    write_collection,
+    write_companions,
+)
 from rhvae_mri.simulate.dicom import write_series
 from rhvae_mri.simulate.records import Generation, Participant, Scan, SimulatedScan, Visit, series_place
 from rhvae_mri.simulate.truth import truth_table
@@ -22,41 +27,6 @@ _NOTE = """All data in this folder are SIMULATED.
 They were made by rhvae-mri from an average brain; no image, date, score or identifier belongs to a person.
 The layout and the names of the tables follow a {cohort} download, so that the study's software accepts them.
 """
-
-
-def simulate_download(
-    cohort: str,
-    counts: Mapping[str, int],
-    voxel_size: float,
-    seed: int,
-    images: str | os.PathLike[str],
-    tables: str | os.PathLike[str],
-    truth: str | os.PathLike[str],
-    progress: bool = True,
-    generation: Generation = 2018,
-) -> None:
-    """Draw a cohort, render its scans and write them as a LONI download.
-
-    Parameters
-    ----------
-    cohort, counts, voxel_size, seed
-        See `rhvae_mri.simulate.participants.draw_cohort`; everything follows from the seed.
-    images, tables : path
-        Folders to write: the DICOM series and the study tables. Each is complete or absent.
-    truth : path
-        Table to write, see `rhvae_mri.simulate.truth.truth_table`.
-    generation : int
-        Form of an ADNI download: that of 2018, which Clinica reads, or that of 2026, with other tables and
-        with images that the study has no use for. The participants and their scans are the same.
-    """
-    # Here and not above: the tables and series of hand-made participants need no anatomy.
-    from rhvae_mri.simulate.anatomy import load_anatomy
-    from rhvae_mri.simulate.heads import render_scan
-    from rhvae_mri.simulate.participants import draw_cohort
-
-    participants = draw_cohort(cohort, counts, voxel_size, seed)
-    render = partial(render_scan, anatomy=load_anatomy())
-    write_download(participants, render, seed, images, tables, truth, progress, generation)
 
 
 def write_download(
@@ -69,7 +39,13 @@ def write_download(
     progress: bool = True,
     generation: Generation = 2018,
 ) -> None:
-    """Write the download of a cohort that is drawn already; ``render`` gives the image of a scan."""
+    """Write a cohort as a LONI download; everything follows from it and the seed.
+
+    ``render`` gives the image of a scan. The folders of images (DICOM series) and study tables are each
+    complete or absent; the table of the truth is that of `truth_table`. An ADNI download has the form of the
+    ``generation`` 2018, which Clinica reads, or of 2026: other tables, and images that the study has no use
+    for, of the same participants.
+    """
     cohort = participants[0].cohort
     today = cohort == "ADNI" and generation == 2026
     people = rename_sequences(participants) if today else list(participants)

@@ -9,7 +9,7 @@ import numpy
 from scipy import ndimage
 
 from rhvae_mri.simulate import acquisition
-from rhvae_mri.simulate.anatomy import LATTICE_ORIGIN, AverageAnatomy, coarse_lattice, lattice_index, sample
+from rhvae_mri.simulate.anatomy import LATTICE_ORIGIN, coarse_lattice, lattice_index, load_anatomy, sample
 from rhvae_mri.simulate.deformation import Deformation, deform, near_head, structure_volumes
 from rhvae_mri.simulate.head_shape import FADE_START
 from rhvae_mri.simulate.participants import anatomy_at
@@ -25,7 +25,7 @@ _BLUR = 0.425
 _FINE = 1.8
 
 
-def render_scan(participant: Participant, visit: Visit, scan: Scan, anatomy: AverageAnatomy) -> SimulatedScan:
+def render_scan(participant: Participant, visit: Visit, scan: Scan) -> SimulatedScan:
     """Render one scan with its truth; a truncated series as a good one: its files are cut when written."""
     now = anatomy_at(participant, visit)
     deformation, (ventricles, hippocampi) = _deformation(now)
@@ -33,12 +33,12 @@ def render_scan(participant: Participant, visit: Visit, scan: Scan, anatomy: Ave
     shape, affine = acquisition.scan_box(scan.voxel_size)
     size = acquisition.head_size(now.head_seed, participant.sex)
     margin = 6.0 + 1.5 * max(scan.voxel_size)
-    pose = acquisition.draw_pose(size, _head_surface(anatomy), margin, scan.seed)
+    pose = acquisition.draw_pose(size, _head_surface(), margin, scan.seed)
     if scan.fault == "wrong_field_of_view":
         pose = acquisition.misplace_box(pose, scan.seed)
     template_to_voxel = numpy.linalg.inv(affine) @ pose
 
-    signal, head = _see(anatomy, now, deformation, template_to_voxel, shape, scan.voxel_size)
+    signal, head = _see(now, deformation, template_to_voxel, shape, scan.voxel_size)
     image = scanner.white_matter * signal**scanner.gamma
     bias = acquisition.draw_bias(head, scan.seed)
     image *= acquisition.bias_field(shape, bias)
@@ -53,7 +53,6 @@ def render_scan(participant: Participant, visit: Visit, scan: Scan, anatomy: Ave
 
 
 def _see(
-    average: AverageAnatomy,
     now: Anatomy,
     deformation: Deformation,
     template_to_voxel: numpy.ndarray,
@@ -61,7 +60,7 @@ def _see(
     voxel_size: tuple[float, float, float],
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Sample the individual head at the voxels of a scan: signal relative to white matter, and head mask."""
-    step, origin, intensity, cortical_loss, temporal_loss, solid = _level(average, voxel_size)
+    step, origin, intensity, cortical_loss, temporal_loss, solid = _level(voxel_size)
     tissue = intensity + numpy.float32(now.cortical_thinning) * cortical_loss
     # the grey matter around the hippocampi turns into fluid to the degree that they shrink
     tissue += numpy.float32(numpy.clip(1 - now.hippocampus_scale, 0, 1)) * temporal_loss
@@ -85,8 +84,9 @@ def _see(
 
 
 @lru_cache(maxsize=8)
-def _level(anatomy: AverageAnatomy, voxel_size: tuple[float, float, float]) -> tuple[Any, ...]:
+def _level(voxel_size: tuple[float, float, float]) -> tuple[Any, ...]:
     """Blur the head to a scan's voxel size, which avoids aliasing: step, origin, three maps, and its mask."""
+    anatomy = load_anatomy()
     maps = (anatomy.intensity, anatomy.cortical_loss, anatomy.temporal_loss)
     if min(voxel_size) < _FINE:
         return 1, numpy.array(LATTICE_ORIGIN), *maps, anatomy.head
@@ -98,9 +98,9 @@ def _level(anatomy: AverageAnatomy, voxel_size: tuple[float, float, float]) -> t
 
 
 @lru_cache(maxsize=1)
-def _head_surface(anatomy: AverageAnatomy) -> numpy.ndarray:
+def _head_surface() -> numpy.ndarray:
     """Give points on the skin of the average head, shape (3, n), without the neck that fades away."""
-    head, origin = coarse_lattice(anatomy.head, 5)
+    head, origin = coarse_lattice(load_anatomy().head, 5)
     solid = head > 0.3
     points = numpy.argwhere(solid & ~ndimage.binary_erosion(solid)) * 5.0 + origin
     return points[points[:, 2] > FADE_START].T

@@ -9,20 +9,8 @@ import json
 def derive_seed(study_seed: int, *names: str | int) -> int:
     """Derive the seed of one piece of work.
 
-    A seed follows from the study's seed and the names only, so adding a participant, a condition or a
-    run leaves every other random draw as it was.
-
-    Parameters
-    ----------
-    study_seed : int
-        The study's seed, from the configuration.
-    *names : str or int
-        What names the work, from the general to the particular, e.g. ``"train_cnn", "baseline", 3``.
-
-    Returns
-    -------
-    int
-        A seed in [0, 2**63), fit for `numpy.random.default_rng` and `torch.manual_seed`.
+    It is in [0, 2**63) and follows from the study's seed and the names of the work, from the general to the
+    particular, so adding a participant, a condition or a run leaves every other random draw as it was.
 
     Examples
     --------
