@@ -37,7 +37,7 @@ export HOME := $(CURDIR)/.home
 endif
 
 # What programs keep stays below the clone, but for what pip has fetched, which other clones take as well.
-export PIP_CACHE_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pip
+export PIP_CACHE_DIR := $(or $(PIP_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pip)
 export XDG_CACHE_HOME := $(CURDIR)/.home/.cache
 export MPLCONFIGDIR := $(XDG_CACHE_HOME)/matplotlib
 
