@@ -5,11 +5,10 @@ import pandas
 import pydicom
 import pytest
 
-from rhvae_mri.convert.adni_merge import Visits
+from rhvae_mri.convert.adni_merge import Visits, original_phase, phase_name
 from rhvae_mri.convert.adni_scans import SCAN_COLUMNS, _read_strength, complete_scans, is_t1, visit_name
-from rhvae_mri.convert.adni_values import original_phase, phase_name
 from rhvae_mri.convert.archive import list_series
-from rhvae_mri.convert.ledger import Ledger
+from rhvae_mri.convert.study_tables import Ledger
 
 PERSON = "002_S_0001"
 

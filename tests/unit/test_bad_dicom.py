@@ -218,7 +218,7 @@ def series(original, tmp_path):
 
 
 def series_problem(series):
-    return find_broken_series([series], progress=False).get(series)
+    return find_broken_series([series]).get(series)
 
 
 def relisted(series):
@@ -320,7 +320,7 @@ def test_one_scan_under_two_names(tmp_path):
     for copy in (second, third):
         for source, target in zip(first.files, copy.files, strict=True):
             shutil.copy(source, target)
-    broken = find_broken_series([first, second, third, fourth], processes=2, progress=False)
+    broken = find_broken_series([first, second, third, fourth], processes=2)
     same = "the same scan as {} of another participant (equal SOPInstanceUIDs)"
     assert broken == {
         first: same.format("I10002"),
@@ -341,7 +341,7 @@ def test_bad_series_leave_the_rest_of_a_conversion_as_it_is(tmp_path, cohort):
         spoil(files)
         problems[person.participant_id] = ("unreadable", expected(problem, files))
     places = (tmp_path / name for name in ("bids", "report.tsv", "tables.tsv"))
-    convert_to_bids(cohort, images, tables, *places, processes=2, progress=False)
+    convert_to_bids(cohort, images, tables, *places, processes=2)
     rows = read_tsv(tmp_path / "report.tsv").set_index("participant_id")
     good = [person.participant_id for person in people[:2]]
     assert rows.loc[good, "status"].tolist() == ["converted", "converted"]

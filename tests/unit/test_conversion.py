@@ -21,8 +21,8 @@ from rhvae_mri.convert.aibl_tables import read_aibl_tables, read_scan_dates
 from rhvae_mri.convert.archive import Series
 from rhvae_mri.convert.clinica import run_clinica
 from rhvae_mri.convert.conversion import convert_to_bids
-from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.convert.staging import assign_sessions, choose_aibl_series
+from rhvae_mri.convert.study_tables import Ledger
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv
 
@@ -63,7 +63,7 @@ def convert(cohort, root, name, processes=2):
     """Convert the download under ``root``; return the BIDS folder and the report."""
     bids, report = root / name / f"cohort-{cohort}", root / name / "conversion.tsv"
     places = root / "images", root / "tables", bids, report, report.with_name("tables.tsv")
-    convert_to_bids(cohort, *places, processes=processes, progress=False)
+    convert_to_bids(cohort, *places, processes=processes)
     return bids, report
 
 

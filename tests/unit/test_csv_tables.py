@@ -19,7 +19,7 @@ from rhvae_mri.convert.csv_tables import (
     read_table,
     visit_code,
 )
-from rhvae_mri.convert.ledger import Ledger
+from rhvae_mri.convert.study_tables import Ledger
 from rhvae_mri.io.files import read_tsv, write_tsv
 
 

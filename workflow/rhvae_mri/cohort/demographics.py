@@ -62,16 +62,21 @@ def describe_sets(sets: Mapping[str, pandas.DataFrame]) -> pandas.DataFrame:
     rows = []
     for name, images in sets.items():
         for diagnosis, group in images.groupby("diagnosis"):
-            row = {"set": name, "diagnosis": diagnosis, "n": len(group)}
+            row = {
+                "set": name,
+                "diagnosis": diagnosis,
+                "n": len(group),
+                "n_sites": group["site"].nunique() or None,
+            }
             for variable in ("age", "mmse", "cdr"):
-                found = group[variable].agg(["mean", "std", "min", "max"]).rename({"std": "sd"})
-                row |= found.add_prefix(f"{variable}_").to_dict()
-                row[f"n_{variable}"] = int(group[variable].notna().sum())
+                found = group[variable].agg(n="count", mean="mean", sd="std", min="min", max="max")
+                row |= {f"{variable}_{part}": value for part, value in found.items()}
             women = group["sex"].dropna() == "F"
             row |= {"n_female": int(women.sum()), "female_percent": 100 * women.mean()}
-            rows.append(row | {"n_sites": group["site"].nunique() or None})
-    table = pandas.DataFrame(rows, columns=list(COLUMNS))
-    return table.astype({"n_sites": "Int64"}).round(2)
+            rows.append(row)
+    table = pandas.DataFrame(rows).rename(columns={"mmse_n": "n_mmse", "cdr_n": "n_cdr"})
+    counts = dict.fromkeys(("n_mmse", "n_cdr", "n_sites"), "Int64")
+    return table.reindex(columns=list(COLUMNS)).astype(counts).round(2)
 
 
 def list_comparisons(

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 
 import numpy
@@ -73,8 +74,8 @@ def find_duplicates(
     }
     pairs = dict(_near_pairs(stacks)) | dict(_equal_pairs(tables, contents))
     rows = []
-    for (one, other), evidence in pairs.items():
-        for first, second in ((one, other), (other, one)):
+    for pair, evidence in pairs.items():
+        for first, second in permutations(pair):
             if first[0] == cohort:
                 rows.append((cohort, owner[first], first[1], second[0], owner[second], second[1], evidence))
                 logger.warning("%s is %s of %s too: %s", first[1], second[1], second[0], evidence)
@@ -128,16 +129,14 @@ def _equal_pairs(
     tables: Mapping[str, pandas.DataFrame], contents: Mapping[str, str | os.PathLike[str]]
 ) -> Iterator[tuple[tuple[Name, Name], str]]:
     """Yield the pairs of images of different cohorts that have equal voxels."""
-    same: dict[str, list[Name]] = {}
+    same: dict[str, list[Name]] = defaultdict(list)
     for cohort, table in tables.items():
         digests = read_contents(Path(contents[cohort]))
         for image, path in zip(table["image_id"], table["path"], strict=True):
             if path in digests and digests[path].voxels:
-                same.setdefault(digests[path].voxels, []).append((cohort, image))
+                same[digests[path].voxels].append((cohort, image))
     for group in same.values():
-        for one, other in combinations(group, 2):
-            if one[0] != other[0]:
-                yield (one, other), "equal voxels"
+        yield from (((a, b), "equal voxels") for a, b in combinations(group, 2) if a[0] != b[0])
 
 
 def _in_blocks(image: numpy.ndarray) -> numpy.ndarray:

@@ -39,10 +39,10 @@ def check_leakage(
         Name of an independent cohort (AIBL) to its images, with the columns image_id and participant_id.
     duplicates : pandas.DataFrame, optional
         The images that more than one participant has, see `rhvae_mri.cohort.duplicates.find_duplicates`.
-    cohort : str, optional
-        Name of the cohort that was split, as in ``duplicates``.
     kept_apart : mapping of str to pandas.DataFrame, optional
         Name of a further set of the same cohort, of which nobody may be in the split, to its images.
+    cohort : str, optional
+        Name of the cohort that was split, as in ``duplicates``.
 
     Returns
     -------
@@ -53,9 +53,7 @@ def check_leakage(
     Raises
     ------
     StudyError
-        If a participant is in two sets, an image occurs twice, a training set is not inside train-full, a
-        model was trained on an image that is not in train-full, or a participant is in a set whose image
-        another one has too; with all their names.
+        With the names of all participants and images that are where they must not be.
     """
     kept_apart = kept_apart or {}
     twins = pandas.DataFrame(columns=list(COLUMNS)) if duplicates is None else duplicates
@@ -76,8 +74,9 @@ def check_leakage(
     for name, images in training_images.items():
         foreign = set(images) - set(split["image_id"][in_train])
         leaks[f"images that {name} was trained on and that are not in train-full"] = foreign
-        twice = _repeated(pandas.Series(images, dtype=str))
-        leaks[f"images that {name} was trained on more than once"] = twice
+        leaks[f"images that {name} was trained on more than once"] = _repeated(
+            pandas.Series(images, dtype=str)
+        )
     for name, apart in kept_apart.items():
         shared = set(apart["participant_id"]) & set(split["participant_id"])
         leaks[f"participants of {name} in the split"] = shared

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy
 import pandas
@@ -40,8 +40,7 @@ _COLUMNS = ["image_id", "participant_id", "session_id", "diagnosis", "age", "sex
 _BALANCE_COLUMNS = ["comparison", "variable", "test", "statistic", "p_value", "threshold", "n_tries"]
 
 
-@dataclass(frozen=True)
-class SplitResult:
+class SplitResult(NamedTuple):
     """The table of the split (a row for each participant) and of the tests of its balance."""
 
     split: pandas.DataFrame
@@ -100,12 +99,9 @@ def split_cohort(
     """
     if repeated := sorted(number for number in set(train_subsets) if list(train_subsets).count(number) > 1):
         raise StudyError(f"The training set train-{repeated[0]} is asked for twice.")
-    people = _check_images(images)
     criteria = Criteria(p_threshold, site_threshold, max_tries)
-    without_sites = Criteria(p_threshold, None, max_tries)
-    people["set"] = ""
-    for name in (TRAIN_FULL, *(f"train-{number}" for number in train_subsets)):
-        people[name] = 0
+    names = (TRAIN_FULL, *(f"train-{number}" for number in train_subsets))
+    people = _check_images(images).assign(set="", **dict.fromkeys(names, 0))
     balance: list[pandas.DataFrame] = []
     for diagnosis in CLASSES:
         group = people[people["diagnosis"] == diagnosis]
@@ -116,20 +112,15 @@ def split_cohort(
         train = group[draw.sets == SETS.index("train")]
         people.loc[train.index, TRAIN_FULL] = 1
         for number in train_subsets:
-            name = f"train-{number}"
+            name, members = f"train-{number}", train.index
             if number < len(train):
-                parts = (number, len(train) - number)
-                draw = draw_balanced_sets(train, parts, without_sites, derive_seed(seed, name, diagnosis))
+                parts, own_seed = (number, len(train) - number), derive_seed(seed, name, diagnosis)
+                draw = draw_balanced_sets(train, parts, criteria._replace(site_threshold=None), own_seed)
                 members = train.index[draw.sets == 0]
-                rest = f"rest of {TRAIN_FULL}"
-                balance.append(_balance_rows(draw, (name, rest), diagnosis, require_balance))
-            else:
-                members = train.index
+                compared = (name, f"rest of {TRAIN_FULL}")
+                balance.append(_balance_rows(draw, compared, diagnosis, require_balance))
             people.loc[members, name] = 1
-    return SplitResult(
-        split=people.drop(columns=["mmse", "cdr"]),
-        balance=pandas.concat(balance, ignore_index=True),
-    )
+    return SplitResult(people.drop(columns=["mmse", "cdr"]), pandas.concat(balance, ignore_index=True))
 
 
 def set_sizes(
@@ -163,8 +154,7 @@ def set_sizes(
 
 def name_sets(split: pandas.DataFrame) -> dict[str, pandas.DataFrame]:
     """Return the rows of each set by its name: the training sets, validation and test."""
-    training = [name for name in split.columns if name.startswith("train-")]
-    sets = {name: split[split[name] == 1] for name in training}
+    sets = {name: split[split[name] == 1] for name in split if name.startswith("train-")}
     return sets | {name: split[split["set"] == name] for name in ("validation", "test")}
 
 
