@@ -35,14 +35,11 @@ def check_leakage(
         (train-full, train-50, …).
     training_images : mapping of str to sequence of str
         Name of a trained model to the images that it was trained on; may be empty.
-    test_cohorts : mapping of str to pandas.DataFrame
-        Name of an independent cohort (AIBL) to its images, with the columns image_id and participant_id.
-    duplicates : pandas.DataFrame, optional
-        The images that more than one participant has, see `rhvae_mri.cohort.duplicates.find_duplicates`.
-    kept_apart : mapping of str to pandas.DataFrame, optional
-        Name of a further set of the same cohort, of which nobody may be in the split, to its images.
-    cohort : str, optional
-        Name of the cohort that was split, as in ``duplicates``.
+    test_cohorts, kept_apart : mapping of str to pandas.DataFrame
+        Images (image_id, participant_id) of independent cohorts, and of further sets of the same cohort of
+        which nobody may be in the split, by name.
+    duplicates, cohort : pandas.DataFrame, str
+        The images that more than one participant has, and the name that the cohort that was split has there.
 
     Returns
     -------

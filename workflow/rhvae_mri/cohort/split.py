@@ -64,8 +64,7 @@ def split_cohort(
     Parameters
     ----------
     images : pandas.DataFrame
-        The usable images, one for each participant, with the columns of the table of images; see
-        `rhvae_mri.cohort.images.select_usable`.
+        The usable images, one for each participant, see `rhvae_mri.cohort.images.select_usable`.
     n_test_per_class : int
         Participants per diagnosis in the test set.
     validation_fraction : float
@@ -77,15 +76,8 @@ def split_cohort(
         nothing else.
     p_threshold, site_threshold : float
         Smallest p-values of the tests of age and sex, and of site.
-    max_tries : int
-        Draws per diagnosis before the search ends.
-    require_balance : bool
-        What to do then: raise an error (True), or warn and take the best draw (False).
-
-    Returns
-    -------
-    SplitResult
-        The split and its balance.
+    max_tries, require_balance : int, bool
+        Draws per diagnosis before the search ends; then raise an error (True), or warn and take the best.
 
     Raises
     ------
@@ -158,40 +150,26 @@ def name_sets(split: pandas.DataFrame) -> dict[str, pandas.DataFrame]:
     return sets | {name: split[split["set"] == name] for name in ("validation", "test")}
 
 
-def draw_test_participants(images: pandas.DataFrame, n_per_class: int | None, seed: int) -> pandas.DataFrame:
-    """Choose the participants of an independent cohort that are tested: so many per diagnosis, None: all."""
-    people = _check_images(images)
-    if n_per_class is None:
-        return people
-    chosen = []
-    for diagnosis in CLASSES:
-        group = people[people["diagnosis"] == diagnosis]
-        if len(group) < n_per_class:
-            raise StudyError(
-                f"Diagnosis {diagnosis} of the independent cohort has {len(group)} participants with a "
-                f"usable image, but {n_per_class} are to be tested.",
-                remedy="Lower that number, or test all participants.",
-            )
-        generator = numpy.random.default_rng(derive_seed(seed, diagnosis))
-        chosen.append(group.iloc[numpy.sort(generator.permutation(len(group))[:n_per_class])])
-    return pandas.concat(chosen).sort_index().reset_index(drop=True)
-
-
 def draw_test_cohorts(
     cohorts: Mapping[str, pandas.DataFrame], n_per_class: Mapping[str, int | str], seed: int
 ) -> dict[str, pandas.DataFrame]:
-    """Choose the tested participants of every independent cohort, each drawn on its own; not named: all."""
-    numbers = {name: int(number) for name, number in n_per_class.items() if number != "all"}
-    return {
-        name: draw_test_participants(images, numbers.get(name), derive_seed(seed, name))
-        for name, images in cohorts.items()
-    }
-
-
-def write_split(result: SplitResult, split: Path, balance: Path) -> None:
-    """Write the tables of a split."""
-    write_tsv(split, result.split)
-    write_tsv(balance, result.balance)
+    """Choose the tested participants of every independent cohort, so many per diagnosis; not named: all."""
+    tested = {}
+    for name, images in cohorts.items():
+        people, number = _check_images(images), n_per_class.get(name, "all")
+        chosen = []
+        for diagnosis in CLASSES if number != "all" else ():
+            group = people[people["diagnosis"] == diagnosis]
+            if len(group) < int(number):
+                raise StudyError(
+                    f"Diagnosis {diagnosis} of the independent cohort has {len(group)} participants with a "
+                    f"usable image, but {number} are to be tested.",
+                    remedy="Lower that number, or test all participants.",
+                )
+            generator = numpy.random.default_rng(derive_seed(derive_seed(seed, name), diagnosis))
+            chosen.append(group.iloc[numpy.sort(generator.permutation(len(group))[: int(number)])])
+        tested[name] = pandas.concat(chosen).sort_index().reset_index(drop=True) if chosen else people
+    return tested
 
 
 def write_independent(target: Path, test_cohorts: Mapping[str, pandas.DataFrame]) -> None:

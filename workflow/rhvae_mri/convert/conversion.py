@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from rhvae_mri.convert.conversion_report import (
     report_aibl,
     report_table,
 )
+from rhvae_mri.convert.oasis import check_oasis, convert_oasis
 from rhvae_mri.convert.preflight import check_downloads
 from rhvae_mri.convert.series import find_broken_series
 from rhvae_mri.convert.staging import (
@@ -61,13 +62,14 @@ def convert_to_bids(
     report: str | os.PathLike[str],
     table_report: str | os.PathLike[str],
     processes: int = 1,
+    source: str = "download",
 ) -> None:
     """Convert a raw download to BIDS, and report what became of every image and of every table.
 
     Parameters
     ----------
-    cohort : str
-        ``ADNI`` or ``AIBL``.
+    cohort, source : str
+        ``ADNI`` or ``AIBL``; any name if the source is ``oasis1``, a download of OASIS-1.
     images, tables : path
         The download: folder of the images and folder of the study tables. Neither is changed.
     bids : path
@@ -87,12 +89,25 @@ def convert_to_bids(
     Raises
     ------
     StudyError
-        If the download is incomplete (see `rhvae_mri.convert.preflight.check_downloads`), none of its series
-        can be read, or the converter fails.
+        If the download is incomplete, none of its series can be read, or the converter fails.
     """
-    check_downloads([(cohort, images, tables)])
-    convert = {"ADNI": _convert_adni, "AIBL": _convert_aibl}[cohort]
-    write_dataset(convert, cohort, images, tables, bids, report, table_report, processes)
+    if source == "oasis1":
+        check_oasis(Path(images), Path(tables))
+        convert, prefix = convert_oasis, "OASIS1"
+    else:
+        check_downloads([(cohort, images, tables)])
+        convert, prefix = {"ADNI": _convert_adni, "AIBL": _convert_aibl}[cohort], cohort
+    with atomic_folder(bids) as output, tempfile.TemporaryDirectory() as temporary:
+        processes = max(1, min(processes, multiprocessing.cpu_count()))
+        given, listed, staging = (Path(place).resolve() for place in (images, tables, temporary))
+        download = Download(cohort, given, listed, staging, processes)
+        rows = convert(download, output)
+        mend_dataset(output)
+        remove_personal_data(output, processes)
+        table = report_table(cohort, download.images, rows, prefix)
+        write_tsv(report, table)
+        write_tsv(table_report, download.ledger.table())
+    logger.info("%s: %s", cohort, table["status"].value_counts().to_dict())
 
 
 @dataclass(frozen=True)
@@ -133,31 +148,6 @@ class Download:
         for row in self.ledger.rows:
             if row.get("source") == NOT_THERE:
                 logger.warning("There is no table %s: %s.", row["table"], row["reason"])
-
-
-def write_dataset(
-    convert: Callable[[Download, Path], list[Row]],
-    cohort: str,
-    images: str | os.PathLike[str],
-    tables: str | os.PathLike[str],
-    bids: str | os.PathLike[str],
-    report: str | os.PathLike[str],
-    table_report: str | os.PathLike[str],
-    processes: int,
-    prefix: str | None = None,
-) -> None:
-    """Let a function convert a download, clean what it makes, and write the reports; all of it or nothing."""
-    with atomic_folder(bids) as output, tempfile.TemporaryDirectory() as temporary:
-        processes = max(1, min(processes, multiprocessing.cpu_count()))
-        given, listed, staging = (Path(place).resolve() for place in (images, tables, temporary))
-        download = Download(cohort, given, listed, staging, processes)
-        rows = convert(download, output)
-        mend_dataset(output)
-        remove_personal_data(output, processes)
-        table = report_table(cohort, download.images, rows, prefix or cohort)
-        write_tsv(report, table)
-        write_tsv(table_report, download.ledger.table())
-    logger.info("%s: %s", cohort, table["status"].value_counts().to_dict())
 
 
 def _convert_adni(download: Download, output: Path) -> list[Row]:

@@ -12,12 +12,15 @@ import logging
 import math
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas
 
-from rhvae_mri.convert.conversion import Download, write_dataset
 from rhvae_mri.convert.conversion_report import NO_IMAGE, Row
 from rhvae_mri.io.errors import StudyError
+
+if TYPE_CHECKING:
+    from rhvae_mri.convert.conversion import Download
 
 logger = logging.getLogger(__name__)
 
@@ -69,24 +72,8 @@ def find_sessions(images: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def convert_oasis(
-    cohort: str,
-    images: Path,
-    tables: Path,
-    bids: Path,
-    report: Path,
-    table_report: Path,
-    processes: int = 1,
-) -> None:
-    """Convert an OASIS-1 download to BIDS, and report what became of every participant.
-
-    Parameters, errors and reports are those of `rhvae_mri.convert.conversion.convert_to_bids`.
-    """
-    check_oasis(images, tables)
-    write_dataset(_convert, cohort, images, tables, bids, report, table_report, processes, prefix="OASIS1")
-
-
-def _convert(download: Download, output: Path) -> list[Row]:
+def convert_oasis(download: Download, output: Path) -> list[Row]:
+    """Convert a download, and return what became of every participant."""
     sessions = find_sessions(download.images)
     table = download.tables / CLINICAL_TABLE
     names = pandas.read_excel(table, usecols=["ID"], dtype=str)["ID"].dropna()
