@@ -125,8 +125,7 @@ def test_visits_come_in_the_order_of_time(tmp_path, files, first):
 
 def test_a_session_has_the_row_that_differs_in_zeros_only(tmp_path):
     files = visits("ses-M000", header="age diagnosis", rows=("M00 71 AD", "M12 72 AD"))
-    folder = write_bids(tmp_path / "bids", files)
-    images, _ = listing(folder)
+    images, _ = listing(write_bids(tmp_path / "bids", files))
     assert images.loc["sub-01_ses-M000", ["age", "status"]].tolist() == [71, "kept"]
 
 
