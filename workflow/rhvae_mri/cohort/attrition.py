@@ -145,7 +145,6 @@ def reason_group(reason: str | None) -> str:
 
 
 def _fate(row: dict[str, Any]) -> tuple[str, str | None]:
-    """Say what became of an image, and why it was lost."""
     if row["status"] != "kept":
         return (LEFT_OUT if _text(row["path"]) else NOT_CONVERTED), _text(row["reason"])
     if fault := _text(row["fault"]):
@@ -190,5 +189,4 @@ def _decision(row: dict[str, Any]) -> _Decision | None:
 
 
 def _text(cell: Any) -> str | None:
-    """Give a cell as text, or None where it is missing."""
     return None if cell is None or cell != cell or str(cell) == "" else str(cell)

@@ -318,6 +318,5 @@ def _check_header(path: Path, columns: list[str], required: tuple[str, ...], rep
 
 
 def _clean(cell: str) -> str:
-    """Strip a cell; a missing value becomes empty text."""
     text = " ".join(cell.split())
     return "" if text.lower() in MISSING else text

@@ -152,7 +152,6 @@ def _find_word(variable: str, text: str) -> str | None:
 
 
 def _read_word(variable: str, text: str, word: str) -> Reading:
-    """Read a sex or a diagnosis; the words of other diagnoses stay as they are."""
     if value := _find_word(variable, word):
         return Reading(value, "" if text == value else f"read as {value}")
     # BIDS knows a third sex, which the balance of the study's sets does not
@@ -166,7 +165,6 @@ def _read_word(variable: str, text: str, word: str) -> Reading:
 
 
 def _read_age(text: str, _variable: str, legend: Legend) -> float:
-    """Read an age in years."""
     scale = next((years for unit, years in _YEARS_IN.items() if unit in legend.unit.lower()), 1.0)
     text = _DECIMAL_COMMA.sub(r"\1.\2", text)
     if bound := _LOWER_BOUND.fullmatch(text):
@@ -213,7 +211,6 @@ def _read_field(text: str, _variable: str, _legend: Legend) -> float:
 
 
 def _plain(text: str) -> str:
-    """Write a value so that equal ones are equal texts."""
     text = unicodedata.normalize("NFKC", text)
     number = to_number(text.strip())
     return text.strip().lower() if number is None else f"{number:g}"

@@ -94,24 +94,20 @@ def likenesses(images: numpy.ndarray) -> numpy.ndarray:
     It is the correlation of what the images have beyond their median. Of each only the order of its
     intensities counts, without what is coarse, in the brain. Images of different persons are about 0.
     """
-    details = numpy.stack([_detail(image) for image in images])
-    values = _standardized(details, axis=1)
+    from scipy import ndimage, stats
+
+    details = []
+    for image in images:
+        ranks = stats.rankdata(image).reshape(image.shape) / image.size
+        ends = zip(_BRAIN, image.shape, strict=True)
+        brain = tuple(slice(round(low * length), round(high * length)) for (low, high), length in ends)
+        details.append((ranks - ndimage.gaussian_filter(ranks, _SMOOTHING))[brain].ravel())
+    values = _standardized(numpy.stack(details), axis=1)
     values = _standardized(values - numpy.median(values, axis=0), axis=1)
     return values @ values.T / values.shape[1]
 
 
-def _detail(image: numpy.ndarray) -> numpy.ndarray:
-    """Give the detail of the brain of an image, as a vector."""
-    from scipy import ndimage, stats
-
-    ranks = stats.rankdata(image).reshape(image.shape) / image.size
-    ends = zip(_BRAIN, image.shape, strict=True)
-    brain = tuple(slice(round(low * length), round(high * length)) for (low, high), length in ends)
-    return (ranks - ndimage.gaussian_filter(ranks, _SMOOTHING))[brain].ravel()
-
-
 def _near_pairs(stacks: Mapping[str, str | os.PathLike[str]]) -> Iterator[tuple[tuple[Name, Name], str]]:
-    """Yield the pairs of packed images that are alike."""
     names: list[Name] = []
     blocks: list[numpy.ndarray] = []
     for cohort, path in stacks.items():
@@ -148,6 +144,5 @@ def _in_blocks(image: numpy.ndarray) -> numpy.ndarray:
 
 
 def _standardized(values: numpy.ndarray, axis: int) -> numpy.ndarray:
-    """Give values a mean of 0 and a standard deviation of 1."""
     spread = values.std(axis=axis, keepdims=True)
     return (values - values.mean(axis=axis, keepdims=True)) / numpy.where(spread > 0, spread, 1)

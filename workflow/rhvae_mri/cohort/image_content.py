@@ -70,7 +70,6 @@ def _state(path: Path) -> tuple[str, ...]:
 
 
 def _digest(path: Path) -> ImageContent:
-    """Read an image and give its digests."""
     import numpy
     from nibabel.orientations import apply_orientation, io_orientation
 

@@ -99,7 +99,6 @@ def list_evaluated_sets(
 
 
 def _real_part(stack: str | os.PathLike[str], image_ids: pandas.Series) -> ImagePart:
-    """The rows of a stack that hold some images."""
     with ImageStack(stack) as images:
         position = {key: row for row, key in enumerate(images.keys)}
         missing = sorted(set(image_ids) - set(position))

@@ -33,7 +33,7 @@ from rhvae_mri.cohort.bids_tables import USUAL_TERMS, natural_order
 from rhvae_mri.cohort.clinical_terms import ClinicalTerms
 from rhvae_mri.cohort.decisions import Decisions, read_decisions
 from rhvae_mri.cohort.headers import describe_fault
-from rhvae_mri.cohort.image_content import ImageContent, digest_images
+from rhvae_mri.cohort.image_content import digest_images
 from rhvae_mri.cohort.listed_values import ListedValues
 from rhvae_mri.cohort.participants import Participant, read_cohort
 from rhvae_mri.io.errors import StudyError
@@ -115,7 +115,13 @@ def list_images(
     listed.check(len(participants), bids)  # before the voxels are read, which takes longer
     images = [image for person in participants for image in person.images if not image.misnamed]
     digests = digest_images([image.path for image in images], contents, threads=threads)
-    twins = _find_twins(images, digests)
+    same = defaultdict(list)
+    for image in images:
+        same[digests[image.path].voxels].append(image)
+    same.pop("", None)
+    twins = {
+        image: [other for other in group if other != image] for group in same.values() for image in group
+    }
     rows: list[dict[str, str]] = []
     for person in participants:
         verdicts = _judge(person, decisions, twins, prefer, require_diagnosis=require_diagnosis)
@@ -144,17 +150,6 @@ def select_usable(images: pandas.DataFrame, quality: pandas.DataFrame) -> pandas
         raise StudyError(f"Images with more than one quality check: {', '.join(repeated)}.")
     passed = quality["image_id"][quality["status"] == "passed"]
     return kept[kept["image_id"].isin(passed)].sort_values("image_id", ignore_index=True)
-
-
-def _find_twins(
-    images: Sequence[T1wImage], digests: Mapping[Path, ImageContent]
-) -> dict[T1wImage, list[T1wImage]]:
-    """Give for each image the others that have the same voxels."""
-    same = defaultdict(list)
-    for image in images:
-        same[digests[image.path].voxels].append(image)
-    same.pop("", None)
-    return {image: [other for other in group if other != image] for group in same.values() for image in group}
 
 
 def _judge(
@@ -212,7 +207,6 @@ def _identity(image: T1wImage, twins: Sequence[T1wImage], chosen: Sequence[T1wIm
 
 
 def _difference(image: T1wImage, kept: T1wImage, prefer: Sequence[str]) -> str:
-    """Say what an image is that another of its session is preferred to."""
     group = image.group(prefer)
     words = visible(image.own_entities or image.path.name)
     return words if group in (PLAIN, kept.group(prefer)) else f"{words}: {GROUPS[group]}"

@@ -83,7 +83,8 @@ class ListedValues:
                 texts[variable].add(repr(value))
         bound = max(MOST_PARTICIPANTS, LARGEST_PART * n_participants)
         lines = [
-            f"{variable}: {len(names)} of {n_participants} participants ({_some(texts[variable])})"
+            f"{variable}: {len(names)} of {n_participants} participants "
+            f"({', '.join(sorted(texts[variable])[:8])}{' …' * (len(texts[variable]) > 8)})"
             for variable, names in sorted(concerned.items())
             if len(names) > bound and variable in DECLARABLE
         ]
@@ -96,8 +97,3 @@ class ListedValues:
                 "`values: {sex: {M: [1], F: [2]}, age: {n/a: [999]}}`; n/a declares missing values. Another "
                 "column is named in the key `columns`.",
             )
-
-
-def _some(texts: set[str]) -> str:
-    shown = sorted(texts)[:8]
-    return ", ".join(shown) + (" …" if len(texts) > len(shown) else "")

@@ -226,7 +226,6 @@ def _tells_order(number: str) -> bool:
 
 
 def _ordered(sessions: Collection[str]) -> list[str]:
-    """Order sessions by their labels."""
     return sorted(sessions, key=lambda session: (natural_order(session), session))
 
 

@@ -217,7 +217,6 @@ def _is_list(path: Path) -> bool:
 
 
 def _read_list(name: str, table: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
-    """Read what one list says of its images."""
     named = {field: next(filter(table.__contains__, columns), None) for field, columns in _FIELDS.items()}
     raw = pandas.DataFrame({field: table.get(name, "") for field, name in named.items()}, table.index)
     rows = raw.copy()
@@ -250,9 +249,7 @@ def _type_by_name(name: str) -> str:
 
 def _read_type(text: str) -> str:
     word = text.lower()
-    if word.startswith("orig"):
-        return "Original"
-    return "Processed" if "proc" in word else ""
+    return "Original" if word.startswith("orig") else "Processed" if "proc" in word else ""
 
 
 def _read_strength(text: str) -> str:

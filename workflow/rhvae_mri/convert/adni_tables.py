@@ -136,7 +136,6 @@ def _mayo(found: FoundTable, _: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def _participants(found: FoundTable) -> pandas.Series:
-    """Return the roster number of each row of a table with RID."""
     return found.understood("RID", roster_numbers(found.content), "numbers of participants")
 
 

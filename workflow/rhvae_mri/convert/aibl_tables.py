@@ -111,7 +111,6 @@ def _read_rows(found: FoundTable) -> pandas.DataFrame:
 
 
 def _american(values: pandas.Series) -> pandas.Series:
-    """Write dates as ``MM/DD/YYYY``, as LONI does."""
     return read_dates(values, american=True).str.replace(r"(\d{4})-(\d\d)-(\d\d)", r"\2/\3/\1", regex=True)
 
 

@@ -177,7 +177,6 @@ def _converted(cohort: str, bids: Path, subject: str, session: str) -> tuple[str
 
 
 def _other_folders(series: Iterable[Series]) -> list[Row]:
-    """Return a row for each further folder of an image."""
     reason = "files of an image that is in another folder, too; they count as one"
     return [
         Row(each.subject, None, "passed over", folder, reason) for each in series for folder in each.others

@@ -219,7 +219,6 @@ def _judge_header(name: str, header: pydicom.FileDataset, after_header: int) -> 
 
 
 def _count(header: pydicom.Dataset, keyword: str, default: int | None = None) -> int:
-    """Return a positive number of a header."""
     value = header.get(keyword)
     value = default if value is None else value
     if not isinstance(value, int) or value < 1:
