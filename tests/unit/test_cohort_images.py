@@ -85,7 +85,7 @@ def test_metadata_of_aibl(tmp_path):
     list_images("AIBL", bids, None, None, tmp_path / "images.tsv")
     first, second = read_images(tmp_path / "images.tsv").to_dict("records")
     known = {"age": 71, "sex": "M", "site": "2", "field_strength": 3, "diagnosis": "CN", "mmse": 30, "cdr": 0}
-    assert {key: first[key] for key in known} == known
+    assert known.items() <= first.items()
     assert second["field_strength"] == 1.5
     assert numpy.isnan(second["age"])
 
@@ -111,29 +111,16 @@ def test_a_plain_dataset_without_sessions(tmp_path):
     target = tmp_path / "images.tsv"
     list_images("AIBL", bids, None, None, target)
     table = read_images(target)
-    assert table["image_id"].tolist() == ["sub-01", "sub-02", "sub-03", "sub-04"]
     assert table["session_id"].isna().all()
-    assert table["reason"].tolist()[2:] == ["diagnosis MS is not studied", "no diagnosis"]
-    assert table["diagnosis"].tolist()[:3] == ["CN", "AD", "MS"]
-    assert table["sex"].tolist()[:2] == ["M", "F"]
-    assert table["sex"].isna().tolist()[2:] == [True, True]
-    assert table["age"].tolist()[1] == 61
+    rows = table[["image_id", "diagnosis", "sex", "age", "reason"]].fillna("").to_numpy().tolist()
+    assert rows == [
+        ["sub-01", "CN", "M", "", ""],
+        ["sub-02", "AD", "F", 61, ""],
+        ["sub-03", "MS", "", 40, "diagnosis MS is not studied"],
+        ["sub-04", "", "", "", "no diagnosis"],
+    ]
     list_images("AIBL", bids, None, None, target, require_diagnosis=False)
     assert set(read_images(target)["status"]) == {"kept"}
-
-
-def test_scores_at_baseline_are_not_given_to_later_visits(tmp_path):
-    bids = tmp_path / "plain"
-    people = [{"participant_id": "sub-1", "age": 60, "diagnosis": "AD", "mmse": 20, "site": "X"}]
-    write_table(bids / "participants.tsv", people)
-    for session in ("ses-2", "ses-10"):
-        write_nifti(bids / "sub-1" / session / "anat" / f"sub-1_{session}_T1w.nii.gz")
-    list_images("ADNI", bids, None, None, tmp_path / "images.tsv")
-    table = read_images(tmp_path / "images.tsv")
-    assert table["session_id"].tolist() == ["ses-2", "ses-10"]
-    assert table["status"].tolist() == ["kept", "excluded"]
-    assert table["mmse"].isna().tolist() == [False, True]
-    assert table["site"].tolist() == ["X", "X"]
 
 
 def test_the_next_usable_visit_is_taken(dataset):
