@@ -183,7 +183,8 @@ def make_cohorts(folder: Path) -> None:
 
     from rhvae_mri.cohort.images import list_images, read_images, select_usable
     from rhvae_mri.cohort.leakage import check_leakage
-    from rhvae_mri.cohort.split import draw_test_cohorts, split_cohort, write_independent, write_split
+    from rhvae_mri.cohort.split import draw_test_cohorts, split_cohort, write_independent
+    from rhvae_mri.io.files import write_tsv
     from rhvae_mri.simulate.download import write_download
     from rhvae_mri.simulate.participants import draw_cohort
 
@@ -213,7 +214,8 @@ def make_cohorts(folder: Path) -> None:
     result = split_cohort(usable.pop("ADNI"), seed=SEED, **settings)
     tested = draw_test_cohorts(usable, {}, SEED)
     check_leakage(result.split, {}, tested)
-    write_split(result, folder / "split.tsv", folder / "balance.tsv")
+    write_tsv(folder / "split.tsv", result.split)
+    write_tsv(folder / "balance.tsv", result.balance)
     write_independent(folder / "independent.tsv", tested)
 
 

@@ -78,7 +78,6 @@ def _stages(
             folder / "bids",
             folder / "conversion.tsv",
             processes=threads,
-            progress=False,
         )
 
     def n4(**settings):

@@ -106,9 +106,7 @@ def convert(downloads, shared_clinica, tmp_path_factory):
         bids, report, tables = root / "bids", root / "conversion.tsv", root / "tables.tsv"
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(conversion, "run_clinica", shared_clinica)
-            conversion.convert_to_bids(
-                variant.cohort, root / "images", root / "tables", bids, report, tables, progress=False
-            )
+            conversion.convert_to_bids(variant.cohort, root / "images", root / "tables", bids, report, tables)
         assert {name: size for name, size in listing(root).items() if name in before} == before
         list_images(variant.cohort, bids, report, None, root / "images.tsv")
         result = read_images(root / "images.tsv"), read_tsv(report), read_tsv(tables), root

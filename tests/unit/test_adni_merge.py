@@ -4,10 +4,8 @@ import handmade_cohorts as handmade
 import pandas
 import pytest
 
-from rhvae_mri.convert.adni_merge import read_visits
-from rhvae_mri.convert.adni_values import read_diagnoses
-from rhvae_mri.convert.ledger import Ledger
-from rhvae_mri.convert.study_tables import TablesFolder
+from rhvae_mri.convert.adni_merge import read_diagnoses, read_visits
+from rhvae_mri.convert.study_tables import Ledger, TablesFolder
 
 PERSON = "002_S_0001"
 REGISTRY = "PHASE,PTID,RID,VISCODE2,EXAMDATE"

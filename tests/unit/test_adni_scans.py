@@ -5,11 +5,10 @@ import pandas
 import pydicom
 import pytest
 
-from rhvae_mri.convert.adni_merge import Visits
+from rhvae_mri.convert.adni_merge import Visits, original_phase, phase_name
 from rhvae_mri.convert.adni_scans import SCAN_COLUMNS, _read_strength, complete_scans, is_t1, visit_name
-from rhvae_mri.convert.adni_values import original_phase, phase_name
 from rhvae_mri.convert.archive import list_series
-from rhvae_mri.convert.ledger import Ledger
+from rhvae_mri.convert.study_tables import Ledger
 
 PERSON = "002_S_0001"
 
@@ -43,12 +42,8 @@ def scan(tmp_path):
 
 
 def test_the_folder_counts_before_the_header(scan):
-    row = scan(
-        "MPRAGE/2006-04-18_x",
-        SeriesDescription="FLAIR",
-        AcquisitionDate="20010911",
-        MagneticFieldStrength=1.5,
-    )
+    said = {"SeriesDescription": "FLAIR", "AcquisitionDate": "20010911", "MagneticFieldStrength": 1.5}
+    row = scan("MPRAGE/2006-04-18_x", **said)
     assert (row.sequence, row.date, row.session, row.reason) == ("MPRAGE", "2006-04-18", "ses-M000", "")
     assert row.strength == "1.5"
 
@@ -60,8 +55,7 @@ def test_the_header_counts_where_folders_say_nothing_and_gives_known_words_alone
 
 
 def test_a_damaged_file_leaves_the_next_one_to_say_it(scan):
-    said = {"SeriesDescription": "MPRAGE", "AcquisitionDate": "20060418"}
-    row = scan(".", spoiled=3, **said)
+    row = scan(".", spoiled=3, SeriesDescription="MPRAGE", AcquisitionDate="20060418")
     assert (row.sequence, row.date, row.reason) == ("MPRAGE", "2006-04-18", "")
 
 
@@ -106,6 +100,14 @@ def test_what_tables_and_headers_write_is_read(read, cases):
 
 
 def test_names_of_visits_are_those_that_clinica_looks_for():
-    assert visit_name("ADNI1", 6) == "ADNI1/GO Month 6"
-    assert visit_name("ADNI2", 0) == "ADNI2 Screening MRI-New Pt"
-    assert visit_name("ADNI3", 12) == "ADNI3 Year 1.0 Visit"
+    names = {
+        **{
+            ("ADNI1", 6): "ADNI1/GO Month 6",
+            ("ADNI1", 54): "ADNIGO Month 54",
+            ("ADNI3", 0): "ADNI Screening",
+        },
+        **{("ADNIGO", 0): "ADNIGO Screening MRI", ("ADNIGO", 3): "ADNIGO Month 3 MRI"},
+        **{("ADNI2", 0): "ADNI2 Screening MRI-New Pt", ("ADNI2", 3): "ADNI2 Month 3 MRI-New Pt"},
+        **{("ADNI2", 6): "ADNI2 Month 6-New Pt", ("ADNI3", 12): "ADNI3 Year 1.0 Visit"},
+    }
+    assert {place: visit_name(*place) for place in names} == names

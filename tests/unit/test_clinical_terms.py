@@ -68,7 +68,5 @@ def test_a_column_that_no_table_has_is_named_with_those_that_are_there(dataset):
 def test_a_cohort_without_own_terms_has_the_usual_ones():
     assert terms_of_cohort("bids", None, None) == ClinicalTerms()
     assert terms_of_cohort("oasis1", None, None).columns == {"diagnosis": "diagnosis_bl"}
-    assert terms_of_cohort("oasis1", {"diagnosis": "x", "age": "y"}, None).columns == {
-        "diagnosis": "x",
-        "age": "y",
-    }
+    own = {"diagnosis": "x", "age": "y"}
+    assert terms_of_cohort("oasis1", own, None).columns == own

@@ -57,20 +57,10 @@ def test_metadata_of_adni(dataset):
     table = dataset.table()
     assert list(table.columns) == list(COLUMNS)
     first = table.iloc[0]
-    assert first.drop("path").to_dict() == {
-        "image_id": "sub-A_ses-M000",
-        "participant_id": "sub-A",
-        "session_id": "ses-M000",
-        "cohort": "ADNI",
-        "age": 70.5,
-        "sex": "F",
-        "site": "007",
-        "field_strength": 1.5,
-        "diagnosis": "AD",
-        "mmse": 28,
-        "cdr": 0.5,
-        "status": "kept",
-        "reason": first["reason"],
+    assert first.drop(["path", "reason"]).to_dict() == {
+        **{"image_id": "sub-A_ses-M000", "participant_id": "sub-A", "session_id": "ses-M000"},
+        **{"cohort": "ADNI", "age": 70.5, "sex": "F", "site": "007", "field_strength": 1.5},
+        **{"diagnosis": "AD", "mmse": 28, "cdr": 0.5, "status": "kept"},
     }
     assert Path(first["path"]) == dataset.image("sub-A", "ses-M000")
     assert table["age"].tolist() == [70.5, 71.0, 70.5]
@@ -95,20 +85,17 @@ def test_metadata_of_aibl(tmp_path):
     list_images("AIBL", bids, None, None, tmp_path / "images.tsv")
     first, second = read_images(tmp_path / "images.tsv").to_dict("records")
     known = {"age": 71, "sex": "M", "site": "2", "field_strength": 3, "diagnosis": "CN", "mmse": 30, "cdr": 0}
-    assert {key: first[key] for key in known} == known
+    assert known.items() <= first.items()
     assert second["field_strength"] == 1.5
     assert numpy.isnan(second["age"])
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "{broken", "\x00"])
-def test_a_damaged_json_file_costs_no_image(tmp_path, text):
-    dataset = Dataset(tmp_path)
+def test_a_damaged_json_file_costs_no_image(dataset, text):
     dataset.add("sub-A", ("ses-M000", "AD", True))
-    dataset.converted("sub-A", "ses-M000", "converted")
     dataset.image("sub-A", "ses-M000", "_T1w.json").write_text(text)
     (row,) = dataset.table().to_dict("records")
-    assert row["status"] == "kept"
-    assert row["field_strength"] == 1.5
+    assert (row["status"], row["field_strength"]) == ("kept", 1.5)
 
 
 def test_a_plain_dataset_without_sessions(tmp_path):
@@ -124,29 +111,16 @@ def test_a_plain_dataset_without_sessions(tmp_path):
     target = tmp_path / "images.tsv"
     list_images("AIBL", bids, None, None, target)
     table = read_images(target)
-    assert table["image_id"].tolist() == ["sub-01", "sub-02", "sub-03", "sub-04"]
     assert table["session_id"].isna().all()
-    assert table["reason"].tolist()[2:] == ["diagnosis MS is not studied", "no diagnosis"]
-    assert table["diagnosis"].tolist()[:3] == ["CN", "AD", "MS"]
-    assert table["sex"].tolist()[:2] == ["M", "F"]
-    assert table["sex"].isna().tolist()[2:] == [True, True]
-    assert table["age"].tolist()[1] == 61
+    rows = table[["image_id", "diagnosis", "sex", "age", "reason"]].fillna("").to_numpy().tolist()
+    assert rows == [
+        ["sub-01", "CN", "M", "", ""],
+        ["sub-02", "AD", "F", 61, ""],
+        ["sub-03", "MS", "", 40, "diagnosis MS is not studied"],
+        ["sub-04", "", "", "", "no diagnosis"],
+    ]
     list_images("AIBL", bids, None, None, target, require_diagnosis=False)
     assert set(read_images(target)["status"]) == {"kept"}
-
-
-def test_scores_at_baseline_are_not_given_to_later_visits(tmp_path):
-    bids = tmp_path / "plain"
-    people = [{"participant_id": "sub-1", "age": 60, "diagnosis": "AD", "mmse": 20, "site": "X"}]
-    write_table(bids / "participants.tsv", people)
-    for session in ("ses-2", "ses-10"):
-        write_nifti(bids / "sub-1" / session / "anat" / f"sub-1_{session}_T1w.nii.gz")
-    list_images("ADNI", bids, None, None, tmp_path / "images.tsv")
-    table = read_images(tmp_path / "images.tsv")
-    assert table["session_id"].tolist() == ["ses-2", "ses-10"]
-    assert table["status"].tolist() == ["kept", "excluded"]
-    assert table["mmse"].isna().tolist() == [False, True]
-    assert table["site"].tolist() == ["X", "X"]
 
 
 def test_the_next_usable_visit_is_taken(dataset):
@@ -160,29 +134,24 @@ def test_the_next_usable_visit_is_taken(dataset):
     assert fates["sub-A_ses-M024"] == "not the first usable visit"
 
 
-@pytest.mark.parametrize("first_is_bad", [False, True])
-def test_two_images_of_one_session(dataset, first_is_bad):
+def test_two_images_of_one_session(dataset):
     dataset.add("sub-A", ("ses-M000", "AD", True))
     write_nifti(dataset.image("sub-A", "ses-M000", "_run-2_T1w.nii.gz"))
     first = dataset.image("sub-A", "ses-M000").rename(dataset.image("sub-A", "ses-M000", "_run-1_T1w.nii.gz"))
-    if first_is_bad:
-        write_nifti(first, shape=(45, 54))
-    fates = dataset.fates()
-    if first_is_bad:
-        reason = "grossly wrong geometry: 2 dimensions (45 x 54) instead of 3"
-        assert fates == {"sub-A_ses-M000_scan-1": reason, "sub-A_ses-M000": "kept"}
-    else:
-        reason = "a second image of the same session (run-2)"
-        assert fates == {"sub-A_ses-M000": "kept", "sub-A_ses-M000_scan-2": reason}
+    reason = "a second image of the same session (run-2)"
+    assert dataset.fates() == {"sub-A_ses-M000": "kept", "sub-A_ses-M000_scan-2": reason}
+    write_nifti(first, shape=(45, 54))
+    reason = "grossly wrong geometry: 2 dimensions (45 x 54) instead of 3"
+    assert dataset.fates() == {"sub-A_ses-M000_scan-1": reason, "sub-A_ses-M000": "kept"}
 
 
 def test_no_usable_image_is_an_error_that_counts_the_reasons(dataset):
     dataset.add("sub-A", ("ses-M000", "MCI", True))
     dataset.add("sub-B")
+    words = "diagnosis MCI is not studied: 1; no image in the download: 1"
     with pytest.raises(StudyError) as raised:
         dataset.table()
-    assert "diagnosis MCI is not studied: 1" in str(raised.value)
-    assert "no image in the download: 1" in str(raised.value)
+    assert words in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from rhvae_mri.convert.csv_tables import (
     read_table,
     visit_code,
 )
-from rhvae_mri.convert.ledger import Ledger
+from rhvae_mri.convert.study_tables import Ledger
 from rhvae_mri.io.files import read_tsv, write_tsv
 
 
@@ -156,7 +156,9 @@ def test_what_programs_make_of_a_table_is_read_alike(name, tmp_path):
     assert read_header(path)[0] == "RID"
 
 
-def test_cells_keep_line_breaks_quotes_and_the_line_of_the_file(tmp_path):
+def test_cells_keep_line_breaks_quotes_accents_and_the_line_of_the_file(tmp_path):
+    table = read_table(write(tmp_path / "x.csv", "SITE\nOrléans\n".encode("cp1252")))
+    assert table["SITE"].tolist() == ["Orléans"]
     text = HEAD + '\n\n1,"a\nb, c",bl,1,\n2,x,,5" coil,"said "no" today"\n'
     table = read_table(write(tmp_path / "x.csv", text))
     assert table.index.tolist() == [3, 5]
@@ -229,11 +231,6 @@ def test_whole_numbers_in_any_form():
 )
 def test_names_and_codes_in_any_form(read, texts, expected):
     assert [read(text) for text in texts] == expected
-
-
-def test_another_encoding(tmp_path):
-    (tmp_path / "x.csv").write_bytes("SITE\nOrléans\n".encode("cp1252"))
-    assert read_table(tmp_path / "x.csv")["SITE"].tolist() == ["Orléans"]
 
 
 def test_cells_that_are_not_understood_are_listed(tmp_path):

@@ -3,6 +3,7 @@ import pandas
 import pytest
 from markup import Page, compiles
 from scipy import stats
+from test_split import make_cohort
 
 from rhvae_mri.cohort.balance import TESTS
 from rhvae_mri.cohort.demographics import (
@@ -21,23 +22,13 @@ from rhvae_mri.pages.demographics_page import write_demographics
 
 
 def make_people(n=60, shift=0.0, cohort="ADNI", seed=0):
-    random = numpy.random.default_rng(seed)
-    diagnosis = random.choice(["AD", "CN"], n)
-    names = [f"sub-{cohort}{number:03d}" for number in range(n)]
-    return pandas.DataFrame(
-        {
-            "image_id": [f"{name}_ses-M000" for name in names],
-            "participant_id": names,
-            "session_id": "ses-M000",
-            "cohort": cohort,
-            "diagnosis": diagnosis,
-            "age": random.normal(75 + shift, 7, n).round(1),
-            "sex": random.choice(["F", "M"], n),
-            "site": random.integers(1, 9, n).astype(str),
-            "mmse": numpy.where(diagnosis == "AD", 23, 29) + random.integers(-2, 2, n),
-            "cdr": numpy.where(diagnosis == "AD", random.choice([0.5, 1.0], n), 0.0),
-        }
-    )
+    people = make_cohort(n // 2, n // 2, seed, n_sites=8)
+    random, is_ill = numpy.random.default_rng(seed), people["diagnosis"] == "AD"
+    people["age"] += shift
+    people["mmse"] += random.integers(-2, 2, n)
+    people["cdr"] = numpy.where(is_ill, random.choice([0.5, 1.0], n), 0.0)
+    people = people.replace("ADNI", cohort, regex=True).assign(cohort=cohort)
+    return people.sample(frac=1, random_state=seed, ignore_index=True)
 
 
 @pytest.fixture(scope="module")
@@ -63,27 +54,21 @@ def study(tmp_path_factory):
 
 def test_sets_are_read_with_the_scores_of_their_images(study):
     adni, aibl, _, (sets, test_cohorts) = study
-    assert {name: len(people) for name, people in sets.items()} == {
-        "train-full": 70,
-        "train-8": 24,
-        "validation": 20,
-        "test": 30,
-    }
+    sizes = {name: len(people) for name, people in sets.items()}
+    assert sizes == {"train-full": 70, "train-8": 24, "validation": 20, "test": 30}
     assert sets["test"]["mmse"].tolist() == adni["mmse"].iloc[90:].tolist()
     assert test_cohorts["AIBL"]["cdr"].tolist() == aibl["cdr"].tolist()
-    assert set(sets["test"]["site"]) <= set("12345678")  # text
+    assert set(sets["test"]["site"]) <= set("01234567")  # text
 
 
 def test_a_study_without_an_independent_cohort_is_read_too(study, tmp_path):
     adni, aibl, split, _ = study
-    write_tsv(tmp_path / "split.tsv", split)
-    write_tsv(tmp_path / "independent.tsv", aibl.drop(columns=["mmse", "cdr"]).head(0))
-    write_tsv(tmp_path / "ADNI.tsv", adni.assign(field_strength=3, path="x", status="kept", reason=None))
-    sets, test_cohorts = read_described_sets(
-        tmp_path / "split.tsv", tmp_path / "independent.tsv", [tmp_path / "ADNI.tsv"]
-    )
-    assert len(sets["test"]) == 30
-    assert test_cohorts == {}
+    paths = [tmp_path / f"{name}.tsv" for name in ("split", "independent", "ADNI")]
+    write_tsv(paths[0], split)
+    write_tsv(paths[1], aibl.drop(columns=["mmse", "cdr"]).head(0))
+    write_tsv(paths[2], adni.assign(field_strength=3, path="x", status="kept", reason=None))
+    sets, test_cohorts = read_described_sets(*paths[:2], paths[2:])
+    assert (len(sets["test"]), test_cohorts) == (30, {})
     assert len(list_comparisons(sets, test_cohorts)) == 4
 
 
@@ -107,9 +92,7 @@ def test_tests_are_those_of_scipy(study):
     assert tuple(table.columns) == DIFFERENCE_COLUMNS
     assert len(table) == len(pairs) * 2 * len(TESTS)
     first, second = (people[people["diagnosis"] == "AD"] for people in pairs["train-full vs test"])
-    rows = table[(table["comparison"] == "train-full vs test") & (table["diagnosis"] == "AD")].set_index(
-        "variable"
-    )
+    rows = table.query("comparison == 'train-full vs test' and diagnosis == 'AD'").set_index("variable")
     counts = [[(people["sex"] == sex).sum() for sex in "FM"] for people in (first, second)]
     expected = {
         "age": stats.ttest_ind(first["age"], second["age"]).pvalue,
@@ -190,27 +173,16 @@ def test_values_by_hand():
     table = describe_sets({"train-full": scored_people()})
     assert list(table.columns) == list(COLUMNS)
     patients, controls = table.to_dict("records")
-    assert patients == {
-        "set": "train-full",
-        "diagnosis": "AD",
-        "n": 3,
-        "age_mean": 76.0,
-        "age_sd": pytest.approx(6.56),  # sqrt((36 + 1 + 49) / 2)
-        "age_min": 70.0,
-        "age_max": 83.0,
-        "n_female": 2,
-        "female_percent": 66.67,
-        "n_mmse": 3,
-        "mmse_mean": 23.0,
-        "mmse_sd": pytest.approx(3.61),  # sqrt((9 + 1 + 16) / 2)
-        "mmse_min": 20.0,
-        "mmse_max": 27.0,
-        "n_cdr": 3,
-        "cdr_mean": 0.83,
-        "cdr_min": 0.5,
-        "cdr_max": 1.0,
-        "n_sites": 2,
-    }
+    assert patients == pytest.approx(
+        {
+            **{"set": "train-full", "diagnosis": "AD", "n": 3, "n_sites": 2},
+            # sqrt((36 + 1 + 49) / 2), sqrt((9 + 1 + 16) / 2)
+            **{"age_mean": 76.0, "age_sd": 6.56, "age_min": 70.0, "age_max": 83.0},
+            **{"n_female": 2, "female_percent": 66.67, "n_mmse": 3, "n_cdr": 3},
+            **{"mmse_mean": 23.0, "mmse_sd": 3.61, "mmse_min": 20.0, "mmse_max": 27.0},
+            **{"cdr_mean": 0.83, "cdr_min": 0.5, "cdr_max": 1.0},
+        }
+    )
     assert (controls["n"], controls["age_mean"], controls["female_percent"]) == (2, 60.0, 0.0)
     assert numpy.isnan(controls["age_sd"])
     assert controls["n_sites"] == 1

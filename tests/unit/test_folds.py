@@ -1,9 +1,8 @@
-import itertools
-
 import numpy
 import pandas
 import pytest
 from scipy import stats
+from test_split import make_cohort
 
 from rhvae_mri.cohort.folds import check_folds, compare_folds, iterate_folds, split_folds
 from rhvae_mri.io.errors import StudyError
@@ -11,23 +10,9 @@ from rhvae_mri.io.errors import StudyError
 
 def make_split(n_ad=210, n_cn=243, seed=0):
     """The table of a split: train-full, and one participant per class in validation and in test."""
-    random = numpy.random.default_rng(seed)
-    blocks = []
-    for diagnosis, n in (("AD", n_ad), ("CN", n_cn)):
-        names = [f"sub-{diagnosis}{number:03d}" for number in range(n + 2)]
-        block = {
-            "image_id": [f"{name}_ses-M000" for name in names],
-            "participant_id": names,
-            "session_id": "ses-M000",
-            "diagnosis": diagnosis,
-            "age": random.normal(75, 7, n + 2).round(1),
-            "sex": numpy.where(random.random(n + 2) < 0.45, "F", "M"),
-            "site": random.integers(0, 50, n + 2).astype(str),
-            "set": ["train"] * n + ["validation", "test"],
-            "train-full": [1] * n + [0, 0],
-        }
-        blocks.append(pandas.DataFrame(block))
-    return pandas.concat(blocks, ignore_index=True)
+    people = make_cohort(n_ad + 2, n_cn + 2, seed)
+    sets = [name for n in (n_ad, n_cn) for name in (*["train"] * n, "validation", "test")]
+    return people.assign(set=sets, **{"train-full": [int(name == "train") for name in sets]})
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +28,13 @@ def folds(split):
 def test_every_participant_of_train_full_is_held_out_once_and_nobody_else(split, folds):
     train = split[split["train-full"] == 1]
     assert sorted(folds["image_id"]) == sorted(train["image_id"])
-    held_out = [rows["participant_id"] for _, _, rows in iterate_folds(folds)]
-    assert len(held_out) == 5
-    assert sorted(itertools.chain(*held_out)) == sorted(train["participant_id"])
-
-
-def test_who_trains_is_never_held_out(folds):
-    for _, train, held_out in iterate_folds(folds):
-        assert set(train["participant_id"]).isdisjoint(held_out["participant_id"])
-        assert len(train) + len(held_out) == len(folds)
+    parts = list(iterate_folds(folds))
+    assert [number for number, *_ in parts] == list(range(5))
+    assert sorted(name for *_, held_out in parts for name in held_out["image_id"]) == sorted(
+        train["image_id"]
+    )
+    for _, others, held_out in parts:
+        assert sorted([*others["image_id"], *held_out["image_id"]]) == sorted(train["image_id"])
 
 
 @pytest.mark.parametrize("sizes", [(210, 243), (12, 13), (5, 7), (101, 58)])
@@ -89,10 +72,9 @@ def test_the_tests_of_balance_are_those_of_the_fold_against_the_others(folds):
     table = compare_folds(folds, 1)
     group = folds[folds["diagnosis"] == "CN"]
     inside = group["fold"] == 3
-    row = table[(table["comparison"] == "fold 3 vs the others, CN") & (table["variable"] == "age")].iloc[0]
+    (row,) = table.query("comparison == 'fold 3 vs the others, CN' and variable == 'age'").itertuples()
     expected = stats.ttest_ind(group["age"][inside], group["age"][~inside])
-    assert row["statistic"] == pytest.approx(expected.statistic)
-    assert row["p_value"] == pytest.approx(expected.pvalue)
+    assert (row.statistic, row.p_value) == pytest.approx((expected.statistic, expected.pvalue))
 
 
 def test_folds_depend_on_the_seed_and_not_on_the_order_of_the_rows(split, folds):
@@ -118,16 +100,14 @@ def test_no_fold_leaks(split, folds):
     assert all(check["n_participants"]["the study's test set"] == 2 for check in found.values())
 
 
-def test_a_participant_of_the_test_set_in_a_fold_is_a_leak(split, folds):
-    tested = split[split["set"] == "test"].assign(fold=0)
-    with pytest.raises(StudyError, match="participants of the study's test set"):
-        check_folds(pandas.concat([folds, tested[folds.columns]], ignore_index=True), split)
-
-
-def test_a_participant_in_two_folds_is_a_leak(split, folds):
-    twice = folds[folds["fold"] == 0].head(1).assign(fold=1)
-    with pytest.raises(StudyError, match="more than one"):
-        check_folds(pandas.concat([folds, twice], ignore_index=True), split)
+def test_a_participant_of_the_test_set_or_of_another_fold_is_a_leak(split, folds):
+    tested, twice = (
+        split[split["set"] == "test"].assign(fold=0),
+        folds[folds["fold"] == 0].head(1).assign(fold=1),
+    )
+    for rows, words in ((tested, "participants of the study's test set"), (twice, "more than one")):
+        with pytest.raises(StudyError, match=words):
+            check_folds(pandas.concat([folds, rows[folds.columns]], ignore_index=True), split)
 
 
 def test_too_few_participants_are_refused():

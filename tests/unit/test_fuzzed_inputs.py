@@ -15,9 +15,9 @@ from rhvae_mri.convert.adni_scans import complete_scans, replace_screenings, to_
 from rhvae_mri.convert.adni_tables import read_adni_tables
 from rhvae_mri.convert.aibl_tables import read_aibl_tables, read_scan_dates
 from rhvae_mri.convert.archive import list_series
-from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.convert.preflight import check_downloads
 from rhvae_mri.convert.sources import check_sources
+from rhvae_mri.convert.study_tables import Ledger
 from rhvae_mri.cost.workload import expected_sizes, list_jobs
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import write_tsv

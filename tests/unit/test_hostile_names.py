@@ -23,7 +23,7 @@ from rhvae_mri.cohort.headers import describe_fault
 from rhvae_mri.cohort.images import list_images
 from rhvae_mri.convert.adni_tables import read_adni_tables
 from rhvae_mri.convert.conversion import convert_to_bids
-from rhvae_mri.convert.ledger import Ledger
+from rhvae_mri.convert.study_tables import Ledger
 from rhvae_mri.figures.accuracy import draw_seeds
 from rhvae_mri.io.downloads import obtain_file
 from rhvae_mri.io.errors import StudyError
@@ -161,7 +161,7 @@ def convert(tmp_path, empty_place):
         spoil(images)
         before = sorted(tmp_path.rglob("*"))
         targets = tmp_path / bids, tmp_path / "report.tsv", tmp_path / "tables.tsv"
-        convert_to_bids(cohort, images, tables, *targets, progress=False)
+        convert_to_bids(cohort, images, tables, *targets)
         new = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*") if path not in before}
         assert new == {bids.split("/")[0], "report.tsv", "tables.tsv"}
         assert printable((tmp_path / "report.tsv").read_text())

@@ -10,7 +10,8 @@ from scipy import ndimage
 
 from rhvae_mri.cohort.clinical_terms import terms_of_cohort
 from rhvae_mri.cohort.images import list_images, read_images
-from rhvae_mri.convert.oasis import CLINICAL_TABLE, check_oasis, convert_oasis, describe_fault
+from rhvae_mri.convert.conversion import convert_to_bids
+from rhvae_mri.convert.oasis import CLINICAL_TABLE, check_oasis, describe_fault
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv
 from rhvae_mri.simulate.heads import render_scan
@@ -72,7 +73,7 @@ def download(tmp_path_factory):
 def test_a_download_becomes_a_cohort_with_the_right_diagnoses_and_orientation(download):
     root, volume = download
     bids, report, record = (root / name for name in ("bids", "conversion.tsv", "tables.tsv"))
-    convert_oasis("OASIS", root / "images", root / "tables", bids, report, record)
+    convert_to_bids("OASIS", root / "images", root / "tables", bids, report, record, source="oasis1")
     assert read_tsv(record)[["table", "rows_in"]].to_numpy().tolist() == [[CLINICAL_TABLE, 4]]
     rows = read_tsv(report).set_index("participant_id")
     assert rows["status"].to_dict() == {

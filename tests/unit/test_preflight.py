@@ -47,11 +47,6 @@ def download(form, originals, tmp_path):
     return form[0], *copy_download(*originals[form], tmp_path)
 
 
-@pytest.fixture
-def aibl(originals, tmp_path):
-    return copy_download(*originals["AIBL", 2018], tmp_path)
-
-
 def copy_download(images, tables, target):
     shutil.copytree(tables, target / "tables")
     shutil.copytree(images, target / "images", copy_function=lambda _, path: Path(path).touch())
@@ -97,58 +92,49 @@ def test_all_problems_of_all_cohorts_are_listed_at_once(originals, tmp_path):
 
 
 def test_only_tables_that_nothing_can_stand_for_are_needed(download, form):
-    cohort, images, tables = download
-    for path in sorted(tables.glob("*.csv")):
+    for path in sorted(download[2].glob("*.csv")):
         name = next((name for name in NEEDED[form] if name in path.name), None)
         path.rename(path.with_suffix(".away"))
         if name:
-            text = complaint((cohort, images, tables))
+            text = complaint(download)
             assert NEEDED[form][name] in text
             assert f"the table {name}" in text
         else:
-            check_downloads([(cohort, images, tables)])
+            check_downloads([download])
         path.with_suffix(".away").rename(path)
 
 
 def test_each_column_is_needed(download, form):
-    cohort, images, tables = download
     for name in NEEDED[form]:
-        path = find(tables, name)
+        path = find(download[2], name)
         content = path.read_text()
         for column in TABLES[name].columns:
             names = column.split("|")
             edit(path, lambda frame, names=names: frame.drop(columns=names, errors="ignore"))
-            text = complaint((cohort, images, tables))
+            text = complaint(download)
             assert f"{path.name} has no column {' or '.join(names)}" in text
             path.write_text(content)
 
 
 @pytest.mark.parametrize("content", ['RID,VISCODE\n"1,bl\n' + "2,bl\n" * 40_000, "\0\1,\2\r3\r", ""])
-def test_a_file_that_is_no_table_is_named(aibl, content):
+def test_a_file_that_is_no_table_is_named(originals, tmp_path, content):
+    aibl = copy_download(*originals["AIBL", 2018], tmp_path)
     path = find(aibl[1], "pdxconv")
     columns = path.read_text().splitlines()[0]
     path.write_text(content.replace("RID,VISCODE", columns))
     assert path.name in complaint(("AIBL", *aibl))
 
 
-def test_images_of_another_study(download):
-    cohort, images, tables = download
-    for path in images.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
+def test_images_or_tables_of_another_study(download):
+    cohort, images, _ = download
+    for path in filter(Path.is_dir, images.iterdir()):
+        shutil.rmtree(path)
     (images / "deeper").mkdir()
-    text = complaint((cohort, images, tables))
+    text = complaint(download)
     assert "no folder with a participant's name" in text
     assert "it holds deeper" in text
-
-
-def test_tables_of_another_study(download):
-    cohort, images, tables = download
-    for path in images.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
     (images / {"ADNI": "941_S_1311", "AIBL": "9999"}[cohort]).mkdir()
-    assert "none of the 1 participants with images" in complaint((cohort, images, tables))
+    assert "none of the 1 participants with images" in complaint(download)
 
 
 def test_an_unknown_cohort(tmp_path):

@@ -142,9 +142,8 @@ def test_no_birth_and_nothing_of_a_header_but_its_physics_reaches_the_dataset_or
     for path in damaged.glob("*.dcm"):
         content = path.read_bytes()
         path.write_bytes(content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.5\0"))
-    places = ("bids", "clinica", "report.tsv", "tables.tsv")
-    bids, logs, report, record = (tmp_path / "out" / name for name in places)
-    convert_to_bids(cohort, images, tables, bids, report, record, log_folder=logs, progress=False)
+    bids, report, record = (tmp_path / "out" / name for name in ("bids", "report.tsv", "tables.tsv"))
+    convert_to_bids(cohort, images, tables, bids, report, record)
     assert (read_tsv(report)["status"] == "converted").sum() >= 2
     printed = capfd.readouterr()
     (tmp_path / "out" / "log.txt").write_text(printed.out + printed.err)

@@ -4,7 +4,7 @@ import pytest
 
 from rhvae_mri.convert.adni_tables import read_adni_tables
 from rhvae_mri.convert.aibl_tables import read_aibl_tables
-from rhvae_mri.convert.ledger import Ledger
+from rhvae_mri.convert.study_tables import Ledger
 from rhvae_mri.io.files import write_tsv
 from rhvae_mri.provenance.tables import DownloadFacts, read_download_facts
 from rhvae_mri.simulate import adni, adni_today, aibl

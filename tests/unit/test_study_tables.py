@@ -2,8 +2,7 @@
 
 import pytest
 
-from rhvae_mri.convert.ledger import Ledger
-from rhvae_mri.convert.study_tables import ADNI_TABLES, AIBL_TABLES, TablesFolder
+from rhvae_mri.convert.study_tables import ADNI_TABLES, AIBL_TABLES, Ledger, TablesFolder
 
 DXSUM = ADNI_TABLES["DXSUM"]
 HEADER = "RID,VISCODE2,DIAGNOSIS\n"

@@ -125,8 +125,7 @@ def test_visits_come_in_the_order_of_time(tmp_path, files, first):
 
 def test_a_session_has_the_row_that_differs_in_zeros_only(tmp_path):
     files = visits("ses-M000", header="age diagnosis", rows=("M00 71 AD", "M12 72 AD"))
-    folder = write_bids(tmp_path / "bids", files)
-    images, _ = listing(folder)
+    images, _ = listing(write_bids(tmp_path / "bids", files))
     assert images.loc["sub-01_ses-M000", ["age", "status"]].tolist() == [71, "kept"]
 
 
@@ -191,13 +190,14 @@ def test_linked_folders_of_two_participants_are_one_image(tmp_path):
     assert found["sub-03_T1w.nii.gz"] == "kept"
 
 
-def test_the_age_of_the_participant_is_that_of_the_baseline(tmp_path):
-    ages = {}
+def test_the_age_and_score_of_the_participant_are_those_of_the_baseline(tmp_path):
+    found = {}
     for first in ("ses-sc", "ses-bl"):
         labels = ["ses-bl" if first == "ses-sc" else "ses-m06", "ses-m12"]
         images, _ = listing(write_bids(tmp_path / first / "bids", visits(*labels, rows=[first, *labels])))
-        ages[first] = images["age"].fillna(0).tolist()
-    assert ages == {"ses-sc": [70, 0], "ses-bl": [0, 0]}
+        found[first] = images[["age", "mmse"]].fillna(0).to_numpy().tolist()
+        assert set(images["site"]) == {"Oslo"}
+    assert found == {"ses-sc": [[70, 25], [0, 0]], "ses-bl": [[0, 0], [0, 0]]}
 
 
 @pytest.mark.parametrize("same", [True, False])

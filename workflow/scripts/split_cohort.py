@@ -3,8 +3,8 @@ from pathlib import Path
 from rhvae_mri.cohort.duplicates import leave_out
 from rhvae_mri.cohort.images import read_images, select_usable
 from rhvae_mri.cohort.leakage import check_leakage
-from rhvae_mri.cohort.split import split_cohort, write_split
-from rhvae_mri.io.files import read_tsv
+from rhvae_mri.cohort.split import split_cohort
+from rhvae_mri.io.files import read_tsv, write_tsv
 from rhvae_mri.runtime.logs import log_job
 from rhvae_mri.study.seeds import derive_seed
 
@@ -14,4 +14,5 @@ with log_job(snakemake.log[0]):
     usable = leave_out(usable, read_tsv(snakemake.input.duplicates), params.cohort)
     result = split_cohort(usable, seed=derive_seed(params.seed, "split_cohort"), **params.split)
     check_leakage(result.split, {}, {}, cohort=params.cohort)
-    write_split(result, Path(snakemake.output.split), Path(snakemake.output.balance))
+    write_tsv(snakemake.output.split, result.split)
+    write_tsv(snakemake.output.balance, result.balance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -44,21 +45,10 @@ _NUMBER = re.compile(r"(?<!below )(?<!above )(?<![\w.-])[-+]?\d+(?:\.\d+)?(?:e[-
 
 @dataclass
 class Event:
-    """A row of the flow: images that arrive at a step, are lost on the way, or that an auditor decided on.
+    """A row of the flow: images (rows of their table) at a step, and the reason, with who decided and when.
 
-    Attributes
-    ----------
-    step : str
-        The step.
-    event : {"count", "loss", "decision"}
-        ``count``: the images that have come so far. ``loss``: those lost at this step for one reason.
-        ``decision``: those that an auditor kept although a check failed, or confirmed.
-    reason : str or None
-        Why.
-    decided_by, decided_on : str or None
-        Who decided and when, where an auditor did.
-    images : list of int
-        Rows of the table of images.
+    The event is ``count`` for the images that have come so far, ``loss`` for those lost at this step for one
+    reason, and ``decision`` for those that an auditor kept although a check failed, or confirmed.
     """
 
     step: str
@@ -77,21 +67,19 @@ def judge_images(
     """Say of each image what became of it, and why."""
     import pandas
 
-    own = ["status", "reason", "participant_id", "session_id"]
     verdicts = quality.rename(columns={"status": "verdict", "reason": "verdict_reason"})
-    verdicts = verdicts.drop(columns=[name for name in own if name in verdicts])
+    verdicts = verdicts.drop(columns=["participant_id", "session_id"], errors="ignore")
     for name in ("decision", "decision_reason", "decided_by", "decided_on", "flags", "pass_probability"):
         if name not in verdicts:
             verdicts[name] = None
-    table = images.merge(verdicts, on="image_id", how="left", validate="one_to_one")
-    if "fault" in metrics:
-        table = table.merge(metrics[["image_id", "fault"]], on="image_id", how="left", validate="one_to_one")
-    else:
-        table["fault"] = None
-    fates = [_fate(row) for row in table.to_dict("records")]
-    return table.assign(
-        fate=[fate for fate, _ in fates], why=pandas.Series([why for _, why in fates], dtype=object)
+    faults = (
+        metrics[["image_id", "fault"]] if "fault" in metrics else metrics[["image_id"]].assign(fault=None)
     )
+    table = images
+    for other in (verdicts, faults):
+        table = table.merge(other, on="image_id", how="left", validate="one_to_one")
+    fates = pandas.DataFrame(map(_fate, table.to_dict("records")), columns=["fate", "why"], dtype=object)
+    return table.assign(**fates)
 
 
 def attrition_flow(judged: pandas.DataFrame) -> list[Event]:
@@ -99,12 +87,11 @@ def attrition_flow(judged: pandas.DataFrame) -> list[Event]:
     events: list[Event] = []
     remaining = list(range(len(judged)))
     rows = judged.to_dict("records")
-    for step, lost in STEPS:
-        if lost is not None:
-            losses = [place for place in remaining if rows[place]["fate"] == lost]
-            events += _losses(step, losses, rows)
-            remaining = [place for place in remaining if rows[place]["fate"] != lost]
-        if lost == FAILED:
+    for step, fate in STEPS:
+        losses = [place for place in remaining if rows[place]["fate"] == fate]
+        events += _losses(step, losses, rows)
+        remaining = [place for place in remaining if rows[place]["fate"] != fate]
+        if fate == FAILED:
             events += _decided(step, "decision", remaining, rows)
         events.append(Event(step, "count", remaining))
     for event in events:
@@ -158,24 +145,22 @@ def reason_group(reason: str | None) -> str:
 
 
 def _fate(row: dict[str, Any]) -> tuple[str, str | None]:
-    """Say what became of an image, and why it was lost."""
     if row["status"] != "kept":
         return (LEFT_OUT if _text(row["path"]) else NOT_CONVERTED), _text(row["reason"])
     if fault := _text(row["fault"]):
         return FAULT, fault
-    if _text(row["verdict"]) == "passed":
-        return PASSED, _text(row["verdict_reason"])
-    if _text(row["verdict"]) is None:
+    verdict, reason = _text(row["verdict"]), _text(row["verdict_reason"])
+    if verdict is None:
         return FAILED, "no verdict of the quality control"
-    return FAILED, _text(row["verdict_reason"])
+    return PASSED if verdict == "passed" else FAILED, reason
 
 
 def _losses(step: str, places: list[int], rows: list[dict[str, Any]]) -> Iterator[Event]:
     """Yield the losses of one step: those by a check, then those by an auditor."""
-    groups: dict[str, list[int]] = {}
+    groups = defaultdict(list)
     for place in places:
         if _decision(rows[place]) is None:
-            groups.setdefault(reason_group(rows[place]["why"]), []).append(place)
+            groups[reason_group(rows[place]["why"])].append(place)
     for reason, members in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
         yield Event(step, "loss", members, reason)
     yield from _decided(step, "loss", places, rows)
@@ -183,10 +168,10 @@ def _losses(step: str, places: list[int], rows: list[dict[str, Any]]) -> Iterato
 
 def _decided(step: str, event: str, places: list[int], rows: list[dict[str, Any]]) -> Iterator[Event]:
     """Yield the decisions of auditors on some images, one row for each reason, person and day."""
-    groups: dict[_Decision, list[int]] = {}
+    groups = defaultdict(list)
     for place in places:
         if (decision := _decision(rows[place])) is not None:
-            groups.setdefault(decision, []).append(place)
+            groups[decision].append(place)
     for (verb, reason, who, when), members in groups.items():
         yield Event(step, event, members, f"{verb} by hand: {reason or _NO_REASON}", who, when)
 
@@ -204,5 +189,4 @@ def _decision(row: dict[str, Any]) -> _Decision | None:
 
 
 def _text(cell: Any) -> str | None:
-    """Give a cell as text, or None where it is missing."""
     return None if cell is None or cell != cell or str(cell) == "" else str(cell)

@@ -6,7 +6,6 @@ for each: searching thousands of draws for a balanced one then costs a few matri
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
@@ -37,8 +36,7 @@ class Outcomes(NamedTuple):
     p_value: numpy.ndarray
 
 
-@dataclass(frozen=True)
-class Criteria:
+class Criteria(NamedTuple):
     """Smallest p-values of age and sex, and of sites (None: not tested), and the most draws to look at."""
 
     p_threshold: float
@@ -46,8 +44,7 @@ class Criteria:
     max_tries: int
 
 
-@dataclass(frozen=True)
-class Draw:
+class Draw(NamedTuple):
     """The outcome of a search.
 
     `sets` has the number of each participant's set; `tests` one row for each pair of sets and variable, with
@@ -124,11 +121,9 @@ def compare_means(values: numpy.ndarray, first: numpy.ndarray, second: numpy.nda
     sizes, means, squares = [], [], []
     for members in (first, second):
         weights = (members & known).astype(float)
-        size = weights.sum(axis=1)
-        mean = weights @ x / numpy.maximum(size, 1)
-        sizes.append(size)
-        means.append(mean)
-        squares.append(numpy.maximum(weights @ x**2 - size * mean**2, 0))
+        sizes.append(weights.sum(axis=1))
+        means.append(weights @ x / numpy.maximum(sizes[-1], 1))
+        squares.append(numpy.maximum(weights @ x**2 - sizes[-1] * means[-1] ** 2, 0))
     freedom = sizes[0] + sizes[1] - 2
     possible = (sizes[0] > 0) & (sizes[1] > 0) & (freedom > 0)
     variance = (squares[0] + squares[1]) / numpy.maximum(freedom, 1)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from rhvae_mri.cohort.bids_tables import (
+    NO_OBJECT,
     USUAL_TERMS,
     is_participant,
     is_session,
@@ -139,32 +140,30 @@ def find_images(bids: Path) -> list[T1wImage]:
     """Find the files that are or seem to be T1-weighted images, ordered by participant, session and name."""
     images = []
     for path in bids_files(bids):
-        parts = path.relative_to(bids).parts
-        participant = parts[0] if len(parts) > 1 else path.name.split("_")[0]
-        is_image = _NIFTI.search(path.name) and _LIKE_T1W.search(_NIFTI.sub("", path.name))
-        if not is_image or not participant.lower().startswith("sub"):
-            continue
-        session = parts[1] if len(parts) > 2 and parts[1].startswith("ses-") else ""
-        images.append(T1wImage(participant, session, path))
+        *folders, name = path.relative_to(bids).parts
+        participant = folders[0] if folders else name.split("_")[0]
+        session = folders[1] if folders[1:] and folders[1].startswith("ses-") else ""
+        is_image = _NIFTI.search(name) and _LIKE_T1W.search(_NIFTI.sub("", name))
+        if is_image and participant.lower().startswith("sub"):
+            images.append(T1wImage(participant, session, path))
     return sorted(
-        images,
-        key=lambda image: (image.participant_id, natural_order(image.session_id), image.name, image.path),
+        images, key=lambda one: (one.participant_id, natural_order(one.session_id), one.name, one.path)
     )
 
 
 def read_field_strength(image: T1wImage, listed: ListedValues) -> float | None:
     """Read the field strength of an image, in tesla, from its JSON files or its row in ``*_scans.tsv``."""
     given = image.sidecar.get("MagneticFieldStrength", "")
-    if isinstance(given, list) and len(given) == 1:
-        given = given[0]
-    readings = [("JSON", str(given), read_cell("field_strength", str(given)))]
-    readings.append(("scans.tsv", *USUAL_TERMS.read(_scans_row(image, listed), "field_strength")))
+    given = str(given[0] if isinstance(given, list) and len(given) == 1 else given)
+    readings = [
+        ("JSON", given, read_cell("field_strength", given)),
+        ("scans.tsv", *USUAL_TERMS.read(_scans_row(image, listed), "field_strength")),
+    ]
     for table, cell, reading in readings:
         listed.note(image.participant_id, table, "field_strength", cell, reading)
     for path in _sidecars(image):
         if read_object(path) is None:
-            problem = "not understood: no JSON object"
-            listed.note_problem(image.participant_id, "JSON", "file", path.name, problem)
+            listed.note_problem(image.participant_id, "JSON", "file", path.name, NO_OBJECT)
     return next((reading.value for *_, reading in readings if isinstance(reading.value, float)), None)
 
 

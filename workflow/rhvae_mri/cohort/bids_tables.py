@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,6 +38,7 @@ _SESSION = re.compile(r"ses-[A-Za-z0-9]+")
 
 
 USUAL_TERMS = ClinicalTerms()
+NO_OBJECT = "not understood: no JSON object"
 
 
 class NotUnicodeError(StudyError):
@@ -105,7 +107,7 @@ def read_dictionary(bids: Path, listed: ListedValues) -> Mapping[str, object]:
         return {}
     content = read_object(path)
     if content is None:
-        listed.note_problem("", path.name, "file", path.name, "not understood: no JSON object")
+        listed.note_problem("", path.name, "file", path.name, NO_OBJECT)
     return content or {}
 
 
@@ -131,11 +133,10 @@ def read_participants(bids: Path, terms: ClinicalTerms, listed: ListedValues) ->
             remedy="Give the folder that holds participants.tsv, with at least the column participant_id.",
         )
     participants: dict[str, Visit] = {}
-    lines: dict[str, list[int]] = {}
-    columns = {"participant_id"} | terms.column_names
-    for number, row in _numbered_rows(table, ("participant_id",), columns):
+    lines = defaultdict(list)
+    for number, row in _numbered_rows(table, ("participant_id",), {"participant_id"} | terms.column_names):
         name = row["participant_id"]
-        lines.setdefault(name, []).append(number)
+        lines[name].append(number)
         participants[name], _ = _read_visit(row, terms, listed, name, "participants.tsv")
     misnamed = [f"{name or '(empty)'} (line {lines[name][0]})" for name in lines if not is_participant(name)]
     repeated = [f"{name} (lines {', '.join(map(str, found))})" for name, found in lines.items() if found[1:]]
@@ -229,15 +230,19 @@ def _numbered_rows(
         columns.pop()
     proper = {name.lower(): name for name in required}
     columns = [proper.get(name.lower(), name) for name in columns]
-    _check_header(path, columns, required, used)
-    lower = [name.lower() for name in columns]
-    once = [name for name in columns if lower.count(name.lower()) == 1]
+    occurs = Counter(map(str.lower, columns))
+    _check_header(
+        path,
+        columns,
+        required,
+        {name for name in occurs if occurs[name] > 1 and (used is None or name in used)},
+    )
     filled = [(number, row) for number, row in enumerate(lines[1:], start=2) if any(map(str.strip, row))]
     lengths = {len(row) for _, row in filled}
     alike = len(lengths) == 1 and (len(filled) > 1 or lengths == {len(columns)})
     rows = []
     for number, cells in filled:
-        beyond = any(cell.strip() for cell in cells[len(columns) :])
+        beyond = any(map(str.strip, cells[len(columns) :]))
         if len(cells) < len(columns) or beyond or (not alike and len(cells) != len(lines[0])):
             raise StudyError(
                 f"Line {number} of the table has {len(cells)} cells, the header has {len(lines[0])}.",
@@ -246,7 +251,7 @@ def _numbered_rows(
                 remedy="Mend the line; write n/a for a missing value.",
             )
         named = zip(columns, cells, strict=False)
-        rows.append((number, {name: _clean(cell) for name, cell in named if name in once}))
+        rows.append((number, {name: _clean(cell) for name, cell in named if occurs[name.lower()] == 1}))
     return rows
 
 
@@ -258,25 +263,20 @@ def _decode(path: Path, *, any_encoding: bool) -> str:
         raise StudyError("The table cannot be read.", where=path, cause=error.strerror) from error
     is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     encoding = "utf-16" if is_utf16 else "utf-8"
+    what = "The table cannot be read: it is not text in UTF-8."
     try:
         text = content.decode(encoding, errors="backslashreplace" if any_encoding else "strict")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise NotUnicodeError(
-            "The table cannot be read: it is not text in UTF-8.",
-            where=path,
-            cause=f"Line {line} has the byte {content[error.start]:#04x}.",
-            remedy=f"If it is Windows' encoding: iconv -f WINDOWS-1252 -t UTF-8 '{path}' > new.tsv, and put "
-            "new.tsv in its place.",
-        ) from error
-    if "\0" in text:
-        line = text[: text.index("\0")].count("\n") + 1
-        raise NotUnicodeError(
-            "The table cannot be read: it is not text in UTF-8.",
-            where=path,
-            cause=f"Line {line} has NUL characters, as UTF-16 without its mark and binary files have.",
-            remedy="Save it as tab-separated text in UTF-8.",
-        )
+        cause = f"Line {line} has the byte {content[error.start]:#04x}."
+        command = f"iconv -f WINDOWS-1252 -t UTF-8 '{path}' > new.tsv, and put new.tsv in its place."
+        remedy = f"If it is Windows' encoding: {command}"
+        raise NotUnicodeError(what, where=path, cause=cause, remedy=remedy) from error
+    before, null, _ = text.partition("\0")
+    if null:
+        line = before.count("\n") + 1
+        cause = f"Line {line} has NUL characters, as UTF-16 without its mark and binary files have."
+        raise NotUnicodeError(what, where=path, cause=cause, remedy="Save it as tab-separated text in UTF-8.")
     return text.removeprefix("\ufeff")
 
 
@@ -285,33 +285,27 @@ def _lines(path: Path, text: str) -> list[str]:
     if "\n" not in text:
         return text.split("\r")
     lines = [line.rstrip("\r") for line in text.split("\n")]
-    for number, line in enumerate(lines, start=1):
-        if "\r" in line:
-            raise StudyError(
-                f"Line {number} of the table has a carriage return inside.",
-                where=path,
-                cause="A cell with a line break, or lines that end differently.",
-                remedy="Replace it by a space, or by an end of line.",
-            )
+    if broken := next((number for number, line in enumerate(lines, start=1) if "\r" in line), 0):
+        raise StudyError(
+            f"Line {broken} of the table has a carriage return inside.",
+            where=path,
+            cause="A cell with a line break, or lines that end differently.",
+            remedy="Replace it by a space, or by an end of line.",
+        )
     return lines
 
 
-def _check_header(
-    path: Path, columns: list[str], required: tuple[str, ...], used: Collection[str] | None
-) -> None:
+def _check_header(path: Path, columns: list[str], required: tuple[str, ...], repeated: set[str]) -> None:
     """Refuse a header in which a column is missing, or one that counts occurs twice."""
-    lower = [name.lower() for name in columns]
-    repeated = {name for name in columns if lower.count(name.lower()) > 1}
-    repeated = {name for name in repeated if used is None or name.lower() in used}
     if repeated:
+        names = sorted({name for name in columns if name.lower() in repeated})
         raise StudyError(
-            f"Line 1 of the table has a column twice: {', '.join(map(visible, sorted(repeated)))}.",
+            f"Line 1 of the table has a column twice: {', '.join(map(visible, names))}.",
             where=path,
             cause="Which of them counts cannot be known; capital letters make no difference.",
             remedy="Remove or rename one of them.",
         )
-    absent = [name for name in required if name not in columns]
-    if absent:
+    if absent := [name for name in required if name not in columns]:
         quoted = any(name.startswith('"') for name in columns)
         raise StudyError(
             f"The table has no column {', '.join(absent)}.",
@@ -324,6 +318,5 @@ def _check_header(
 
 
 def _clean(cell: str) -> str:
-    """Strip a cell; a missing value becomes empty text."""
     text = " ".join(cell.split())
     return "" if text.lower() in MISSING else text

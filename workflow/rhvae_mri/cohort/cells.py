@@ -6,6 +6,7 @@ be understood counts as missing, and never as something near.
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -49,8 +50,6 @@ _SEXES = {
     "F": "f female woman women girl femme féminin feminin mujer femenino femenina w frau weiblich donna "
     "femmina femminile mulher feminino vrouw vrouwelijk kvinna kvinde",
 }
-#: BIDS knows a third sex, which the balance of the study's sets does not.
-_OTHER_SEX = frozenset({"o", "other"})
 
 _DIAGNOSES = {
     "AD": (
@@ -134,8 +133,7 @@ def to_number(text: str) -> float | None:
     """Convert text to a finite number, in ASCII digits with a decimal point; None where it is none."""
     if not re.fullmatch(_NUMBER, text, re.ASCII):
         return None
-    number = float(text)
-    return None if abs(number) == float("inf") else number
+    return float(text) if math.isfinite(float(text)) else None
 
 
 class _NotUnderstoodError(ValueError):
@@ -154,13 +152,12 @@ def _find_word(variable: str, text: str) -> str | None:
 
 
 def _read_word(variable: str, text: str, word: str) -> Reading:
-    """Read a sex or a diagnosis; the words of other diagnoses stay as they are."""
-    value = _find_word(variable, word)
-    if value is not None:
+    if value := _find_word(variable, word):
         return Reading(value, "" if text == value else f"read as {value}")
+    # BIDS knows a third sex, which the balance of the study's sets does not
+    if variable == "sex" and word.lower() in ("o", "other"):
+        return Reading(None, "read as missing: neither M nor F")
     if variable == "sex":
-        if word.lower() in _OTHER_SEX:
-            return Reading(None, "read as missing: neither M nor F")
         return Reading(None, "not understood: no word for a sex", understood=False)
     if not any(letter.isalpha() for letter in word):
         return Reading(word, "not understood: a code without a meaning", understood=False)
@@ -168,11 +165,9 @@ def _read_word(variable: str, text: str, word: str) -> Reading:
 
 
 def _read_age(text: str, _variable: str, legend: Legend) -> float:
-    """Read an age in years."""
     scale = next((years for unit, years in _YEARS_IN.items() if unit in legend.unit.lower()), 1.0)
     text = _DECIMAL_COMMA.sub(r"\1.\2", text)
-    bound = _LOWER_BOUND.fullmatch(text)
-    if bound:
+    if bound := _LOWER_BOUND.fullmatch(text):
         text = bound[1] or bound[2]
     if (number := to_number(text)) is not None:
         years = number * scale
@@ -216,7 +211,6 @@ def _read_field(text: str, _variable: str, _legend: Legend) -> float:
 
 
 def _plain(text: str) -> str:
-    """Write a value so that equal ones are equal texts."""
     text = unicodedata.normalize("NFKC", text)
     number = to_number(text.strip())
     return text.strip().lower() if number is None else f"{number:g}"

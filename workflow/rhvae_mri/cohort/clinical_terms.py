@@ -104,14 +104,16 @@ class ClinicalTerms:
 
     def _legend(self, variable: str, column: str) -> Legend:
         """Gather what configuration and data dictionary say of the cells of a column."""
-        entry = self.dictionary.get(column)
-        entry = entry if isinstance(entry, Mapping) else {}
-        levels = entry.get("Levels")
+        entry = _mapping(self.dictionary.get(column))
         words = {
             str(code): str(word.get("Description", "") if isinstance(word, Mapping) else word)
-            for code, word in (levels.items() if isinstance(levels, Mapping) else ())
+            for code, word in _mapping(entry.get("Levels")).items()
         }
         return Legend(self.values.get(variable, {}), words, str(entry.get("Units") or "year"))
+
+
+def _mapping(content: Any) -> Mapping[Any, Any]:
+    return content if isinstance(content, Mapping) else {}
 
 
 def terms_of_cohort(

@@ -71,12 +71,12 @@ def read_decisions(
         if row["cohort"] != cohort:
             continue
         participant, session = name = (row["participant_id"], row["session_id"])
-        for earlier, other in entries.items():
-            same_image = earlier[0] == participant and (earlier[1] == session or "" in (earlier[1], session))
+        for (who, when), other in entries.items():
+            same_image = who == participant and (when == session or "" in (when, session))
             if same_image and other.decision != decision.decision:
                 raise StudyError(
-                    f"Lines {lines[earlier]} ({other.decision}) and {line} ({decision.decision}) contradict "
-                    f"each other on {' '.join(name).strip()}.",
+                    f"Lines {lines[who, when]} ({other.decision}) and {line} ({decision.decision}) "
+                    f"contradict each other on {' '.join(name).strip()}.",
                     where=path,
                     remedy="Leave one of them in the table.",
                 )
@@ -94,8 +94,7 @@ def read_decisions(
 
 def check_cohorts(path: Path, cohorts: Collection[str]) -> None:
     """Check that every decision is on one of the study's cohorts."""
-    foreign = sorted({row["cohort"] for row in _read_table(path)} - set(cohorts))
-    if foreign:
+    if foreign := sorted({row["cohort"] for row in _read_table(path)} - set(cohorts)):
         raise StudyError(
             f"Unknown cohorts: {', '.join(name or '(empty)' for name in foreign)}.",
             where=path,
@@ -120,12 +119,13 @@ def _read_table(path: Path) -> list[dict[str, str]]:
 
 def _check_row(path: Path, line: int, row: dict[str, str]) -> Decision:
     """Turn a row into a decision; refuse one that is unknown or incomplete."""
-    problems = [
-        f"the column {column} is empty" for column in ("participant_id", "reason", "who") if not row[column]
-    ]
+    problems = []
     if row["decision"] not in DECISIONS:
         known = ", ".join(DECISIONS)
-        problems.insert(0, f"the decision is {row['decision'] or 'empty'}, and not one of {known}")
+        problems.append(f"the decision is {row['decision'] or 'empty'}, and not one of {known}")
+    problems += [
+        f"the column {name} is empty" for name in ("participant_id", "reason", "who") if not row[name]
+    ]
     try:
         plain = datetime.date.fromisoformat(row["date"]).isoformat() == row["date"]
     except ValueError:

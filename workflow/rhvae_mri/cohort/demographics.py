@@ -62,16 +62,21 @@ def describe_sets(sets: Mapping[str, pandas.DataFrame]) -> pandas.DataFrame:
     rows = []
     for name, images in sets.items():
         for diagnosis, group in images.groupby("diagnosis"):
-            row = {"set": name, "diagnosis": diagnosis, "n": len(group)}
+            row = {
+                "set": name,
+                "diagnosis": diagnosis,
+                "n": len(group),
+                "n_sites": group["site"].nunique() or None,
+            }
             for variable in ("age", "mmse", "cdr"):
-                found = group[variable].agg(["mean", "std", "min", "max"]).rename({"std": "sd"})
-                row |= found.add_prefix(f"{variable}_").to_dict()
-                row[f"n_{variable}"] = int(group[variable].notna().sum())
+                found = group[variable].agg(n="count", mean="mean", sd="std", min="min", max="max")
+                row |= {f"{variable}_{part}": value for part, value in found.items()}
             women = group["sex"].dropna() == "F"
             row |= {"n_female": int(women.sum()), "female_percent": 100 * women.mean()}
-            rows.append(row | {"n_sites": group["site"].nunique() or None})
-    table = pandas.DataFrame(rows, columns=list(COLUMNS))
-    return table.astype({"n_sites": "Int64"}).round(2)
+            rows.append(row)
+    table = pandas.DataFrame(rows).rename(columns={"mmse_n": "n_mmse", "cdr_n": "n_cdr"})
+    counts = dict.fromkeys(("n_mmse", "n_cdr", "n_sites"), "Int64")
+    return table.reindex(columns=list(COLUMNS)).astype(counts).round(2)
 
 
 def list_comparisons(
@@ -101,7 +106,12 @@ def compare_sets(
             own_seed = derive_seed(seed, "compare_sets", name, diagnosis)
             for variable, test in TESTS.items():
                 one, other = (people[variable].dropna() for people in both)
-                found = _test(variable, one, other, own_seed)
+                values = pandas.concat([one, other])
+                in_one = numpy.arange(len(values)) < len(one)
+                codes = pandas.factorize(values)[0] if variable in ("sex", "site") else values.to_numpy(float)
+                found = (numpy.nan, numpy.nan)
+                if len(one) and len(other):
+                    found = compare_variable(variable, codes, in_one, ~in_one, own_seed)
                 spread = standardized_difference(variable, one, other)
                 rows.append((name, diagnosis, variable, test, len(one), len(other), *found, spread))
     table = pandas.DataFrame(rows, columns=list(DIFFERENCE_COLUMNS))
@@ -124,13 +134,3 @@ def standardized_difference(variable: str, first: pandas.Series, second: pandas.
         variances = [float(values.var()) for values in (first, second)]
     spread = numpy.sqrt(sum(variances) / 2)
     return 0.0 if difference == 0 else float(difference / spread) if spread > 0 else float("nan")
-
-
-def _test(variable: str, first: pandas.Series, second: pandas.Series, seed: int) -> tuple[float, float]:
-    """Return statistic and p-value; NaN where a set has no known value."""
-    if not (len(first) and len(second)):
-        return float("nan"), float("nan")
-    values = pandas.concat([first, second])
-    in_first = numpy.arange(len(values)) < len(first)
-    codes = pandas.factorize(values)[0] if variable in ("sex", "site") else values.to_numpy(float)
-    return compare_variable(variable, codes, in_first, ~in_first, seed)

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 
 import numpy
@@ -73,8 +74,8 @@ def find_duplicates(
     }
     pairs = dict(_near_pairs(stacks)) | dict(_equal_pairs(tables, contents))
     rows = []
-    for (one, other), evidence in pairs.items():
-        for first, second in ((one, other), (other, one)):
+    for pair, evidence in pairs.items():
+        for first, second in permutations(pair):
             if first[0] == cohort:
                 rows.append((cohort, owner[first], first[1], second[0], owner[second], second[1], evidence))
                 logger.warning("%s is %s of %s too: %s", first[1], second[1], second[0], evidence)
@@ -93,24 +94,20 @@ def likenesses(images: numpy.ndarray) -> numpy.ndarray:
     It is the correlation of what the images have beyond their median. Of each only the order of its
     intensities counts, without what is coarse, in the brain. Images of different persons are about 0.
     """
-    details = numpy.stack([_detail(image) for image in images])
-    values = _standardized(details, axis=1)
+    from scipy import ndimage, stats
+
+    details = []
+    for image in images:
+        ranks = stats.rankdata(image).reshape(image.shape) / image.size
+        ends = zip(_BRAIN, image.shape, strict=True)
+        brain = tuple(slice(round(low * length), round(high * length)) for (low, high), length in ends)
+        details.append((ranks - ndimage.gaussian_filter(ranks, _SMOOTHING))[brain].ravel())
+    values = _standardized(numpy.stack(details), axis=1)
     values = _standardized(values - numpy.median(values, axis=0), axis=1)
     return values @ values.T / values.shape[1]
 
 
-def _detail(image: numpy.ndarray) -> numpy.ndarray:
-    """Give the detail of the brain of an image, as a vector."""
-    from scipy import ndimage, stats
-
-    ranks = stats.rankdata(image).reshape(image.shape) / image.size
-    ends = zip(_BRAIN, image.shape, strict=True)
-    brain = tuple(slice(round(low * length), round(high * length)) for (low, high), length in ends)
-    return (ranks - ndimage.gaussian_filter(ranks, _SMOOTHING))[brain].ravel()
-
-
 def _near_pairs(stacks: Mapping[str, str | os.PathLike[str]]) -> Iterator[tuple[tuple[Name, Name], str]]:
-    """Yield the pairs of packed images that are alike."""
     names: list[Name] = []
     blocks: list[numpy.ndarray] = []
     for cohort, path in stacks.items():
@@ -128,16 +125,14 @@ def _equal_pairs(
     tables: Mapping[str, pandas.DataFrame], contents: Mapping[str, str | os.PathLike[str]]
 ) -> Iterator[tuple[tuple[Name, Name], str]]:
     """Yield the pairs of images of different cohorts that have equal voxels."""
-    same: dict[str, list[Name]] = {}
+    same: dict[str, list[Name]] = defaultdict(list)
     for cohort, table in tables.items():
         digests = read_contents(Path(contents[cohort]))
         for image, path in zip(table["image_id"], table["path"], strict=True):
             if path in digests and digests[path].voxels:
-                same.setdefault(digests[path].voxels, []).append((cohort, image))
+                same[digests[path].voxels].append((cohort, image))
     for group in same.values():
-        for one, other in combinations(group, 2):
-            if one[0] != other[0]:
-                yield (one, other), "equal voxels"
+        yield from (((a, b), "equal voxels") for a, b in combinations(group, 2) if a[0] != b[0])
 
 
 def _in_blocks(image: numpy.ndarray) -> numpy.ndarray:
@@ -149,6 +144,5 @@ def _in_blocks(image: numpy.ndarray) -> numpy.ndarray:
 
 
 def _standardized(values: numpy.ndarray, axis: int) -> numpy.ndarray:
-    """Give values a mean of 0 and a standard deviation of 1."""
     spread = values.std(axis=axis, keepdims=True)
     return (values - values.mean(axis=axis, keepdims=True)) / numpy.where(spread > 0, spread, 1)

@@ -63,9 +63,8 @@ def compare_folds(folds: pandas.DataFrame, seed: int) -> pandas.DataFrame:
     for diagnosis in CLASSES:
         group = folds[folds["diagnosis"] == diagnosis]
         for fold in sorted(folds["fold"].unique()):
-            is_other = (group["fold"] != fold).to_numpy()
-            own_seed = derive_seed(seed, "tests", diagnosis, int(fold))
-            tests = compare_sets(group, is_other.astype(int), own_seed)
+            is_other = (group["fold"] != fold).to_numpy(int)
+            tests = compare_sets(group, is_other, derive_seed(seed, "tests", diagnosis, int(fold)))
             tables.append(tests.assign(comparison=f"fold {fold} vs the others, {diagnosis}"))
     return pandas.concat(tables, ignore_index=True)[_TEST_COLUMNS]
 

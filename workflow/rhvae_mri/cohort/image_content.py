@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from rhvae_mri.io.files import read_tsv, write_tsv
 from rhvae_mri.io.texts import visible
@@ -19,8 +19,7 @@ from rhvae_mri.io.texts import visible
 COLUMNS = ("path", "size", "modified", "changed", "voxels", "content")
 
 
-@dataclass(frozen=True)
-class ImageContent:
+class ImageContent(NamedTuple):
     """Digests of shape and voxels (empty: no evidence), and of all that the preprocessing reads."""
 
     voxels: str
@@ -34,18 +33,14 @@ def digest_images(
     import pandas
 
     known = _read_record(record)
-    states = {path: _state(path) for path in paths}
-    names = {path: visible(path.as_posix()) for path in paths}
-    found = {
-        path: known[(names[path], states[path])] for path in paths if (names[path], states[path]) in known
-    }
-    missing = [path for path in paths if path not in found]
+    states = {path: (visible(path.as_posix()), *_state(path)) for path in paths}
+    missing = [path for path in states if states[path] not in known]
     with ThreadPoolExecutor(threads) as pool:
-        found.update(zip(missing, pool.map(_digest, missing), strict=True))
+        known |= zip((states[path] for path in missing), pool.map(_digest, missing), strict=True)
     if record is not None:
-        rows = [(names[path], *states[path].split("/"), *astuple(found[path])) for path in paths]
+        rows = [(*states[path], *known[states[path]]) for path in paths]
         write_tsv(record, pandas.DataFrame(rows, columns=list(COLUMNS)))
-    return {path: found[path] for path in paths}
+    return {path: known[state] for path, state in states.items()}
 
 
 def read_contents(record: Path) -> dict[str, ImageContent]:
@@ -54,31 +49,27 @@ def read_contents(record: Path) -> dict[str, ImageContent]:
     return {row.path: ImageContent(row.voxels, row.content) for row in table.itertuples()}
 
 
-def _read_record(record: Path | None) -> dict[tuple[str, str], ImageContent]:
+def _read_record(record: Path | None) -> dict[tuple[str, ...], ImageContent]:
     """Read the digests of a former run, by path and state of the file; a damaged record is made anew."""
     if record is None or not record.is_file():
         return {}
     try:
-        rows = read_tsv(record, COLUMNS).fillna("")
-        return {
-            (row.path, f"{row.size}/{row.modified}/{row.changed}"): ImageContent(row.voxels, row.content)
-            for row in rows.itertuples()
-        }
-    except (ValueError, AttributeError):
+        rows = read_tsv(record, COLUMNS).fillna("")[list(COLUMNS)].itertuples(index=False, name=None)
+        return {tuple(row[:4]): ImageContent(*row[4:]) for row in rows}
+    except (ValueError, KeyError):
         return {}
 
 
-def _state(path: Path) -> str:
+def _state(path: Path) -> tuple[str, ...]:
     """Write size and times of a file; of one that is not there, nothing."""
     try:
         status = path.stat()
     except OSError:
-        return "0/0/0"
-    return f"{status.st_size}/{status.st_mtime_ns}/{status.st_ctime_ns}"
+        return "0", "0", "0"
+    return str(status.st_size), str(status.st_mtime_ns), str(status.st_ctime_ns)
 
 
 def _digest(path: Path) -> ImageContent:
-    """Read an image and give its digests."""
     import numpy
     from nibabel.orientations import apply_orientation, io_orientation
 
@@ -89,7 +80,7 @@ def _digest(path: Path) -> ImageContent:
         check_header(path, image)
         voxels = read_voxels(path, image)
     except NiftiError:
-        return ImageContent("", _hash(_state(path).encode()))
+        return ImageContent("", _hash("/".join(_state(path)).encode()))
     affine = numpy.asarray(image.affine, dtype="<f4")
     standing = numpy.ascontiguousarray(apply_orientation(voxels, io_orientation(image.affine)), dtype="<f4")
     same = _hash(str(standing.shape).encode(), standing.tobytes())

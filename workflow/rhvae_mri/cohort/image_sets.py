@@ -44,7 +44,7 @@ def build_training_sets(
     synthetic: Sequence[str | os.PathLike[str]],
     n_synthetic_per_class: int,
 ) -> tuple[ImageSet, ImageSet]:
-    """Build the training and the validation set of one condition.
+    """Build the training and the validation set of one condition; validation images are always real.
 
     Parameters
     ----------
@@ -54,16 +54,9 @@ def build_training_sets(
         ``train-full``, ``train-50``, …
     training_data : {"real", "classic", "synthetic", "augmented"}
         Real images, real ones that the training transforms, synthetic ones, or real and synthetic ones.
-    synthetic : sequence of path
-        The synthetic images of AD and of CN from the RHVAEs of this training set; empty where the data are
-        real.
-    n_synthetic_per_class : int
-        How many of them, from the first on.
-
-    Returns
-    -------
-    train, validation : ImageSet
-        With labels. Validation images are always real.
+    synthetic, n_synthetic_per_class : sequence of path, int
+        The synthetic images of AD and of CN from the RHVAEs of this training set, of which so many are taken
+        from the first on; empty where the data are real.
     """
     rows = read_tsv(split)
     parts: list[ImagePart] = []
@@ -106,7 +99,6 @@ def list_evaluated_sets(
 
 
 def _real_part(stack: str | os.PathLike[str], image_ids: pandas.Series) -> ImagePart:
-    """The rows of a stack that hold some images."""
     with ImageStack(stack) as images:
         position = {key: row for row, key in enumerate(images.keys)}
         missing = sorted(set(image_ids) - set(position))

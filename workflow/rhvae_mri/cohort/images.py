@@ -21,7 +21,7 @@ Clinica's AIBL tables list the imaged visits only, so there a change at another 
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -33,7 +33,7 @@ from rhvae_mri.cohort.bids_tables import USUAL_TERMS, natural_order
 from rhvae_mri.cohort.clinical_terms import ClinicalTerms
 from rhvae_mri.cohort.decisions import Decisions, read_decisions
 from rhvae_mri.cohort.headers import describe_fault
-from rhvae_mri.cohort.image_content import ImageContent, digest_images
+from rhvae_mri.cohort.image_content import digest_images
 from rhvae_mri.cohort.listed_values import ListedValues
 from rhvae_mri.cohort.participants import Participant, read_cohort
 from rhvae_mri.io.errors import StudyError
@@ -74,17 +74,13 @@ def list_images(
 
     Parameters
     ----------
-    cohort : str
-        The cohort's name.
-    bids : pathlib.Path
-        The BIDS dataset: Clinica's output or any other. The paths in the table start with it.
-    conversion_report : pathlib.Path or None
-        The table of the conversion, see `rhvae_mri.cohort.participants.read_cohort`, or None for a dataset
-        that was given in BIDS.
-    exclude : pathlib.Path or None
-        The auditor's decisions, see `rhvae_mri.cohort.decisions.read_decisions`. Only `replace` counts here:
-        `keep` and `exclude` are for the quality check.
-    target : pathlib.Path
+    cohort, bids : str, path
+        The cohort's name, and its BIDS dataset, Clinica's or any other. The paths in the table start with it.
+    conversion_report : path or None
+        The table of the conversion; None for a dataset that was given in BIDS.
+    exclude : path or None
+        The auditor's decisions (`rhvae_mri.cohort.decisions`), of which only `replace` counts here.
+    target : path
         The table to write: one row for each image, for each session that the conversion reports without an
         image, and for each participant without any; ordered by participant, session and file name. Missing
         values are ``n/a``; ages in years, field strengths in tesla.
@@ -95,9 +91,9 @@ def list_images(
     prefer : sequence of str
         Entities of file names, such as ``acq-mprage``, whose images are taken first, in this order; see
         `rhvae_mri.cohort.bids_images`.
-    values : pathlib.Path, optional
+    values : path, optional
         The table to write of the cells that were not used as they stand (`rhvae_mri.cohort.listed_values`).
-    contents : pathlib.Path, optional
+    contents : path, optional
         The table of the images' digests, which is brought up to date (`rhvae_mri.cohort.image_content`).
     threads : int
         How many images to read at a time.
@@ -119,7 +115,13 @@ def list_images(
     listed.check(len(participants), bids)  # before the voxels are read, which takes longer
     images = [image for person in participants for image in person.images if not image.misnamed]
     digests = digest_images([image.path for image in images], contents, threads=threads)
-    twins = _find_twins(images, digests)
+    same = defaultdict(list)
+    for image in images:
+        same[digests[image.path].voxels].append(image)
+    same.pop("", None)
+    twins = {
+        image: [other for other in group if other != image] for group in same.values() for image in group
+    }
     rows: list[dict[str, str]] = []
     for person in participants:
         verdicts = _judge(person, decisions, twins, prefer, require_diagnosis=require_diagnosis)
@@ -138,29 +140,16 @@ def read_images(path: Path) -> pandas.DataFrame:
 def select_usable(images: pandas.DataFrame, quality: pandas.DataFrame) -> pandas.DataFrame:
     """Return the rows of the images that were kept and passed the quality check, ordered by image."""
     kept = images[images["status"] == "kept"]
-    unchecked = sorted(set(kept["image_id"]) - set(quality["image_id"]))
-    if unchecked:
+    if unchecked := sorted(set(kept["image_id"]) - set(quality["image_id"])):
         raise StudyError(
             f"Images without a quality check: {', '.join(unchecked)}.",
             cause="The table of images is newer than that of the quality check.",
             remedy="Run the quality check again: snakemake --forcerun measure_quality.",
         )
-    repeated = sorted(set(quality["image_id"][quality["image_id"].duplicated()]))
-    if repeated:
+    if repeated := sorted(set(quality["image_id"][quality["image_id"].duplicated()])):
         raise StudyError(f"Images with more than one quality check: {', '.join(repeated)}.")
     passed = quality["image_id"][quality["status"] == "passed"]
     return kept[kept["image_id"].isin(passed)].sort_values("image_id", ignore_index=True)
-
-
-def _find_twins(
-    images: Sequence[T1wImage], digests: Mapping[Path, ImageContent]
-) -> dict[T1wImage, list[T1wImage]]:
-    """Give for each image the others that have the same voxels."""
-    same: dict[str, list[T1wImage]] = {}
-    for image in images:
-        if digests[image.path].voxels:
-            same.setdefault(digests[image.path].voxels, []).append(image)
-    return {image: [other for other in group if other != image] for group in same.values() for image in group}
 
 
 def _judge(
@@ -174,25 +163,19 @@ def _judge(
     """Give each image of a participant the reason why it is left out; the one that is kept has none ("")."""
     unfit = _unfit(person) if require_diagnosis else person.fault or None
     place = {session: number for number, session in enumerate(person.order)}
-    candidates = sorted(
-        person.images, key=lambda image: (place.get(image.session_id, -1), image.rank(prefer))
-    )
     verdicts: dict[T1wImage, str] = {}
     chosen: dict[str, T1wImage] = {}  # of each session
-    kept: T1wImage | None = None
-    for image in candidates:
-        first = chosen.get(image.session_id)
+    for image in sorted(person.images, key=lambda one: (place.get(one.session_id, -1), one.rank(prefer))):
         same = twins.get(image, [])
         reason = _fault(person, image, decisions, unfit) or _other_file(image, same)
-        if not reason and first is not None:
-            reason = f"a second image of the same session ({_difference(image, first, prefer)})"
+        if not reason and image.session_id in chosen:
+            difference = _difference(image, chosen[image.session_id], prefer)
+            reason = f"a second image of the same session ({difference})"
         elif not reason:
             chosen[image.session_id] = image
             reason = _identity(image, same, list(chosen.values()))
-        if not reason and kept is not None:
+        if not reason and "" in verdicts.values():
             reason = "not the first usable visit"
-        elif not reason:
-            kept = image
         verdicts[image] = visible(reason)
     return {image: verdicts[image] for image in person.images}
 
@@ -217,15 +200,13 @@ def _other_file(image: T1wImage, twins: Sequence[T1wImage]) -> str:
 
 def _identity(image: T1wImage, twins: Sequence[T1wImage], chosen: Sequence[T1wImage]) -> str:
     """Say that an image is another participant's too, or that of an earlier visit; empty if it is not."""
-    others = sorted({twin.participant_id for twin in twins} - {image.participant_id})
-    if others:
+    if others := sorted({twin.participant_id for twin in twins} - {image.participant_id}):
         return f"the same image under another name: {', '.join(others[:5])}{' …' if others[5:] else ''}"
     earlier = [twin.path.name for twin in twins if twin in chosen and twin != image]
     return f"the same image as that of an earlier visit: {earlier[0]}" if earlier else ""
 
 
 def _difference(image: T1wImage, kept: T1wImage, prefer: Sequence[str]) -> str:
-    """Say what an image is that another of its session is preferred to."""
     group = image.group(prefer)
     words = visible(image.own_entities or image.path.name)
     return words if group in (PLAIN, kept.group(prefer)) else f"{words}: {GROUPS[group]}"
@@ -245,10 +226,8 @@ def _rows(
     person: Participant, verdicts: dict[T1wImage, str], listed: ListedValues
 ) -> Iterator[dict[str, str]]:
     """Yield the rows of one participant, in the order of sessions and file names."""
-    entries: list[tuple[str, T1wImage | None, str]] = [
-        (session, None, reason) for session, reason in person.failures.items()
-    ]
-    entries += [(image.session_id, image, reason) for image, reason in verdicts.items()]
+    failed = ((session, None, reason) for session, reason in person.failures.items())
+    entries = [*failed, *((image.session_id, image, reason) for image, reason in verdicts.items())]
     entries.sort(key=lambda entry: natural_order(entry[0]))  # within a session, the order of file names stays
     for session, group in groupby(entries, itemgetter(0)):
         scans = list(group)

@@ -5,7 +5,8 @@ Names are compared within a cohort only: two cohorts may both have a ``sub-01``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas
@@ -35,14 +36,11 @@ def check_leakage(
         (train-full, train-50, …).
     training_images : mapping of str to sequence of str
         Name of a trained model to the images that it was trained on; may be empty.
-    test_cohorts : mapping of str to pandas.DataFrame
-        Name of an independent cohort (AIBL) to its images, with the columns image_id and participant_id.
-    duplicates : pandas.DataFrame, optional
-        The images that more than one participant has, see `rhvae_mri.cohort.duplicates.find_duplicates`.
-    cohort : str, optional
-        Name of the cohort that was split, as in ``duplicates``.
-    kept_apart : mapping of str to pandas.DataFrame, optional
-        Name of a further set of the same cohort, of which nobody may be in the split, to its images.
+    test_cohorts, kept_apart : mapping of str to pandas.DataFrame
+        Images (image_id, participant_id) of independent cohorts, and of further sets of the same cohort of
+        which nobody may be in the split, by name.
+    duplicates, cohort : pandas.DataFrame, str
+        The images that more than one participant has, and the name that the cohort that was split has there.
 
     Returns
     -------
@@ -53,44 +51,46 @@ def check_leakage(
     Raises
     ------
     StudyError
-        If a participant is in two sets, an image occurs twice, a training set is not inside train-full, a
-        model was trained on an image that is not in train-full, or a participant is in a set whose image
-        another one has too; with all their names.
+        With the names of all participants and images that are where they must not be.
     """
     kept_apart = kept_apart or {}
     twins = pandas.DataFrame(columns=list(COLUMNS)) if duplicates is None else duplicates
     subsets = [name for name in split.columns if name.startswith("train-")]
+    n_sets = split.groupby("participant_id")["set"].nunique()
     in_train, in_full = split["set"] == "train", split["train-full"] == 1
+    names = split["participant_id"]
     leaks = {
-        "participants in more than one set": _repeated_across(split, "set", "participant_id"),
-        "participants with more than one image": _repeated(split["participant_id"]),
+        "participants in more than one set": set(n_sets.index[n_sets > 1]),
+        "participants with more than one image": _repeated(names),
         "images that occur more than once": _repeated(split["image_id"]),
         "unknown sets": set(split["set"]) - {"train", "validation", "test"},
         "participants of train-full outside the set train, or missing from it": set(
-            split["participant_id"][in_full != in_train]
+            names[in_full != in_train]
         ),
     }
     for name in subsets:
-        outside = split["participant_id"][(split[name] == 1) & ~in_full]
-        leaks[f"participants of {name} who are not in train-full"] = set(outside)
+        leaks[f"participants of {name} who are not in train-full"] = set(names[(split[name] == 1) & ~in_full])
     for name, images in training_images.items():
         foreign = set(images) - set(split["image_id"][in_train])
         leaks[f"images that {name} was trained on and that are not in train-full"] = foreign
-        twice = _repeated(pandas.Series(images, dtype=str))
-        leaks[f"images that {name} was trained on more than once"] = twice
+        leaks[f"images that {name} was trained on more than once"] = _repeated(images)
     for name, apart in kept_apart.items():
-        shared = set(apart["participant_id"]) & set(split["participant_id"])
-        leaks[f"participants of {name} in the split"] = shared
+        leaks[f"participants of {name} in the split"] = set(apart["participant_id"]) & set(names)
     for name, people in {cohort: split, **test_cohorts}.items():
         if name in test_cohorts:
             leaks[f"images of {name} that occur more than once"] = _repeated(people["image_id"])
         doubtful = set(twins["participant_id"][twins["cohort"] == name]) & set(people["participant_id"])
         leaks[f"participants of {name} whose image another one has too"] = doubtful
-    _refuse(
-        leaks,
-        cause="A table was edited by hand, or comes from another run.",
-        remedy="Make the tables again: snakemake --forcerun split_cohort.",
-    )
+    found = []
+    for kind, leaked in leaks.items():
+        more = f" and {len(leaked) - _MOST_NAMES} more" if len(leaked) > _MOST_NAMES else ""
+        found += [f"{kind}: {', '.join(sorted(leaked)[:_MOST_NAMES])}{more}"] if leaked else []
+    if found:
+        raise StudyError(
+            f"Data leak: {'; '.join(found)}.",
+            cause="A table was edited by hand, or comes from another run.",
+            remedy="Make the tables again: snakemake --forcerun split_cohort.",
+        )
     participants = {name: int((split["set"] == name).sum()) for name in ("train", "validation", "test")}
     participants |= {name: int((split[name] == 1).sum()) for name in subsets}
     participants |= {name: len(cohort) for name, cohort in {**test_cohorts, **kept_apart}.items()}
@@ -102,33 +102,5 @@ def check_leakage(
     }
 
 
-def check_labels(labels: pandas.DataFrame, digests: Mapping[str, str]) -> None:
-    """Check that no image, participant or content (digest) of labels from elsewhere is in two sets."""
-    columns = [name for name in ("image_id", "participant_id") if name in labels]
-    leaks = {f"{name} in more than one set": _repeated_across(labels, "set", name) for name in columns}
-    leaks["images that occur more than once"] = _repeated(labels["image_id"])
-    content = labels.assign(content=labels["image_id"].map(digests))
-    shared = content["content"].isin(_repeated_across(content, "set", "content"))
-    leaks["images with the same voxels in more than one set"] = set(content["image_id"][shared])
-    _refuse(leaks, remedy="Give each image one row, and all images of a participant the same set.")
-
-
-def _refuse(leaks: Mapping[str, set[str]], *, remedy: str, cause: str | None = None) -> None:
-    """Raise StudyError with the names of all leaks, if there is one."""
-    found = []
-    for kind, names in leaks.items():
-        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-        found += [f"{kind}: {', '.join(sorted(names)[:_MOST_NAMES])}{more}"] if names else []
-    if found:
-        raise StudyError(f"Data leak: {'; '.join(found)}.", cause=cause, remedy=remedy)
-
-
-def _repeated(names: pandas.Series) -> set[str]:
-    """Return the names that occur more than once."""
-    return set(names[names.duplicated()])
-
-
-def _repeated_across(table: pandas.DataFrame, column: str, name: str) -> set[str]:
-    """Return the participants, or what else ``name`` is, with more than one value in a column."""
-    values = table.groupby(name)[column].nunique()
-    return set(values.index[values > 1])
+def _repeated(names: Iterable[str]) -> set[str]:
+    return {name for name, count in Counter(names).items() if count > 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,18 +35,19 @@ EXPECTED = ("age", "sex", "site", "diagnosis", "mmse")
 class ListedValues:
     """Distinct cells and files that were not used as they stand, with the participants that have them."""
 
-    _found: dict[tuple[str, str, str, bool, str], list[str]] = field(default_factory=dict)
-
-    _columns: dict[str, set[str]] = field(default_factory=dict)
+    _found: dict[tuple[str, str, str, bool, str], list[str]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    _columns: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def note_columns(self, participant: str, variables: Collection[str]) -> None:
         """Remember of which variables a table of a participant has a column."""
-        self._columns.setdefault(participant, set()).update(variables)
+        self._columns[participant].update(variables)
 
     def note_absent(self, participants: Collection[str]) -> None:
         """List the variables of which no table of these participants has a column."""
         for variable in EXPECTED:
-            names = [name for name in participants if variable not in self._columns.get(name, ())]
+            names = [name for name in participants if variable not in self._columns[name]]
             for name in [""] if len(names) == len(participants) else names:
                 self.note(name, "participants.tsv", variable, "", Reading(outcome="no column of it"))
 
@@ -53,7 +55,7 @@ class ListedValues:
         """List a cell, if it was not used as it stands."""
         if reading.outcome:
             key = (table, variable, plain_cell(value), reading.understood, reading.outcome)
-            self._found.setdefault(key, []).append(participant)
+            self._found[key].append(participant)
 
     def note_problem(self, participant: str, table: str, variable: str, value: str, problem: str) -> None:
         """List what was not understood, with the reason."""
@@ -67,21 +69,22 @@ class ListedValues:
         for (table, variable, value, understood, outcome), participants in sorted(self._found.items()):
             names = sorted(set(participants) - {""})
             status = "read" if understood else "not understood"
-            row = (table, variable, value, status, outcome, len(participants), len(names), " ".join(names))
-            rows.append(dict(zip(COLUMNS, row, strict=True)))
+            cell = (table, variable, value, status, outcome)
+            rows.append((*cell, len(participants), len(names), " ".join(names)))
         return pandas.DataFrame(rows, columns=list(COLUMNS))
 
     def check(self, n_participants: int, where: Path) -> None:
         """Refuse a cohort of which a variable is written in a way that is not understood."""
-        concerned: dict[str, set[str]] = {}
-        texts: dict[str, set[str]] = {}
+        concerned: dict[str, set[str]] = defaultdict(set)
+        texts: dict[str, set[str]] = defaultdict(set)
         for (_, variable, value, understood, _), participants in self._found.items():
             if not understood:
-                concerned.setdefault(variable, set()).update(participants)
-                texts.setdefault(variable, set()).add(repr(value))
+                concerned[variable].update(participants)
+                texts[variable].add(repr(value))
         bound = max(MOST_PARTICIPANTS, LARGEST_PART * n_participants)
         lines = [
-            f"{variable}: {len(names)} of {n_participants} participants ({_some(texts[variable])})"
+            f"{variable}: {len(names)} of {n_participants} participants "
+            f"({', '.join(sorted(texts[variable])[:8])}{' …' * (len(texts[variable]) > 8)})"
             for variable, names in sorted(concerned.items())
             if len(names) > bound and variable in DECLARABLE
         ]
@@ -94,8 +97,3 @@ class ListedValues:
                 "`values: {sex: {M: [1], F: [2]}, age: {n/a: [999]}}`; n/a declares missing values. Another "
                 "column is named in the key `columns`.",
             )
-
-
-def _some(texts: set[str]) -> str:
-    shown = sorted(texts)[:8]
-    return ", ".join(shown) + (" …" if len(texts) > len(shown) else "")

@@ -114,9 +114,8 @@ def read_cohort(
     for name in sorted(table.keys() | images.keys() | report.keys()):
         own = images.get(name, ())
         if own and name not in table:
-            listed.note_problem(
-                name, "participants.tsv", "file", "participants.tsv", "no row of the participant"
-            )
+            file = "participants.tsv"
+            listed.note_problem(name, file, "file", file, "no row of the participant")
         imaged = {image.session_id for image in own}
         failures = {session: text for session, text in report.get(name, {}).items() if session not in imaged}
         if own or failures.keys() - {""}:
@@ -132,30 +131,26 @@ def read_cohort(
 
 def _add_visits(person: Participant, bids: Path, terms: ClinicalTerms, listed: ListedValues) -> Participant:
     """Add what the participant's own tables say, and the order of the sessions, or what is wrong."""
+    folders = sorted(_ordered({image.session_id for image in person.images}), key=plain_session)
     try:
         rows = read_sessions(bids, person.name, terms, listed)
-        rows = _by_folder(rows, _ordered({image.session_id for image in person.images}))
+        for first, second in pairwise(folders):
+            if plain_session(first) == plain_session(second):
+                raise StudyError(f"the folders {first} and {second} cannot be told apart")
     except StudyError as error:
         fault = f"the table of the sessions cannot be used: {error.what}"
         listed.note_problem(person.name, "sessions.tsv", "file", f"{person.name}_sessions.tsv", error.what)
         return replace(person, fault=fault)
+    # the labels of folders and rows may differ in leading zeros and capital letters
+    label = {plain_session(folder): folder for folder in folders}
+    rows = {label.get(plain_session(session), session): row for session, row in rows.items()}
     person = replace(person, visits={session: row.visit for session, row in rows.items()})
-    sexes = {visit.sex for visit in (person.general, *person.visits.values()) if visit.sex}
-    if len(sexes) > 1:
+    if {"F", "M"} <= {visit.sex for visit in (person.general, *person.visits.values())}:
         return replace(person, fault="the tables give two sexes")
     try:
         return replace(person, order=_order(person, rows, listed))
     except StudyError as error:
         return replace(person, fault=error.what)
-
-
-def _by_folder(rows: dict[str, SessionRow], folders: list[str]) -> dict[str, SessionRow]:
-    """Give rows the labels of the folders, which may differ in leading zeros and capital letters."""
-    label = {plain_session(folder): folder for folder in folders}
-    for first, second in pairwise(sorted(folders, key=plain_session)):
-        if plain_session(first) == plain_session(second):
-            raise StudyError(f"the folders {first} and {second} cannot be told apart")
-    return {label.get(plain_session(session), session): row for session, row in rows.items()}
 
 
 def _order(person: Participant, rows: Mapping[str, SessionRow], listed: ListedValues) -> tuple[str, ...]:
@@ -167,21 +162,19 @@ def _order(person: Participant, rows: Mapping[str, SessionRow], listed: ListedVa
         raise StudyError("there are images with and without a session: which visit is the first?")
     if len(sessions) < 2:
         return tuple(sessions)
-    days = {session: row.day for session, row in rows.items() if row.day}
     scanned: dict[str, float] = {}
     for image in images:
         if day := read_scan_day(image, listed):
             scanned[image.session_id] = min(day, scanned.get(image.session_id, day))
-    ages = {session: row.age for session, row in rows.items() if row.age is not None}
-    table = {session: place for place, session in enumerate(rows)}
     sources: dict[str, Mapping[str, float]] = {
-        "acq_time": days,
+        "acq_time": {session: row.day for session, row in rows.items() if row.day},
         "acq_time of the scans": scanned,
-        "age": ages,
-        "label": _label_order(sessions),
+        "age": {session: row.age for session, row in rows.items() if row.age is not None},
     }
-    say_months = all(_MONTH.match(session.lower()) for session in rows)
-    if not (days or scanned or ages or say_months) and list(rows) != sorted(rows):
+    table = {session: place for place, session in enumerate(rows)}
+    says_when = any(sources.values()) or all(_MONTH.match(session.lower()) for session in rows)
+    sources["label"] = _label_order(sessions)
+    if not says_when and list(rows) != sorted(rows):
         sources["the sessions table"] = table
     _check_agreement(sessions, sources)
     for known in (*sources.values(), table):
@@ -209,8 +202,7 @@ def _check_agreement(sessions: Collection[str], sources: Mapping[str, Mapping[st
 
 def _label_order(sessions: Collection[str]) -> dict[str, float]:
     """Give the order that labels tell: by months, or one number of equal form, after one called the first."""
-    found = {session: _MONTH.fullmatch(session.lower()) for session in sessions}
-    months = {session: float(month[1]) for session, month in found.items() if month}
+    months = {one: float(month[1]) for one in sessions if (month := _MONTH.fullmatch(one.lower()))}
     rest = [session for session in sessions if session.lower() not in _FIRST_LABELS]
     first = [session for session in sessions if session not in rest]
     if len(first) > 1:
@@ -234,7 +226,6 @@ def _tells_order(number: str) -> bool:
 
 
 def _ordered(sessions: Collection[str]) -> list[str]:
-    """Order sessions by their labels."""
     return sorted(sessions, key=lambda session: (natural_order(session), session))
 
 
@@ -242,13 +233,11 @@ def _check_columns(bids: Path, terms: ClinicalTerms) -> None:
     """Check that each column that the terms name is in ``participants.tsv`` or a ``sub-*_sessions.tsv``."""
     present: set[str] = set()
     for table in (bids / "participants.tsv", *sorted(bids.glob("sub-*/sub-*_sessions.tsv"))):
-        absent = terms.absent_columns(present)
-        if not absent:
+        if not terms.absent_columns(present):
             return
         with suppress(StudyError):  # of one participant; it is reported where the table is read
             present.update(*(row.keys() for row in read_rows(table, used=(), any_encoding=True)[:1]))
-    absent = terms.absent_columns(present)
-    if absent:
+    if absent := terms.absent_columns(present):
         raise StudyError(
             f"The dataset's tables have no column {', '.join(absent)}.",
             where=bids,
@@ -268,10 +257,8 @@ def _read_report(path: Path, cohort: str) -> dict[str, dict[str, str]]:
         if row["status"] not in _STATUS:
             raise StudyError(f"Unknown status of a conversion: {row['status'] or '(empty)'}.", where=path)
         reason, words = _STATUS[row["status"]], plain_cell(row["reason"])
-        if row["status"] in ("missing", "passed over"):
-            reason = words or reason
-        elif row["status"] == "unreadable" and words:
-            reason = f"{reason}: {words}"
+        if words and row["status"] != "converted":
+            reason = f"{reason}: {words}" if row["status"] == "unreadable" else words
         sessions = report.setdefault(row["participant_id"], {})
         known = sessions.setdefault(row["session_id"], reason)
         if reason not in known:

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy
 import pandas
@@ -40,8 +40,7 @@ _COLUMNS = ["image_id", "participant_id", "session_id", "diagnosis", "age", "sex
 _BALANCE_COLUMNS = ["comparison", "variable", "test", "statistic", "p_value", "threshold", "n_tries"]
 
 
-@dataclass(frozen=True)
-class SplitResult:
+class SplitResult(NamedTuple):
     """The table of the split (a row for each participant) and of the tests of its balance."""
 
     split: pandas.DataFrame
@@ -65,8 +64,7 @@ def split_cohort(
     Parameters
     ----------
     images : pandas.DataFrame
-        The usable images, one for each participant, with the columns of the table of images; see
-        `rhvae_mri.cohort.images.select_usable`.
+        The usable images, one for each participant, see `rhvae_mri.cohort.images.select_usable`.
     n_test_per_class : int
         Participants per diagnosis in the test set.
     validation_fraction : float
@@ -78,15 +76,8 @@ def split_cohort(
         nothing else.
     p_threshold, site_threshold : float
         Smallest p-values of the tests of age and sex, and of site.
-    max_tries : int
-        Draws per diagnosis before the search ends.
-    require_balance : bool
-        What to do then: raise an error (True), or warn and take the best draw (False).
-
-    Returns
-    -------
-    SplitResult
-        The split and its balance.
+    max_tries, require_balance : int, bool
+        Draws per diagnosis before the search ends; then raise an error (True), or warn and take the best.
 
     Raises
     ------
@@ -100,12 +91,9 @@ def split_cohort(
     """
     if repeated := sorted(number for number in set(train_subsets) if list(train_subsets).count(number) > 1):
         raise StudyError(f"The training set train-{repeated[0]} is asked for twice.")
-    people = _check_images(images)
     criteria = Criteria(p_threshold, site_threshold, max_tries)
-    without_sites = Criteria(p_threshold, None, max_tries)
-    people["set"] = ""
-    for name in (TRAIN_FULL, *(f"train-{number}" for number in train_subsets)):
-        people[name] = 0
+    names = (TRAIN_FULL, *(f"train-{number}" for number in train_subsets))
+    people = _check_images(images).assign(set="", **dict.fromkeys(names, 0))
     balance: list[pandas.DataFrame] = []
     for diagnosis in CLASSES:
         group = people[people["diagnosis"] == diagnosis]
@@ -116,20 +104,15 @@ def split_cohort(
         train = group[draw.sets == SETS.index("train")]
         people.loc[train.index, TRAIN_FULL] = 1
         for number in train_subsets:
-            name = f"train-{number}"
+            name, members = f"train-{number}", train.index
             if number < len(train):
-                parts = (number, len(train) - number)
-                draw = draw_balanced_sets(train, parts, without_sites, derive_seed(seed, name, diagnosis))
+                parts, own_seed = (number, len(train) - number), derive_seed(seed, name, diagnosis)
+                draw = draw_balanced_sets(train, parts, criteria._replace(site_threshold=None), own_seed)
                 members = train.index[draw.sets == 0]
-                rest = f"rest of {TRAIN_FULL}"
-                balance.append(_balance_rows(draw, (name, rest), diagnosis, require_balance))
-            else:
-                members = train.index
+                compared = (name, f"rest of {TRAIN_FULL}")
+                balance.append(_balance_rows(draw, compared, diagnosis, require_balance))
             people.loc[members, name] = 1
-    return SplitResult(
-        split=people.drop(columns=["mmse", "cdr"]),
-        balance=pandas.concat(balance, ignore_index=True),
-    )
+    return SplitResult(people.drop(columns=["mmse", "cdr"]), pandas.concat(balance, ignore_index=True))
 
 
 def set_sizes(
@@ -163,45 +146,30 @@ def set_sizes(
 
 def name_sets(split: pandas.DataFrame) -> dict[str, pandas.DataFrame]:
     """Return the rows of each set by its name: the training sets, validation and test."""
-    training = [name for name in split.columns if name.startswith("train-")]
-    sets = {name: split[split[name] == 1] for name in training}
+    sets = {name: split[split[name] == 1] for name in split if name.startswith("train-")}
     return sets | {name: split[split["set"] == name] for name in ("validation", "test")}
-
-
-def draw_test_participants(images: pandas.DataFrame, n_per_class: int | None, seed: int) -> pandas.DataFrame:
-    """Choose the participants of an independent cohort that are tested: so many per diagnosis, None: all."""
-    people = _check_images(images)
-    if n_per_class is None:
-        return people
-    chosen = []
-    for diagnosis in CLASSES:
-        group = people[people["diagnosis"] == diagnosis]
-        if len(group) < n_per_class:
-            raise StudyError(
-                f"Diagnosis {diagnosis} of the independent cohort has {len(group)} participants with a "
-                f"usable image, but {n_per_class} are to be tested.",
-                remedy="Lower that number, or test all participants.",
-            )
-        generator = numpy.random.default_rng(derive_seed(seed, diagnosis))
-        chosen.append(group.iloc[numpy.sort(generator.permutation(len(group))[:n_per_class])])
-    return pandas.concat(chosen).sort_index().reset_index(drop=True)
 
 
 def draw_test_cohorts(
     cohorts: Mapping[str, pandas.DataFrame], n_per_class: Mapping[str, int | str], seed: int
 ) -> dict[str, pandas.DataFrame]:
-    """Choose the tested participants of every independent cohort, each drawn on its own; not named: all."""
-    numbers = {name: int(number) for name, number in n_per_class.items() if number != "all"}
-    return {
-        name: draw_test_participants(images, numbers.get(name), derive_seed(seed, name))
-        for name, images in cohorts.items()
-    }
-
-
-def write_split(result: SplitResult, split: Path, balance: Path) -> None:
-    """Write the tables of a split."""
-    write_tsv(split, result.split)
-    write_tsv(balance, result.balance)
+    """Choose the tested participants of every independent cohort, so many per diagnosis; not named: all."""
+    tested = {}
+    for name, images in cohorts.items():
+        people, number = _check_images(images), n_per_class.get(name, "all")
+        chosen = []
+        for diagnosis in CLASSES if number != "all" else ():
+            group = people[people["diagnosis"] == diagnosis]
+            if len(group) < int(number):
+                raise StudyError(
+                    f"Diagnosis {diagnosis} of the independent cohort has {len(group)} participants with a "
+                    f"usable image, but {number} are to be tested.",
+                    remedy="Lower that number, or test all participants.",
+                )
+            generator = numpy.random.default_rng(derive_seed(derive_seed(seed, name), diagnosis))
+            chosen.append(group.iloc[numpy.sort(generator.permutation(len(group))[: int(number)])])
+        tested[name] = pandas.concat(chosen).sort_index().reset_index(drop=True) if chosen else people
+    return tested
 
 
 def write_independent(target: Path, test_cohorts: Mapping[str, pandas.DataFrame]) -> None:

@@ -7,40 +7,138 @@ empty.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import reduce
+import re
+from collections.abc import Callable
+from functools import partial, reduce
+from typing import NamedTuple
 
 import pandas
 
-from rhvae_mri.convert.adni_values import (
-    ADNI4,
-    ADNI_PHASES,
-    AGES,
-    IDENTIFIER_LENGTH,
-    MMSE_SCORES,
-    NOT_READ,
-    PARTICIPANT,
-    count_years,
-    original_phase,
-    phase_name,
-    read_alleles,
-    read_births,
-    read_diagnoses,
-    read_diagnosis,
-    read_sexes,
-    roster_number,
-    roster_numbers,
-)
 from rhvae_mri.convert.csv_tables import (
     CERTAIN_DATES,
+    month_number,
     read_dates,
     read_integers,
     read_numbers,
     visit_code,
     visit_month,
 )
-from rhvae_mri.convert.ledger import HIDDEN, Ledger
-from rhvae_mri.convert.study_tables import ADNI_TABLES, MERGE_COLUMNS, FoundTable, TablesFolder
+from rhvae_mri.convert.study_tables import (
+    ADNI_TABLES,
+    HIDDEN,
+    MERGE_COLUMNS,
+    FoundTable,
+    Ledger,
+    TablesFolder,
+)
+
+#: The phases that Clinica 0.12 knows, and the first roster number (RID) of each.
+ADNI_PHASES = {"ADNI1": 0, "ADNIGO": 2000, "ADNI2": 3000, "ADNI3": 6000}
+ADNI4 = "ADNI4"
+NOT_READ = "ADNI4, which Clinica cannot read"
+_FIRST_ADNI4 = 10_000
+
+PARTICIPANT = re.compile(r"\d{3}_S_(\d{4,5})", re.ASCII)
+#: Identifiers before ADNI4 are as long as this; Clinica 0.12 stops at longer ones.
+IDENTIFIER_LENGTH = len("002_S_0295")
+
+_SEXES = {"male": "Male", "m": "Male", "1": "Male", "female": "Female", "f": "Female", "2": "Female"}
+_DIAGNOSIS = {
+    **dict.fromkeys(("cn", "nl", "normal", "cognitively normal", "smc", "1"), "CN"),
+    **dict.fromkeys(("mci", "emci", "lmci", "2"), "MCI"),
+    **dict.fromkeys(("dementia", "dem", "ad", "alzheimer's disease", "3"), "Dementia"),
+}
+#: How ADNIGO and ADNI2 wrote the change of a diagnosis (DXCHANGE): what it is now.
+_CHANGED = {"4": "2", "5": "3", "6": "3", "7": "1", "8": "2", "9": "1"}
+
+_DAYS_PER_YEAR = 365.25
+_BIRTH = re.compile(r"(?:(\d{1,2})[-/.])?/?((?:18|19)\d\d)")
+#: What spreadsheets make of ``12/1934``.
+_SPREADSHEET_BIRTH = re.compile(r"([^\W\d_]{3,})\.?[- /](?:19)?(\d\d)")
+_ALLELES = r"^[eE\u03b5]?([234])\s*[/,.-]?\s*[eE\u03b5]?([234])$"
+
+
+def roster_number(subject: str) -> int:
+    """Return the roster number (RID) of a participant."""
+    return int(subject.rpartition("_")[2])
+
+
+def roster_numbers(table: pandas.DataFrame) -> pandas.Series:
+    """Return the roster number of each row, from PTID or else from RID; empty text where both are missing."""
+    numbers = pandas.Series("", index=table.index)
+    if "PTID" in table:
+        numbers = table["PTID"].str.extract(r"^\d{3}_S_0*(\d{1,15})$", flags=re.ASCII)[0].fillna("")
+    return numbers.where(numbers != "", read_integers(table["RID"])) if "RID" in table else numbers
+
+
+def original_phase(number: int) -> str:
+    """Return the phase in which a participant enrolled, by the roster number."""
+    return [name for name, first in (*ADNI_PHASES.items(), (ADNI4, _FIRST_ADNI4)) if first <= number][-1]
+
+
+def phase_name(text: str) -> str:
+    """Return a phase as ADNIMERGE writes it, such as ``ADNI1`` of ``ADNI 1``."""
+    return re.sub(r"[\s_-]", "", text).upper()
+
+
+def read_sexes(values: pandas.Series) -> pandas.Series:
+    """Read sexes as ADNIMERGE writes them."""
+    return values.map(lambda text: _SEXES.get(text.lower(), ""))
+
+
+def read_diagnosis(text: str) -> str:
+    """Read a diagnosis; of a change, such as ``MCI to Dementia``, the last one counts."""
+    return _DIAGNOSIS.get(re.split(r"\bto\b", text.lower())[-1].strip(), "")
+
+
+def read_diagnoses(table: pandas.DataFrame) -> pandas.Series:
+    """Read the diagnosis of each row of DXSUM as ADNIMERGE writes it."""
+    return diagnosis_codes(table).map(read_diagnosis)
+
+
+def diagnosis_codes(table: pandas.DataFrame) -> pandas.Series:
+    """Return the code of each row of DXSUM's diagnosis, in either generation's columns."""
+    codes = pandas.Series("", index=table.index)
+    for column in ("DIAGNOSIS", "DXCURREN", "DXCHANGE"):
+        if column in table:
+            own = table[column].replace(_CHANGED) if column == "DXCHANGE" else table[column]
+            codes = codes.where(codes != "", own)
+    return codes
+
+
+def read_births(values: pandas.Series) -> pandas.Series:
+    """Read dates of birth of which the day, or day and month, may be missing; the middle stands for them."""
+    whole = read_dates(values)
+    # of two digits, such as 34, a year of birth is of the century before
+    return whole.where(whole != "", read_dates(values.map(_middle))).str.replace(r"^20", "19", regex=True)
+
+
+def _middle(text: str) -> str:
+    if (match := _SPREADSHEET_BIRTH.fullmatch(text)) and (number := month_number(match[1])):
+        return f"19{match[2]}-{number}-15"
+    match = _BIRTH.fullmatch(re.sub(r"^(\d{4})-(\d\d)$", r"\2/\1", text))
+    if not match:
+        return ""
+    return f"{match[2]}-{match[1]}-15" if match[1] else f"{match[2]}-07-01"
+
+
+def count_years(moments: pandas.Series, births: pandas.Series) -> pandas.Series:
+    """Return ages in years, to a tenth."""
+    begin, birth = (pandas.to_datetime(dates, errors="coerce") for dates in (moments, births))
+    return ((begin - birth).dt.days / _DAYS_PER_YEAR).round(1)
+
+
+def read_alleles(table: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
+    """Read RID and the two alleles of each row of APOERES; empty text where they are not given."""
+    names = ["APGEN1", "APGEN2"]
+    if "GENOTYPE" in table and "APGEN1" not in table:
+        pairs = table["GENOTYPE"].str.extract(_ALLELES).fillna("").set_axis(names, axis=1)
+        ledger.understood("APOERES", "GENOTYPE", table["GENOTYPE"], pairs["APGEN1"])
+    else:
+        read = {name: read_numbers(table[name], 2, 4) if name in table else "" for name in names}
+        pairs = pandas.DataFrame(read, index=table.index)
+    return pairs.assign(RID=read_integers(table["RID"]))[["RID", *names]]
+
 
 _FIRST_DIAGNOSIS = {"CN": "CN", "MCI": "LMCI", "Dementia": "AD"}
 _DAYS_PER_MONTH = 30.4375
@@ -48,9 +146,21 @@ _SPELLING = "written as Clinica reads it"
 _ESTIMATED = "no date in the tables: estimated from the visit's code and the first visit"
 _NO_MONTH = "no visit with a month of its own"
 
+_read_score = partial(read_numbers, low=0, high=30)
+#: How a column of ADNIMERGE is read, and what it has to hold where the study cannot do without it.
+_READERS: dict[str, tuple[Callable[[pandas.Series], pandas.Series], str]] = {
+    "VISCODE": (lambda values: values.map(visit_code), ""),
+    "EXAMDATE": (read_dates, CERTAIN_DATES),
+    "EXAMDATE_bl": (read_dates, ""),
+    "AGE": (partial(read_numbers, low=18, high=110), "ages in years"),
+    "MMSE": (_read_score, ""),
+    "MMSE_bl": (_read_score, ""),
+    "PTGENDER": (read_sexes, "sexes"),
+    "DX": (lambda values: values.map(read_diagnosis), "diagnoses"),
+}
 
-@dataclass(frozen=True)
-class Visits:
+
+class Visits(NamedTuple):
     """ADNIMERGE, PTID and EXAMDATE of visits of ADNI4, and why participants are not in ADNIMERGE."""
 
     merge: pandas.DataFrame
@@ -59,86 +169,105 @@ class Visits:
 
 
 def read_visits(tables: TablesFolder) -> Visits:
-    """Read or derive ADNIMERGE; what stands against it goes to the problems of the tables' ledger."""
+    """Read or derive ADNIMERGE, without rows that Clinica cannot read: of ADNI4, or such as would stop it.
+
+    What stands against it goes to the problems of the tables' ledger.
+    """
+    ledger = tables.ledger
     found = tables.take(ADNI_TABLES["ADNIMERGE"])
     if found and found.content.empty:
         found.made("ADNIMERGE", 0, "not used: it has no rows")
         found = None
     demography = tables.take(ADNI_TABLES["PTDEMOG"], needed=found is None)
     registry = tables.take(ADNI_TABLES["REGISTRY"], needed=found is None)
-    if found:
-        table, ids = _mend(found, tables), [found["PTID"]]
-        if demography:
-            table = _fill_from_demography(table, demography, found.name)
-    else:
-        table, ids = _derive(tables, demography, registry), []
-    ids += [each["PTID"] for each in (demography, registry) if each]
-    return _part(table, ids, registry, tables.ledger, derived=found is None)
+    ids = [each["PTID"] for each in (found, demography, registry) if each]
+    table = _mend(found, demography, tables) if found else _derive(tables, demography, registry)
+
+    def leave_out(column: str, rows: pandas.Series, reason: str) -> None:
+        ledger.left_out("ADNIMERGE", column, table[column][rows], reason)
+
+    def rewrite(column: str, values: pandas.Series, reason: str = _SPELLING) -> None:
+        table[column] = ledger.rewritten("ADNIMERGE", column, table[column], values, reason)
+
+    table = table[table["PTID"] != ""]
+    valid = table["PTID"].str.fullmatch(PARTICIPANT).astype(bool)
+    leave_out("PTID", ~valid, "no participant's identifier")
+    table = table[valid].copy()
+    number = table["PTID"].map(roster_number)
+    site = read_integers(table["SITE"])
+    site = site.where(site != "", table["PTID"].str[:3].str.lstrip("0"))
+    rewrite("SITE", site, "the site is in the participant's identifier")
+    table["RID"] = number.astype(str)
+    for column in ("ORIGPROT", "COLPROT"):
+        phase = table[column].map(phase_name)
+        rewrite(column, phase.where(phase.isin([*ADNI_PHASES, ADNI4]), number.map(original_phase)))
+    new = (table["ORIGPROT"] == ADNI4) | (table["PTID"].str.len() > IDENTIFIER_LENGTH)
+    late = table["COLPROT"] == ADNI4
+    leave_out("COLPROT", new | late, NOT_READ)
+    others = [table.loc[late, ["PTID", "EXAMDATE"]]]
+    if registry and "PHASE" in registry.content:
+        rows = registry.content[["PTID"]].assign(EXAMDATE=read_dates(registry["EXAMDATE"]))
+        others.append(rows[registry["PHASE"].map(phase_name) == ADNI4])
+    coded = table["VISCODE"].map(visit_month).notna()
+    leave_out("VISCODE", ~coded, _NO_MONTH)
+    newcomers = set(table["PTID"][new])
+    listed = set().union(*ids, table["PTID"])
+    table = table[~(new | late) & coded]
+    repeated = table.duplicated(["PTID", "VISCODE"])
+    leave_out("VISCODE", repeated, "a second row of the visit")
+    merge = _fill_dates(table[~repeated], ledger).reset_index(drop=True)
+    absence = "not in ADNIMERGE" if found else "no first or later visit in the clinical tables"
+    left_out = {
+        subject: NOT_READ if subject in newcomers or len(subject) > IDENTIFIER_LENGTH else absence
+        for subject in sorted(listed - set(merge["PTID"]))
+        if PARTICIPANT.fullmatch(subject)
+    }
+    dated = pandas.concat(others).query("EXAMDATE != ''").drop_duplicates()
+    return Visits(merge, dated.reset_index(drop=True), left_out)
 
 
-def _mend(found: FoundTable, tables: TablesFolder) -> pandas.DataFrame:
-    """Bring the values of an ADNIMERGE into the form that Clinica reads."""
+def _mend(found: FoundTable, demography: FoundTable | None, tables: TablesFolder) -> pandas.DataFrame:
+    """Bring the values of an ADNIMERGE into the form that Clinica reads, and fill what it lacks."""
     ledger, name = tables.ledger, found.name
     lacking = [column for column in MERGE_COLUMNS if column not in found.content]
     before = found.content.assign(**dict.fromkeys(lacking, ""))
     table = before.copy()
-
-    def read(column: str, values: pandas.Series, needed: str = "") -> None:
-        table[column] = ledger.understood(name, column, before[column], values, needed)
-
-    table["VISCODE"] = before["VISCODE"].map(visit_code)
-    ledger.rewritten(name, "VISCODE", before["VISCODE"], table["VISCODE"], _SPELLING)
-    for column in ("EXAMDATE", "EXAMDATE_bl"):
-        read(column, read_dates(before[column]), CERTAIN_DATES * (column == "EXAMDATE"))
-        other = (table[column] != "") & (before[column] != table[column])
-        if other.any():
+    for column, (read, needed) in _READERS.items():
+        given, values = before[column], read(before[column])
+        table[column] = ledger.understood(name, column, given, values, needed)
+        if column.startswith("EXAMDATE"):
             # one row of the record for each form
-            form = before[column][other].str.replace(r"\d", "9", regex=True)
+            form = given[(values != "") & (given != values)].str.replace(r"\d", "9", regex=True)
             ledger.changed(name, column, form, "9999-99-99", "written as an ISO date")
-    read("AGE", read_numbers(before["AGE"], *AGES), "ages in years")
-    for column in ("MMSE", "MMSE_bl"):
-        read(column, read_numbers(before[column], *MMSE_SCORES))
-    for column, values, needed in (
-        ("PTGENDER", read_sexes(before["PTGENDER"]), "sexes"),
-        ("DX", before["DX"].map(read_diagnosis), "diagnoses"),
-    ):
-        read(column, values, needed)
-        ledger.rewritten(name, column, before[column], values, _SPELLING)
+        elif column in ("VISCODE", "PTGENDER", "DX"):
+            ledger.rewritten(name, column, given, values, _SPELLING)
     if (table["DX"] == "").all():
         table["DX"] = _diagnoses_of(table, tables, name)
     found.made("ADNIMERGE", len(table), "the download's own")
-    return table
-
-
-def _fill_from_demography(table: pandas.DataFrame, demography: FoundTable, name: str) -> pandas.DataFrame:
-    """Take the ages and sexes that an ADNIMERGE lacks from PTDEMOG."""
-    if (table[["AGE", "PTGENDER"]] != "").all(axis=None):
+    if demography is None or (table[["AGE", "PTGENDER"]] != "").all(axis=None):
         return table
     people = _read_people(demography, Ledger())
     first = table[table["VISCODE"] == "bl"].drop_duplicates("PTID").set_index("PTID")["EXAMDATE"]
     begin = table["EXAMDATE_bl"].where(table["EXAMDATE_bl"] != "", table["PTID"].map(first))
     ages = count_years(begin, table["PTID"].map(people["BIRTH"]))
-    given = {
+    filled = {
         "AGE": ages.map("{:g}".format, na_action="ignore"),
         "PTGENDER": table["PTID"].map(people["PTGENDER"]),
     }
-    filled = table.copy()
-    for column, values in given.items():
-        lacking = (table[column] == "") & (values.fillna("") != "")
-        filled[column] = table[column].where(~lacking, values)
-        shown = values[lacking] if column == "PTGENDER" else HIDDEN
-        reason = f"taken from {demography.name}"
-        demography.ledger.changed(name, column, table[column][lacking], shown, reason)
-    return filled
+    for column, values in filled.items():
+        empty = (table[column] == "") & (values.fillna("") != "")
+        shown = values[empty] if column == "PTGENDER" else HIDDEN
+        ledger.changed(name, column, table[column][empty], shown, f"taken from {demography.name}")
+        table[column] = table[column].where(~empty, values)
+    return table
 
 
 def _diagnoses_of(table: pandas.DataFrame, tables: TablesFolder, name: str) -> pandas.Series:
     """Take the diagnoses of an ADNIMERGE without any from DXSUM."""
     found = tables.take(ADNI_TABLES["DXSUM"])
     if found is None:
-        tables.ledger.problems.append(
-            f"the table {name} has no diagnosis (DX), and {tables.absence(ADNI_TABLES['DXSUM'])}"
-        )
+        absence = tables.absence(ADNI_TABLES["DXSUM"])
+        tables.ledger.problems.append(f"the table {name} has no diagnosis (DX), and {absence}")
         return table["DX"]
     keys = zip(roster_numbers(found.content), found["VISCODE2"].map(visit_code), strict=True)
     made = dict(zip(keys, read_diagnoses(found.content), strict=True))
@@ -155,9 +284,9 @@ def _derive(
 ) -> pandas.DataFrame:
     """Put ADNIMERGE together from the tables of today."""
     ledger = tables.ledger
-    diagnoses = tables.take(ADNI_TABLES["DXSUM"])
-    minimental = tables.take(ADNI_TABLES["MMSE"])
-    genotypes = tables.take(ADNI_TABLES["APOERES"])
+    diagnoses, minimental, genotypes = (
+        tables.take(ADNI_TABLES[name]) for name in ("DXSUM", "MMSE", "APOERES")
+    )
     if not (registry and demography and diagnoses):
         absent = [
             tables.absence(ADNI_TABLES[name])
@@ -170,9 +299,7 @@ def _derive(
         )
         return pandas.DataFrame(columns=MERGE_COLUMNS, dtype=str)
     people = _read_people(demography, ledger)
-    known = {
-        roster_number(subject): subject for subject in registry["PTID"] if PARTICIPANT.fullmatch(subject)
-    }
+    known = {roster_number(name): name for name in registry["PTID"] if PARTICIPANT.fullmatch(name)}
     blocks = [
         _dated(registry, known, EXAMDATE="EXAMDATE"),
         _dated(diagnoses, known, EXAMDATE="EXAMDATE", DX=read_diagnoses(diagnoses.content)),
@@ -184,9 +311,8 @@ def _derive(
         visits[column] = visits[column].fillna("") if column in visits else ""
     table = _baselines(visits).reset_index()
     not_held = (table[["EXAMDATE", "DX", "MMSE"]] == "").all(axis=1)
-    ledger.left_out(
-        "ADNIMERGE", "VISCODE2", table["VISCODE"][not_held], "no date, diagnosis or score: not held"
-    )
+    reason = "no date, diagnosis or score: not held"
+    ledger.left_out("ADNIMERGE", "VISCODE2", table["VISCODE"][not_held], reason)
     table = table[~not_held].join(people, on="PTID")
     number = table["PTID"].map(roster_number)
     first = table[table["VISCODE"] == "bl"].set_index("PTID")
@@ -242,7 +368,7 @@ def _read_people(found: FoundTable, ledger: Ledger) -> pandas.DataFrame:
 
 def _dated(found: FoundTable, known: dict[int, str], **columns: str | pandas.Series) -> pandas.DataFrame:
     """Return one row for each participant and visit, the first that says something; ``sc`` stays as it is."""
-    content, ledger = found.content, found.ledger
+    content = found.content
     codes = content["VISCODE2"].map(visit_code)
     if "VISCODE" in content:
         # in ADNI 1 a phase's own codes are those over all phases
@@ -253,17 +379,14 @@ def _dated(found: FoundTable, known: dict[int, str], **columns: str | pandas.Ser
     for name, column in columns.items():
         if not isinstance(column, str):
             rows[name] = column
-        elif column not in content:
-            continue
-        elif name == "EXAMDATE":
-            rows[name] = found.understood(column, read_dates(content[column]), CERTAIN_DATES)
-        else:
-            rows[name] = found.understood(column, read_numbers(content[column], *MMSE_SCORES))
+        elif column in content:
+            read, needed = _READERS[name]
+            rows[name] = found.understood(column, read(content[column]), needed)
     usual = (codes == "sc") | codes.map(visit_month).notna()
     nobody = people == ""
-    ledger.left_out(found.name, "VISCODE2", codes[~usual & ~nobody], _NO_MONTH)
+    found.left_out("VISCODE2", codes[~usual & ~nobody], _NO_MONTH)
     given = content.get("PTID", content.get("RID"))
-    ledger.left_out(found.name, "PTID", given[nobody], "not a participant of REGISTRY")
+    found.left_out("PTID", given[nobody], "not a participant of REGISTRY")
     return rows[usual & ~nobody].replace("", None).groupby(["PTID", "VISCODE"]).first()
 
 
@@ -275,53 +398,6 @@ def _baselines(visits: pandas.DataFrame) -> pandas.DataFrame:
     # who was screened only has no first visit, as in ADNIMERGE
     enrolled = screening.index.get_level_values("PTID").isin(rest.index.get_level_values("PTID"))
     return rest.combine_first(screening[enrolled]).fillna("")
-
-
-def _part(
-    table: pandas.DataFrame,
-    ids: list[pandas.Series],
-    registry: FoundTable | None,
-    ledger: Ledger,
-    *,
-    derived: bool,
-) -> Visits:
-    """Part the visits that Clinica can read from those of ADNI4 and from rows that would stop it."""
-    table = table[table["PTID"] != ""]
-    valid = table["PTID"].str.fullmatch(PARTICIPANT).astype(bool)
-    ledger.left_out("ADNIMERGE", "PTID", table["PTID"][~valid], "no participant's identifier")
-    table = table[valid].copy()
-    number = table["PTID"].map(roster_number)
-    site = read_integers(table["SITE"])
-    site = site.where(site != "", table["PTID"].str[:3].str.lstrip("0"))
-    reason = "the site is in the participant's identifier"
-    table["SITE"] = ledger.rewritten("ADNIMERGE", "SITE", table["SITE"], site, reason)
-    table["RID"] = number.astype(str)
-    for column in ("ORIGPROT", "COLPROT"):
-        phase = table[column].map(phase_name)
-        phase = phase.where(phase.isin([*ADNI_PHASES, ADNI4]), number.map(original_phase))
-        table[column] = ledger.rewritten("ADNIMERGE", column, table[column], phase, _SPELLING)
-    new = (table["ORIGPROT"] == ADNI4) | (table["PTID"].str.len() > IDENTIFIER_LENGTH)
-    late = table["COLPROT"] == ADNI4
-    ledger.left_out("ADNIMERGE", "COLPROT", table["COLPROT"][new | late], NOT_READ)
-    others = [table.loc[late, ["PTID", "EXAMDATE"]]]
-    if registry and "PHASE" in registry.content:
-        rows = registry.content[["PTID"]].assign(EXAMDATE=read_dates(registry["EXAMDATE"]))
-        others.append(rows[registry["PHASE"].map(phase_name) == ADNI4])
-    coded = table["VISCODE"].map(visit_month).notna()
-    ledger.left_out("ADNIMERGE", "VISCODE", table["VISCODE"][~coded], _NO_MONTH)
-    merge = table[~(new | late) & coded]
-    repeated = merge.duplicated(["PTID", "VISCODE"])
-    ledger.left_out("ADNIMERGE", "VISCODE", merge["VISCODE"][repeated], "a second row of the visit")
-    merge = _fill_dates(merge[~repeated], ledger)
-    newcomers = set(table["PTID"][new])
-    absence = "no first or later visit in the clinical tables" if derived else "not in ADNIMERGE"
-    left_out = {
-        subject: NOT_READ if subject in newcomers or len(subject) > IDENTIFIER_LENGTH else absence
-        for subject in sorted(set().union(*ids, table["PTID"]) - set(merge["PTID"]))
-        if PARTICIPANT.fullmatch(subject)
-    }
-    dated = pandas.concat(others).query("EXAMDATE != ''").drop_duplicates()
-    return Visits(merge.reset_index(drop=True), dated.reset_index(drop=True), left_out)
 
 
 def _fill_dates(merge: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
@@ -339,4 +415,4 @@ def _fill_dates(merge: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
     merge = merge.assign(EXAMDATE=merge["EXAMDATE"].where(~filled, estimate), EXAMDATE_bl=begin)[~hopeless]
     # without a first visit ages count from the earliest one
     earliest = merge.groupby("PTID")["EXAMDATE"].transform("min")
-    return merge.assign(EXAMDATE_bl=merge["EXAMDATE_bl"].where(merge["EXAMDATE_bl"] != "", earliest))
+    return merge.assign(EXAMDATE_bl=begin.where(begin != "", earliest))

@@ -16,11 +16,11 @@ from typing import Any
 
 import pandas
 
-from rhvae_mri.convert.adni_merge import Visits
-from rhvae_mri.convert.adni_values import (
+from rhvae_mri.convert.adni_merge import (
     ADNI4,
     NOT_READ,
     PARTICIPANT,
+    Visits,
     original_phase,
     phase_name,
     roster_number,
@@ -36,9 +36,8 @@ from rhvae_mri.convert.csv_tables import (
     read_table,
     visit_month,
 )
-from rhvae_mri.convert.ledger import Ledger
 from rhvae_mri.convert.series import read_series_header
-from rhvae_mri.convert.study_tables import TablesFolder, table_name
+from rhvae_mri.convert.study_tables import NOT_THERE, Ledger, TablesFolder, table_name
 
 #: What a list says of an image, with the names of the columns in all generations, in lower case.
 _FIELDS = {
@@ -102,6 +101,10 @@ _MPRAGEMETA = {
 }
 
 
+#: Date, month (None: a visit of ADNI4) and phase of enrolment.
+_Visit = tuple[datetime.date, int | None, str]
+
+
 def is_t1(sequence: str) -> bool:
     """Whether a sequence's name is that of a T1-weighted one."""
     return bool(_T1.search(sequence)) and not _NOT_T1.search(sequence)
@@ -114,17 +117,17 @@ def list_scans(tables: TablesFolder, images: Path) -> pandas.DataFrame:
     beside = [path for level in levels for path in sorted(level.glob("[!.]*.[cC][sS][vV]"))]
     ledger = tables.ledger
     blocks = []
-    for path in sorted(dict.fromkeys([*tables.files, *beside]), key=_place):
+    for path in filter(_is_list, sorted({*tables.files, *beside}, key=_place)):
         try:
-            table = read_table(path, _COLUMNS) if _is_list(path) else None
+            table = read_table(path, _COLUMNS)
         except (OSError, ValueError) as error:
             ledger.problems.append(f"the table {path.name} cannot be read: {error}")
             continue
-        if table is not None:
-            blocks.append(_read_list(path.name, table, ledger))
-            ledger.made("MPRAGEMETA", [path], len(table), len(blocks[-1]), "images that it lists")
+        blocks.append(_read_list(path.name, table, ledger))
+        ledger.made("MPRAGEMETA", [path], len(table), len(blocks[-1]), "images that it lists")
     if not blocks:
-        ledger.absent("MPRAGEMETA", "the scans are known from folders, file names and DICOM headers alone")
+        known = "the scans are known from folders, file names and DICOM headers alone"
+        ledger.note("MPRAGEMETA", known, source=NOT_THERE)
         return pandas.DataFrame(columns=SCAN_COLUMNS, dtype=str).set_index("image")
     return pandas.concat(blocks).replace("", None).groupby("image", sort=False).first().fillna("")
 
@@ -138,9 +141,8 @@ def complete_scans(
     be used, and ``found``, the Series on disk or None.
     """
     numbers = {(row.subject, row.series): row.Index for row in listed[listed["series"] != ""].itertuples()}
-    own = pandas.DataFrame(
-        [_describe(each, listed, numbers) for each in series], columns=[*SCAN_COLUMNS, "fault", "found"]
-    )
+    described = [_describe(each, listed, numbers) for each in series]
+    own = pandas.DataFrame(described, columns=[*SCAN_COLUMNS, "fault", "found"])
     # a folder `I…` and a folder `S…` of older downloads may hold one image
     copies = own["image"].duplicated()
     own["image"] = own["image"].where(~copies, "copy of I" + own["image"])
@@ -148,10 +150,11 @@ def complete_scans(
     rest = listed[~listed.index.isin(own.index) & listed["sequence"].map(is_t1)]
     scans = pandas.concat([own, rest.assign(fault="", found=None)])
     scans["type"] = scans["type"].where(scans["type"] != "", scans["sequence"].map(_type_by_name))
-    calendar = _calendar(visits)
-    places = [
-        _place_in_time(calendar.get(row.subject, []), row, visits.left_out) for row in scans.itertuples()
-    ]
+    calendar: dict[str, list[_Visit]] = defaultdict(list)
+    for row in pandas.concat([visits.merge, visits.others.assign(VISCODE="", ORIGPROT=ADNI4)]).itertuples():
+        day = datetime.date.fromisoformat(row.EXAMDATE)
+        calendar[row.PTID].append((day, visit_month(row.VISCODE), row.ORIGPROT))
+    places = [_place_in_time(calendar[row.subject], row, visits.left_out) for row in scans.itertuples()]
     columns = ["visit", "session", "reason"]
     scans[columns] = pandas.DataFrame(places, index=scans.index, columns=columns, dtype=str)
     scans.loc[own.index[copies], "reason"] = "the image is there in another folder, too, which counts"
@@ -175,12 +178,10 @@ def to_mpragemeta(scans: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
     sequence = scans["sequence"].where(~fast, "Accelerated " + scans["sequence"])
     reason = "compressed sensing is an acceleration; Clinica looks for the word"
     ledger.changed("MPRAGEMETA", "Sequence", scans["sequence"][fast], sequence[fast], reason)
-    number = pandas.Series(scans.index, index=scans.index).astype(str)
+    number = scans.index.astype(str)
+    series = scans["series"].where(scans["series"] != "", number)
     staged = scans.assign(
-        sequence=sequence,
-        study=scans["study"].where(scans["study"] != "", "0"),
-        series=scans["series"].where(scans["series"] != "", number),
-        number=number,
+        sequence=sequence, study=scans["study"].replace("", "0"), series=series, number=number
     )
     return staged[list(_MPRAGEMETA)].rename(columns=_MPRAGEMETA)
 
@@ -190,20 +191,17 @@ def visit_name(phase: str, month: int) -> str:
     if month == 0:
         names = {"ADNI2": "ADNI2 Screening MRI-New Pt", "ADNIGO": "ADNIGO Screening MRI"}
         return names.get(phase, _SCREENING)
-    if phase == "ADNI3" or (phase == "ADNI2" and month not in (3, 6)):
+    if phase == "ADNI2" and month in (3, 6):
+        return f"ADNI2 Month {month}{' MRI' * (month == 3)}-New Pt"
+    if phase in ("ADNI2", "ADNI3"):
         return f"{phase} Year {month / 12} Visit"
-    if phase == "ADNI2":
-        return "ADNI2 Month 3 MRI-New Pt" if month == 3 else "ADNI2 Month 6-New Pt"
-    if month == 3:
-        return "ADNIGO Month 3 MRI"
-    return f"ADNI{'1/' if month < 54 else ''}GO Month {month}"
+    return "ADNIGO Month 3 MRI" if month == 3 else f"ADNI{'1/' * (month < 54)}GO Month {month}"
 
 
 def _place(path: Path) -> tuple[int, str]:
     """Return where a list stands in the order in which lists count."""
-    name = table_name(path).lower()
-    places = [place for place, end in enumerate(_PREFERRED) if name.endswith(end.lower())]
-    return (*places, len(_PREFERRED))[0], str(path)
+    ends = map(table_name(path).lower().endswith, map(str.lower, _PREFERRED))
+    return [*ends, True].index(True), str(path)
 
 
 def _is_list(path: Path) -> bool:
@@ -213,19 +211,14 @@ def _is_list(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     has = {name for name, columns in _FIELDS.items() if header & set(map(column_key, columns))}
-    return any(
-        {"image", *others} <= has for others in (("subject", "date"), ("subject", "sequence"), ("series",))
+    return "image" in has and (
+        "series" in has or ("subject" in has and not has.isdisjoint(("date", "sequence")))
     )
 
 
 def _read_list(name: str, table: pandas.DataFrame, ledger: Ledger) -> pandas.DataFrame:
-    """Read what one list says of its images."""
-    found = {
-        field: table[next(column for column in columns if column in table)]
-        for field, columns in _FIELDS.items()
-        if set(columns) & set(table)
-    }
-    raw = pandas.DataFrame(found, index=table.index).reindex(columns=list(_FIELDS), fill_value="")
+    named = {field: next(filter(table.__contains__, columns), None) for field, columns in _FIELDS.items()}
+    raw = pandas.DataFrame({field: table.get(name, "") for field, name in named.items()}, table.index)
     rows = raw.copy()
 
     def understood(column: str, values: pandas.Series, needed: str = "") -> None:
@@ -256,15 +249,12 @@ def _type_by_name(name: str) -> str:
 
 def _read_type(text: str) -> str:
     word = text.lower()
-    if word.startswith("orig"):
-        return "Original"
-    return "Processed" if "proc" in word else ""
+    return "Original" if word.startswith("orig") else "Processed" if "proc" in word else ""
 
 
 def _read_strength(text: str) -> str:
     """Read a field strength as one of the two that ADNI has; empty text where it is none."""
-    match = _TESLA.fullmatch(text)
-    if not match:
+    if not (match := _TESLA.fullmatch(text)):
         return ""
     tesla = float(match[1].replace(",", "."))
     return _LOW if tesla < _BETWEEN or _BETWEEN * _GAUSS > tesla > _GAUSS else _HIGH
@@ -272,17 +262,16 @@ def _read_strength(text: str) -> str:
 
 def _fill_strengths(scans: pandas.DataFrame, ledger: Ledger) -> pandas.Series:
     """Return field strengths; an unknown one is that of the series' original, or the phase's usual one."""
-    known = scans[(scans["strength"] != "") & (scans["series"] != "")]
-    series = dict(zip(zip(known["subject"], known["series"], strict=True), known["strength"], strict=True))
-    keys = pandas.Series(list(zip(scans["subject"], scans["series"], strict=True)), index=scans.index)
-    own = scans["strength"].where(scans["strength"] != "", keys.map(series).fillna(""))
+    named = scans[(scans["strength"] != "") & (scans["series"] != "")]
+    known = named.groupby(["subject", "series"])["strength"].last()
+    others = scans[["subject", "series"]].join(known, on=["subject", "series"])["strength"].fillna("")
+    own = scans["strength"].where(scans["strength"] != "", others)
     enrolled = scans["subject"].map(lambda subject: original_phase(roster_number(subject)))
     phase = scans["phase"].where(scans["phase"] != "", enrolled)
     usual = phase.map(lambda name: _LOW if name == "ADNI1" else _HIGH)
     assumed = (own == "") & scans["found"].notna() & (scans["reason"] == "")
-    ledger.changed(
-        "MPRAGEMETA", "MagStrength", phase[assumed], usual[assumed], "not known: the usual one of the phase"
-    )
+    reason = "not known: the usual one of the phase"
+    ledger.changed("MPRAGEMETA", "MagStrength", phase[assumed], usual[assumed], reason)
     return own.where(own != "", usual)
 
 
@@ -314,40 +303,27 @@ def _read_date(text: str) -> str:
     return read_dates(pandas.Series([text])).iloc[0]
 
 
-def _calendar(visits: Visits) -> dict[str, list[tuple[datetime.date, int | None, str]]]:
-    """Return date, month (None: a visit of ADNI4) and phase of enrolment of each participant's visits."""
-    found: dict[str, list[tuple[datetime.date, int | None, str]]] = defaultdict(list)
-    for row in pandas.concat([visits.merge, visits.others.assign(VISCODE="", ORIGPROT=ADNI4)]).itertuples():
-        day = datetime.date.fromisoformat(row.EXAMDATE)
-        found[row.PTID].append((day, visit_month(row.VISCODE), row.ORIGPROT))
-    return found
-
-
-def _place_in_time(
-    calendar: list[tuple[datetime.date, int | None, str]], scan: Any, left_out: dict[str, str]
-) -> tuple[str, str, str]:
+def _place_in_time(calendar: list[_Visit], scan: Any, left_out: dict[str, str]) -> tuple[str, str, str]:
     """Return the visit of a scan as Clinica names it, its session, and why it cannot be used."""
-    if not any(month is not None for _, month, _ in calendar):
+    if all(month is None for _, month, _ in calendar):
         return "", "", left_out.get(scan.subject, "the clinical tables lack the participant")
     if scan.fault and not (scan.sequence and scan.date):
         return "", "", scan.fault
     if not is_t1(scan.sequence):
         return "", "", f"not a T1-weighted sequence: {scan.sequence or '(no name)'}"
-    new = phase_name(scan.visit).startswith(ADNI4) or scan.visit.startswith("4_") or scan.phase == ADNI4
     if not scan.date:
         return "", "", "the date of the scan is not known"
     day = datetime.date.fromisoformat(scan.date)
     nearest, month, phase = min(calendar, key=lambda visit: abs(visit[0] - day))
+    new = phase_name(scan.visit).startswith(ADNI4) or scan.visit.startswith("4_") or scan.phase == ADNI4
     if new or month is None:
         return "", "", f"a scan of a visit in {NOT_READ}"
     session = f"ses-M{month:03d}"
     # what is called like a visit of the tables is of this visit, however dates were typed; Clinica takes any
     # other name for the nearest visit, and be it years away
     names = {visit_name(own, number) for _, number, own in calendar if number is not None}
-    if scan.visit in names:
-        return scan.visit, session, ""
-    if abs(nearest - day).days > _FARTHEST:
+    if scan.visit not in names and abs(nearest - day).days > _FARTHEST:
         return "", "", "no visit in the clinical tables within half a year of the scan"
-    if _VISIT_NAME.search(scan.visit):
+    if scan.visit in names or _VISIT_NAME.search(scan.visit):
         return scan.visit, session, ""
     return visit_name(phase, month), session, ""

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas
 
-from rhvae_mri.convert.adni_merge import Visits, read_visits
-from rhvae_mri.convert.adni_scans import list_scans
-from rhvae_mri.convert.adni_values import (
+from rhvae_mri.convert.adni_merge import (
     ADNI4,
     NOT_READ,
+    Visits,
     diagnosis_codes,
     original_phase,
     read_alleles,
     read_diagnoses,
+    read_visits,
     roster_numbers,
 )
+from rhvae_mri.convert.adni_scans import list_scans
 from rhvae_mri.convert.csv_tables import read_integers, read_numbers, visit_code, visit_month
-from rhvae_mri.convert.ledger import Ledger
-from rhvae_mri.convert.study_tables import ADNI_TABLES, MAYO, FoundTable, TablesFolder
+from rhvae_mri.convert.study_tables import ADNI_TABLES, MAYO, NOT_THERE, FoundTable, Ledger, TablesFolder
 
 _DIAGNOSIS_CODES = {"CN": "1", "MCI": "2", "Dementia": "3"}
 _RATINGS = ("0", "0.5", "1", "2", "3")
@@ -31,8 +30,7 @@ _RATINGS = ("0", "0.5", "1", "2", "3")
 _NOT_JUDGED, _REJECTED = "-1", 4
 
 
-@dataclass(frozen=True)
-class AdniTables:
+class AdniTables(NamedTuple):
     """The tables as the conversion needs them: visits, all listed scans, others by Clinica's names."""
 
     visits: Visits
@@ -42,10 +40,8 @@ class AdniTables:
     def rejected(self) -> set[str]:
         """Return the numbers of the images that the Mayo Clinic calls unusable and did not select."""
         mayo = self.clinical[MAYO]
-        quality, selected = (
-            pandas.to_numeric(mayo[name], errors="coerce") for name in ("series_quality", "series_selected")
-        )
-        rows = mayo[(mayo["series_type"] == "T1") & (quality >= _REJECTED) & (selected != 1)]
+        is_poor = mayo["series_quality"].astype(float) >= _REJECTED
+        rows = mayo[(mayo["series_type"] == "T1") & is_poor & (mayo["series_selected"] != "1")]
         return set(rows["loni_image"].str[1:])
 
     def staged(self, scans: pandas.DataFrame) -> dict[str, pandas.DataFrame]:
@@ -62,7 +58,7 @@ def read_adni_tables(folder: Path, images: Path, ledger: Ledger) -> AdniTables:
     for name, kind in _KINDS.items():
         found = tables.take(ADNI_TABLES[kind.source])
         if found is None:
-            ledger.absent(name.removesuffix("_PDXCONV_ADNIALL"), kind.without)
+            ledger.note(name.removesuffix("_PDXCONV_ADNIALL"), kind.without, source=NOT_THERE)
             clinical[name] = pandas.DataFrame(columns=kind.columns.split(), dtype=str)
         else:
             clinical[name] = kind.read(found, visits.merge)
@@ -76,7 +72,7 @@ def read_adni_tables(folder: Path, images: Path, ledger: Ledger) -> AdniTables:
 
 def _diagnoses(found: FoundTable, merge: pandas.DataFrame) -> pandas.DataFrame:
     """DXSUM, of which Clinica reads the diagnosis at the screening of ADNI 3."""
-    subjects = dict(zip(merge["RID"], merge["PTID"], strict=True))
+    subjects = merge.drop_duplicates("RID", keep="last").set_index("RID")["PTID"]
     diagnoses, codes = read_diagnoses(found.content), diagnosis_codes(found.content)
     found.ledger.understood(found.name, "DIAGNOSIS", codes, diagnoses, "diagnoses")
     return pandas.DataFrame(
@@ -102,12 +98,9 @@ def _ratings(found: FoundTable, _: pandas.DataFrame) -> pandas.DataFrame:
     nobody = people == ""
     usual = (codes == "sc") | codes.map(visit_month).notna()
     new = people.map(lambda number: original_phase(int(number or 0)) == ADNI4)
-    for column, values, reason in (
-        ("RID", found["RID"][nobody], "a row of no participant"),
-        ("VISCODE2", codes[~usual & ~nobody], "no visit with a month of its own"),
-        ("RID", people[new], NOT_READ),
-    ):
-        found.ledger.left_out(found.name, column, values, reason)
+    found.left_out("RID", found["RID"][nobody], "a row of no participant")
+    found.left_out("VISCODE2", codes[~usual & ~nobody], "no visit with a month of its own")
+    found.left_out("RID", people[new], NOT_READ)
     rows = pandas.DataFrame({"RID": people, "VISCODE2": codes, "CDGLOBAL": ratings})
     rows = rows[usual & ~nobody & ~new & (ratings != "")]
     screening = rows[rows["VISCODE2"] == "sc"].assign(VISCODE2="bl")
@@ -143,7 +136,6 @@ def _mayo(found: FoundTable, _: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def _participants(found: FoundTable) -> pandas.Series:
-    """Return the roster number of each row of a table with RID."""
     return found.understood("RID", roster_numbers(found.content), "numbers of participants")
 
 
@@ -159,38 +151,23 @@ class _Kind(NamedTuple):
 
 _KINDS = {
     "DXSUM_PDXCONV_ADNIALL": _Kind(
-        "DXSUM",
-        "PTID VISCODE2 DIAGNOSIS",
-        _diagnoses,
-        how="with a diagnosis",
-        without="participants.tsv has no diagnosis of the screening",
+        *("DXSUM", "PTID VISCODE2 DIAGNOSIS", _diagnoses, "with a diagnosis"),
+        "participants.tsv has no diagnosis of the screening",
     ),
     "APOERES": _Kind(
-        "APOERES",
-        "RID APGEN1 APGEN2",
-        _genotypes,
-        how="one row for each row of ADNIMERGE",
-        without="the genotype is not known",
+        *("APOERES", "RID APGEN1 APGEN2", _genotypes, "one row for each row of ADNIMERGE"),
+        "the genotype is not known",
     ),
     "CDR": _Kind(
-        "CDR",
-        "RID VISCODE2 CDGLOBAL",
-        _ratings,
-        how="one row for each visit",
-        without="the clinical dementia rating is not known",
+        *("CDR", "RID VISCODE2 CDGLOBAL", _ratings, "one row for each visit"),
+        "the clinical dementia rating is not known",
     ),
     "MRIQUALITY": _Kind(
-        "MRIPROT",
-        "RID LONIUID PASS",
-        _quality,
-        how="rows with a series and a verdict",
-        without="scans that ADNI 1's quality check rejected are not told from good ones",
+        *("MRIPROT", "RID LONIUID PASS", _quality, "rows with a series and a verdict"),
+        "scans that ADNI 1's quality check rejected are not told from good ones",
     ),
     MAYO: _Kind(
-        MAYO,
-        "RID loni_image series_type series_selected series_quality",
-        _mayo,
-        how="rows with an image",
-        without="of several scans at 3 T the first is taken, not the one that was judged best",
+        *(MAYO, "RID loni_image series_type series_selected series_quality", _mayo, "rows with an image"),
+        "of several scans at 3 T the first is taken, not the one that was judged best",
     ),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pandas
@@ -16,8 +17,7 @@ from rhvae_mri.convert.csv_tables import (
     visit_code,
     visit_month,
 )
-from rhvae_mri.convert.ledger import Ledger
-from rhvae_mri.convert.study_tables import AIBL_TABLES, FoundTable, TablesFolder
+from rhvae_mri.convert.study_tables import AIBL_TABLES, NOT_THERE, FoundTable, Ledger, TablesFolder
 
 #: AIBL's code of what is missing, which Clinica knows.
 _MISSING = "-4"
@@ -47,17 +47,17 @@ def read_aibl_tables(folder: Path, ledger: Ledger) -> dict[str, pandas.DataFrame
     staged = {}
     for name, table in AIBL_TABLES.items():
         found = tables.take(table)
-        if found is None:
-            if name in _LOST:
-                ledger.absent(table.name, _LOST[name])
-            else:
-                ledger.problems.append(tables.absence(table))
-            staged[name] = pandas.DataFrame(columns=list(dict.fromkeys([*_COMMON, *table.columns])))
+        if found:
+            rows = staged[name] = _read_rows(found)
+            if rows.empty and (name in _NEVER_EMPTY or len(found.content)):
+                ledger.problems.append(f"the table {found.name} has no row that can be read: {table.place}")
+            found.made(table.name, len(rows), "one row for each visit")
             continue
-        rows = staged[name] = _read_rows(found)
-        if rows.empty and (name in _NEVER_EMPTY or len(found.content)):
-            ledger.problems.append(f"the table {found.name} has no row that can be read: {table.place}")
-        found.made(table.name, len(rows), "one row for each visit")
+        staged[name] = pandas.DataFrame(columns=list(dict.fromkeys([*_COMMON, *table.columns])))
+        if name in _LOST:
+            ledger.note(table.name, _LOST[name], source=NOT_THERE)
+        else:
+            ledger.problems.append(tables.absence(table))
     # in the order of ptdemog: Clinica takes both for one table, row by row
     genotypes = staged["apoeres"][["RID", "APGEN1", "APGEN2"]].drop_duplicates("RID")
     staged["apoeres"] = staged["ptdemog"][["RID"]].merge(genotypes, on="RID", how="left").fillna(_MISSING)
@@ -88,14 +88,14 @@ def read_scan_dates(tables: Mapping[str, pandas.DataFrame]) -> dict[tuple[str, s
 
 def _read_rows(found: FoundTable) -> pandas.DataFrame:
     """Bring the rows of a table into Clinica's form; one row for each participant and visit."""
-    name, ledger, rows = found.name, found.ledger, found.content.copy()
+    rows = found.content.copy()
     rows["RID"] = found.understood("RID", read_integers(rows["RID"]), "numbers")
     kept = rows["RID"] != ""
-    ledger.left_out(name, "RID", found["RID"][~kept], "a row of no participant")
+    found.left_out("RID", found["RID"][~kept], "a row of no participant")
     if "VISCODE" in rows:
         rows["VISCODE"] = rows["VISCODE"].map(visit_code)
         usual = rows["VISCODE"].map(visit_month).notna()
-        ledger.left_out(name, "VISCODE", rows["VISCODE"][kept & ~usual], "no visit with a month of its own")
+        found.left_out("VISCODE", rows["VISCODE"][kept & ~usual], "no visit with a month of its own")
         kept &= usual
     for column, (read, needed) in _READERS.items():
         if column in rows:
@@ -103,15 +103,14 @@ def _read_rows(found: FoundTable) -> pandas.DataFrame:
             rows[column] = values.where(values != "", _MISSING)
     # a visit may have several scans; a participant has one birth and one genotype, whatever the visit
     key = ["RID"] if {"PTDOB", "APGEN1"} & set(rows) else ["RID", "VISCODE", "EXAMDATE"]
-    key = key if "meta" in name else [column for column in key if column != "EXAMDATE"]
-    repeated = rows[kept].duplicated([column for column in key if column in rows])
-    what = "visit" if "VISCODE" in key else "participant"
-    ledger.left_out(name, "RID", rows.loc[kept, "RID"][repeated], f"a second row of the {what}")
+    key = [column for column in key if column in rows and (column != "EXAMDATE" or "meta" in found.name)]
+    repeated = rows[kept].duplicated(key)
+    what = "visit" if len(key) > 1 else "participant"
+    found.left_out("RID", rows.loc[kept, "RID"][repeated], f"a second row of the {what}")
     return rows[kept].loc[~repeated].reset_index(drop=True)
 
 
 def _american(values: pandas.Series) -> pandas.Series:
-    """Write dates as ``MM/DD/YYYY``, as LONI does."""
     return read_dates(values, american=True).str.replace(r"(\d{4})-(\d\d)-(\d\d)", r"\2/\3/\1", regex=True)
 
 
@@ -120,19 +119,15 @@ def _birth_years(values: pandas.Series) -> pandas.Series:
     return values.map(lambda text: f"/{match[1]}" if (match := _BIRTH.fullmatch(text)) else "")
 
 
-def _between(low: float, high: float) -> Callable[[pandas.Series], pandas.Series]:
-    return lambda values: read_numbers(values, low, high)
-
-
 #: How a column is read, and what it has to hold where the study cannot do without it.
 _READERS: dict[str, tuple[Callable[[pandas.Series], pandas.Series], str]] = {
     "EXAMDATE": (_american, CERTAIN_DATES),
     "PTDOB": (_birth_years, "years of birth"),
     "PTGENDER": (lambda values: values.map(lambda text: _SEX.get(text.lower(), "")), "sexes"),
-    "DXCURREN": (_between(1, 9), "diagnoses"),
-    "MMSCORE": (_between(0, 30), ""),
-    "CDGLOBAL": (_between(0, 3), ""),
-    "APGEN1": (_between(2, 4), ""),
-    "APGEN2": (_between(2, 4), ""),
+    "DXCURREN": (partial(read_numbers, low=1, high=9), "diagnoses"),
+    "MMSCORE": (partial(read_numbers, low=0, high=30), ""),
+    "CDGLOBAL": (partial(read_numbers, low=0, high=3), ""),
+    "APGEN1": (partial(read_numbers, low=2, high=4), ""),
+    "APGEN2": (partial(read_numbers, low=2, high=4), ""),
     "SITEID": (read_integers, ""),
 }

@@ -36,7 +36,6 @@ _NO_IMAGE = (
     *(".xml", ".csv", ".tsv", ".txt", ".pdf", ".json", ".html", ".db", ".zip", ".gz", ".tar", ".md"),
     *(".doc", ".docx", ".xls", ".xlsx", ".jpg", ".png"),
 )
-_DICOM_MARK = b"DICM"
 _CATALOGUES = ("thumbs.db", "dicomdir")
 
 #: As many names are shown where there may be thousands.
@@ -100,13 +99,11 @@ def list_series(images: Path, cohort: str) -> list[Series]:
 
 def participant_folders(images: Path, cohort: str) -> list[Path]:
     """Return the participants' folders, those in the roots of several archives included."""
-    pattern = SUBJECTS[cohort]
     folders, level = [], [images]
     for _ in range(_DEPTH):
-        inside = [path for place in level for path in _plain_folders(place)]
-        own = [path for path in inside if pattern.fullmatch(path.name) and _holds_sequences(path, cohort)]
-        folders += own
-        level = [path for path in inside if path not in set(own)]
+        inside = {path: _is_participant(path, cohort) for place in level for path in _plain_folders(place)}
+        folders += [path for path, is_one in inside.items() if is_one]
+        level = [path for path, is_one in inside.items() if not is_one]
     return folders
 
 
@@ -120,11 +117,10 @@ def packed_archives(folder: Path, counts: Callable[[str], bool]) -> Iterator[str
         except (zipfile.BadZipFile, OSError):
             yield f"the archive {path} cannot be read: download it again"
             continue
-        names = [name for name in names if counts(name)]
+        names = list(filter(counts, names))
         if names and present is None:
             present = {name for _, _, files in os.walk(folder, followlinks=True) for name in files}
-        absent = [name for name in names if name not in (present or ())]
-        if absent:
+        if absent := [name for name in names if name not in (present or ())]:
             command = f"unzip -n -q {shlex.quote(str(path))} -d {shlex.quote(str(folder))}"
             yield f"{len(absent)} of {len(names)} files of the archive {path} were not unpacked: {command}"
 
@@ -142,39 +138,32 @@ def _plain_folders(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
 
 
-def _holds_sequences(folder: Path, cohort: str) -> bool:
+def _is_participant(folder: Path, cohort: str) -> bool:
     """Whether a folder is a participant's; of AIBL's numbers, any other folder may have one for a name."""
-    if cohort == "ADNI":
-        return True
+    if cohort == "ADNI" or not SUBJECTS[cohort].fullmatch(folder.name):
+        return SUBJECTS[cohort].fullmatch(folder.name) is not None
     inside = _plain_folders(folder)
-    stamps = (_STAMP.fullmatch(path.name) for sequence in inside for path in sequence.iterdir())
-    return not inside or any(stamps)
+    return not inside or any(_STAMP.fullmatch(path.name) for each in inside for path in each.iterdir())
 
 
 def _image_folders(images: Path) -> Iterator[tuple[Path, list[str]]]:
     """Yield the folders that hold images, with the names of these; a link to a folder is followed once."""
     seen: set[str] = set()
     for folder, folders, names in os.walk(images, followlinks=True):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and os.path.realpath(Path(folder, name)) not in seen
-        )
-        seen.update(os.path.realpath(Path(folder, name)) for name in folders)
-        own = sorted(name for name in names if _is_image(Path(folder, name)))
-        if own:
+        inside = {name: os.path.realpath(Path(folder, name)) for name in sorted(folders) if name[0] != "."}
+        folders[:] = [name for name, path in inside.items() if path not in seen]
+        seen.update(inside.values())
+        if own := sorted(name for name in names if _is_image(Path(folder, name))):
             yield Path(folder), own
 
 
 def _is_image(path: Path) -> bool:
     name = path.name.lower()
-    if is_image_name(name):
-        return True
-    if name.startswith(".") or name.endswith(_NO_IMAGE) or name in _CATALOGUES:
-        return False
+    if is_image_name(name) or name.startswith(".") or name.endswith(_NO_IMAGE) or name in _CATALOGUES:
+        return is_image_name(name)
     try:
         with open(path, "rb") as file:
-            return file.read(132)[128:] == _DICOM_MARK
+            return file.read(132)[128:] == b"DICM"
     except OSError:
         return False
 
@@ -182,17 +171,15 @@ def _is_image(path: Path) -> bool:
 def _read_place(place: Path, pattern: re.Pattern[str]) -> tuple[str, str, str]:
     """Return subject, sequence and date from the folders above an image."""
     parts = place.parts
-    stamps = [number for number, part in enumerate(parts) if _STAMP.fullmatch(part)]
-    end = stamps[0] if stamps else len(parts)
+    stamps = [(number, match[1]) for number, part in enumerate(parts) if (match := _STAMP.fullmatch(part))]
+    end, date = stamps[0] if stamps else (len(parts), "")
     subjects = [number for number, part in enumerate(parts[:end]) if pattern.fullmatch(part)]
     if not subjects:
         return "", "", ""
     # of several numbers the one that is nearest to the sequence is AIBL's participant
-    number = subjects[0] if not stamps else max(each for each in subjects)
-    following = parts[number + 1] if number + 1 < len(parts) and number + 1 != end else ""
-    sequence = "" if _LEAF.fullmatch(following) else following
-    date = _STAMP.fullmatch(parts[end]) if stamps else None
-    return parts[number], sequence, date[1] if date else ""
+    number = subjects[-1 if stamps else 0]
+    sequence = next((part for part in parts[number + 1 : end][:1] if not _LEAF.fullmatch(part)), "")
+    return parts[number], sequence, date
 
 
 def _image_number(folder: Path, name: str) -> int:
@@ -218,9 +205,7 @@ def _one_kind(files: list[Path]) -> list[Path]:
 def _merge(parts: list[Series]) -> Series:
     """Put the parts of one image together; a file that is there twice counts once."""
     first = max(parts, key=lambda each: (not each.is_nifti, len(each.files)))
-    files = {
-        path.name.lower(): path for each in parts if each.is_nifti == first.is_nifti for path in each.files
-    }
-    files |= {path.name.lower(): path for path in first.files}
+    alike = [each for each in parts if each.is_nifti == first.is_nifti]
+    files = {path.name.lower(): path for each in (*alike, first) for path in each.files}
     others = sorted({each.folder for each in parts} - {first.folder})
     return replace(first, files=tuple(sorted(files.values())), others=tuple(others))

@@ -20,6 +20,7 @@ import gzip
 import zlib
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
+from itertools import compress
 from pathlib import Path
 
 import rhvae_mri
@@ -49,9 +50,6 @@ _NUMBERS = frozenset(
     ]
 )
 
-#: The column of participants.tsv that the study has no use for and that tells of a person outside of it.
-_PERSONAL_COLUMN = "date_of_birth"
-
 _IMAGES_AT_ONCE = 8
 
 
@@ -63,7 +61,7 @@ def mend_dataset(bids: Path) -> None:
     """
     write_text(bids / ".bidsignore", "\n".join(_NOT_BIDS) + "\n")
     for end, first in _FIRST_COLUMNS.items():
-        for path in sorted(bids.rglob(f"*{end}")):
+        for path in bids.rglob(f"*{end}"):
             _mend_table(path, first)
     for image in find_images(bids):
         sidecar = image.path.with_name(f"{image.name}.json")
@@ -96,8 +94,7 @@ def remove_personal_data(bids: Path, processes: int = 1) -> None:
     """Remove from a converted dataset what could identify somebody and what the study does not need."""
     images = sorted(bids.rglob("sub-*.nii.gz"))
     if processes == 1:
-        for path in images:
-            clear_header(path)
+        list(map(clear_header, images))
     else:
         with ProcessPoolExecutor(processes) as pool:
             list(pool.map(clear_header, images, chunksize=_IMAGES_AT_ONCE))
@@ -108,9 +105,9 @@ def remove_personal_data(bids: Path, processes: int = 1) -> None:
         write_json(path, numbers)
     path = bids / "participants.tsv"
     table = [line.split("\t") for line in path.read_text(encoding="utf-8").split("\n") if line]
-    if _PERSONAL_COLUMN in table[0]:
-        place = table[0].index(_PERSONAL_COLUMN)
-        write_text(path, "".join("\t".join(row[:place] + row[place + 1 :]) + "\n" for row in table))
+    # the study has no use for it, and it tells of a person outside of the study
+    kept = [name != "date_of_birth" for name in table[0]]
+    write_text(path, "".join("\t".join(compress(row, kept)) + "\n" for row in table))
 
 
 def clear_header(path: Path) -> None:

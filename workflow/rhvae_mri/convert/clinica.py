@@ -10,9 +10,8 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from typing import NamedTuple, NoReturn
 
 from rhvae_mri.io.errors import StudyError
 
@@ -22,29 +21,32 @@ _LINES_SHOWN = 12
 _COLOUR = re.compile(r"\x1b\[\d*m")
 
 
-@dataclass(frozen=True)
-class ClinicaRun:
+class ClinicaRun(NamedTuple):
     """A finished run: its arguments, exit code and what it printed, line by line."""
 
     arguments: tuple[str, ...]
     exit_code: int
     lines: list[str]
 
-    def error(self, remedy: str) -> StudyError:
+    def error(self) -> StudyError:
         """Return what to raise for a run that failed."""
         last = "\n".join(f"    {line}" for line in self.lines[-_LINES_SHOWN:])
         return StudyError(
             f"Clinica stopped with exit code {self.exit_code}. Its last words:\n{last}",
             where=f"clinica {' '.join(self.arguments)}",
-            remedy=remedy,
+            remedy="Read Clinica's messages in this job's log; mend or remove what they name; start again.",
         )
 
 
 def run_clinica(arguments: Sequence[str | os.PathLike[str]], log_folder: Path) -> ClinicaRun:
     """Run a Clinica command, from the main thread; what it prints goes to standard output at once."""
     log_folder.mkdir(parents=True, exist_ok=True)
+    # Of dcm2niix, pip's command starts Python for each image, the binary inside the package does not. A conda
+    # environment has it beside the interpreter.
+    package = importlib.util.find_spec("dcm2niix")
+    folders = [*((package and package.submodule_search_locations) or ()), str(Path(sys.executable).parent)]
     environment = os.environ | {
-        "PATH": os.pathsep.join([*_tool_folders(), os.environ.get("PATH", os.defpath)]),
+        "PATH": os.pathsep.join([*folders, os.environ.get("PATH", os.defpath)]),
         "CLINICA_LOGGING_DIR": str(log_folder.resolve()),
         "PYTHONUNBUFFERED": "1",
     }
@@ -69,20 +71,11 @@ def run_clinica(arguments: Sequence[str | os.PathLike[str]], log_folder: Path) -
     return ClinicaRun(words, process.returncode, lines)
 
 
-def _tool_folders() -> list[str]:
-    """Return where dcm2niix is, which Clinica looks up on the PATH."""
-    # The command that pip makes of the package starts Python for each image, the binary inside it does not.
-    # A conda environment has it beside the interpreter.
-    package = importlib.util.find_spec("dcm2niix")
-    folders = list(package.submodule_search_locations or ()) if package else []
-    return [*folders, str(Path(sys.executable).parent)]
-
-
 @contextmanager
 def _ended_with_us(process: subprocess.Popen[str]) -> Iterator[None]:
     """End a process and its children when the block is left by an interrupt, a termination or an error."""
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(*_: object) -> NoReturn:
         raise KeyboardInterrupt("terminated")
 
     previous = signal.signal(signal.SIGTERM, stop)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +15,7 @@ from rhvae_mri.io.texts import plain_cell, visible
 
 COLUMNS = ["cohort", "participant_id", "session_id", "status", "source", "reason"]
 
-_NO_IMAGE = "no image in the download"
-_NOT_MADE = "the converter made no image of it; its output in the log says why"
+NO_IMAGE = "no image in the download"
 _NOT_IN_TABLES = "the clinical tables lack the participant"
 _STRAY = "in no participant's folder"
 
@@ -32,8 +30,7 @@ class Row(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """Which scans Clinica chose: image by participant and session, session by participant and visit."""
 
     images: dict[tuple[str, str], str]
@@ -42,35 +39,29 @@ class Choice:
 
 def read_choice(bids: Path) -> Choice:
     """Read which scans Clinica's ADNI converter chose; FileNotFoundError if it did not come that far."""
-    path = bids / "conversion_info" / "v0" / "t1_paths.tsv"
-    images, visits = {}, {}
-    for scan in pandas.read_csv(path, sep="\t", dtype=str).itertuples():
-        session = "ses-M000" if scan.VISCODE == "bl" else f"ses-M{int(scan.VISCODE[1:]):03d}"
-        images[scan.Subject_ID, session] = scan.Image_ID
-        visits[scan.Subject_ID, scan.Visit] = session
-    return Choice(images, visits)
+    chosen = Choice({}, {})
+    for scan in pandas.read_csv(bids / "conversion_info/v0/t1_paths.tsv", sep="\t", dtype=str).itertuples():
+        session = f"ses-M{int(scan.VISCODE.replace('bl', 'm0')[1:]):03d}"
+        chosen.images[scan.Subject_ID, session] = scan.Image_ID
+        chosen.visits[scan.Subject_ID, scan.Visit] = session
+    return chosen
 
 
-def report_table(
-    cohort: str, images: Path, rows: Iterable[Row], prefix: str | None = None
-) -> pandas.DataFrame:
-    """Return the rows, ordered; ``prefix`` is what Clinica puts before labels, if not the cohort's name."""
-    table = pandas.DataFrame(
-        [
-            (
-                cohort,
-                visible(participant_label(prefix or cohort, row.subject)) if row.subject else None,
-                row.session,
-                row.status,
-                visible(row.source.relative_to(images).as_posix()) if row.source else None,
-                plain_cell(row.reason) or None,
-            )
-            for row in rows
-        ],
-        columns=COLUMNS,
-    )
+def report_table(cohort: str, images: Path, rows: Iterable[Row], prefix: str) -> pandas.DataFrame:
+    """Return the rows, ordered; ``prefix`` is what Clinica puts before labels, mostly the cohort's name."""
+    cells = [
+        (
+            cohort,
+            visible(participant_label(prefix, row.subject)) if row.subject else None,
+            row.session,
+            row.status,
+            visible(row.source.relative_to(images).as_posix()) if row.source else None,
+            plain_cell(row.reason) or None,
+        )
+        for row in rows
+    ]
     order = ["participant_id", "session_id", "source", "reason"]
-    return table.sort_values(order, na_position="last", ignore_index=True)
+    return pandas.DataFrame(cells, columns=COLUMNS).sort_values(order, na_position="last", ignore_index=True)
 
 
 def participant_label(cohort: str, subject: str) -> str:
@@ -87,7 +78,7 @@ def image_path(cohort: str, bids: Path, subject: str, session: str) -> Path:
 def report_adni(
     tables: AdniTables,
     scans: pandas.DataFrame,
-    series: Iterable[Series],
+    series: Collection[Series],
     broken: Mapping[Series, str],
     chosen: Choice,
     preferred: Choice,
@@ -102,7 +93,7 @@ def report_adni(
     names = preferred.visits | chosen.visits
     quality = tables.clinical["MRIQUALITY"]
     rejected = tables.rejected() | set(quality["LONIUID"][quality["PASS"] != "1"])
-    rows: list[Row] = []
+    rows = _other_folders(series)
     promised: dict[tuple[str, str], list[str]] = {}
     for scan in scans[scans["subject"].isin(present)].itertuples():
         session: str = names.get((scan.subject, scan.visit)) or scan.session
@@ -123,9 +114,8 @@ def report_adni(
             status, reason = "passed over", scan.reason or _passed_over(scan, taken, rejected)
         rows.append(Row(scan.subject, session or None, status, scan.found.folder, reason))
     for (subject, session), numbers in promised.items():
-        reason = f"{_NO_IMAGE}: the tables list {name_some(numbers)}"
+        reason = f"{NO_IMAGE}: the tables list {name_some(numbers)}"
         rows.append(Row(subject, session, "missing", None, reason))
-    rows += _other_folders(series)
     for each in series:
         if each.subject not in known:
             reason = left_out.get(each.subject, _NOT_IN_TABLES) if each.subject else _STRAY
@@ -136,22 +126,21 @@ def report_adni(
         reason = left_out.get(subject, "" if subject in known else _NOT_IN_TABLES)
         if not reason and subject in awaited:
             reason = f"the tables list {name_some([f'I{number}' for number in awaited[subject]])}"
-        rows.append(Row(subject, None, "missing", None, f"{_NO_IMAGE}: {reason}" if reason else _NO_IMAGE))
+        rows.append(Row(subject, None, "missing", None, f"{NO_IMAGE}: {reason}" if reason else NO_IMAGE))
     return rows
 
 
 def report_aibl(
     bids: Path,
-    participants: Collection[str],
+    participants: set[str],
     sessions: Mapping[Series, str | None],
     chosen: Iterable[Series],
     broken: Mapping[Series, str],
     promised: Promised,
 ) -> list[Row]:
     """Return what became of each image and of each session that the tables promise, as for ADNI."""
-    present = {each.subject for each in sessions}
     taken = {(each.subject, sessions[each]): each for each in chosen}
-    rows = []
+    rows = _other_folders(sessions)
     for each, session in sessions.items():
         status = "passed over"
         if each in broken:
@@ -166,30 +155,28 @@ def report_aibl(
             reason = _NOT_IN_TABLES
         elif is_dated(each):
             status = "missing"
-            reason = f"{_NO_IMAGE}: the date of this series is in neither aibl_mrimeta nor aibl_mri3meta"
+            reason = f"{NO_IMAGE}: the date of this series is in neither aibl_mrimeta nor aibl_mri3meta"
         else:
             reason = f"Clinica does not know the sequence as T1-weighted: {each.sequence or '(no name)'}"
         rows.append(Row(each.subject, session, status, each.folder, reason))
-    rows += _other_folders(sessions)
+    present, awaited = {each.subject for each in sessions}, {subject for subject, _ in promised}
     seen = {(each.subject, session) for each, session in sessions.items()}
-    for subject, session in sorted({(subject, session) for (subject, _), (session, _) in promised.items()}):
-        if subject in present and (subject, session) not in seen:
-            reason = f"{_NO_IMAGE}: the tables list a scan of this visit"
-            rows.append(Row(subject, session, "missing", None, reason))
-    awaited = {subject for subject, _ in promised}
-    for subject in sorted(set(participants) - present):
-        reason = f"{_NO_IMAGE}: the tables list scans" if subject in awaited else _NO_IMAGE
+    listed = {(subject, session) for (subject, _), (session, _) in promised.items() if subject in present}
+    reason = f"{NO_IMAGE}: the tables list a scan of this visit"
+    rows += [Row(subject, session, "missing", None, reason) for subject, session in listed - seen]
+    for subject in participants - present:
+        reason = f"{NO_IMAGE}: the tables list scans" if subject in awaited else NO_IMAGE
         rows.append(Row(subject, None, "missing", None, reason))
     return rows
 
 
 def _converted(cohort: str, bids: Path, subject: str, session: str) -> tuple[str, str]:
-    made = image_path(cohort, bids, subject, session).is_file()
-    return ("converted", "") if made else ("missing", _NOT_MADE)
+    if image_path(cohort, bids, subject, session).is_file():
+        return "converted", ""
+    return "missing", "the converter made no image of it; its output in the log says why"
 
 
 def _other_folders(series: Iterable[Series]) -> list[Row]:
-    """Return a row for each further folder of an image."""
     reason = "files of an image that is in another folder, too; they count as one"
     return [
         Row(each.subject, None, "passed over", folder, reason) for each in series for folder in each.others

@@ -71,13 +71,13 @@ def read_table(path: Path, columns: Iterable[str] = ()) -> pandas.DataFrame:
     (_, names), *body = rows
     body = [(line, row) for line, row in body if row != names]
     _check_rows(names, body, is_whole=content.rstrip(b"\0").endswith((b"\r", b"\n")))
-    header = [known.get(column_key(name), name) for name in names]
+    header = pandas.Index([known.get(column_key(name), name) for name in names])
     cells = [[*map(_read_cell, row), *[""] * len(names)][: len(names)] for _, row in body]
-    table = pandas.DataFrame(cells, columns=pandas.Index(header), index=[line for line, _ in body], dtype=str)
-    for name in {*known.values()} & {*table.columns[table.columns.duplicated()]}:
+    table = pandas.DataFrame(cells, columns=header, index=[line for line, _ in body], dtype=str)
+    for name in {*known.values()} & {*header[header.duplicated()]}:
         if table[name].ne(table[name].iloc[:, 0], axis=0).any(axis=None):
             raise ValueError(f"the column {name} is there more than once, with different cells")
-    return table.loc[:, ~table.columns.duplicated()]
+    return table.loc[:, ~header.duplicated()]
 
 
 def column_key(name: str) -> str:
@@ -139,17 +139,14 @@ def _rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
 
 def _prepare(lines: list[str]) -> tuple[list[str], str]:
     """Find the separator, and free lines of what a program put around them that took each for one cell."""
-
-    def first() -> int:
-        """The place of the first line with anything but separators."""
-        return next((place for place, line in enumerate(lines) if line.strip(f'{_SEPARATORS}" \r\n')), 0)
-
-    head = first()
+    # the lines with anything but separators
+    filled = (place for place, line in enumerate(lines) if line.strip(f'{_SEPARATORS}" \r\n'))
+    head = next(filled, 0)
     if match := _SEPARATOR_LINE.fullmatch(lines[head].strip("\r\n") if lines else ""):
         lines = ["\n"] * (head + 1) + lines[head + 1 :]
-        head = first()
         if match[1] in _SEPARATORS:
             return lines, match[1]
+        head = next(filled, 0)
     text = lines[head].strip("\r\n ") if lines else ""
     bare = text.rstrip(_SEPARATORS)
     whole = _ONE_CELL.fullmatch(bare)
@@ -201,8 +198,7 @@ def read_dates(values: pandas.Series, *, american: bool = False) -> pandas.Serie
 
     ``american``: LONI itself writes the month first in this column, so it is, unless a day says otherwise.
     """
-    matches = [match for match in map(_NUMERIC.fullmatch, values.unique()) if match]
-    month_first = _is_month_first(matches, american)
+    month_first = _is_month_first(list(filter(None, map(_NUMERIC.fullmatch, values.unique()))), american)
     return values.map(lambda text: _read_date(text, month_first))
 
 
@@ -224,11 +220,7 @@ def read_integers(values: pandas.Series) -> pandas.Series:
 def read_numbers(values: pandas.Series, low: float, high: float) -> pandas.Series:
     """Read numbers within bounds (inclusive); empty text where there is none."""
     numbers = pandas.to_numeric(values, errors="coerce")
-    return (
-        numbers.where(numbers.between(low, high))
-        .map(lambda number: f"{number:g}", na_action="ignore")
-        .fillna("")
-    )
+    return numbers.where(numbers.between(low, high)).map("{:g}".format, na_action="ignore").fillna("")
 
 
 def read_participants(values: pandas.Series) -> pandas.Series:
@@ -240,16 +232,12 @@ def visit_code(text: str) -> str:
     """Return a visit's code in the form that Clinica reads; another text in lower case."""
     code = text.strip().lower()
     month = visit_month(code)
-    if month is None:
-        return code
-    return f"m{month:02d}" if month else "bl"
+    return code if month is None else f"m{month:02d}" if month else "bl"
 
 
 def visit_month(code: str) -> int | None:
     """Return the month of a visit's code (``bl``: 0), or None for any other code."""
-    if code == "bl":
-        return 0
-    match = _MONTH_CODE.fullmatch(code)
+    match = _MONTH_CODE.fullmatch("m0" if code == "bl" else code)
     return int(match[1]) if match else None
 
 
@@ -275,21 +263,19 @@ def _is_month_first(matches: Sequence[re.Match[str]], american: bool) -> bool | 
 
 
 def _read_date(text: str, month_first: bool | None) -> str:
-    month: int | None
+    month: int | str
     if match := _ISO.fullmatch(text):
-        year, month, day = (int(part) for part in match.groups() if part)
+        year, month, day = filter(None, match.groups())
     elif (match := _NUMERIC.fullmatch(text)) and month_first is not None:
-        one, other, year = int(match[1]), int(match[3]), int(match[4])
-        day, month = (other, one) if month_first else (one, other)
+        month, day, year = match[1 if month_first else 3], match[3 if month_first else 1], match[4]
     elif match := _WORDED.fullmatch(text):
-        day, month, year = int(match[1]), month_number(match[2]), int(match[3])
+        day, month, year = match[1], month_number(match[2]) or 0, match[3]
     elif match := _WORD_FIRST.fullmatch(text):
-        month, day, year = month_number(match[1]), int(match[2]), int(match[3])
+        month, day, year = month_number(match[1]) or 0, match[2], match[3]
     else:
         return ""
-    if year < 100:
-        year += 1900 if year >= _CENTURY_BREAK else 2000
+    century = 0 if int(year) >= 100 else 1900 if int(year) >= _CENTURY_BREAK else 2000
     try:
-        return datetime.date(year, month or 0, day).isoformat()
+        return datetime.date(century + int(year), int(month), int(day)).isoformat()
     except ValueError:
         return ""

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import logging
 import math
-import multiprocessing
 import re
-import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas
 
-from rhvae_mri.convert.bids_cleaning import mend_dataset, remove_personal_data
-from rhvae_mri.convert.clinica import run_clinica
-from rhvae_mri.convert.conversion_report import Row, report_table
-from rhvae_mri.convert.ledger import Ledger
+from rhvae_mri.convert.conversion_report import NO_IMAGE, Row
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.io.files import atomic_folder, write_tsv
+
+if TYPE_CHECKING:
+    from rhvae_mri.convert.conversion import Download
 
 logger = logging.getLogger(__name__)
 
@@ -55,13 +53,13 @@ def check_oasis(images: Path, tables: Path) -> None:
         problems.append(f"the table {CLINICAL_TABLE} is missing in {tables}")
     else:
         present = pandas.read_excel(table, nrows=0).columns
-        absent = [name for name in _COLUMNS if name not in present]
-        if absent:
+        if absent := [name for name in _COLUMNS if name not in present]:
             problems.append(f"the table {CLINICAL_TABLE} has no column {', '.join(absent)}")
     if problems:
         raise StudyError(
-            f"The OASIS-1 download cannot be converted: {len(problems)} problem(s).\n"
-            + "\n".join(f"  - {problem}" for problem in problems),
+            "\n  - ".join(
+                [f"The OASIS-1 download cannot be converted: {len(problems)} problem(s).", *problems]
+            ),
             where=f"images: {images}; tables: {tables}",
             remedy="Download from oasis-brains.org what is missing, or correct the two paths.",
         )
@@ -70,69 +68,37 @@ def check_oasis(images: Path, tables: Path) -> None:
 def find_sessions(images: Path) -> dict[str, Path]:
     """Find the folders of first sessions, by the participant's four digits; also inside of disc folders."""
     folders = [path for pattern in ("OAS1_*", "*/OAS1_*") for path in sorted(images.glob(pattern))]
-    found = {match.group(1): path for path in folders if (match := _SESSION.fullmatch(path.name))}
+    found = {match[1]: path for path in folders if (match := _SESSION.fullmatch(path.name))}
     return dict(sorted(found.items()))
 
 
-def convert_oasis(
-    cohort: str,
-    images: Path,
-    tables: Path,
-    bids: Path,
-    report: Path,
-    table_report: Path,
-    processes: int = 1,
-    log_folder: Path | None = None,
-) -> None:
-    """Convert an OASIS-1 download to BIDS, and report what became of every participant.
-
-    Parameters, errors and reports are those of `rhvae_mri.convert.conversion.convert_to_bids`.
-    """
-    check_oasis(images, tables)
-    sessions = find_sessions(images)
-    names = pandas.read_excel(tables / CLINICAL_TABLE, usecols=["ID"], dtype=str)["ID"].dropna()
-    listed = {match.group(1) for match in map(_SESSION.fullmatch, names) if match}
-    rows = [
-        Row(subject, None, "missing", None, "no image in the download")
-        for subject in sorted(listed - sessions.keys())
-    ]
-    good = {}
+def convert_oasis(download: Download, output: Path) -> list[Row]:
+    """Convert a download, and return what became of every participant."""
+    sessions = find_sessions(download.images)
+    table = download.tables / CLINICAL_TABLE
+    names = pandas.read_excel(table, usecols=["ID"], dtype=str)["ID"].dropna()
+    listed = {match[1] for match in map(_SESSION.fullmatch, names) if match}
+    rows = [Row(name, None, "missing", None, NO_IMAGE) for name in sorted(listed - sessions.keys())]
+    staged = download.staging / "images"
+    staged.mkdir()
     for subject, folder in sessions.items():
-        fault = None if subject in listed else "not in the clinical table"
-        fault = fault or describe_fault(folder / _AVERAGE)
+        fault = describe_fault(folder / _AVERAGE) if subject in listed else "not in the clinical table"
         if fault:
             logger.warning("set aside: %s: %s", folder.name, fault)
         else:
-            good[subject] = folder
+            (staged / folder.name).symlink_to(folder.resolve(), target_is_directory=True)
         status = "unreadable" if fault else "converted"
         rows.append(Row(subject, "ses-M000", status, folder, fault or ""))
-    if not good:
+    if not any(staged.iterdir()):
         raise StudyError(
             f"None of the {len(sessions)} images of the OASIS-1 download can be converted.",
-            where=images,
+            where=download.images,
             cause=rows[-1].reason,
             remedy="Download the images again, with the folders PROCESSED.",
         )
-    with atomic_folder(bids) as output, tempfile.TemporaryDirectory() as temporary:
-        staging = Path(temporary).resolve()
-        (staging / "images").mkdir()
-        for folder in good.values():
-            (staging / "images" / folder.name).symlink_to(folder.resolve(), target_is_directory=True)
-        processes = max(1, min(processes, multiprocessing.cpu_count()))
-        words = ("convert", "oasis-to-bids", staging / "images", tables.resolve(), output)
-        run = run_clinica((*words, "-np", str(processes)), Path(log_folder or staging / "log"))
-        if run.exit_code != 0:
-            raise run.error(
-                "Read Clinica's messages in this job's log; mend what they name, and start again."
-            )
-        mend_dataset(output)
-        remove_personal_data(output, processes)
-        table = report_table(cohort, images, rows, prefix="OASIS1")
-        write_tsv(report, table)
-        ledger = Ledger()
-        ledger.made(CLINICAL_TABLE, [tables / CLINICAL_TABLE], len(listed), len(listed), "as it is")
-        write_tsv(table_report, ledger.table())
-    logger.info("%s: %s", cohort, table["status"].value_counts().to_dict())
+    download.run("oasis-to-bids", staged, download.tables, output)
+    download.ledger.made(CLINICAL_TABLE, [table], len(listed), len(listed), "as it is")
+    return rows
 
 
 def describe_fault(folder: Path) -> str | None:
@@ -150,6 +116,5 @@ def describe_fault(folder: Path) -> str | None:
         return f"no readable Analyze image: {error}"
     if tuple(image.shape[:3]) != _SHAPE:
         return f"its size is {' x '.join(map(str, image.shape))}, not {' x '.join(map(str, _SHAPE))}"
-    if files[0].stat().st_size < size:
-        return f"truncated: {files[0].stat().st_size} of {size} bytes"
-    return None
+    length = files[0].stat().st_size
+    return f"truncated: {length} of {size} bytes" if length < size else None

@@ -6,17 +6,10 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from rhvae_mri.convert.adni_tables import AdniTables, read_adni_tables
+from rhvae_mri.convert.adni_tables import read_adni_tables
 from rhvae_mri.convert.aibl_tables import read_aibl_tables
-from rhvae_mri.convert.archive import (
-    SUBJECTS,
-    is_image_name,
-    name_some,
-    packed_archives,
-    participant_folders,
-)
-from rhvae_mri.convert.ledger import Ledger
-from rhvae_mri.convert.study_tables import is_study_table
+from rhvae_mri.convert.archive import is_image_name, name_some, packed_archives, participant_folders
+from rhvae_mri.convert.study_tables import Ledger, is_study_table
 from rhvae_mri.io.errors import StudyError
 
 _EXAMPLES = {"ADNI": "002_S_0295", "AIBL": "10"}
@@ -29,13 +22,12 @@ def check_downloads(downloads: Iterable[tuple[str, str | os.PathLike[str], str |
     """
     lines, places = [], []
     for cohort, images, tables in downloads:
-        if cohort not in SUBJECTS:
+        if cohort not in _EXAMPLES:
             raise StudyError(
                 f"There is no converter for a cohort named {cohort!r}.",
-                remedy=f"Name it {' or '.join(SUBJECTS)}, or give the cohort as a BIDS folder.",
+                remedy=f"Name it {' or '.join(_EXAMPLES)}, or give the cohort as a BIDS folder.",
             )
-        problems = list(_problems(cohort, Path(images), Path(tables)))
-        if problems:
+        if problems := list(_problems(cohort, Path(images), Path(tables))):
             lines.append(f"The {cohort} download cannot be converted: {len(problems)} problem(s).")
             lines += [f"  - {problem}" for problem in problems]
             places.append(f"images: {images}; tables: {tables}")
@@ -66,17 +58,15 @@ def _problems(cohort: str, images: Path, tables: Path) -> Iterator[str]:
         yield f"the tables folder {tables} does not exist"
         return
     ledger = Ledger()
-    read = read_adni_tables(tables, images, ledger) if cohort == "ADNI" else read_aibl_tables(tables, ledger)
+    if cohort == "ADNI":
+        known = set(read_adni_tables(tables, images, ledger).visits.merge["PTID"])
+    else:
+        known = set(read_aibl_tables(tables, ledger)["ptdemog"]["RID"])
     packed = list(packed_archives(tables, is_study_table))
     yield from packed
     yield from dict.fromkeys(ledger.problems)
-    if packed or ledger.problems:
-        return
-    people = read.visits.merge["PTID"] if isinstance(read, AdniTables) else read["ptdemog"]["RID"]
-    known = set(people)
-    if present and not present & known:
-        some = name_some(sorted(present))
+    if present and not (packed or ledger.problems or present & known):
         yield (
-            f"none of the {len(present)} participants with images ({some}) has a visit in the tables, "
-            f"which have {len(known)} participants: are they tables of this study?"
+            f"none of the {len(present)} participants with images ({name_some(sorted(present))}) has a visit "
+            f"in the tables, which have {len(known)} participants: are they tables of this study?"
         )

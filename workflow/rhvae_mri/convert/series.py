@@ -14,7 +14,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,10 +27,8 @@ from rhvae_mri.preprocess.nifti import (
     MINIMUM_VOXELS,
     VOXEL_SIZE,
     NiftiError,
-    check_header,
     file_fault,
-    open_nifti,
-    read_voxels,
+    open_checked,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +43,7 @@ _SAME_DIRECTION = 0.01
 # A finer and larger picture than any of a head.
 _MAXIMUM_SIDE = int(FIELD_OF_VIEW[1] / VOXEL_SIZE[0])
 
-#: Where a slice lies, with the length of each element.
+#: Where a slice lies, with the length of each element; positions and spacing in mm.
 _GEOMETRY = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
 
 #: What the check reads of each header.
@@ -65,16 +62,7 @@ _ELEMENT_HEADER = {True: 8, False: 12}
 _SERIES_AT_ONCE = 8
 
 
-class _Geometry(NamedTuple):
-    """Where a slice lies, in the order of `_GEOMETRY`; positions and spacing in mm."""
-
-    position: numpy.ndarray
-    orientation: numpy.ndarray
-    spacing: numpy.ndarray
-
-
-@dataclass(frozen=True)
-class _Slice:
+class _Slice(NamedTuple):
     """What the check keeps of the header of one DICOM file; in enhanced files each frame has its geometry."""
 
     name: str
@@ -82,7 +70,7 @@ class _Slice:
     frames: int
     series_uid: str
     instance_uid: str
-    geometry: _Geometry | None
+    geometry: list[numpy.ndarray] | None  # in the order of `_GEOMETRY`
 
 
 class _BrokenFileError(Exception):
@@ -115,9 +103,7 @@ def read_series_header(series: Series) -> HeaderFacts:
     return HeaderFacts(fault=fault)
 
 
-def find_broken_series(
-    series: Sequence[Series], processes: int = 1, progress: bool = True
-) -> dict[Series, str]:
+def find_broken_series(series: Sequence[Series], processes: int = 1) -> dict[Series, str]:
     """Return what is wrong with each series that cannot be used, by the headers and sizes of its files.
 
     A series is refused if a file of it is no image, no magnetic resonance image, in colours, cut short or
@@ -126,7 +112,7 @@ def find_broken_series(
     printed. Whether the sequence is T1-weighted is not guessed from its times of echo and repetition. No text
     of a header is repeated but a known code.
     """
-    bar = {"desc": "checked series", "total": len(series), "disable": not progress, "mininterval": 2}
+    bar = {"desc": "checked series", "total": len(series), "mininterval": 2}
     if processes == 1:
         findings = list(tqdm(map(_examine, series), **bar))
     else:
@@ -140,8 +126,7 @@ def find_broken_series(
         # whose a scan of two participants is is open; two copies under one participant do no harm, since only
         # one image of each is studied
         copies = holders[scan] if scan else ()
-        others = sorted({other.image for other in copies if other.subject != each.subject})
-        if others:
+        if others := sorted({other.image for other in copies if other.subject != each.subject}):
             names = ", ".join(f"I{number}" for number in others)
             problem = problem or f"the same scan as {names} of another participant (equal SOPInstanceUIDs)"
         if problem:
@@ -159,9 +144,7 @@ def _examine(series: Series) -> tuple[str | None, str | None]:
     for path in series.files:
         try:
             if series.is_nifti:
-                image = open_nifti(path)
-                check_header(path, image)
-                read_voxels(path, image)
+                open_checked(path)
             elif not is_nifti(path):
                 slices.append(_read_slice(path))
         except (_BrokenFileError, NiftiError) as error:
@@ -187,27 +170,26 @@ def _read_slice(path: Path) -> _Slice:
     """Read the header of a DICOM file, and refuse a file that is no image, or not a whole one."""
     import pydicom
 
-    if fault := file_fault(path):
-        raise _BrokenFileError(f"not a readable DICOM image ({fault})")
+    fault = file_fault(path)
     try:
-        with _open_header(path, _HEADER_KEYWORDS) as (header, after_header):
-            return _judge_header(path.name, header, after_header)
-    except pydicom.errors.InvalidDicomError as error:
-        raise _BrokenFileError("not a readable DICOM image (its content is not DICOM)") from error
+        if not fault:
+            with _open_header(path, _HEADER_KEYWORDS) as (header, after_header):
+                return _judge_header(path.name, header, after_header)
     except _BrokenFileError:
         raise
+    except pydicom.errors.InvalidDicomError:
+        fault = "its content is not DICOM"
     # A damaged header makes pydicom raise errors of nearly every kind, whose messages repeat its content.
     except Exception as error:
-        reason = f"its header is damaged: {type(error).__name__}"
-        raise _BrokenFileError(f"not a readable DICOM image ({reason})") from error
+        fault = f"its header is damaged: {type(error).__name__}"
+    raise _BrokenFileError(f"not a readable DICOM image ({fault})")
 
 
 def _judge_header(name: str, header: pydicom.FileDataset, after_header: int) -> _Slice:
     """Return what matters of a header; ``after_header`` is the number of bytes from the pixels' tag on."""
     import pydicom
 
-    modality = str(header.get("Modality") or "")
-    if words := wrong_modality(modality):
+    if words := wrong_modality(str(header.get("Modality") or "")):
         raise _BrokenFileError(f"wrong modality: {words}")
     kind = str(header.get("SOPClassUID") or "")
     if kind.startswith(_SECONDARY_CAPTURE):
@@ -218,8 +200,7 @@ def _judge_header(name: str, header: pydicom.FileDataset, after_header: int) -> 
     if after_header <= 0:
         raise _BrokenFileError("it has no pixels: truncated, or not an image")
     rows, columns, bits = (_count(header, each) for each in ("Rows", "Columns", "BitsAllocated"))
-    samples = _count(header, "SamplesPerPixel", default=1)
-    frames = _count(header, "NumberOfFrames", default=1)
+    samples, frames = (_count(header, each, default=1) for each in ("SamplesPerPixel", "NumberOfFrames"))
     if samples != 1 or header.get("PhotometricInterpretation", _GREY[0]) not in _GREY:
         raise _BrokenFileError("colours instead of intensities")
     if max(rows, columns) > _MAXIMUM_SIDE or rows * columns * frames > MAXIMUM_VOXELS:
@@ -228,23 +209,18 @@ def _judge_header(name: str, header: pydicom.FileDataset, after_header: int) -> 
     needed = 1 if syntax.is_compressed else rows * columns * frames * bits // 8
     if pixels < needed:
         raise _BrokenFileError(f"truncated: {pixels} of {needed} bytes of pixels")
-    in_frames = frames > 1 or kind in _ENHANCED
-    vectors = (_vector(header, keyword, length) for keyword, length in _GEOMETRY.items())
-    return _Slice(
-        name,
-        (rows, columns),
-        frames,
-        str(header.get("SeriesInstanceUID") or ""),
-        str(header.get("SOPInstanceUID") or ""),
-        None if in_frames else _Geometry(*vectors),
+    geometry = None
+    if frames == 1 and kind not in _ENHANCED:
+        geometry = [_vector(header, keyword, length) for keyword, length in _GEOMETRY.items()]
+    series_uid, instance_uid = (
+        str(header.get(each) or "") for each in ("SeriesInstanceUID", "SOPInstanceUID")
     )
+    return _Slice(name, (rows, columns), frames, series_uid, instance_uid, geometry)
 
 
 def _count(header: pydicom.Dataset, keyword: str, default: int | None = None) -> int:
-    """Return a positive number of a header."""
     value = header.get(keyword)
-    if value is None and default is not None:
-        return default
+    value = default if value is None else value
     if not isinstance(value, int) or value < 1:
         raise _BrokenFileError(f"its header has no valid {keyword}")
     return int(value)
@@ -274,8 +250,7 @@ def _problems(slices: Sequence[_Slice]) -> Iterator[str]:
         largest, *others = sorted(groups.values(), key=len, reverse=True)
         counts, stray = ", ".join(str(len(group)) for group in (largest, *others)), others[0][0].name
         yield f"{len(groups)} series are mixed ({counts} files), {stray} and others do not belong here"
-    sizes = {each.size for each in slices}
-    if len(sizes) > 1:
+    if len(sizes := {each.size for each in slices}) > 1:
         yield f"slices of {len(sizes)} different sizes"
     count, (rows, columns) = sum(each.frames for each in slices), slices[0].size
     if count < MINIMUM_VOXELS:
@@ -285,8 +260,7 @@ def _problems(slices: Sequence[_Slice]) -> Iterator[str]:
     for each in slices:
         if (each.geometry is None) != (slices[0].geometry is None):
             yield f"{each.name} is of another kind than the other files"
-    known = [each.geometry for each in slices if each.geometry is not None]
-    if known:
+    if known := [each.geometry for each in slices if each.geometry is not None]:
         yield from _geometry_problems(known)
     names: dict[str, str] = {}
     for each in slices:
@@ -296,16 +270,13 @@ def _problems(slices: Sequence[_Slice]) -> Iterator[str]:
             names[each.instance_uid] = each.name
 
 
-def _geometry_problems(known: Sequence[_Geometry]) -> Iterator[str]:
+def _geometry_problems(known: list[list[numpy.ndarray]]) -> Iterator[str]:
     """Yield that slices differ in direction or pixel size, lie on one another, or leave a gap."""
-    for words, vectors in (
-        ("directions", [each.orientation for each in known]),
-        ("pixel sizes", [each.spacing for each in known]),
-    ):
+    positions, orientations, spacings = map(numpy.array, zip(*known, strict=True))
+    for words, vectors in (("directions", orientations), ("pixel sizes", spacings)):
         if numpy.ptp(vectors, axis=0).max() > _SAME_DIRECTION:
             yield f"slices of different {words}"
-    positions = numpy.array([each.position for each in known])
-    steps = numpy.diff(numpy.sort(positions @ numpy.cross(*known[0].orientation.reshape(2, 3))))
+    steps = numpy.diff(numpy.sort(positions @ numpy.cross(*orientations[0].reshape(2, 3))))
     usual = numpy.median(steps)
     if numpy.any(steps < _SAME * usual) or usual == 0:
         yield f"{numpy.sum(steps <= _SAME * usual)} slices lie where another one lies"

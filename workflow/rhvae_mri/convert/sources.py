@@ -20,35 +20,32 @@ def check_sources(config: Mapping[str, Any], cohorts: Sequence[str]) -> None:
     ``cohorts`` are those whose download is still needed. The error names each missing folder with its key and
     everything that is missing inside a download, or is annexed and was not fetched.
     """
-    missing = []
-    for name in cohorts:
-        for key in SOURCE_KEYS[config["cohorts"][name]["source"]]:
-            if not Path(config["cohorts"][name][key]).is_dir():
-                missing.append(f"`cohorts.{name}.{key}`: there is no folder {config['cohorts'][name][key]}.")
-    for key, section in own_files(config):
-        if not Path(section["file"]).is_file():
-            missing.append(f"`{key}.file`: there is no file {section['file']}.")
-    if config["exclude"] is not None and not Path(config["exclude"]).is_file():
-        missing.append(f"`exclude`: there is no file {config['exclude']}.")
+    sources = {name: config["cohorts"][name] for name in cohorts}
+    missing = [
+        f"`cohorts.{name}.{key}`: there is no folder {cohort[key]}."
+        for name, cohort in sources.items()
+        for key in SOURCE_KEYS[cohort["source"]]
+        if not Path(cohort[key]).is_dir()
+    ]
+    files = [(f"{key}.file", section["file"]) for key, section in own_files(config)]
+    files += [("exclude", config["exclude"])] if config["exclude"] is not None else []
+    missing += [f"`{key}`: there is no file {file}." for key, file in files if not Path(file).is_file()]
     if missing:
         raise StudyError(
-            "The configuration points to what is not there:\n" + "\n".join(f"  - {line}" for line in missing),
+            "\n  - ".join(["The configuration points to what is not there:", *missing]),
             cause="A mistyped path, or a disk that is not mounted.",
             remedy="Correct the paths in the configuration.",
         )
     if config["exclude"] is not None:
         check_cohorts(Path(config["exclude"]), config["cohorts"])
-    sources = [(name, config["cohorts"][name]) for name in cohorts]
-    for name, cohort in sources:
+    for name, cohort in sources.items():
         if cohort["source"] == "bids":
             check_fetched(name, Path(cohort["bids"]), allow_missing=cohort["allow_missing"])
-    downloads = [
-        (name, Path(cohort["images"]), Path(cohort["tables"]))
-        for name, cohort in sources
+    check_downloads(
+        (name, cohort["images"], cohort["tables"])
+        for name, cohort in sources.items()
         if cohort["source"] == "download"
-    ]
-    if downloads:
-        check_downloads(downloads)
-    for _, cohort in sources:
+    )
+    for cohort in sources.values():
         if cohort["source"] == "oasis1":
             check_oasis(Path(cohort["images"]), Path(cohort["tables"]))

@@ -18,12 +18,6 @@ _DATED = (
 #: … and without, which it takes for baseline scans.
 _UNDATED = ("MPRAGESAGISOp2ND", "MPRAGE_SAG_ISO_p2_ND", "MPRAGE_SAG_ISO_p2")
 
-_REPEATED = re.compile("repeat|rpt", re.IGNORECASE)
-_NO_STAMP = "0000-00-00_00_00_00.0"
-
-#: The session of series without a date.
-_BASELINE = "ses-M000"
-
 #: Participant and date (``YYYY-MM-DD``) of a scan in AIBL's tables to its session and field strength (tesla).
 Promised = Mapping[tuple[str, str], tuple[str, float]]
 
@@ -42,7 +36,7 @@ def assign_sessions(series: Iterable[Series], promised: Promised) -> dict[Series
     sessions: dict[Series, str | None] = {}
     for each in series:
         undated = each.sequence in _UNDATED
-        session, _ = promised.get((each.subject, each.date), (_BASELINE if undated else None, 0.0))
+        session, _ = promised.get((each.subject, each.date), ("ses-M000" if undated else None, 0.0))
         sessions[each] = session if undated or is_dated(each) else None
     return sessions
 
@@ -54,11 +48,12 @@ def choose_aibl_series(series: Iterable[Series], sessions: Mapping[Series, str |
     write two images into one file at the same time. Here it is the one with a date in the tables, not
     called a repetition, and with the lowest number, which was acquired first.
     """
+
+    def rank(one: Series) -> tuple[bool, bool, int]:
+        return not is_dated(one), bool(re.search("repeat|rpt", one.sequence, re.IGNORECASE)), one.image
+
     chosen: dict[tuple[str, str | None], Series] = {}
-    with_session = [each for each in series if sessions[each]]
-    for each in sorted(
-        with_session, key=lambda one: (not is_dated(one), bool(_REPEATED.search(one.sequence)), one.image)
-    ):
+    for each in sorted(filter(sessions.get, series), key=rank):
         chosen.setdefault((each.subject, sessions[each]), each)
     return sorted(chosen.values(), key=lambda each: (int(each.subject), each.image))
 
@@ -68,9 +63,9 @@ def stage_adni_images(series: Mapping[str, Series], subjects: Iterable[str], tar
 
     All subjects get a folder, if only an empty one: Clinica chooses scans for them.
     """
-    sources: dict[str, Path] = {}
     for subject in subjects:
         (target / subject).mkdir(parents=True, exist_ok=True)
+    sources: dict[str, Path] = {}
     for number, each in series.items():
         sources |= _link(each, target / each.subject / f"I{number}", f"_I{number}")
     return sources
@@ -80,7 +75,7 @@ def stage_aibl_images(series: Iterable[Series], promised: Promised, target: Path
     """Link series in the archive's layout; one that the tables date gets the name of a kind with dates."""
     sources: dict[str, Path] = {}
     for each in series:
-        stamp = f"{each.date}_00_00_00.0" if each.date else _NO_STAMP
+        stamp = f"{each.date or '0000-00-00'}_00_00_00.0"
         sequence = _DATED[0] if (each.subject, each.date) in promised else each.sequence
         sources |= _link(each, target / each.subject / sequence / stamp / f"I{each.image}", "")
     return sources
@@ -98,10 +93,8 @@ def _link(series: Series, folder: Path, ending: str) -> dict[str, Path]:
     folder.mkdir(parents=True)
     sources = {str(folder): series.folder}
     for number, path in enumerate(series.files):
-        suffix = ".dcm"
-        if is_nifti(path):
-            suffix = ".nii.gz" if path.name.lower().endswith(".gz") else ".nii"
-        link = folder / f"{number:05d}{ending}{suffix}"
+        packed = ".gz" if path.name.lower().endswith(".gz") else ""
+        link = folder / f"{number:05d}{ending}{f'.nii{packed}' if is_nifti(path) else '.dcm'}"
         link.symlink_to(path.resolve())
         if is_nifti(path):
             sources[str(link)] = path

@@ -1,7 +1,8 @@
 """The study tables of ADNI and AIBL: their names in the archive, old and new, and how each is found.
 
 LONI renamed or withdrew most of ADNI's tables in October 2024; both generations are read. A file's name may
-have a prefix (``All_Subjects_``), a date (``_28Nov2026``) and any case, and lie in a subfolder.
+have a prefix (``All_Subjects_``), a date (``_28Nov2026``) and any case, and lie in a subfolder. What is read
+of them is recorded: files, rows, and every value changed or left out.
 """
 
 from __future__ import annotations
@@ -9,21 +10,114 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas
 
 from rhvae_mri.convert.csv_tables import column_key, read_header, read_participants, read_table
-from rhvae_mri.convert.ledger import Ledger
+from rhvae_mri.io.downloads import sha256_of
+from rhvae_mri.io.texts import plain_cell
+
+#: Where more than this part of a needed column is not understood, it is in a form of its own; a single cell
+#: of a small table is not, unless it is most of it.
+_TOLERATED, _MOST = 0.1, 0.5
+_EXAMPLE_LENGTH, _EXAMPLES = 40, 3
+
+#: What is recorded in the place of a cell that must not be repeated (dates of birth).
+HIDDEN = "(not shown)"
+NOT_THERE = "(not there)"
+
+#: Columns of the record's table.
+COLUMNS = [
+    *("table", "source", "sha256", "rows_in", "rows_out"),
+    *("column", "value", "became", "count", "reason"),
+]
+
+
+@dataclass
+class Ledger:
+    """What a download's tables were made into (``rows``, by `COLUMNS`), and what stands against it."""
+
+    rows: list[dict[str, object]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def note(self, table: str, reason: str, **cells: object) -> None:
+        """Record something of a table; ``source=NOT_THERE`` and what follows, of one that is not there."""
+        self.rows.append({"table": table, **cells, "reason": reason})
+
+    def made(self, table: str, sources: Sequence[Path], rows_in: int, rows_out: int, how: str) -> None:
+        """Record of what a table was made, with the digest of each file."""
+        names, digests = ", ".join(path.name for path in sources), ", ".join(map(sha256_of, sources))
+        source, digest = names or None, digests or None
+        self.note(table, how, source=source, sha256=digest, rows_in=rows_in, rows_out=rows_out)
+
+    def changed(
+        self, table: str, column: str, before: pandas.Series, after: pandas.Series | str, reason: str
+    ) -> None:
+        """Record the values of a column that were changed, each with how often it occurs."""
+        pairs = pandas.DataFrame({"value": before, "became": after})
+        for cells, count in pairs.value_counts(sort=False).items():
+            value, became = (plain_cell(str(cell)) or "(empty)" for cell in cells)
+            self.note(table, reason, column=column, value=value, became=became, count=count)
+
+    def rewritten(
+        self, table: str, column: str, before: pandas.Series, after: pandas.Series, reason: str
+    ) -> pandas.Series:
+        """Record the values of a column that are written in another way, and return the new ones."""
+        other = (before != "") & (after != "") & (before != after)
+        self.changed(table, column, before[other], after[other], reason)
+        return after
+
+    def left_out(self, table: str, column: str, values: pandas.Series, reason: str) -> None:
+        """Record the values of a column because of which rows were left out."""
+        self.changed(table, column, values, "(row left out)", reason)
+
+    def understood(
+        self,
+        table: str,
+        column: str,
+        before: pandas.Series,
+        after: pandas.Series,
+        needed: str = "",
+        private: bool = False,
+    ) -> pandas.Series:
+        """Record cells that were not understood (empty in ``after``), and return ``after``.
+
+        If the study cannot do without what the column has to hold (``needed``, such as ``dates``), more than
+        a few of them are a problem. ``private`` cells are not repeated.
+        """
+        strange = before[(before != "") & (after == "")]
+        filled = (before != "").sum()
+        if needed and len(strange) > min(max(1, _TOLERATED * filled), _MOST * filled):
+            examples = ", ".join(
+                f"line {line}" + ("" if private else f": {plain_cell(text)[:_EXAMPLE_LENGTH]}")
+                for line, text in strange.drop_duplicates()[:_EXAMPLES].items()
+            )
+            self.problems.append(
+                f"{len(strange)} of {filled} cells in the column {column} of {table} are no {needed} "
+                f"({examples})"
+            )
+        else:
+            shown = strange.map(lambda text: HIDDEN if private else text)
+            self.changed(table, column, shown, "", "not understood, taken as missing")
+        return after
+
+    def table(self) -> pandas.DataFrame:
+        """Return the record as a table; names of files are in it as texts that do no harm."""
+        kinds = dict.fromkeys(("rows_in", "rows_out", "count"), "Int64")
+        table = pandas.DataFrame(self.rows, columns=COLUMNS).astype(kinds)
+        names = ["table", "source"]
+        return table.assign(**{name: table[name].map(plain_cell, na_action="ignore") for name in names})
+
 
 _DATED = re.compile(r"[_-](\d{1,2})-?([A-Za-z]{3})-?(\d{4})$|[_-](\d{4})-?(\d\d)-?(\d\d)$")
 _COPY = re.compile(r" ?\(\d+\)$")
 
 
-@dataclass(frozen=True)
-class StudyTable:
+class StudyTable(NamedTuple):
     """A table of the archive: what messages call it, its needed columns (``A|B``: either), where it is.
 
     ``names`` are regular expressions of files' names without prefix and date, the preferred one first.
@@ -36,11 +130,6 @@ class StudyTable:
     place: str
     names: tuple[str, ...]
 
-    def lacks(self, header: Sequence[str]) -> list[str]:
-        """Return the needed columns that a header does not have; case and punctuation do not matter."""
-        present = set(map(column_key, header))
-        return [each for each in self.columns if not present & set(map(column_key, each.split("|")))]
-
 
 #: Columns of ADNIMERGE that Clinica 0.12 reads and whose upper and lower case it minds.
 MERGE_COLUMNS = [
@@ -51,37 +140,29 @@ MERGE_COLUMNS = [
 ]
 MAYO = "MAYOADIRL_MRI_IMAGEQC_05_07_15"
 
-
-def _adni(name: str, columns: str, further: str, place: str, *names: str) -> StudyTable:
-    return StudyTable(name, columns.split(), further.split(), f"Study Files > {place}", names or (name,))
-
-
+_MERGE, _DIAGNOSES = "PTID VISCODE EXAMDATE AGE PTGENDER", "PTID|RID VISCODE2 DIAGNOSIS|DXCURREN|DXCHANGE"
+_VERDICTS = "RID loni_image series_type series_selected series_quality"
+#: Name: needed columns, further ones, place, and names of files where there are others.
+_ADNI: dict[str, tuple[str, ...]] = {
+    "ADNIMERGE": (_MERGE, " ".join(MERGE_COLUMNS), "Study Info"),
+    "REGISTRY": ("PTID VISCODE2 EXAMDATE", "RID PHASE VISCODE", "Enrollment"),
+    "PTDEMOG": ("PTID PTGENDER PTDOB|PTDOBYY", "RID PTDOBYY PTEDUCAT", "Subject Characteristics"),
+    "DXSUM": (
+        *(_DIAGNOSES, "PHASE PTID RID VISCODE EXAMDATE", "Assessments"),
+        *("DXSUM", "DXSUM_PDXCONV_ADNIALL", "DXSUM_PDXCONV"),
+    ),
+    "MMSE": ("PTID|RID VISCODE2 MMSCORE", "PTID RID VISDATE", "Assessments"),
+    "CDR": ("RID VISCODE2 CDGLOBAL", "", "Assessments"),
+    "APOERES": ("RID APGEN1|GENOTYPE", "APGEN2", "Biospecimen"),
+    "MPRAGEMETA": ("Orig/Proc SubjectID Sequence ScanDate ImageUID", "", "withdrawn in 2024"),
+    "MRIPROT": ("RID LONIUID PASS", "", "Imaging", "MRIPROT", "MRIQUALITY", "MRIQC"),
+    MAYO: (_VERDICTS, "", "Imaging", MAYO, r"MAYOADIRL_MRI_IMAGEQC_\d\d_\d\d_\d\d"),
+}
 ADNI_TABLES = {
-    table.name: table
-    for table in (
-        _adni("ADNIMERGE", "PTID VISCODE EXAMDATE AGE PTGENDER", " ".join(MERGE_COLUMNS), "Study Info"),
-        _adni("REGISTRY", "PTID VISCODE2 EXAMDATE", "RID PHASE VISCODE", "Enrollment"),
-        _adni("PTDEMOG", "PTID PTGENDER PTDOB|PTDOBYY", "RID PTDOBYY PTEDUCAT", "Subject Characteristics"),
-        _adni(
-            "DXSUM",
-            "PTID|RID VISCODE2 DIAGNOSIS|DXCURREN|DXCHANGE",
-            "PHASE PTID RID VISCODE EXAMDATE",
-            "Assessments",
-            *("DXSUM", "DXSUM_PDXCONV_ADNIALL", "DXSUM_PDXCONV"),
-        ),
-        _adni("MMSE", "PTID|RID VISCODE2 MMSCORE", "PTID RID VISDATE", "Assessments"),
-        _adni("CDR", "RID VISCODE2 CDGLOBAL", "", "Assessments"),
-        _adni("APOERES", "RID APGEN1|GENOTYPE", "APGEN2", "Biospecimen"),
-        _adni("MPRAGEMETA", "Orig/Proc SubjectID Sequence ScanDate ImageUID", "", "withdrawn in 2024"),
-        _adni("MRIPROT", "RID LONIUID PASS", "", "Imaging", "MRIPROT", "MRIQUALITY", "MRIQC"),
-        _adni(
-            MAYO,
-            "RID loni_image series_type series_selected series_quality",
-            "",
-            "Imaging",
-            *(MAYO, r"MAYOADIRL_MRI_IMAGEQC_\d\d_\d\d_\d\d"),
-        ),
+    name: StudyTable(
+        name, columns.split(), further.split(), f"Study Files > {place}", tuple(names) or (name,)
     )
+    for name, (columns, further, place, *names) in _ADNI.items()
 }
 
 AIBL_TABLES = {
@@ -127,6 +208,10 @@ class FoundTable:
         """Record which cells of a column were not understood, and return what was."""
         return self.ledger.understood(self.name, column, self.content[column], after, needed, private)
 
+    def left_out(self, column: str, values: pandas.Series, reason: str) -> None:
+        """Record the values of a column because of which rows were left out."""
+        self.ledger.left_out(self.name, column, values, reason)
+
     def made(self, table: str, rows_out: int, how: str) -> None:
         """Record that a table was made of this one alone."""
         self.ledger.made(table, [self.path], len(self.content), rows_out, how)
@@ -161,21 +246,22 @@ class TablesFolder:
         usable = []
         for rank, path in sorted(named):
             try:
-                missing = table.lacks(read_header(path))
+                present = set(map(column_key, read_header(path)))
             except (OSError, ValueError) as error:
                 refuse(path, error)
                 continue
+            missing = [each for each in table.columns if not present & set(map(column_key, each.split("|")))]
             if missing:
-                names = ", ".join(each.replace("|", " or ") for each in missing)
-                self._unusable[table.name] = f"the table {path.name} has no column {names}"
-                self.ledger.note(table.name, f"not used: it has no column {names}", source=path.name)
+                lack = f"has no column {', '.join(missing).replace('|', ' or ')}"
+                self._unusable[table.name] = f"the table {path.name} {lack}"
+                self.ledger.note(table.name, f"not used: it {lack}", source=path.name)
             else:
                 usable.append((rank, path))
         if not usable:
             return None
-        best = usable[0][1]
-        for rank, path in usable[1:]:
-            if rank == usable[0][0] and not _say_the_same(best, path, wanted):
+        (highest, best), *others = usable
+        for rank, path in others:
+            if rank == highest and not _say_the_same(best, path, wanted):
                 problems.append(
                     f"the table {table.name} is there twice with different content ({best.name} in "
                     f"{best.parent.name}, {path.name} in {path.parent.name}): keep one"
@@ -211,8 +297,7 @@ def list_tables(folder: Path) -> list[Path]:
 def is_study_table(name: str) -> bool:
     """Whether a file's name is that of a table of either study."""
     tables = (*ADNI_TABLES.values(), *AIBL_TABLES.values())
-    path = Path(name)
-    return path.suffix.lower() == ".csv" and any(_rank(table, path) is not None for table in tables)
+    return name.lower().endswith(".csv") and any(_rank(table, Path(name)) is not None for table in tables)
 
 
 def table_name(path: Path) -> str:
@@ -225,11 +310,11 @@ def _say_the_same(one: Path, other: Path, columns: Sequence[str]) -> bool:
     if one.read_bytes() == other.read_bytes():
         return True
     try:
-        tables = [read_table(path, columns) for path in (one, other)]
+        tables = [read_table(path, columns).reindex(columns=columns) for path in (one, other)]
     except ValueError:
         return False
-    rows = [table.reindex(columns=columns).value_counts(dropna=False) for table in tables]
-    return rows[0].sort_index().equals(rows[1].sort_index())
+    rows = [table.value_counts(dropna=False).sort_index() for table in tables]
+    return rows[0].equals(rows[1])
 
 
 def _rank(table: StudyTable, path: Path) -> tuple[int, int] | None:
@@ -244,10 +329,9 @@ def _rank(table: StudyTable, path: Path) -> tuple[int, int] | None:
 
 def _date(path: Path) -> int:
     """Return the date in a file's name as a number, 0 where there is none."""
-    match = _DATED.search(_COPY.sub("", path.stem))
-    if not match:
+    if not (match := _DATED.search(_COPY.sub("", path.stem))):
         return 0
-    text, form = "".join(part for part in match.groups() if part), "%d%b%Y" if match[1] else "%Y%m%d"
+    text, form = "".join(filter(None, match.groups())), "%d%b%Y" if match[1] else "%Y%m%d"
     try:
         return datetime.strptime(text, form).toordinal()
     except ValueError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rhvae_mri.io.files import read_tsv
 
-# Words of the record, see `rhvae_mri.convert.ledger.Ledger`.
+# Words of the record, see `rhvae_mri.convert.study_tables.Ledger`.
 _NOT_THERE, _DERIVED, _DIAGNOSES = "(not there)", "derived:", "its diagnoses come from DXSUM"
 _PROCESSED = "chosen scans that ADNI pre-processed"
 
