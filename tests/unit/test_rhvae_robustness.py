@@ -116,9 +116,9 @@ def test_an_epoch_whose_last_step_spoiled_the_weights_is_no_longer_the_best():
     with torch.no_grad():
         run.model.decoder.logits.bias.fill_(math.nan)
     assert not run.train_epoch()
-    assert run.best_epoch == 0
+    assert run.best.epoch == 0
     assert run.train_epoch()
-    assert run.best_epoch == 2
+    assert run.best.epoch == 2
     run.finish()
     assert is_finite(run.model)
 
@@ -151,7 +151,7 @@ def test_weights_that_the_last_step_has_spoiled_are_not_kept(name, fault):
     run = fresh_run(training=dataclasses.replace(TRAINING, max_recoveries=0))
     assert run.train_epoch()
     assert run.train_epoch()
-    assert run.best_epoch == 2
+    assert run.best.epoch == 2
     good = run.state.tensors[f"best/{name}"].clone()
     run.model.get_parameter(name).data.fill_(fault)
     epoch, final_loss = run.finish()
@@ -179,7 +179,7 @@ def test_the_best_weights_are_copied_when_a_batch_has_shown_them_good():
     assert not torch.equal(run.state.tensors[f"best/{name}"], first)  # only a candidate yet
     assert run.train_epoch()
     assert torch.equal(run.state.tensors[f"best/{name}"], first)
-    assert run.best_epoch == 2
+    assert run.best.epoch == 2
 
 
 @pytest.mark.parametrize("leapfrog_step_size", [1e-3, 1.0, 1e4])

@@ -33,9 +33,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from rhvae_mri.generators.rhvae.metric import LatentMetric, MetricValues
 from rhvae_mri.generators.rhvae.potential import Potential
@@ -44,25 +45,19 @@ from rhvae_mri.generators.rhvae.settings import RHVAESettings
 FIXED_POINT_ITERATIONS = 3
 
 
-class PotentialFunction(Protocol):
-    """Latent positions to the potential there; see `decoder_potential`."""
-
-    def __call__(
-        self, positions: torch.Tensor, *, weights: bool = True, visited: Sequence[Potential] = ()
-    ) -> Potential:
-        """Compute the potential at ``positions``, of shape (n, d)."""
-
+#: Latent positions (n, d), and the options of `decoder_potential`, to the potential there.
+PotentialFunction = Callable[..., Potential]
 
 #: The first positions to the first momenta.
-Launch = Callable[[torch.Tensor], torch.Tensor]
+Launch = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class PhasePoint:
     """Positions with everything that was computed there, and momenta."""
 
-    position: torch.Tensor  #: z, (n, d)
-    momentum: torch.Tensor  #: rho, (n, d)
+    position: Tensor  #: z, (n, d)
+    momentum: Tensor  #: rho, (n, d)
     metric: MetricValues  #: at z
     potential: Potential  #: at z
 
@@ -75,7 +70,7 @@ def sqrt_beta(step: int, settings: RHVAESettings) -> float:
 
 
 def flow(
-    position: torch.Tensor,
+    position: Tensor,
     launch: Launch,
     metric: LatentMetric,
     potential: PotentialFunction,
@@ -83,23 +78,8 @@ def flow(
 ) -> PhasePoint:
     """Carry positions and momenta through K tempered leapfrog steps.
 
-    Parameters
-    ----------
-    position : torch.Tensor, shape (n, d)
-        z_0.
-    launch : callable
-        Gives rho_0, of shape (n, d), at z_0.
-    metric : LatentMetric
-        The latent metric.
-    potential : callable
-        Gives the `Potential` at a position.
-    settings : RHVAESettings
-        Number and length of the steps, tempering, integrator.
-
-    Returns
-    -------
-    PhasePoint
-        z_K and rho_K. Where torch records gradients, they can be differentiated as the integrator says.
+    From z_0 and, with ``launch``, rho_0 to z_K and rho_K. Where torch records gradients, these can be
+    differentiated as the integrator says.
     """
     if settings.integrator == "published" and settings.leapfrog_steps:
         path = _published_path(position, launch, metric, potential, settings)
@@ -129,18 +109,17 @@ def leapfrog_step(
     return replace(arrived, momentum=momentum)
 
 
-@dataclass(frozen=True)
-class _PublishedStep:
+class _PublishedStep(NamedTuple):
     """What one step of the published integrator changes, as constants, and where it ends."""
 
-    drift: torch.Tensor  #: from z_0 to the position, (n, d)
-    kick: torch.Tensor  #: of the momentum, by the first line of the step, (n, d)
+    drift: Tensor  #: from z_0 to the position, (n, d)
+    kick: Tensor  #: of the momentum, by the first line of the step, (n, d)
     potential: Potential
 
 
 @torch.enable_grad()
 def _published_path(
-    position: torch.Tensor,
+    position: Tensor,
     launch: Launch,
     metric: LatentMetric,
     potential: PotentialFunction,
@@ -159,16 +138,15 @@ def _published_path(
             half = (point.momentum - size / 2 * force).detach()
         here = (point.position + size * point.metric.velocity(half)).detach().requires_grad_()
         arrived = PhasePoint(here, half, metric.at(here), potential(here, weights=False))
-        path.append(
-            _PublishedStep((here - start).detach(), (half - point.momentum).detach(), arrived.potential)
-        )
+        kick = (half - point.momentum).detach()
+        path.append(_PublishedStep((here - start).detach(), kick, arrived.potential))
         if step < settings.leapfrog_steps:
             momentum = half - size / 2 * _position_gradient(arrived, metric, half)
             point = replace(arrived, momentum=_cooling(step, settings) * momentum)
     return path
 
 
-def _momentum_term(point: PhasePoint, momentum: torch.Tensor) -> torch.Tensor | float:
+def _momentum_term(point: PhasePoint, momentum: Tensor) -> Tensor | float:
     """The velocity's product with the derivative, in z, of the momentum with which the step began."""
     if not point.momentum.requires_grad:
         return 0.0
@@ -181,7 +159,7 @@ def _momentum_term(point: PhasePoint, momentum: torch.Tensor) -> torch.Tensor | 
 
 def _differentiable(
     path: Sequence[_PublishedStep],
-    position: torch.Tensor,
+    position: Tensor,
     launch: Launch,
     metric: LatentMetric,
     potential: PotentialFunction,
@@ -206,6 +184,6 @@ def _cooling(step: int, settings: RHVAESettings) -> float:
     return sqrt_beta(step - 1, settings) / sqrt_beta(step, settings)
 
 
-def _position_gradient(point: PhasePoint, metric: LatentMetric, momentum: torch.Tensor) -> torch.Tensor:
+def _position_gradient(point: PhasePoint, metric: LatentMetric, momentum: Tensor) -> Tensor:
     """Gradient of the Hamiltonian in z, at the point's position and another momentum."""
     return point.potential.gradient + metric.kinetic_gradient(point.position, point.metric, momentum)

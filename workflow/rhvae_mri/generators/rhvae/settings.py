@@ -1,9 +1,11 @@
-"""The settings of the RHVAE, of its training and of its sampler, with the study's values as defaults."""
+"""The settings of the RHVAE, of its training and of its sampler, with the study's values as defaults.
+
+A value outside its bounds is a StudyError.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,11 +48,6 @@ class RHVAESettings:
         see `hamiltonian` for how that differs from the equations. ``generalized`` is the leapfrog that is
         implicit in momentum and position, time-reversible up to the fixed-point iterations, and
         differentiated in full.
-
-    Raises
-    ------
-    StudyError
-        If a value is outside its bounds.
     """
 
     latent_dimension: int = 10
@@ -71,18 +68,16 @@ class RHVAESettings:
         for name in ("encoder_layers", "decoder_layers", "metric_layers", "channels"):
             widths = tuple(getattr(self, name))
             object.__setattr__(self, name, widths)
-            if not all(_is_count(width, 1) for width in widths):
-                raise _outside(name, widths, "a list of whole numbers of at least 1")
-        if not self.channels:
-            raise _outside("channels", self.channels, "at least one number")
-        _check_counts(self, {"latent_dimension": 1, "leapfrog_steps": 0})
-        _check_positive(self, ("leapfrog_step_size", "sqrt_beta_zero", "temperature", "regularization"))
+            if not all(_is_count(width, 1) for width in widths) or (name == "channels" and not widths):
+                raise _outside(self, name, "a list of whole numbers of at least 1 (channels: one or more)")
+        _check_counts(self, latent_dimension=1, leapfrog_steps=0)
+        _check_positive(self, "leapfrog_step_size", "sqrt_beta_zero", "temperature", "regularization")
         if self.sqrt_beta_zero > 1:
-            raise _outside("sqrt_beta_zero", self.sqrt_beta_zero, "a number above 0 and at most 1")
+            raise _outside(self, "sqrt_beta_zero", "a number above 0 and at most 1")
         allowed = {"networks": NETWORKS, "reconstruction": RECONSTRUCTIONS, "integrator": INTEGRATORS}
         for name, values in allowed.items():
             if getattr(self, name) not in values:
-                raise _outside(name, getattr(self, name), " or ".join(values))
+                raise _outside(self, name, " or ".join(values))
 
 
 @dataclass(frozen=True)
@@ -104,11 +99,6 @@ class TrainingSettings:
         step, after a number that is not finite, an exploded loss or a jump of the latent positions.
     checkpoint_seconds : float
         Seconds between two checkpoints.
-
-    Raises
-    ------
-    StudyError
-        If a value is outside its bounds.
     """
 
     learning_rate: float = 1e-4
@@ -119,41 +109,41 @@ class TrainingSettings:
     checkpoint_seconds: float = 600.0
 
     def __post_init__(self) -> None:
-        _check_positive(self, ("learning_rate", "checkpoint_seconds"))
-        _check_counts(self, {"batch_size": 1, "max_epochs": 1, "patience": 1, "max_recoveries": 0})
+        _check_positive(self, "learning_rate", "checkpoint_seconds")
+        _check_counts(self, batch_size=1, max_epochs=1, patience=1, max_recoveries=0)
 
 
 @dataclass(frozen=True)
 class SamplerSettings:
-    """The Hamiltonian Monte Carlo chains in the latent space; StudyError if a value is outside its bounds."""
+    """The Hamiltonian Monte Carlo chains in the latent space."""
 
     steps: int = 100  #: proposals per chain
     leapfrog_steps: int = 15  #: per proposal
     step_size: float = 0.03  #: of a leapfrog step
 
     def __post_init__(self) -> None:
-        _check_counts(self, {"steps": 0, "leapfrog_steps": 1})
-        _check_positive(self, ("step_size",))
+        _check_counts(self, steps=0, leapfrog_steps=1)
+        _check_positive(self, "step_size")
 
 
-def _check_counts(settings: object, least: Mapping[str, int]) -> None:
+def _check_counts(settings: object, **least: int) -> None:
     for name, bound in least.items():
-        value = getattr(settings, name)
-        if not _is_count(value, bound):
-            raise _outside(name, value, f"a whole number of at least {bound}")
+        if not _is_count(getattr(settings, name), bound):
+            raise _outside(settings, name, f"a whole number of at least {bound}")
 
 
-def _check_positive(settings: object, names: Iterable[str]) -> None:
+def _check_positive(settings: object, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not math.isfinite(value) or value <= 0:
-            raise _outside(name, value, "a number above 0")
+            raise _outside(settings, name, "a number above 0")
 
 
 def _is_count(value: Any, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def _outside(name: str, value: Any, rule: str) -> StudyError:
+def _outside(settings: object, name: str, rule: str) -> StudyError:
+    value = getattr(settings, name)
     return StudyError(f"The setting {name} is {value!r}.", where=name, remedy=f"Give {rule}.")

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.generators.rhvae.networks import Networks
@@ -20,8 +21,6 @@ from rhvae_mri.io.files import atomic_path
 
 #: Tells these files from others, and their version.
 FORMAT = "rhvae-mri RHVAE 1"
-
-REMEDY = "Train the model again, or give the file that train_rhvae wrote."
 
 
 def save_model(path: str | os.PathLike[str], model: RHVAE, metadata: Mapping[str, str] | None = None) -> None:
@@ -38,7 +37,7 @@ def save_model(path: str | os.PathLike[str], model: RHVAE, metadata: Mapping[str
         save_file(tensors, temporary, metadata=header)
 
 
-def save_codes(path: str | os.PathLike[str], codes: torch.Tensor) -> None:
+def save_codes(path: str | os.PathLike[str], codes: Tensor) -> None:
     """Write latent positions (n, d) as the tensor `codes` of a safetensors file, atomically."""
     with atomic_path(path) as temporary:
         save_file({"codes": codes.detach().cpu().contiguous()}, temporary)
@@ -47,16 +46,7 @@ def save_codes(path: str | os.PathLike[str], codes: torch.Tensor) -> None:
 def load_model(
     path: str | os.PathLike[str], device: torch.device | str = "cpu", networks: Networks | None = None
 ) -> RHVAE:
-    """Read a model that `save_model` wrote.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    device : torch.device or str
-        Where the model is to be.
-    networks : Networks, optional
-        Your own modules, if the model was trained with such.
+    """Read a model that `save_model` wrote; your own ``networks``, if it was trained with such.
 
     Returns
     -------
@@ -78,34 +68,33 @@ def load_model(
     if missing or unknown:
         listed = {"missing": sorted(missing), "unknown": sorted(unknown)}
         names = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in listed.items() if names)
-        raise StudyError(
-            f"The model file has other entries than the model ({names}).", where=path, remedy=REMEDY
-        )
+        raise _fault(path, f"The model file has other entries than the model ({names}).")
     for name, value in expected.items():
         if tensors[name].shape != value.shape:
             shapes = f"{tuple(tensors[name].shape)}, not {tuple(value.shape)}"
-            raise StudyError(f"The entry {name} has the shape {shapes}.", where=path, remedy=REMEDY)
+            raise _fault(path, f"The entry {name} has the shape {shapes}.")
     model.load_state_dict(tensors, assign=True)
     return model.to(device).requires_grad_(False).eval()
 
 
-def _read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+def _fault(path: str | os.PathLike[str], message: str, cause: str | None = None) -> StudyError:
+    remedy = "Train the model again, or give the file that train_rhvae wrote."
+    return StudyError(message, where=path, cause=cause, remedy=remedy)
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor]]:
     """The header and the tensors of a model file."""
     if not Path(path).is_file():
-        raise StudyError("There is no such model file.", where=path, remedy=REMEDY)
+        raise _fault(path, "There is no such model file.")
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except SafetensorError as error:
-        raise StudyError(
-            "The model file cannot be read.", where=path, cause=str(error), remedy=REMEDY
-        ) from error
+        raise _fault(path, "The model file cannot be read.", str(error)) from error
     if header.get("format") != FORMAT:
         found = f"Found: {header.get('format', 'no format entry')}."
-        raise StudyError(
-            "This is not an RHVAE model file of this version.", where=path, cause=found, remedy=REMEDY
-        )
+        raise _fault(path, "This is not an RHVAE model file of this version.", found)
     return header, tensors
 
 
@@ -116,11 +105,8 @@ def _parse_header(
     try:
         stored, image_shape = json.loads(header["settings"]), json.loads(header["image_shape"])
     except (KeyError, json.JSONDecodeError) as error:
-        raise StudyError(
-            "The header of the model file is not complete.", where=path, cause=repr(error), remedy=REMEDY
-        ) from error
-    known = RHVAESettings.__dataclass_fields__.keys()
-    if stored.keys() != known:
-        names = ", ".join(sorted(stored.keys() ^ known))
-        raise StudyError(f"The settings in the model file differ in: {names}.", where=path, remedy=REMEDY)
+        raise _fault(path, "The header of the model file is not complete.", repr(error)) from error
+    different = stored.keys() ^ RHVAESettings.__dataclass_fields__.keys()
+    if different:
+        raise _fault(path, f"The settings in the model file differ in: {', '.join(sorted(different))}.")
     return RHVAESettings(**stored), tuple(image_shape)
