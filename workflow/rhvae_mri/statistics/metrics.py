@@ -56,20 +56,6 @@ def confusion_counts(labels: ArrayLike, probabilities: ArrayLike) -> ConfusionCo
     return ConfusionCounts(*((true & predicted).sum(axis=-1) for true, predicted in pairs))
 
 
-def balanced_accuracy(counts: ConfusionCounts) -> Any:
-    """Return the mean of sensitivity and specificity; NaN where a class is absent."""
-    sensitivity, specificity = _sensitivity_and_specificity(counts)
-    return (sensitivity + specificity) / 2
-
-
-def _sensitivity_and_specificity(counts: ConfusionCounts) -> tuple[Any, Any]:
-    with numpy.errstate(invalid="ignore"):  # 0 / 0 where a class is absent
-        return (
-            counts.true_positives / (counts.true_positives + counts.false_negatives),
-            counts.true_negatives / (counts.true_negatives + counts.false_positives),
-        )
-
-
 def area_under_curve(labels: ArrayLike, probabilities: ArrayLike) -> Any:
     """Return the area under the ROC curve of each run (all axes but the last); NaN where a class is absent.
 
@@ -89,34 +75,23 @@ def area_under_curve(labels: ArrayLike, probabilities: ArrayLike) -> Any:
 
 def metrics_by_run(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, Any]:
     """Return each of `METRICS` for each run (all axes but the last), as fractions or NaN."""
-    counts = confusion_counts(labels, probabilities)
+    found, missed, rejected, alarms = confusion_counts(labels, probabilities)
+    with numpy.errstate(invalid="ignore"):  # 0 / 0 where a class is absent
+        sensitivity, specificity = found / (found + missed), rejected / (rejected + alarms)
     values = (
-        *_sensitivity_and_specificity(counts),
-        balanced_accuracy(counts),
+        sensitivity,
+        specificity,
+        (sensitivity + specificity) / 2,
         area_under_curve(labels, probabilities),
     )
     return dict(zip(METRICS, values, strict=True))
 
 
 def classification_metrics(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, float]:
-    """Compute all metrics of one run on one set.
+    """Compute all metrics of one run on one set: fractions between 0 and 1, or NaN.
 
-    Parameters
-    ----------
-    labels : array_like of shape (n,)
-        True classes: 1 for AD, 0 for CN.
-    probabilities : array_like of shape (n,)
-        Probabilities of AD, between 0 and 1.
-
-    Returns
-    -------
-    dict of str to float
-        The metrics named in `METRICS`, as fractions between 0 and 1 or NaN.
-
-    Raises
-    ------
-    StudyError
-        If the lengths differ, a label is neither 0 nor 1, or a probability is missing or outside [0, 1].
+    ``labels`` are 1 for AD, 0 for CN; ``probabilities`` of AD are between 0 and 1. StudyError if the lengths
+    differ, or a label or a probability is not such a number.
 
     Examples
     --------
