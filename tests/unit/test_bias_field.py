@@ -79,16 +79,8 @@ def test_the_default_parameters_are_the_studys_call(phantom, corrected):
 
 
 def test_other_parameters_reach_n4():
-    arguments = bias_arguments(
-        "a.nii",
-        "b.nii",
-        spline_distance_mm=200,
-        shrink_factor=2,
-        iterations=(20, 10),
-        convergence_threshold=1e-4,
-    )
-    text = " ".join(arguments)
-    assert "-b [200] -s 2 -c [20x10,0.0001]" in text
+    text = " ".join(bias_arguments("a.nii", "b.nii", spline_distance_mm=200, iterations=(20, 10)))
+    assert "-b [200] -s 4 -c [20x10,0]" in text
 
 
 def tilt(affine, degrees):
@@ -176,7 +168,7 @@ def test_the_sidecar_of_coarse_padding_tells_what_ants_got(phantom, tmp_path):
     assert about["Padding"] == "coarse"
     assert about["PaddedShape"] == [101, 101, 101]
     assert about["CoarseShape"] == [25, 25, 25]
-    assert about["Arguments"] == coarse_arguments((1, 1, 1), (2, 1), 0.0)
+    assert about["Arguments"] == coarse_arguments((1, 1, 1), (2, 1))
     assert "-x mask.mha -r 0 -o [corrected.nii,field.nii] -b [1x1x1] -s 1 -c [2x1,0]" in " ".join(
         about["Arguments"]
     )

@@ -61,13 +61,6 @@ def test_a_curve_is_scikit_learns_where_no_scores_are_equal():
     assert curve[-1, 0] == 1
 
 
-def test_the_area_under_a_fine_curve_is_the_auc():
-    labels, probabilities = made_up(200, 100, n_runs=2, seed=4)
-    metrics, curve = resample_metrics(probabilities, draw_resamples(labels, 2, 5, 0))
-    steps = numpy.diff(FALSE_POSITIVE_RATES, prepend=0)[:, None]
-    assert numpy.abs((curve * steps).sum(axis=0) - metrics[3]).max() < 0.02
-
-
 def test_draws_are_one_less_than_there_are_within_each_diagnosis():
     labels, _ = made_up()
     resamples = draw_resamples(labels, 5, 300, seed=0)

@@ -24,36 +24,25 @@ from rhvae_mri.io.files import atomic_path
 #: Marks the files of this module and the version of their layout.
 FORMAT = "rhvae-mri networks 1"
 
+#: What the header has of each network.
+_OF_A_RUN = ("selected_epoch", "history", "images_per_second")
+
 
 @dataclass
 class TrainedNetwork:
-    """The weights that validation chose, and how the training went.
+    """The weights that validation chose, and how the training went."""
 
-    Attributes
-    ----------
-    architecture : Architecture
-        What the network is made of.
-    input_shape : tuple of int
-        The size of the images, in voxels.
-    weights : dict of str to torch.Tensor
-        Parameters and batch statistics at the end of the selected epoch, on the CPU.
-    selected_epoch : int
-        The first epoch of the highest validation balanced accuracy, counted from 1.
-    history : list of dict
-        One row for each epoch: ``epoch``; ``train_loss`` and ``train_balanced_accuracy``, of the outputs on
-        which the steps were taken (dropout included); ``validation_loss`` and
-        ``validation_balanced_accuracy``; ``best``, which is 1 in the selected epoch and 0 in the others.
-        Balanced accuracies are fractions.
-    images_per_second : float
-        Training images per second of work, validation included.
-    """
-
-    architecture: Architecture
-    input_shape: tuple[int, ...]
+    architecture: Architecture  #: what the network is made of
+    input_shape: tuple[int, ...]  #: the size of the images, in voxels
+    #: parameters and batch statistics at the end of the selected epoch, on the CPU
     weights: dict[str, torch.Tensor]
-    selected_epoch: int
+    selected_epoch: int  #: the first epoch of the highest validation balanced accuracy, counted from 1
+    #: one row for each epoch: ``epoch``; ``train_loss`` and ``train_balanced_accuracy``, of the outputs on
+    #: which the steps were taken (dropout included); ``validation_loss`` and
+    #: ``validation_balanced_accuracy``; ``best``, which is 1 in the selected epoch and 0 in the others.
+    #: Balanced accuracies are fractions
     history: list[dict[str, Any]]
-    images_per_second: float
+    images_per_second: float  #: training images per second of work, validation included
 
     def network(self) -> ConvolutionalNetwork:
         """Build the network with the selected weights, on the CPU and in evaluation mode."""
@@ -78,12 +67,8 @@ def save_networks(path: str | os.PathLike[str], networks: Mapping[int, TrainedNe
     for seed, trained in networks.items():
         if (trained.architecture, trained.input_shape) != (first.architecture, first.input_shape):
             raise StudyError("The networks of one file are of one architecture and input shape.", where=path)
-        tensors |= {f"{_prefix(seed)}{key}": weights for key, weights in trained.weights.items()}
-        runs[str(seed)] = {
-            "selected_epoch": trained.selected_epoch,
-            "history": trained.history,
-            "images_per_second": trained.images_per_second,
-        }
+        tensors |= {f"seed-{seed}/{key}": weights for key, weights in trained.weights.items()}
+        runs[str(seed)] = {name: getattr(trained, name) for name in _OF_A_RUN}
     metadata = {
         "format": FORMAT,
         "architecture": json.dumps(first.architecture.to_dict()),
@@ -125,12 +110,7 @@ def load_networks(path: str | os.PathLike[str]) -> dict[int, TrainedNetwork]:
     input_shape = tuple(json.loads(header["input_shape"]))
     networks: dict[int, TrainedNetwork] = {}
     for seed, run in json.loads(header["runs"]).items():
-        prefix = _prefix(int(seed))
+        prefix = f"seed-{seed}/"
         weights = {k.removeprefix(prefix): value for k, value in tensors.items() if k.startswith(prefix)}
         networks[int(seed)] = TrainedNetwork(architecture, input_shape, weights, **run)
     return networks
-
-
-def _prefix(seed: int) -> str:
-    """How the names of a network's tensors begin."""
-    return f"seed-{seed}/"

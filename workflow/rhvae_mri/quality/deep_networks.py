@@ -30,10 +30,8 @@ SLICES, SLICE_SIZE, CLASSES, PASSED = 3, 224, 2, 1
 _UNUSED = ".num_batches_tracked"
 
 #: What `torch.load` raises on files that are not its own.
-_UNREADABLE = (
-    *(UnpicklingError, RuntimeError, OSError, EOFError),
-    *(ValueError, LookupError, TypeError, AttributeError),
-)
+_UNREADABLE = (UnpicklingError, RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError)
+_UNREADABLE += (AttributeError,)
 
 _LISTED = 3
 

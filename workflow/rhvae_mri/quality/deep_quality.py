@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy
+from numpy import ndarray
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.preprocess.images import ImageError, read_image
@@ -65,33 +66,28 @@ def check_deep_quality(
     StudyError
         If a column is missing, the weights do not fit the network, or there is no GPU for ``cuda``.
     """
-    import pandas
-
     missing = {"image_id", "registered"} - set(images.columns)
     if missing:
         raise StudyError(f"The table of images has no column {', '.join(sorted(missing))}.")
-    names = images["image_id"].to_numpy()
-    columns: dict[str, Any] = {"pass_probability": numpy.nan, "status": "not run", "reason": NO_WEIGHTS}
-    if weights is not None:
-        paths = [str(path) for path in images["registered"]]
-        judge = _load_judge(network, weights, device, threads)
-        probabilities, faults = _pass_probabilities(paths, judge, batch_size)
-        passed = probabilities > threshold
-        reasons = [
-            fault or (None if good else f"pass probability {value:.3f} is not above {threshold:g}")
-            for fault, good, value in zip(faults, passed, probabilities, strict=True)
-        ]
-        columns = {
-            "pass_probability": probabilities,
-            "status": numpy.where(passed, "passed", "failed"),
-            "reason": reasons,
-        }
-    return pandas.DataFrame({"image_id": names, "network": network, **columns}, columns=list(COLUMNS))
+    table = images[["image_id"]].reset_index(drop=True).assign(network=network)
+    if weights is None:
+        table = table.assign(pass_probability=numpy.nan, status="not run", reason=NO_WEIGHTS)
+        return table[list(COLUMNS)]
+    judge = _load_judge(network, weights, device, threads)
+    paths = [str(path) for path in images["registered"]]
+    probabilities, faults = _pass_probabilities(paths, judge, batch_size)
+    passed = probabilities > threshold
+    reasons = [
+        fault or (None if good else f"pass probability {value:.3f} is not above {threshold:g}")
+        for fault, good, value in zip(faults, passed, probabilities, strict=True)
+    ]
+    status = numpy.where(passed, "passed", "failed")
+    return table.assign(pass_probability=probabilities, status=status, reason=reasons)[list(COLUMNS)]
 
 
 def _load_judge(
     name: str, weights: str | os.PathLike[str], device: str, threads: int
-) -> Callable[[list[numpy.ndarray]], numpy.ndarray]:
+) -> Callable[[list[ndarray]], ndarray]:
     """Give what says with which probability heads are well registered, by their slices."""
     import torch
 
@@ -102,7 +98,7 @@ def _load_judge(
     network.load_state_dict(read_weights(weights, name))
     network.to(place)
 
-    def judge(slices: list[numpy.ndarray]) -> numpy.ndarray:
+    def judge(slices: list[ndarray]) -> ndarray:
         with torch.inference_mode():
             logits = network(torch.from_numpy(numpy.stack(slices)).to(place))
             return logits.softmax(dim=1)[:, PASSED].cpu().numpy()
@@ -111,14 +107,14 @@ def _load_judge(
 
 
 def _pass_probabilities(
-    paths: list[str], judge: Callable[[list[numpy.ndarray]], numpy.ndarray], batch_size: int
-) -> tuple[numpy.ndarray, list[str | None]]:
+    paths: list[str], judge: Callable[[list[ndarray]], ndarray], batch_size: int
+) -> tuple[ndarray, list[str | None]]:
     """Judge images by batches; give their probabilities (NaN for a bad image) and their faults."""
     from tqdm import tqdm
 
     probabilities = numpy.full(len(paths), numpy.nan)
     faults: list[str | None] = [None] * len(paths)
-    waiting: dict[int, numpy.ndarray] = {}
+    waiting: dict[int, ndarray] = {}
     for position, path in enumerate(tqdm(paths, desc="deep quality", unit="image", mininterval=5)):
         try:
             waiting[position] = prepare_slices(read_image(path)[0])
@@ -130,7 +126,7 @@ def _pass_probabilities(
     return probabilities, faults
 
 
-def prepare_slices(voxels: numpy.ndarray) -> numpy.ndarray:
+def prepare_slices(voxels: ndarray) -> ndarray:
     """Cut the axial, sagittal and coronal middle slices of a head for the networks, shape (3, 224, 224).
 
     Intensities run from -0.5 to 0.5 over the whole volume; what lies outside a slice is 0. The first row is
@@ -147,7 +143,7 @@ def prepare_slices(voxels: numpy.ndarray) -> numpy.ndarray:
     return prepared
 
 
-def _fit_square(cut: numpy.ndarray) -> numpy.ndarray:
+def _fit_square(cut: ndarray) -> ndarray:
     """Scale a slice so that its longer side is `SQUARE_SIZE`, linearly, with 0 around it.
 
     ClinicaDL takes scikit-image's ``transform.rescale``, which is this call of SciPy's ``zoom``: the result
@@ -163,7 +159,7 @@ def _fit_square(cut: numpy.ndarray) -> numpy.ndarray:
     return ndimage.zoom(cut, new / old, order=1, grid_mode=True, **outside)
 
 
-def _centre(cut: numpy.ndarray) -> numpy.ndarray:
+def _centre(cut: ndarray) -> ndarray:
     """Pad a slice to the square and keep its middle."""
     square = numpy.zeros((SQUARE_SIZE, SQUARE_SIZE))
     rows, columns = cut.shape

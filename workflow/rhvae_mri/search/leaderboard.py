@@ -108,8 +108,6 @@ def mean_on_unseen_folds(accuracies: numpy.ndarray) -> float:
 
     ``accuracies`` has the shape (n_candidates, n_folds); of equal means the first candidate is chosen.
 
-    Examples
-    --------
     >>> mean_on_unseen_folds(numpy.array([[90.0, 50.0], [60.0, 70.0]]))
     55.0
     """

@@ -36,10 +36,8 @@ MAX_DRAWS = 1000
 TOO_MANY_POOLINGS, TOO_MANY_PARAMETERS = "too_many_poolings", "too_many_parameters"
 
 #: The hyper-parameters that are searched, in the order of the tables.
-HYPERPARAMETERS = (
-    *("n_blocks", "first_channels", "n_convolutions", "n_fully_connected"),
-    *("dropout", "learning_rate", "weight_decay"),
-)
+HYPERPARAMETERS = ("n_blocks", "first_channels", "n_convolutions", "n_fully_connected", "dropout")
+HYPERPARAMETERS += ("learning_rate", "weight_decay")
 
 
 @dataclass(frozen=True)
@@ -189,13 +187,12 @@ def _draw(
     n_blocks = whole_number(space.n_blocks)
     first_channels = int(generator.choice(space.first_channels))
     convolutions = [whole_number(space.convolutions_per_block) for _ in range(n_blocks)]
-    n_fully_connected = whole_number(space.n_fully_connected)
-    dropout = float(generator.uniform(space.dropout[0], space.dropout[1]))
+    layers = first_channels, convolutions, whole_number(space.n_fully_connected)
+    dropout = float(generator.uniform(*space.dropout))
     learning_rate = power(space.learning_rate)
     has_weight_decay = generator.random() < space.weight_decay_probability
     weight_decay = power(space.weight_decay) if has_weight_decay else 0.0
-    layers = (first_channels, convolutions, n_fully_connected, dropout)
-    architecture = make_architecture(*layers, shape=shape, channel_limit=space.channel_limit)
+    architecture = make_architecture(*layers, dropout, shape=shape, channel_limit=space.channel_limit)
     return architecture, learning_rate, weight_decay
 
 
