@@ -133,11 +133,7 @@ def test_seeds_of_the_study_become_seeds_of_ants():
 
 
 @pytest.mark.parametrize(
-    "truth",
-    [
-        pose((12, 0, 0), (0, 15, -10)),
-        pose((-8, 6, -10), (-12, 8, 14), (1.04, 0.97, 1.05)),
-    ],
+    "truth", [pose((12, 0, 0), (0, 15, -10)), pose((-8, 6, -10), (-12, 8, 14), (1.04, 0.97, 1.05))]
 )
 def test_a_known_affine_is_recovered(template, tmp_path, truth):
     image, affine = register(scan(tmp_path / "scan.nii.gz", truth), template, tmp_path)

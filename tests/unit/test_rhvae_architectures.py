@@ -9,12 +9,7 @@ from torch import nn
 
 from rhvae_mri.generators.rhvae.checks import check_networks
 from rhvae_mri.generators.rhvae.model import RHVAE
-from rhvae_mri.generators.rhvae.networks import (
-    ConvolutionalDecoder,
-    Encoder,
-    Networks,
-    build_networks,
-)
+from rhvae_mri.generators.rhvae.networks import ConvolutionalDecoder, Encoder, Networks, build_networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.generators.rhvae.storage import load_model, save_model
 from rhvae_mri.generators.rhvae.training import train_rhvae

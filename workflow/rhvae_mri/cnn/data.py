@@ -111,7 +111,6 @@ class ImageSet:
                 )
 
     def _checked_labels(self, labels: ArrayLike) -> ndarray:
-        """Return the labels as int64, one for each image."""
         values = numpy.asarray(labels)
         if values.shape != (len(self),):
             raise StudyError(f"There are {values.size} labels for {len(self)} images.")
@@ -122,7 +121,6 @@ class ImageSet:
         return values.astype(numpy.int64)
 
     def _raise_intensity(self, images: ndarray, indices: ndarray) -> None:
-        """Name the first image of a batch with an intensity that is not allowed."""
         first = (~((images >= 0) & (images <= 1)).reshape(len(images), -1).all(axis=1)).argmax()
         index, image = int(indices[first]), images[first]
         raise StudyError(
@@ -176,7 +174,6 @@ class DeviceImages:
 
 
 def _check_part(part: ImagePart, shape: tuple[int, ...], first_source: str) -> None:
-    """Check the shape, type and rows of a part."""
     if part.images.dtype not in (numpy.float16, numpy.float32):
         raise StudyError(f"A stack of images has the type {part.images.dtype}.", where=part.source)
     if tuple(part.images.shape[1:]) != shape:

@@ -143,5 +143,4 @@ def measure_saliency(
 
 
 def _log_odds(logits: Tensor) -> Tensor:
-    """The log odds of class 1, from logits (n, 2)."""
     return logits[:, 1] - logits[:, 0]

@@ -31,10 +31,9 @@ from rhvae_mri.cnn.data import RESIDENT_BYTES, DeviceImages, ImageSet
 from rhvae_mri.cnn.prediction import check_shape, compute_logits, positive_probability
 from rhvae_mri.cnn.storage import TrainedNetwork
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.runtime.checkpoints import TrainingState, run_digest
+from rhvae_mri.runtime.checkpoints import RegularCheckpoints, TrainingState, run_digest
 from rhvae_mri.runtime.jobs import peak_memory
 from rhvae_mri.runtime.randomness import own_random_state
-from rhvae_mri.runtime.regular_checkpoints import RegularCheckpoints
 from rhvae_mri.study.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
@@ -271,7 +270,6 @@ def _measure(logits: Tensor, labels: Tensor, name: str) -> dict[str, float]:
 
 
 def _trained_network(architecture: Architecture, train: ImageSet, result: TrainingState) -> TrainedNetwork:
-    """The result of a finished run."""
     selected, history = result.progress["selected_epoch"], result.progress["history"]
     return TrainedNetwork(
         architecture=architecture,

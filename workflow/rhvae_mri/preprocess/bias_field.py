@@ -134,5 +134,4 @@ def correct_bias(
 
 
 def _by_x(numbers: Sequence[int]) -> str:
-    """Write a list of numbers as ANTs reads it."""
     return "x".join(map(str, numbers))

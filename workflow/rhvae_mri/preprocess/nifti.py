@@ -308,7 +308,6 @@ def _check_forms_agree(path: Path, image: nibabel.Nifti1Pair) -> None:
 
 
 def _directions(form: ndarray) -> tuple[ndarray, ndarray]:
-    """Split the axes of an affine into directions and voxel sizes."""
     sizes = numpy.linalg.norm(form[:3, :3], axis=0)
     return form[:3, :3] / sizes, sizes
 

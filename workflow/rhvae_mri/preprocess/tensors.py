@@ -101,8 +101,10 @@ def downsample(voxels: ndarray, align_corners: bool = False) -> ndarray:
     import torch
 
     tensor = torch.from_numpy(numpy.ascontiguousarray(voxels, dtype=numpy.float32))[None, None]
-    options = {"scale_factor": 0.5, "mode": "trilinear", "align_corners": align_corners}
-    return torch.nn.functional.interpolate(tensor, **options)[0, 0].numpy()
+    half = torch.nn.functional.interpolate(
+        tensor, scale_factor=0.5, mode="trilinear", align_corners=align_corners
+    )
+    return half[0, 0].numpy()
 
 
 def rescale(voxels: ndarray) -> tuple[ndarray, float, float]:

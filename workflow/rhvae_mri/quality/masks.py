@@ -107,7 +107,6 @@ def _close(mask: ndarray, steps: int) -> ndarray:
 
 
 def _largest_piece(mask: ndarray) -> ndarray:
-    """Keep the largest connected piece of a mask."""
     from scipy import ndimage
 
     pieces, count = ndimage.label(mask)

@@ -198,7 +198,6 @@ def describe_affine(affine: ndarray) -> dict[str, float]:
 
 
 def _compare(registered: ndarray, reference: Reference) -> dict[str, float]:
-    """Compare a registered image with the template."""
     coarse = block_means(registered, reference.factor)
     brain, pattern = reference.anatomy.brain, reference.anatomy.pattern(coarse)
     pair = (coarse, reference.voxels, reference.surroundings)
@@ -228,7 +227,6 @@ def _turned_pattern(coarse: ndarray, reference: Reference) -> float:
 
 
 def _intensities(registered: ndarray, reference: Reference) -> dict[str, float | None]:
-    """Describe the intensities of a registered image inside the template's head."""
     factor = reference.factor
     # one voxel of each block is enough for percentiles
     blocks = tuple(slice(0, count * factor, factor) for count in reference.head.shape)

@@ -66,7 +66,6 @@ def _field_strengths(metrics: pandas.DataFrame) -> list[numpy.ndarray]:
 
 
 def _scores(metric: Metric, column: pandas.Series) -> numpy.ndarray:
-    """Give the robust z-scores of one metric."""
     values = column.to_numpy(dtype=float)
     known = ~numpy.isnan(values)
     if known.sum() < MINIMUM_IMAGES:

@@ -27,8 +27,9 @@ def local_correlation(image: ndarray, template: ndarray, mask: ndarray, voxel_si
     Inside the brain that is where white matter, grey matter and fluid lie, whatever the head's outline and
     the coil's shading. It is negative where dark and bright tissues are exchanged.
     """
-    pair = (_without_surroundings(voxels, mask, SURROUNDINGS / voxel_size) for voxels in (image, template))
-    return correlation(*pair, mask)
+    width = SURROUNDINGS / voxel_size
+    one, other = (_without_surroundings(voxels, mask, width) for voxels in (image, template))
+    return correlation(one, other, mask)
 
 
 def normalized_mutual_information(image: ndarray, template: ndarray, mask: ndarray) -> float:
@@ -54,11 +55,9 @@ def _without_surroundings(voxels: ndarray, mask: ndarray, width: float) -> ndarr
 
 
 def _winsorize(voxels: ndarray) -> ndarray:
-    """Clip voxels at their 2nd and 98th percentile."""
     return numpy.clip(voxels, *numpy.percentile(voxels, [2, 98])).astype(float)
 
 
 def _entropy(shares: ndarray) -> float:
-    """Give the entropy of a distribution, in nats."""
     filled = shares[shares > 0]
     return float(-(filled * numpy.log(filled)).sum())

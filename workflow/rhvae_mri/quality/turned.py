@@ -98,6 +98,5 @@ def _normalize(values: ndarray) -> tuple[ndarray, float]:
 
 
 def _angle(matrix: ndarray) -> float:
-    """Give the angle of the rotation that is nearest to a matrix, in degrees."""
     left, _, right = numpy.linalg.svd(matrix)
     return float(numpy.degrees(numpy.arccos(numpy.clip((numpy.trace(left @ right) - 1) / 2, -1, 1))))

@@ -139,7 +139,6 @@ def _judge(failures: str, faulty: bool, decision: Decision | None) -> dict[str, 
 
 
 def _check_same_images(metrics: pandas.DataFrame, deep_quality: pandas.DataFrame) -> None:
-    """Refuse tables of different images."""
     names, deep_names = metrics["image_id"].tolist(), deep_quality["image_id"].tolist()
     if sorted(names) != sorted(deep_names) or len(set(names)) < len(names):
         different = sorted(set(names) ^ set(deep_names)) or ["some occur more than once"]

@@ -11,7 +11,9 @@ import hashlib
 import json
 import logging
 import os
+import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +24,7 @@ from safetensors.torch import save_file
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import atomic_path, remove_unfinished
+from rhvae_mri.runtime.interrupts import StopRequest, stop_request
 
 logger = logging.getLogger(__name__)
 
@@ -96,11 +99,8 @@ def save_checkpoint(path: str | os.PathLike[str], state: TrainingState, digest: 
         tensors["torch/cuda"] = torch.cuda.get_rng_state()
     for name, value in state.tensors.items():
         tensors[f"tensor/{name}"] = value
-    header = {
-        "digest": digest,
-        "progress": json.dumps(state.progress),
-        "optimizers": json.dumps(optimizer_values),
-    }
+    header = {"digest": digest, "progress": json.dumps(state.progress)}
+    header["optimizers"] = json.dumps(optimizer_values)
     # A copy of each: safetensors refuses tensors that share memory.
     content = {key: value.detach().to("cpu", copy=True).contiguous() for key, value in tensors.items()}
     with atomic_path(path) as temporary:
@@ -108,13 +108,7 @@ def save_checkpoint(path: str | os.PathLike[str], state: TrainingState, digest: 
 
 
 def restore_checkpoint(path: str | os.PathLike[str], state: TrainingState, digest: str) -> bool:
-    """Restore a freshly built training run from its checkpoint; False if there is none of this digest.
-
-    Raises
-    ------
-    StudyError
-        If the file is damaged.
-    """
+    """Restore a freshly built training run from its checkpoint; False if there is none of this digest."""
     remove_unfinished(path)
     if not Path(path).is_file():
         return False
@@ -156,6 +150,55 @@ def restore_checkpoint(path: str | os.PathLike[str], state: TrainingState, diges
     return True
 
 
+class RegularCheckpoints:
+    """The checkpoints of one training run; a context in which stop signals are caught.
+
+    The state is saved from time to time, when a signal asks to stop, and at the end. Without a file nothing
+    is saved, and signals act as they do elsewhere; with 0 ``seconds`` between two checkpoints, each epoch
+    ends with one.
+
+    >>> state = TrainingState(modules={}, optimizers={}, progress={"epoch": 0})
+    >>> with RegularCheckpoints(None, digest="", seconds=60) as checkpoints:
+    ...     checkpoints.restore(state)
+    ...     while state.progress["epoch"] < 3:
+    ...         state.progress["epoch"] += 1
+    ...         checkpoints.after_epoch(state)
+    False
+    """
+
+    def __init__(self, path: Path | None, digest: str, seconds: float) -> None:
+        self.path = path
+        self.digest = digest
+        self.seconds = seconds
+        self._stop = StopRequest()
+        self._signals = ExitStack()
+        self._saved_at = time.monotonic()
+
+    def __enter__(self) -> RegularCheckpoints:
+        if self.path is not None:
+            self._stop = self._signals.enter_context(stop_request())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._signals.close()
+
+    def restore(self, state: TrainingState) -> bool:
+        """Take up the run's checkpoint, if there is one; see `restore_checkpoint`."""
+        return self.path is not None and restore_checkpoint(self.path, state, self.digest)
+
+    def after_epoch(self, state: TrainingState, *, is_last: bool = False) -> None:
+        """Save the state if it is time, if it is the last, or if a signal has come, and then stop."""
+        if self.path is None:
+            return
+        # Asked once: a signal that comes while the state is written waits for the end of the next epoch.
+        is_asked = self._stop.name is not None
+        if is_asked or is_last or time.monotonic() - self._saved_at >= self.seconds:
+            save_checkpoint(self.path, state, self.digest)
+            self._saved_at = time.monotonic()
+        if is_asked:
+            self._stop.raise_if_asked(self.path)
+
+
 def _align_layouts(optimizer: Optimizer) -> None:
     """Give each moment the memory layout of its parameter, which the fused optimizers take for granted."""
     for parameter, moments in optimizer.state.items():
@@ -166,5 +209,4 @@ def _align_layouts(optimizer: Optimizer) -> None:
 
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """The entries whose key starts with ``prefix``, without it."""
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

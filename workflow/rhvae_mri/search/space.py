@@ -36,8 +36,8 @@ MAX_DRAWS = 1000
 TOO_MANY_POOLINGS, TOO_MANY_PARAMETERS = "too_many_poolings", "too_many_parameters"
 
 #: The hyper-parameters that are searched, in the order of the tables.
-HYPERPARAMETERS = ("n_blocks", "first_channels", "n_convolutions", "n_fully_connected", "dropout")
-HYPERPARAMETERS += ("learning_rate", "weight_decay")
+_LAYERS = ("n_blocks", "first_channels", "n_convolutions", "n_fully_connected")
+HYPERPARAMETERS = (*_LAYERS, "dropout", "learning_rate", "weight_decay")
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,6 @@ def size_of_network(architecture: Architecture, shape: tuple[int, ...]) -> int:
 
 
 def _draw_candidate(space: SearchSpace, number: int, shape: tuple[int, ...], seed: int) -> Candidate:
-    """Draw until a candidate is valid."""
     generator = numpy.random.default_rng(seed)
     rejected = {TOO_MANY_POOLINGS: 0, TOO_MANY_PARAMETERS: 0}
     for _ in range(MAX_DRAWS):
@@ -188,7 +187,7 @@ def _draw(
     first_channels = int(generator.choice(space.first_channels))
     convolutions = [whole_number(space.convolutions_per_block) for _ in range(n_blocks)]
     layers = first_channels, convolutions, whole_number(space.n_fully_connected)
-    dropout = float(generator.uniform(*space.dropout))
+    dropout = float(generator.uniform(space.dropout[0], space.dropout[1]))
     learning_rate = power(space.learning_rate)
     has_weight_decay = generator.random() < space.weight_decay_probability
     weight_decay = power(space.weight_decay) if has_weight_decay else 0.0

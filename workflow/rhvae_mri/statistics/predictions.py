@@ -98,7 +98,8 @@ def read_predictions(
     _check_runs(pandas.concat([table[list(_RUN)].drop_duplicates() for table in tables]), seeds)
     by_set = dict(iter(pandas.concat(tables, ignore_index=True).groupby(list(EVALUATED_SET))))
     sets = sort_rows(pandas.DataFrame(list(by_set), columns=list(EVALUATED_SET)))
-    return [_stack(*key, by_set[key]) for key in sets.itertuples(index=False, name=None)]
+    keys = sets.itertuples(index=False, name=None)
+    return [_stack(cohort, part, by_set[cohort, part]) for cohort, part in keys]
 
 
 def _stack(cohort: str, part: str, rows: pandas.DataFrame) -> SetPredictions:

@@ -98,7 +98,6 @@ def count_verdicts(table: pandas.DataFrame) -> dict[str, int]:
 
 
 def _judge(row: Any, alpha: float, minimum_runs: int, departures: Sequence[str]) -> tuple[str, str]:
-    """Give the verdict on one published number, and the reason."""
     if pandas.isna(row.n_seeds):
         return NOT_RUN, "the condition is not in the grid of this study"
     if departures:

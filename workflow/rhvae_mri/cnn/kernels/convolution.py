@@ -50,8 +50,6 @@ def filter_gradient(maps: Tensor, slopes: Tensor, size: tuple[int, ...], padding
 
 
 class _Convolution(torch.autograd.Function):
-    """The convolution with `filter_gradient`."""
-
     @staticmethod
     def forward(context: Any, maps: Tensor, filters: Tensor, padding: tuple[int, ...]) -> Tensor:
         context.save_for_backward(maps, filters)

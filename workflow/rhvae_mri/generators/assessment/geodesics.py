@@ -55,7 +55,6 @@ def _shares(n: int, like: Tensor) -> Tensor:
 
 
 def _relax(points: Tensor, metric: LatentMetric) -> LatentPath:
-    """Minimize the energy of a path whose ends stay."""
     first, last = points[:1], points[-1:]
     inner = points[1:-1].clone().requires_grad_()
     optimizer = torch.optim.LBFGS(

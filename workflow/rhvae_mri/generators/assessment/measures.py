@@ -141,7 +141,6 @@ class _Table:
 
 @torch.no_grad()
 def _reconstruct(model: RHVAE, images: ndarray) -> ndarray:
-    """Decode the latent means of images."""
     batches = (_tensor(images[start : start + BATCH], model) for start in range(0, len(images), BATCH))
     decoded = [model.decode(model.encoder(batch)[0]).cpu().numpy() for batch in batches]
     return numpy.concatenate(decoded).astype(numpy.float32)
@@ -229,5 +228,4 @@ def _add_diversity(table: _Table, sets: dict[str, ndarray]) -> None:
 
 
 def _tensor(images: ndarray, model: RHVAE) -> Tensor:
-    """Images on the model's device, in its precision."""
     return torch.tensor(images).to(model.centroids)

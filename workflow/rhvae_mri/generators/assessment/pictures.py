@@ -70,7 +70,8 @@ def save_pictures(
         "interpolation": _interpolation(model, training_ids),
         "neighbours": _neighbours(training, training_ids, synthetic, synthetic_ids),
     }
-    rows, volumes = [], []
+    rows: list[dict[str, object]] = []
+    volumes = []
     for name, picture in pictures.items():
         for row, volume in picture:
             rows.append({"key": f"{name}-{len(rows):03d}", "picture": name, **row})
@@ -115,7 +116,6 @@ def _interpolation(model: RHVAE, training_ids: Sequence[str]) -> _Picture:
 def _neighbours(
     training: ndarray, training_ids: Sequence[str], synthetic: ndarray, synthetic_ids: Sequence[str]
 ) -> _Picture:
-    """Show synthetic images beside the nearest training images."""
     indices, distances = nearest_images(synthetic, training, N_NEIGHBOURS)
     order = numpy.argsort(distances[:, 0], kind="stable")
     for name, place in SHOWN.items():

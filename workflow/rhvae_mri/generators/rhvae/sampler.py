@@ -227,7 +227,6 @@ def leapfrog(
 
 
 def _draw(centroids: Tensor, numbers: range, seed: int, steps: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw the first centroid, the momenta and the uniform numbers of each chain."""
     n, d = len(numbers), centroids.shape[1]
     # On the CPU, so that the draws are the same for every device.
     start = torch.empty(n, dtype=torch.int64)

@@ -83,7 +83,6 @@ def _fault(path: str | os.PathLike[str], message: str, cause: str | None = None)
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """The header and the tensors of a model file."""
     if not Path(path).is_file():
         raise _fault(path, "There is no such model file.")
     try:
@@ -101,7 +100,6 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tenso
 def _parse_header(
     path: str | os.PathLike[str], header: Mapping[str, str]
 ) -> tuple[RHVAESettings, tuple[int, ...]]:
-    """The model's settings and the shape of its images."""
     try:
         stored, image_shape = json.loads(header["settings"]), json.loads(header["image_shape"])
     except (KeyError, json.JSONDecodeError) as error:

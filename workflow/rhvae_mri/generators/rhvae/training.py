@@ -26,9 +26,8 @@ from rhvae_mri.generators.rhvae.model import RHVAE, RHVAEOutput
 from rhvae_mri.generators.rhvae.networks import Networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.runtime.checkpoints import Optimizer, TrainingState, run_digest
+from rhvae_mri.runtime.checkpoints import Optimizer, RegularCheckpoints, TrainingState, run_digest
 from rhvae_mri.runtime.randomness import own_random_state
-from rhvae_mri.runtime.regular_checkpoints import RegularCheckpoints
 from rhvae_mri.study.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
@@ -265,13 +264,11 @@ class TrainingRun:
             self._recover(self.epoch, 0, "the loss of the final model has exploded", rate, step_size / 2)
 
     def _is_finite(self) -> bool:
-        """Whether all weights and the final metric are finite."""
         values = self.model.state_dict().values()
         return all(bool(value.isfinite().all()) for value in values if value.is_floating_point())
 
     @torch.no_grad()
     def _final_loss(self) -> float:
-        """Mean loss of the training images under the model in evaluation mode."""
         noise = self._noise(torch.Generator().manual_seed(derive_seed(self.seed, "final_loss")))
         size = self.training.batch_size
         batches = zip(self.images.split(size), noise.split(size, dim=1), strict=True)
@@ -284,11 +281,9 @@ class TrainingRun:
         return torch.randn(*shape, generator=generator, dtype=self.images.dtype).to(self.images.device)
 
     def _lowest_loss(self) -> float:
-        """The smallest size of the loss in a finished epoch."""
         return min((abs(row["loss"]) for row in self.history), default=math.inf)
 
     def _has_left_the_path(self, loss: float) -> bool:
-        """Whether a loss is not finite or has exploded."""
         return not math.isfinite(loss) or loss > EXPLOSION * max(self.lowest_loss, 1.0)
 
     def _step(self, output: RHVAEOutput) -> str | None:
@@ -348,7 +343,6 @@ class TrainingRun:
         logger.warning("At %s %s: back to the last good weights, with half the %s.", where, fault, action)
 
     def _step_sizes(self) -> tuple[float, float]:
-        """The learning rate and the leapfrog step."""
         return self.optimizer.param_groups[0]["lr"], self.model.settings.leapfrog_step_size
 
     def _new_optimizer(self, rate: float) -> Optimizer:
