@@ -10,7 +10,7 @@ from rhvae_mri.generators.assessment.diversity import C1, C2, ms_ssim, pair_simi
 from rhvae_mri.generators.assessment.geodesics import geodesic, straight_line
 from rhvae_mri.generators.assessment.importance import estimate_likelihood
 from rhvae_mri.generators.assessment.measures import COLUMNS, MeasureSettings, measure_generation
-from rhvae_mri.generators.assessment.neighbours import nearest_images, precision_and_recall
+from rhvae_mri.generators.assessment.neighbours import nearest_images, within_manifold
 from rhvae_mri.generators.assessment.pictures import save_pictures
 from rhvae_mri.generators.rhvae.metric import LatentMetric
 from rhvae_mri.generators.rhvae.model import RHVAE
@@ -188,12 +188,12 @@ def test_precision_falls_with_unreal_images_and_recall_with_missing_modes():
     random = numpy.random.default_rng(2)
     real = numpy.concatenate([random.normal(0, 1, (60, 2)), random.normal(30, 1, (40, 2))])
     one_mode = random.normal(0, 1, (100, 2))
-    precision, recall = precision_and_recall(real, one_mode)
+    precision, recall = within_manifold(one_mode, real), within_manifold(real, one_mode)
     assert precision.mean() > 0.85
     assert recall[:60].mean() > 0.85
     assert recall[60:].mean() == 0
     astray = numpy.concatenate([real[:50] + 1e-9, random.normal(-200, 1, (50, 2))])
-    precision, _ = precision_and_recall(real, astray)
+    precision = within_manifold(astray, real)
     assert (precision[:50].mean(), precision[50:].mean()) == (1, 0)
 
 

@@ -2,6 +2,7 @@ import nibabel
 import numpy
 import pytest
 from phantoms import coordinates, grid, head, save
+from scipy.spatial.transform import Rotation
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_json
@@ -21,14 +22,7 @@ LEVELS = Levels((2, 1), (6, 3), "mm", (500, 100))
 
 def rotation(degrees):
     """A rotation about the three axes in turn."""
-    matrix = numpy.eye(3)
-    for axis, angle in enumerate(numpy.deg2rad(degrees)):
-        first, second = (axis + 1) % 3, (axis + 2) % 3
-        turn = numpy.eye(3)
-        turn[first, first] = turn[second, second] = numpy.cos(angle)
-        turn[first, second], turn[second, first] = -numpy.sin(angle), numpy.sin(angle)
-        matrix = turn @ matrix
-    return matrix
+    return Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
 
 
 def pose(degrees, shift, scales=(1, 1, 1)):

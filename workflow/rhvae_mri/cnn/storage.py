@@ -9,17 +9,16 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from rhvae_mri.cnn.architectures import Architecture, ConvolutionalNetwork, build_network
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import atomic_path
+from rhvae_mri.runtime.checkpoints import read_stored
 
 #: Marks the files of this module and the version of their layout.
 FORMAT = "rhvae-mri networks 1"
@@ -86,26 +85,8 @@ def join_histories(networks: Mapping[int, TrainedNetwork]) -> pandas.DataFrame:
 
 def load_networks(path: str | os.PathLike[str]) -> dict[int, TrainedNetwork]:
     """Read the networks of `save_networks` by the number of their seed, in the order of the file."""
-    if not Path(path).is_file():
-        raise StudyError("The file of trained networks does not exist.", where=path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-    except SafetensorError as error:
-        raise StudyError(
-            "The file of trained networks cannot be read.",
-            where=path,
-            cause=f"It is damaged or no safetensors file: {error}.",
-            remedy="Delete it and train the networks again.",
-        ) from error
-    if header.get("format") != FORMAT:
-        raise StudyError(
-            "The file holds no trained networks of this study.",
-            where=path,
-            cause="It is another safetensors file, or another version of the workflow wrote it.",
-            remedy="Train the networks again.",
-        )
+    remedy = "Delete it and train the networks again."
+    header, tensors = read_stored(path, "file of trained networks", FORMAT, remedy)
     architecture = Architecture.from_dict(json.loads(header["architecture"]))
     input_shape = tuple(json.loads(header["input_shape"]))
     networks: dict[int, TrainedNetwork] = {}

@@ -75,6 +75,25 @@ def run_digest(settings: Mapping[str, Any], *files: str | os.PathLike[str]) -> s
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def read_stored(
+    path: str | os.PathLike[str], name: str, layout: str, remedy: str
+) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Read header and tensors of a safetensors file of the format `layout`, called ``name`` in errors."""
+    if not Path(path).is_file():
+        raise StudyError(f"The {name} does not exist.", where=path, remedy=remedy)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    except SafetensorError as error:
+        cause = f"It is damaged or no safetensors file: {error}."
+        raise StudyError(f"The {name} cannot be read.", where=path, cause=cause, remedy=remedy) from error
+    if header.get("format") != layout:
+        cause = f"Found: {header.get('format', 'no entry format')}; expected: {layout}."
+        raise StudyError(f"This is no {name} of this version.", where=path, cause=cause, remedy=remedy)
+    return header, tensors
+
+
 def save_checkpoint(path: str | os.PathLike[str], state: TrainingState, digest: str) -> None:
     """Write a checkpoint, atomically; the digest identifies settings, data and code of the run."""
     tensors: dict[str, torch.Tensor] = {}

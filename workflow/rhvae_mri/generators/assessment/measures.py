@@ -195,7 +195,7 @@ def _add_distances(table: _Table, training: ndarray, sets: dict[str, ndarray]) -
 def _add_coverage(table: _Table, training: ndarray, held_out: ndarray, synthetic: ndarray) -> None:
     real, k = neighbours.block_means(training), table.settings.n_neighbours
     made = neighbours.block_means(synthetic[: len(training)])
-    precision, recall = neighbours.precision_and_recall(real, made, k)
+    precision, recall = neighbours.within_manifold(made, real, k), neighbours.within_manifold(real, made, k)
     held = neighbours.within_manifold(neighbours.block_means(held_out), real, k)
     side = neighbours.block_side(training.shape[1:])
     space = f"k = {k}, features: means of cubes of {side} voxels a side"

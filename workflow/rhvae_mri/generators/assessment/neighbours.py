@@ -92,21 +92,15 @@ def block_side(shape: tuple[int, ...]) -> int:
 def within_manifold(points: ndarray, manifold: ndarray, k: int = 3) -> ndarray:
     """Tell which points (n, features) lie in the manifold that other points (m, features) span.
 
-    It is the union of balls around its points, each up to its k-th nearest other point, or the last one.
+    It is the union of balls around its points, each up to its k-th nearest other point, or the last one. The
+    share of synthetic images in the manifold of real ones is the precision, the reverse the recall; equally
+    many of both are best comparable, and the source has k = 3.
     """
     from scipy.spatial.distance import cdist
 
     among = cdist(manifold, manifold)
     radii = numpy.sort(among, axis=1)[:, min(k, len(manifold) - 1)]  # the first is the point itself
     return (cdist(points, manifold) <= radii).any(axis=1)
-
-
-def precision_and_recall(real: ndarray, synthetic: ndarray, k: int = 3) -> tuple[ndarray, ndarray]:
-    """Say which synthetic images are realistic (mean: precision) and which real ones covered (recall).
-
-    Equally many of both are best comparable; the source has k = 3.
-    """
-    return within_manifold(synthetic, real, k), within_manifold(real, synthetic, k)
 
 
 def _chunks(images: ndarray) -> Iterator[tuple[int, ndarray]]:

@@ -6,10 +6,8 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -18,9 +16,12 @@ from rhvae_mri.generators.rhvae.networks import Networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import atomic_path
+from rhvae_mri.runtime.checkpoints import read_stored
 
 #: Tells these files from others, and their version.
 FORMAT = "rhvae-mri RHVAE 1"
+
+REMEDY = "Train the model again, or give the file that train_rhvae wrote."
 
 
 def save_model(path: str | os.PathLike[str], model: RHVAE, metadata: Mapping[str, str] | None = None) -> None:
@@ -58,7 +59,7 @@ def load_model(
     StudyError
         If the file is missing or damaged, is of another kind, or lacks an entry or has one too many.
     """
-    header, tensors = _read(path)
+    header, tensors = read_stored(path, "RHVAE model file", FORMAT, REMEDY)
     settings, image_shape = _parse_header(path, header)
     model = RHVAE(settings, image_shape, networks)
     n, d = len(tensors.get("centroids", ())), settings.latent_dimension
@@ -78,23 +79,7 @@ def load_model(
 
 
 def _fault(path: str | os.PathLike[str], message: str, cause: str | None = None) -> StudyError:
-    remedy = "Train the model again, or give the file that train_rhvae wrote."
-    return StudyError(message, where=path, cause=cause, remedy=remedy)
-
-
-def _read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor]]:
-    if not Path(path).is_file():
-        raise _fault(path, "There is no such model file.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except SafetensorError as error:
-        raise _fault(path, "The model file cannot be read.", str(error)) from error
-    if header.get("format") != FORMAT:
-        found = f"Found: {header.get('format', 'no format entry')}."
-        raise _fault(path, "This is not an RHVAE model file of this version.", found)
-    return header, tensors
+    return StudyError(message, where=path, cause=cause, remedy=REMEDY)
 
 
 def _parse_header(
