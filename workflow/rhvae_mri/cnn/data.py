@@ -148,11 +148,6 @@ class DeviceImages:
         """The labels as int64 of shape (n,), on the device; StudyError if the set has none."""
         return torch.from_numpy(self._images.known_labels("given")).to(self._device)
 
-    @property
-    def is_resident(self) -> bool:
-        """Whether all images are on the device."""
-        return self._resident is not None
-
     def batch(self, indices: Tensor) -> Tensor:
         """Return images as float32 (k, 1, *shape), on the device, for positions in the set, on the CPU."""
         if self._resident is None:

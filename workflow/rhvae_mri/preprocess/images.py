@@ -120,18 +120,15 @@ def record_faults(*targets: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except ImageError as error:
         logger.error("This image is left out of the study.\n%s", error)
-        where = None if error.where is None else _place(error.where)
+        where = None
+        if error.where is not None:  # for other readers: a path inside the study's folder, or the name alone
+            where = Path(os.path.relpath(error.where)).as_posix()
+            where = Path(error.where).name if where.startswith("../") else where
         fault = {"what": error.what, "where": where, "cause": error.cause, "remedy": error.remedy}
         for target in map(Path, targets):
             if target.suffix != ".json":
                 write_text(target, "")
                 write_json(sidecar_path(target), {_FAULT: fault})
-
-
-def _place(path: str | os.PathLike[str]) -> str:
-    """Give a path for a file that others read: inside the study's folder, or the name alone."""
-    relative = Path(os.path.relpath(path)).as_posix()
-    return Path(path).name if relative.startswith("../") else relative
 
 
 def _check_voxels(path: str | os.PathLike[str], voxels: ndarray, image: nibabel.Nifti1Pair) -> None:

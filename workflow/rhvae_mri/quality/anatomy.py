@@ -39,15 +39,13 @@ class Anatomy:
         indices = zip(TEMPLATE_ORIGIN, numpy.indices(head.shape), strict=True)
         places = [origin - 0.5 + voxel_size * (index + 0.5) for origin, index in indices]
         self.lower_brain = ndimage.binary_erosion(self.brain) & (places[2] < LOWER_BRAIN)
-        self.ends = [end for place in places for end in self._ends(place)]
+        self.ends = []  # the lowest and the highest part of the brain along each axis
+        for place in places:
+            low, high = numpy.quantile(place[self.brain], [END_SHARE, 1 - END_SHARE])
+            self.ends += [self.brain & (place <= low), self.brain & (place >= high)]
         shell = head & ~ndimage.binary_erosion(head, iterations=max(1, round(SCALP_DEPTH / voxel_size)))
         # the upper half has no neck, and no face, which may have been removed
         self.scalp = shell & ~dilate(self.brain, SCALP_DISTANCE, voxel_size) & (places[2] > 0)
-
-    def _ends(self, place: ndarray) -> list[ndarray]:
-        """Give the lowest and the highest part of the brain along an axis."""
-        low, high = numpy.quantile(place[self.brain], [END_SHARE, 1 - END_SHARE])
-        return [self.brain & (place <= low), self.brain & (place >= high)]
 
     def pattern(self, image: ndarray) -> float:
         """Say how far a registered image is brighter where the average has white matter, from -1 to 1."""

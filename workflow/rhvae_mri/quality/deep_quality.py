@@ -6,15 +6,18 @@ It is the study's own, run as ClinicaDL 1.6.1 runs it. Without weights the check
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy
+import torch
 from numpy import ndarray
+from torch import nn
+from tqdm import tqdm
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.preprocess.images import ImageError, read_image
 from rhvae_mri.quality.deep_networks import PASSED, SLICE_SIZE, build_network, read_weights
+from rhvae_mri.runtime.devices import choose_device
 
 if TYPE_CHECKING:
     import pandas
@@ -73,9 +76,10 @@ def check_deep_quality(
     if weights is None:
         table = table.assign(pass_probability=numpy.nan, status="not run", reason=NO_WEIGHTS)
         return table[list(COLUMNS)]
-    judge = _load_judge(network, weights, device, threads)
-    paths = [str(path) for path in images["registered"]]
-    probabilities, faults = _pass_probabilities(paths, judge, batch_size)
+    place = choose_device(device, threads)
+    model = build_network(network)
+    model.load_state_dict(read_weights(weights, network))
+    probabilities, faults = _judge(images["registered"].tolist(), model.to(place), place, batch_size)
     passed = probabilities > threshold
     reasons = [
         fault or (None if good else f"pass probability {value:.3f} is not above {threshold:g}")
@@ -85,33 +89,10 @@ def check_deep_quality(
     return table.assign(pass_probability=probabilities, status=status, reason=reasons)[list(COLUMNS)]
 
 
-def _load_judge(
-    name: str, weights: str | os.PathLike[str], device: str, threads: int
-) -> Callable[[list[ndarray]], ndarray]:
-    """Give what says with which probability heads are well registered, by their slices."""
-    import torch
-
-    from rhvae_mri.runtime.devices import choose_device
-
-    place = choose_device(device, threads)
-    network = build_network(name)
-    network.load_state_dict(read_weights(weights, name))
-    network.to(place)
-
-    def judge(slices: list[ndarray]) -> ndarray:
-        with torch.inference_mode():
-            logits = network(torch.from_numpy(numpy.stack(slices)).to(place))
-            return logits.softmax(dim=1)[:, PASSED].cpu().numpy()
-
-    return judge
-
-
-def _pass_probabilities(
-    paths: list[str], judge: Callable[[list[ndarray]], ndarray], batch_size: int
+def _judge(
+    paths: list[str], network: nn.Module, place: torch.device, batch_size: int
 ) -> tuple[ndarray, list[str | None]]:
     """Judge images by batches; give their probabilities (NaN for a bad image) and their faults."""
-    from tqdm import tqdm
-
     probabilities = numpy.full(len(paths), numpy.nan)
     faults: list[str | None] = [None] * len(paths)
     waiting: dict[int, ndarray] = {}
@@ -121,7 +102,9 @@ def _pass_probabilities(
         except ImageError as error:
             faults[position] = error.in_one_line()
         if waiting and (len(waiting) == batch_size or position == len(paths) - 1):
-            probabilities[list(waiting)] = judge(list(waiting.values()))
+            with torch.inference_mode():
+                logits = network(torch.from_numpy(numpy.stack(list(waiting.values()))).to(place))
+                probabilities[list(waiting)] = logits.softmax(dim=1)[:, PASSED].cpu().numpy()
             waiting.clear()
     return probabilities, faults
 

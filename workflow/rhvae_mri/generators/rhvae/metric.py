@@ -63,7 +63,10 @@ class LatentMetric:
     def at(self, positions: Tensor) -> MetricValues:
         """Evaluate the metric at ``positions`` of shape (n, d)."""
         n, d = positions.shape
-        weights = self._weights(positions)
+        centred = positions - self._middle
+        norms = centred.square().sum(1, keepdim=True)
+        squared = (norms + self._norms - 2 * centred @ self._centred.T).clamp_min(0)
+        weights = torch.exp(squared / -(self.temperature**2))
         ridge = self.regularization * torch.eye(d, dtype=positions.dtype, device=positions.device)
         inverse = (weights @ self._matrices).view(n, d, d) + ridge
         factor, info = torch.linalg.cholesky_ex(inverse)
@@ -79,12 +82,6 @@ class LatentMetric:
     def log_volume_gradient(self, positions: Tensor, values: MetricValues) -> Tensor:
         """Gradient of 1/2 log det G^{-1} in z; shape (n, d)."""
         return self._half_gradient(positions, values.weights, values.metric)
-
-    def _weights(self, positions: Tensor) -> Tensor:
-        centred = positions - self._middle
-        norms = centred.square().sum(1, keepdim=True)
-        squared = (norms + self._norms - 2 * centred @ self._centred.T).clamp_min(0)
-        return torch.exp(squared / -(self.temperature**2))
 
     def _half_gradient(self, positions: Tensor, weights: Tensor, form: Tensor) -> Tensor:
         """Half the gradient of <S, G^{-1}(z)>: 1/T^2 sum_i w_i <S, M_i> (c_i - z)."""

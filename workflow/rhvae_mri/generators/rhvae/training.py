@@ -127,7 +127,13 @@ def train_rhvae(
         "optimizer": [training.learning_rate, training.batch_size],
         "seed": seed,
         "images": [str(images.dtype), *images.shape, hashlib.sha256(images.data).hexdigest()],
-        "networks": None if networks is None else _describe_networks(networks),
+        # the structure of the user's own modules, and their weights by name and shape
+        "networks": None
+        if networks is None
+        else [
+            " ".join([str(module), *(f"{name} {tuple(w.shape)}" for name, w in module.state_dict().items())])
+            for module in networks
+        ],
     }
     with (
         own_random_state(derive_seed(seed, "modules"), torch.device(device)),
@@ -356,13 +362,3 @@ class TrainingRun:
         gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
         norms = [torch.linalg.vector_norm(gradient) for gradient in gradients]
         return torch.stack([*norms, *factor_norms(self.model.voxel_layers())]).sum()
-
-
-def _describe_networks(networks: Networks) -> list[str]:
-    """The user's own modules by their structure, and their weights by name and shape."""
-    return [
-        " ".join(
-            [str(module), *(f"{name} {tuple(value.shape)}" for name, value in module.state_dict().items())]
-        )
-        for module in networks
-    ]
