@@ -108,11 +108,7 @@ class PaddedMaxPool3d(nn.Module):
 
 
 def pooled_shape(shape: tuple[int, ...], times: int = 1) -> tuple[int, ...]:
-    """Return the size of a map that has gone through the pooling a number of times.
-
-    >>> pooled_shape((84, 104, 89), times=5)
-    (3, 4, 3)
-    """
+    """Return the size of a map that has gone through the pooling a number of times."""
     for _ in range(times):
         shape = tuple((size + 1) // 2 for size in shape)
     return shape
@@ -216,11 +212,7 @@ def place_network(
 
 
 def flattened_size(architecture: Architecture, input_shape: tuple[int, ...]) -> int:
-    """Return the number of features that the classifier gets for images of a size.
-
-    >>> flattened_size(Architecture(((8,), (16,)), "relu", 0.5, ()), (21, 26, 22))
-    4032
-    """
+    """Return the number of features that the classifier gets for images of a size."""
     return architecture.blocks[-1][-1] * math.prod(pooled_shape(input_shape, len(architecture.blocks)))
 
 

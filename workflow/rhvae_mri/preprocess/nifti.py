@@ -73,11 +73,7 @@ def _wrong_geometry(words: str, cause: str | None = None, remedy: str | None = N
 
 
 def file_fault(path: Path) -> str | None:
-    """Say why there is nothing to read at a path, or return None.
-
-    >>> file_fault(Path("no-such-folder/image.nii"))
-    'the file does not exist'
-    """
+    """Say why there is nothing to read at a path, or return None."""
     if path.is_dir():
         return "it is a folder"
     if not path.exists():
@@ -212,11 +208,7 @@ def gzip_fault(error: Exception) -> str:
 
 
 def times(numbers: Iterable[float]) -> str:
-    """Write the numbers of a shape or an extent.
-
-    >>> times((180.0, 216.0, 72.25))
-    '180 x 216 x 72.25'
-    """
+    """Write the numbers of a shape or an extent."""
     return " x ".join(f"{number:.4g}" if isinstance(number, float) else str(number) for number in numbers)
 
 

@@ -38,11 +38,7 @@ def block_means(voxels: ndarray, factor: int | tuple[int, int, int]) -> ndarray:
 
 
 def block_centres(factors: tuple[int, ...]) -> ndarray:
-    """Give the matrix from indices of blocks to those of voxels (their centres), shape (4, 4).
-
-    >>> block_centres((4, 4, 1))[:3, 3].tolist()
-    [1.5, 1.5, 0.0]
-    """
+    """Give the matrix from indices of blocks to those of voxels (their centres), shape (4, 4)."""
     matrix = numpy.diag([*factors, 1.0])
     matrix[:3, 3] = (numpy.array(factors) - 1) / 2
     return matrix

@@ -177,10 +177,6 @@ def describe_affine(affine: ndarray) -> dict[str, float]:
     `scale`: cube root of the determinant, negative for a mirrored image. `anisotropy`: largest over smallest
     singular value. `shear`: the largest absolute shear coefficient in the factors rotation, scales, shears
     (unit upper triangular). `rotation`: the angle of the nearest rotation (polar decomposition), in degrees.
-
-    >>> found = describe_affine(numpy.diag([1.2, 1.2, 1.2, 1.0]))
-    >>> {name: round(value, 6) for name, value in found.items()}
-    {'scale': 1.2, 'anisotropy': 1.0, 'shear': 0.0, 'rotation': 0.0}
     """
     matrix = affine[:3, :3]
     left, stretches, right = numpy.linalg.svd(matrix)

@@ -175,14 +175,6 @@ class RegularCheckpoints:
     The state is saved from time to time, when a signal asks to stop, and at the end. Without a file nothing
     is saved, and signals act as they do elsewhere; with 0 ``seconds`` between two checkpoints, each epoch
     ends with one.
-
-    >>> state = TrainingState(modules={}, optimizers={}, progress={"epoch": 0})
-    >>> with RegularCheckpoints(None, digest="", seconds=60) as checkpoints:
-    ...     checkpoints.restore(state)
-    ...     while state.progress["epoch"] < 3:
-    ...         state.progress["epoch"] += 1
-    ...         checkpoints.after_epoch(state)
-    False
     """
 
     def __init__(self, path: Path | None, digest: str, seconds: float) -> None:

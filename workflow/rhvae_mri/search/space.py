@@ -116,14 +116,7 @@ def make_architecture(
     shape: tuple[int, ...],
     channel_limit: int = 256,
 ) -> Architecture:
-    """Build an architecture by the rules of the search; ``convolutions`` has their number in each block.
-
-    Examples
-    --------
-    >>> small = make_architecture(4, [2, 1, 3], 2, 0.1, shape=(21, 26, 22))
-    >>> small.blocks, small.hidden_features
-    (((1, 4), (8,), (8, 8, 16)), (34,))
-    """
+    """Build an architecture by the rules of the search; ``convolutions`` has their number in each block."""
     blocks, channels, width = [], 1, first_channels
     for n_convolutions in convolutions:
         blocks.append((channels,) * (n_convolutions - 1) + (width,))

@@ -46,14 +46,7 @@ def read_histories(files: Iterable[str | os.PathLike[str]]) -> pandas.DataFrame:
 
 
 def condition_of(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a condition from the parts of a path.
-
-    Examples
-    --------
-    >>> condition_of("cnn/architecture-baseline/training_set-train-50/training_data-real/n_synthetic-0/"
-    ...              "resolution-full/seeds-0-4/history.tsv")["training_set"]
-    'train-50'
-    """
+    """Read a condition from the parts of a path."""
     named: dict[str, Any] = dict(part.split("-", 1) for part in PurePath(path).parts if "-" in part)
     missing = [name for name in CONDITION if name not in named]
     if missing:

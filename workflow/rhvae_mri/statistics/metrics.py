@@ -92,10 +92,5 @@ def classification_metrics(labels: ArrayLike, probabilities: ArrayLike) -> dict[
 
     ``labels`` are 1 for AD, 0 for CN; ``probabilities`` of AD are between 0 and 1. StudyError if the lengths
     differ, or a label or a probability is not such a number.
-
-    Examples
-    --------
-    >>> classification_metrics([1, 1, 0, 0], [0.9, 0.4, 0.2, 0.1])
-    {'sensitivity': 0.5, 'specificity': 1.0, 'balanced_accuracy': 0.75, 'auc': 1.0}
     """
     return {name: float(value) for name, value in metrics_by_run(labels, probabilities).items()}

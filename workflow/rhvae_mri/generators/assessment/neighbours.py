@@ -66,7 +66,7 @@ def neighbour_table(
 
 
 def block_means(images: ndarray) -> ndarray:
-    """Average images over cubes of voxels, as features (n, f) for `precision_and_recall`.
+    """Average images over cubes of voxels, as features (n, f) for `within_manifold`.
 
     Unlike principal components of the training images, these features favour no set. The cubes' side is the
     smallest that leaves at most `LONGEST_AXIS` of them along an axis; what is left over at the ends is cut.
