@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from rhvae_mri.generators.rhvae.hamiltonian import PhasePoint, flow
+from rhvae_mri.generators.rhvae.hamiltonian import HamiltonianFlow, PhasePoint
 from rhvae_mri.generators.rhvae.kernels.voxel_layers import VoxelLinear
 from rhvae_mri.generators.rhvae.metric import LatentMetric
 from rhvae_mri.generators.rhvae.networks import Networks, build_networks
@@ -97,7 +97,7 @@ class RHVAE(nn.Module):
             return torch.einsum("nij,nj->ni", scale, gamma) / settings.sqrt_beta_zero
 
         potential = partial(decoder_potential, self.decoder, images, reconstruction=settings.reconstruction)
-        end = flow(start, launch, metric, potential, settings)
+        end = HamiltonianFlow(launch, metric, potential, settings).end(start)
         log_two_pi = settings.latent_dimension * math.log(2 * math.pi)
         energy = torch.einsum("ni,ni->n", end.momentum, end.metric.velocity(end.momentum))
         terms = {
