@@ -3,7 +3,7 @@ import pytest
 from test_variance import TRUTH, simulate
 
 from rhvae_mri.statistics.inference import interval_over_resamples, t_test
-from rhvae_mri.statistics.metrics import METRICS, classification_metrics
+from rhvae_mri.statistics.metrics import METRICS, metrics_by_run
 from rhvae_mri.statistics.resampling import (
     FALSE_POSITIVE_RATES,
     Resamples,
@@ -22,9 +22,7 @@ def made_up(n_ad=7, n_cn=9, n_runs=4, seed=0):
 
 def test_the_sample_itself_gives_the_mean_of_the_metrics_over_the_runs():
     labels, probabilities = made_up()
-    expected = numpy.mean(
-        [list(classification_metrics(labels, run).values()) for run in probabilities], axis=0
-    )
+    expected = numpy.mean([list(metrics_by_run(labels, run).values()) for run in probabilities], axis=0)
     found, _ = resample_metrics(probabilities, the_sample_itself(labels, 4))
     numpy.testing.assert_allclose(found[:, 0], expected, atol=1e-12)
 
@@ -37,10 +35,7 @@ def test_a_resample_is_the_sample_with_participants_and_runs_repeated():
         people = numpy.repeat(numpy.arange(16), resamples.participants[:, number].astype(int))
         runs = numpy.repeat(numpy.arange(4), resamples.runs[:, number].astype(int))
         expected = numpy.mean(
-            [
-                list(classification_metrics(labels[people], probabilities[run, people]).values())
-                for run in runs
-            ],
+            [list(metrics_by_run(labels[people], probabilities[run, people]).values()) for run in runs],
             axis=0,
         )
         numpy.testing.assert_allclose(found[:, number], expected, atol=1e-6)

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -29,34 +29,12 @@ from rhvae_mri.runtime.interrupts import StopRequest, stop_request
 logger = logging.getLogger(__name__)
 
 
-class Optimizer(Protocol):
-    """What a loop and its checkpoints need of an optimizer; those of `torch.optim` have it."""
-
-    param_groups: list[dict[str, Any]]
-
-    def zero_grad(self) -> None:
-        """Forget all gradients."""
-
-    def step(self) -> Any:
-        """Take a step along the gradients that there are."""
-
-    @property
-    def state(self) -> Mapping[torch.Tensor, dict[str, Any]]:
-        """The moments of each parameter that has been stepped."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """The state, with parameters by their number."""
-
-    def load_state_dict(self, saved: dict[str, Any], /) -> None:
-        """Take up what `state_dict` gave."""
-
-
 @dataclass
 class TrainingState:
     """The live objects of a training run that a checkpoint saves and restores."""
 
     modules: Mapping[str, torch.nn.Module]
-    optimizers: Mapping[str, Optimizer]
+    optimizers: Mapping[str, Any]  # those of `torch.optim`, or such as have their state
     #: random generators; the global ones of torch are always saved
     generators: Mapping[str, torch.Generator] = field(default_factory=dict)
     #: other tensors, such as the best weights so far; replaced on restoring
@@ -210,7 +188,7 @@ class RegularCheckpoints:
             self._stop.raise_if_asked(self.path)
 
 
-def _align_layouts(optimizer: Optimizer) -> None:
+def _align_layouts(optimizer: Any) -> None:
     """Give each moment the memory layout of its parameter, which the fused optimizers take for granted."""
     for parameter, moments in optimizer.state.items():
         for name, value in moments.items():

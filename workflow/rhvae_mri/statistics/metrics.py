@@ -56,41 +56,23 @@ def confusion_counts(labels: ArrayLike, probabilities: ArrayLike) -> ConfusionCo
     return ConfusionCounts(*((true & predicted).sum(axis=-1) for true, predicted in pairs))
 
 
-def area_under_curve(labels: ArrayLike, probabilities: ArrayLike) -> Any:
-    """Return the area under the ROC curve of each run (all axes but the last); NaN where a class is absent.
+def metrics_by_run(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, Any]:
+    """Return each of `METRICS` for each run (all axes but the last), as fractions or NaN.
 
-    It is the probability that a random AD image has a larger value than a random CN image, where an equal
-    value counts one half (the Mann-Whitney statistic). From ranks it is exact up to one division, which the
-    trapezoids of `sklearn.metrics.roc_auc_score` are not.
+    The area under the ROC curve is the probability that a random AD image has a larger value than a random CN
+    image, where an equal value counts one half (the Mann-Whitney statistic). From ranks it is exact up to one
+    division, which the trapezoids of `sklearn.metrics.roc_auc_score` are not.
     """
     from scipy.stats import rankdata
 
     truth, chance = checked_predictions(labels, probabilities)
-    n_ad = int(truth.sum())
-    if n_ad in (0, len(truth)):
-        return numpy.full(chance.shape[:-1], numpy.nan)
-    ranks = rankdata(chance, axis=-1)[..., truth].sum(axis=-1)
-    return (ranks - n_ad * (n_ad + 1) / 2) / (n_ad * (len(truth) - n_ad))
-
-
-def metrics_by_run(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, Any]:
-    """Return each of `METRICS` for each run (all axes but the last), as fractions or NaN."""
+    n_ad, n = int(truth.sum()), len(truth)
+    area = numpy.full(chance.shape[:-1], numpy.nan)
+    if 0 < n_ad < n:
+        ranks = rankdata(chance, axis=-1)[..., truth].sum(axis=-1)
+        area = (ranks - n_ad * (n_ad + 1) / 2) / (n_ad * (n - n_ad))
     found, missed, rejected, alarms = confusion_counts(labels, probabilities)
     with numpy.errstate(invalid="ignore"):  # 0 / 0 where a class is absent
         sensitivity, specificity = found / (found + missed), rejected / (rejected + alarms)
-    values = (
-        sensitivity,
-        specificity,
-        (sensitivity + specificity) / 2,
-        area_under_curve(labels, probabilities),
-    )
+    values = sensitivity, specificity, (sensitivity + specificity) / 2, area
     return dict(zip(METRICS, values, strict=True))
-
-
-def classification_metrics(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, float]:
-    """Compute all metrics of one run on one set: fractions between 0 and 1, or NaN.
-
-    ``labels`` are 1 for AD, 0 for CN; ``probabilities`` of AD are between 0 and 1. StudyError if the lengths
-    differ, or a label or a probability is not such a number.
-    """
-    return {name: float(value) for name, value in metrics_by_run(labels, probabilities).items()}

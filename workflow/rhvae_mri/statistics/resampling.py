@@ -87,7 +87,7 @@ def resample_metrics(probabilities: ndarray, resamples: Resamples) -> tuple[ndar
 
     A curve is the distribution function of the placements: the placement of an AD image is the fraction
     of CN images with a larger probability, equal ones counting one half. The area under it, one minus the
-    mean placement, is that of `rhvae_mri.statistics.metrics.area_under_curve`.
+    mean placement, is that of `rhvae_mri.statistics.metrics.metrics_by_run`.
     """
     labels, n_resamples = resamples.labels, resamples.runs.shape[1]
     is_right = (probabilities > THRESHOLD) == labels

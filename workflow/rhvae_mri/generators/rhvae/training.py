@@ -26,7 +26,7 @@ from rhvae_mri.generators.rhvae.model import RHVAE, RHVAEOutput
 from rhvae_mri.generators.rhvae.networks import Networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.runtime.checkpoints import Optimizer, RegularCheckpoints, TrainingState, run_digest
+from rhvae_mri.runtime.checkpoints import RegularCheckpoints, TrainingState, run_digest
 from rhvae_mri.runtime.randomness import own_random_state
 from rhvae_mri.study.seeds import derive_seed
 
@@ -351,7 +351,7 @@ class TrainingRun:
     def _step_sizes(self) -> tuple[float, float]:
         return self.optimizer.param_groups[0]["lr"], self.model.settings.leapfrog_step_size
 
-    def _new_optimizer(self, rate: float) -> Optimizer:
+    def _new_optimizer(self, rate: float) -> Adam | torch.optim.Optimizer:
         if kernels.enabled:
             return Adam(self.model.parameters(), rate, self.model.voxel_layers())
         return torch.optim.Adam(self.model.parameters(), rate, fused=True)
