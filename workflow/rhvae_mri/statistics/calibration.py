@@ -43,7 +43,7 @@ class Calibration(NamedTuple):
 
 
 def measure_calibration(
-    sets: Sequence[SetPredictions], *, n_bins: int, n_resamples: int, confidence: float, seed: int
+    sets: Sequence[SetPredictions], n_bins: int, n_resamples: int, confidence: float, seed: int
 ) -> Calibration:
     """Measure the calibration of every condition.
 

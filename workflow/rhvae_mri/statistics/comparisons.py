@@ -43,9 +43,8 @@ def compare_conditions(
     sets: Sequence[SetPredictions],
     replicates: Mapping[str, numpy.ndarray],
     published: pandas.DataFrame,
-    *,
-    confidence: float,
     n_permutations: int,
+    confidence: float,
     seed: int,
 ) -> pandas.DataFrame:
     """Compare each condition with real images alone, by every metric.
