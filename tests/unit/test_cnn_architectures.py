@@ -13,7 +13,6 @@ from rhvae_mri.cnn.architectures import (
     PaddedMaxPool3d,
     build_network,
     count_parameters,
-    flattened_size,
     place_network,
     pooled_shape,
     read_architectures,
@@ -84,27 +83,6 @@ def test_parameter_counts_are_the_published_ones(
     with torch.device("meta"):
         network = ConvolutionalNetwork(architectures[name][resolution], shape)
     assert count_parameters(network) == {"convolutions": convolutions, "fully_connected": fully_connected}
-
-
-@pytest.mark.parametrize(
-    ("name", "resolution", "shape", "maps"),
-    [
-        ("baseline", "downsampled", DOWNSAMPLED, (128, 3, 4, 3)),
-        ("baseline", "full", FULL, (128, 6, 7, 6)),
-        ("baseline", "downsampled", DEMO, (128, 1, 1, 1)),
-        ("optimized", "downsampled", DOWNSAMPLED, (160, 2, 2, 2)),
-        ("optimized", "full", FULL, (160, 3, 4, 3)),
-        ("optimized", "downsampled", DEMO, (160, 1, 1, 1)),
-    ],
-)
-def test_shapes_through_the_network(architectures, name, resolution, shape, maps):
-    architecture = architectures[name][resolution]
-    with torch.device("meta"):
-        network = ConvolutionalNetwork(architecture, shape)
-        images = torch.zeros(2, 1, *shape)
-    assert network.convolutions(images).shape == (2, *maps)
-    assert network(images).shape == (2, 2)
-    assert flattened_size(architecture, shape) == numpy.prod(maps)
 
 
 def turned(network, seed=0):

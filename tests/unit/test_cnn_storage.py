@@ -84,7 +84,7 @@ def test_files_that_hold_no_networks_are_errors(tmp_path):
     with pytest.raises(StudyError, match="does not exist"):
         load_networks(file)
     save_file({"a": torch.zeros(1)}, file)
-    with pytest.raises(StudyError, match="no trained networks"):
+    with pytest.raises(StudyError, match="no file of trained networks of this version"):
         load_networks(file)
     save_networks(file, {0: trained(0)})
     file.write_bytes(file.read_bytes()[:-10])

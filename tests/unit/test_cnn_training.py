@@ -261,11 +261,6 @@ def test_a_single_image_left_over_joins_the_batch_before(n, sizes):
     assert torch.equal(torch.cat(batches), order)
 
 
-def test_a_left_over_image_trains_where_the_maps_are_one_voxel(architectures):
-    train, validation = image_set(5, shape=(8, 8, 8)), image_set(4, seed=1, shape=(8, 8, 8))
-    run((train, validation), TrainingSettings(1, 4), architectures["optimized"]["downsampled"])
-
-
 def test_a_network_learns_classes_that_differ_clearly(architectures):
     sets = image_set(40, effect=0.8), image_set(20, seed=1, effect=0.8)
     unseen = image_set(40, seed=2, effect=0.8)
@@ -309,21 +304,6 @@ def test_wrong_image_sets_are_errors(sets):
 def test_settings_out_of_range_are_errors(values):
     with pytest.raises(StudyError, match="no valid value"):
         TrainingSettings(*values)
-
-
-@pytest.mark.parametrize("architecture", [SMALL, EIGHTS], ids=["channels-first", "channels-last"])
-def test_a_training_without_kernels_is_the_same(sets, monkeypatch, architecture):
-    """In float64, but for the biases before a normalisation, which have no effect."""
-    build = training.build_network
-    monkeypatch.setattr(training, "build_network", lambda *arguments: build(*arguments).double())
-    trained = []
-    for enabled in (True, False):
-        monkeypatch.setattr(kernels, "enabled", enabled)
-        trained.append(run(sets, TrainingSettings(3, 4, 1e-3), architecture))
-        without_bias(trained[-1].weights)
-    ours, theirs = trained
-    assert ours.history == [pytest.approx(row, rel=1e-6) for row in theirs.history]
-    torch.testing.assert_close(ours.weights, theirs.weights, rtol=1e-5, atol=1e-7)
 
 
 def test_without_kernels_the_layers_are_applied_one_by_one(monkeypatch):

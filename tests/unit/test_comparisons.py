@@ -8,7 +8,7 @@ from made_up_runs import GRID, write_predictions
 from rhvae_mri.statistics.comparisons import COMPARISON_COLUMNS, compare_conditions
 from rhvae_mri.statistics.estimates import estimate_performance
 from rhvae_mri.statistics.inference import benjamini_hochberg, cohens_d, holm, swap_test, t_test
-from rhvae_mri.statistics.metrics import classification_metrics
+from rhvae_mri.statistics.metrics import metrics_by_run
 from rhvae_mri.statistics.predictions import read_predictions
 from rhvae_mri.statistics.published import read_published
 from rhvae_mri.statistics.variance import contributions, outcomes, split_variance
@@ -53,7 +53,7 @@ def test_a_comparison_is_of_the_same_architecture_training_set_and_resolution(ta
         data: adni.probabilities[where(names, **one, training_data=data).index[0]]
         for data in ("real", "augmented")
     }
-    values = {data: [classification_metrics(adni.labels, run) for run in runs] for data, runs in at.items()}
+    values = {data: [metrics_by_run(adni.labels, run) for run in runs] for data, runs in at.items()}
     for metric in row.index:
         ours, real = (numpy.array([run[metric] for run in values[data]]) for data in ("augmented", "real"))
         assert row.loc[metric, "mean_percent"] == pytest.approx(100 * ours.mean(), abs=1e-3)

@@ -71,12 +71,6 @@ def test_each_slice_is_the_right_way_up(number, seen, row, column):
         assert low < value < high
 
 
-def test_the_slices_go_through_the_middle():
-    assert (prepare_slices(block((0.5, 0.5, 0.5))).max(axis=(1, 2)) > 0.4).all()
-    away = prepare_slices(block((0.9, 0.9, 0.9)))
-    assert (away <= 0).all()
-
-
 def test_a_slice_is_scaled_to_256_pixels_and_its_border_cut_off():
     """58 voxels become 256 pixels, so 49 become 216 and leave a pad of 20, 4 of which are kept."""
     axial = prepare_slices(block((0.5, 0.5, 0.5)))[0]
@@ -148,15 +142,11 @@ def test_weights_are_read_from_every_format(states, tmp_path, name, file):
         torch.testing.assert_close(value, states[name][key], rtol=0, atol=0)
 
 
-def test_the_counters_of_the_training_may_be_missing(states, tmp_path):
-    bare = {k: v for k, v in states["resnet18"].items() if not k.endswith("num_batches_tracked")}
+def test_counters_of_the_training_may_be_missing_and_half_precision_becomes_single(states, tmp_path):
+    bare = {k: v.half() for k, v in states["resnet18"].items() if not k.endswith("num_batches_tracked")}
     torch.save(bare, tmp_path / "w.pth")
-    assert read_weights(tmp_path / "w.pth", "resnet18").keys() == bare.keys()
-
-
-def test_weights_of_half_precision_become_single(states, tmp_path):
-    torch.save({k: v.half() for k, v in states["squeezenet1_1"].items()}, tmp_path / "w.pth")
-    weights = read_weights(tmp_path / "w.pth", "squeezenet1_1")
+    weights = read_weights(tmp_path / "w.pth", "resnet18")
+    assert weights.keys() == bare.keys()
     assert {value.dtype for value in weights.values()} == {torch.float32}
 
 
@@ -310,12 +300,9 @@ def test_a_probability_above_the_threshold_passes(cohort, tmp_path):
     stricter = check(images, weights, threshold=0.8)
     assert set(stricter["status"]) == {"failed"}
     assert set(stricter["reason"]) == {"pass probability 0.731 is not above 0.8"}
-
-
-def test_a_probability_at_the_threshold_fails(cohort, tmp_path):
-    table = check(cohort.iloc[[0]], constant_weights(tmp_path / "w.safetensors", 0.0))
-    assert table.loc[0, "pass_probability"] == 0.5
-    assert table.loc[0, "status"] == "failed"
+    even = check(images, constant_weights(tmp_path / "even.safetensors", 0.0))
+    assert set(even["pass_probability"]) == {0.5}
+    assert set(even["status"]) == {"failed"}
 
 
 def test_a_bad_image_fails_with_its_reason_and_the_others_are_judged(cohort, random_weights):
@@ -324,6 +311,7 @@ def test_a_bad_image_fails_with_its_reason_and_the_others_are_judged(cohort, ran
     assert table.loc[2:3, "status"].tolist() == ["failed", "failed"]
     assert table.loc[2, "reason"] == "The scan is truncated. Half of it is missing."
     assert table.loc[3, "reason"] == "The image does not exist."
+    assert set(check(cohort.iloc[[2, 3]], random_weights)["status"]) == {"failed"}
 
 
 def test_the_answer_does_not_depend_on_the_batches(cohort, random_weights):
@@ -331,10 +319,6 @@ def test_the_answer_does_not_depend_on_the_batches(cohort, random_weights):
     assert batches[0].dropna().nunique() == 3
     for probabilities in batches[1:]:
         numpy.testing.assert_allclose(probabilities, batches[0], atol=1e-6)
-
-
-def test_a_cohort_of_bad_images_only_is_judged_too(cohort, random_weights):
-    assert set(check(cohort.iloc[[2, 3]], random_weights)["status"]) == {"failed"}
 
 
 def test_without_weights_no_image_passes_or_fails(cohort):
@@ -355,11 +339,6 @@ def test_an_empty_cohort_gives_an_empty_table(cohort, random_weights):
 def test_a_missing_column_is_named(cohort):
     with pytest.raises(StudyError, match="no column registered"):
         check(cohort[["image_id"]], None)
-
-
-def test_weights_of_another_network_stop_the_check(cohort, random_weights):
-    with pytest.raises(StudyError, match="do not fit the network resnet18"):
-        check(cohort, random_weights, network="resnet18")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -29,15 +29,6 @@ def test_corrections_are_those_of_statsmodels_and_leave_out_what_is_missing():
     assert holm([0.6, 0.7]).tolist() == [1, 1]
 
 
-def test_equivalence_is_that_of_statsmodels():
-    from statsmodels.stats.weightstats import ttost_ind
-
-    first, second = numpy.random.default_rng(8).normal([0.0, 0.2], 1, (12, 2)).T
-    error = numpy.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 12)
-    found = equivalence_test(first.mean() - second.mean(), error, 22, 1.0)
-    assert found == pytest.approx(ttost_ind(first, second, -1.0, 1.0)[0])
-
-
 def test_equivalence_by_hand():
     # 5 - 1 = 4 = 2 standard errors inside the nearer bound
     assert equivalence_test(1, 2, numpy.inf, 5) == pytest.approx(stats.norm.sf(2))

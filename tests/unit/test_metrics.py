@@ -4,7 +4,7 @@ import numpy
 import pytest
 
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.statistics.metrics import METRICS, classification_metrics, confusion_counts
+from rhvae_mri.statistics.metrics import METRICS, confusion_counts, metrics_by_run
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -14,7 +14,7 @@ def test_metrics_are_those_of_scikit_learn(seed):
     random = numpy.random.default_rng(seed)
     labels = numpy.concatenate([[0, 1], random.integers(0, 2, size=random.integers(3, 60))])
     probabilities = random.integers(0, 9, size=len(labels)) / 8  # many ties, some at 0.5
-    found = classification_metrics(labels, probabilities)
+    found = metrics_by_run(labels, probabilities)
     assert tuple(found) == METRICS
     called = (probabilities > 0.5).astype(int)
     assert found["sensitivity"] == pytest.approx(recall_score(labels, called))
@@ -32,7 +32,7 @@ def test_counts_are_by_class_and_a_tie_is_called_cn():
     ("labels", "defined"), [([1, 1], {"sensitivity": 0.5}), ([0, 0], {"specificity": 0.5}), ([], {})]
 )
 def test_metrics_of_an_absent_class_are_nan(labels, defined):
-    found = classification_metrics(labels, [0.9, 0.1][: len(labels)])
+    found = metrics_by_run(labels, [0.9, 0.1][: len(labels)])
     assert {name: value for name, value in found.items() if not math.isnan(value)} == defined
 
 
@@ -47,4 +47,4 @@ def test_metrics_of_an_absent_class_are_nan(labels, defined):
 )
 def test_bad_predictions_are_refused(labels, probabilities, message):
     with pytest.raises(StudyError, match=message):
-        classification_metrics(labels, probabilities)
+        metrics_by_run(labels, probabilities)

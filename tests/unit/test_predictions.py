@@ -6,7 +6,7 @@ from made_up_runs import SETS, make_predictions, write_predictions
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv, write_tsv
 from rhvae_mri.statistics.conditions import data_label, ordered
-from rhvae_mri.statistics.metrics import METRICS, classification_metrics
+from rhvae_mri.statistics.metrics import METRICS, metrics_by_run
 from rhvae_mri.statistics.predictions import (
     PREDICTION_COLUMNS,
     RUN_COLUMNS,
@@ -105,7 +105,7 @@ def test_runs_hold_every_metric_of_every_run_whatever_the_order_of_the_input(rea
     names = ["training_data", "seed", "test_cohort", "set"]
     for table in tables:
         rows = runs[(runs[names] == table.iloc[0][names]).all(axis=1)]
-        expected = classification_metrics(table["label"], table["probability"])
+        expected = metrics_by_run(table["label"], table["probability"])
         found = dict(zip(rows["metric"], rows["value_percent"] / 100, strict=True))
         assert found == pytest.approx(expected)
         assert set(rows["n_AD"]) == set(rows["n_CN"]) == {3}

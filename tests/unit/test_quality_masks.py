@@ -79,12 +79,4 @@ def test_the_measures_equal_their_formulas():
         entropies.append(-(shares * numpy.log(shares)).sum())
     expected = (entropies[0] + entropies[1]) / entropies[2]
     assert normalized_mutual_information(a, b, mask) == pytest.approx(expected, rel=1e-3)
-
-
-def test_mutual_information_does_not_depend_on_the_contrast():
-    random = numpy.random.default_rng(0)
-    image, other = random.uniform(0, 1, (2, 30, 30, 30))
-    mask = numpy.ones(image.shape, bool)
-    assert normalized_mutual_information(image, 5 - 3 * image, mask) == pytest.approx(2)
-    assert normalized_mutual_information(image, other, mask) < 1.02
-    assert normalized_mutual_information(image, numpy.ones_like(image), mask) == pytest.approx(1)
+    assert normalized_mutual_information(a, numpy.ones_like(a), mask) == pytest.approx(1)

@@ -22,15 +22,8 @@ def metrics(n=3):
 
 
 def deep(table, status="not run", probability=numpy.nan, reason="no weights"):
-    return pandas.DataFrame(
-        {
-            "image_id": table["image_id"],
-            "network": "resnet18",
-            "pass_probability": probability,
-            "status": status,
-            "reason": reason,
-        }
-    )
+    checked = table[["image_id"]].assign(network="resnet18", pass_probability=probability)
+    return checked.assign(status=status, reason=reason)
 
 
 def decide(decision, participant="sub-0", session="ses-M000"):
@@ -82,11 +75,8 @@ def test_an_image_far_below_its_cohort_fails_although_it_is_above_the_limit():
     ("peak", "reason"),
     [
         (1.0, None),
-        (1.2, None),
-        (2.9, None),
         (5.0, None),
         (5.1, "intensity_peak 5.1 is not at most 5"),
-        (24.9, "intensity_peak 24.9 is not at most 5"),
         (953.94, "intensity_peak 954 is not at most 5"),
         (numpy.inf, "intensity_peak inf is not at most 5"),
         (numpy.nan, "intensity_peak nan is not at most 5"),
@@ -103,20 +93,11 @@ def test_an_image_whose_brightest_voxel_darkens_the_head_fails(peak, reason):
 
 
 @pytest.mark.parametrize(
-    ("bias_range", "flag"),
-    [
-        (1.0, "the bias field is 1 everywhere"),
-        (1 + 9e-7, "the bias field is 1 everywhere"),
-        (1 + 2e-6, None),
-        (1.05, None),
-        (1.3, None),
-        (3.0, None),
-        (0.9, None),
-        (numpy.nan, None),
-    ],
+    ("bias_range", "is_flagged"),
+    [(1.0, True), (1 + 9e-7, True), (1 + 2e-6, False), (3.0, False), (0.9, False), (numpy.nan, False)],
 )
-def test_a_field_of_1_is_flagged(bias_range, flag):
-    table = metrics()
+def test_a_field_of_1_is_flagged(bias_range, is_flagged):
+    table, flag = metrics(), "the bias field is 1 everywhere" if is_flagged else None
     table.loc[1, "bias_range"] = bias_range
     verdict = judge(table)
     assert verdict["flags"].tolist() == [None, flag, None]

@@ -2,6 +2,7 @@ import nibabel
 import numpy
 import pytest
 from phantoms import coordinates, grid, head, save
+from scipy.spatial.transform import Rotation
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_json
@@ -21,14 +22,7 @@ LEVELS = Levels((2, 1), (6, 3), "mm", (500, 100))
 
 def rotation(degrees):
     """A rotation about the three axes in turn."""
-    matrix = numpy.eye(3)
-    for axis, angle in enumerate(numpy.deg2rad(degrees)):
-        first, second = (axis + 1) % 3, (axis + 2) % 3
-        turn = numpy.eye(3)
-        turn[first, first] = turn[second, second] = numpy.cos(angle)
-        turn[first, second], turn[second, first] = -numpy.sin(angle), numpy.sin(angle)
-        matrix = turn @ matrix
-    return matrix
+    return Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
 
 
 def pose(degrees, shift, scales=(1, 1, 1)):
@@ -133,11 +127,7 @@ def test_seeds_of_the_study_become_seeds_of_ants():
 
 
 @pytest.mark.parametrize(
-    "truth",
-    [
-        pose((12, 0, 0), (0, 15, -10)),
-        pose((-8, 6, -10), (-12, 8, 14), (1.04, 0.97, 1.05)),
-    ],
+    "truth", [pose((12, 0, 0), (0, 15, -10)), pose((-8, 6, -10), (-12, 8, 14), (1.04, 0.97, 1.05))]
 )
 def test_a_known_affine_is_recovered(template, tmp_path, truth):
     image, affine = register(scan(tmp_path / "scan.nii.gz", truth), template, tmp_path)

@@ -6,7 +6,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rhvae_mri.generators.rhvae.chains import effective_sample_size, scale_reduction
 from rhvae_mri.generators.rhvae.metric import LatentMetric
 from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.generators.rhvae.sampler import (
@@ -14,7 +13,9 @@ from rhvae_mri.generators.rhvae.sampler import (
     chain_summary,
     chain_table,
     decode_images,
+    effective_sample_size,
     sample_latent,
+    scale_reduction,
 )
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, SamplerSettings
 from rhvae_mri.generators.rhvae.storage import save_codes

@@ -35,6 +35,14 @@ def make(n=5, seed=0, dtype=torch.float64, **changes):
     return model.to(dtype), images.to(dtype), noise.to(dtype)
 
 
+def test_tempering_goes_from_the_square_root_of_beta_zero_to_one():
+    settings = RHVAESettings(leapfrog_steps=5, sqrt_beta_zero=0.3)
+    factors = [sqrt_beta(step, settings) for step in range(6)]
+    assert (factors[0], factors[-1]) == pytest.approx((0.3, 1))
+    assert factors == sorted(factors)
+    assert factors[2] == pytest.approx(1 / ((1 - 1 / 0.3) * (2 / 5) ** 2 + 1 / 0.3))
+
+
 class SlowRHVAE:
     """The definition, image by image, with every derivative by autograd and the metric in a loop."""
 
@@ -134,10 +142,9 @@ def test_loss_flow_and_parameter_gradients_equal_the_slow_definition(
     output = model(images, *noise)
     slow = SlowRHVAE(model, images, noise)
     ends = [slow.end(k) for k in range(len(images))]
-    torch.testing.assert_close(output.end.position, torch.stack([z for z, _ in ends]), rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(
-        output.end.momentum, torch.stack([rho for _, rho in ends]), rtol=1e-10, atol=1e-12
-    )
+    end = output.end.position, output.end.momentum
+    for ours, theirs in zip(end, zip(*ends, strict=True), strict=True):
+        torch.testing.assert_close(ours, torch.stack(theirs), rtol=1e-10, atol=1e-12)
     loss = slow.loss()
     torch.testing.assert_close(output.loss, loss, rtol=1e-10, atol=0)
     weights = list(model.parameters())
@@ -148,14 +155,11 @@ def test_loss_flow_and_parameter_gradients_equal_the_slow_definition(
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
 
 
-def test_the_loss_is_the_mean_of_its_terms_and_the_same_without_gradients():
+def test_the_loss_is_the_same_without_gradients():
     model, images, noise = make()
-    output = model(images, *noise)
-    terms = output.reconstruction + output.prior + output.momentum + output.posterior
-    assert output.loss.item() == pytest.approx(terms.mean().item(), rel=1e-12)
     with torch.no_grad():
         again = model(images, *noise)
-    assert again.loss.item() == pytest.approx(output.loss.item(), rel=1e-12)
+    assert again.loss.item() == pytest.approx(model(images, *noise).loss.item(), rel=1e-12)
     assert not again.loss.requires_grad
 
 
@@ -203,15 +207,6 @@ def test_the_decoder_runs_once_per_position_and_once_for_all_in_the_end():
     assert rows == [5] * 5 + [20]
     # once per position, and for the derivative of the momentum thrice in each step but the first
     assert products.count(model.decoder.logits.weight.shape) == 5 + 3 * 3
-
-
-def test_float32_agrees_with_float64():
-    wide, images, noise = make(n=6)
-    narrow, images_32, noise_32 = make(n=6, dtype=torch.float32)
-    assert narrow(images_32, *noise_32).loss.dtype == torch.float32
-    assert narrow(images_32, *noise_32).loss.item() == pytest.approx(
-        wide(images, *noise).loss.item(), rel=1e-5
-    )
 
 
 def test_saturated_voxels_keep_a_finite_loss():

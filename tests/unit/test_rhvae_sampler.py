@@ -19,29 +19,6 @@ def three_centroids():
     return LatentMetric(centroids, factors @ factors.mT, 1.2, 1e-6)
 
 
-def test_the_density_and_its_gradient_equal_finite_differences():
-    generator = torch.Generator().manual_seed(3)
-    d, n_centroids = 10, 50
-    centroids = torch.randn(n_centroids, d, generator=generator, dtype=torch.float64)
-    factors = torch.randn(n_centroids, d, d, generator=generator, dtype=torch.float64).tril()
-    matrices = factors @ factors.mT
-    metric = LatentMetric(centroids, matrices, 1.5, 1e-2)
-    positions = torch.randn(4, d, generator=generator, dtype=torch.float64)
-
-    def brute(z):
-        weights = torch.exp(-((z - centroids) ** 2).sum(1) / 1.5**2)
-        inverse = (weights[:, None, None] * matrices).sum(0) + 1e-2 * torch.eye(d, dtype=torch.float64)
-        return torch.log(torch.sqrt(torch.det(inverse)))
-
-    value, gradient = log_density(positions, metric)
-    for k, z in enumerate(positions):
-        assert value[k].item() == pytest.approx(brute(z).item(), rel=1e-10)
-        for axis in range(d):
-            shift = 1e-5 * torch.eye(d, dtype=torch.float64)[axis]
-            slope = (brute(z + shift) - brute(z - shift)) / 2e-5
-            assert gradient[k, axis].item() == pytest.approx(slope.item(), rel=1e-6, abs=1e-8)
-
-
 # In one leapfrog step the first kick counts most, whose gradient is that of the chain's state.
 @pytest.mark.parametrize("settings", [FAST, SamplerSettings(steps=60, leapfrog_steps=1, step_size=0.6)])
 def test_the_moments_in_two_dimensions_equal_quadrature(settings):
@@ -121,3 +98,21 @@ def test_huge_energies_neither_overflow_nor_are_accepted():
     sample = sample_latent(metric, 10, seed=1, settings=settings)
     assert torch.equal(sample.positions, torch.zeros(10, 10))
     assert sample.acceptance.max() == 0
+
+
+def test_the_log_determinant_neither_underflows_nor_loses_digits_in_float32():
+    d = 25
+    far = 1e3 + torch.randn(3, d, generator=torch.Generator().manual_seed(1))
+    metric = LatentMetric(far, torch.eye(d).expand(3, d, d), 1.5, 1e-2)
+    # So far from the centroids that their weights vanish: the inverse metric is the regularization alone.
+    values = metric.at(torch.zeros(1, d))
+    assert torch.det(values.inverse).item() == 0
+    assert values.log_det_inverse.item() == pytest.approx(d * torch.log(torch.tensor(1e-2)).item(), rel=1e-6)
+    # Near them, although both are far from the origin.
+    exact = torch.exp(-(far[0] - far).double().square().sum(1) / 1.5**2)
+    torch.testing.assert_close(metric.at(far[:1]).weights[0].double(), exact, rtol=1e-4, atol=1e-9)
+
+
+def test_a_matrix_that_is_not_positive_definite_gives_nan():
+    metric = LatentMetric(torch.zeros(1, 2), -torch.eye(2)[None], 1.0, 1e-2)
+    assert metric.at(torch.zeros(1, 2)).log_det_inverse.isnan().all()

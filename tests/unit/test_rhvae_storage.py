@@ -78,7 +78,7 @@ BIAS = "decoder.logits.bias"
         (put(**{BIAS: torch.zeros(5)}), rf"{BIAS} has the shape \(5,\), not \(12,\)"),
         (put(matrices=torch.zeros(7, 3, 3)), r"matrices has the shape \(7, 3, 3\), not \(7, 2, 2\)"),
         (put(matrices=torch.zeros(6, 2, 2)), r"matrices has the shape \(6, 2, 2\), not \(7, 2, 2\)"),
-        (lambda tensors, header: header.pop("format"), "not an RHVAE model file"),
+        (lambda tensors, header: header.pop("format"), "no RHVAE model file of this version"),
         (lambda tensors, header: header.pop("image_shape"), "header of the model file is not complete"),
         (lambda tensors, header: header.update(settings="{"), "header of the model file is not complete"),
         (
@@ -105,5 +105,5 @@ def test_a_damaged_and_a_missing_file_are_clear_errors(tmp_path):
     damaged.write_bytes(b"not a model")
     with pytest.raises(StudyError, match="cannot be read"):
         load_model(damaged)
-    with pytest.raises(StudyError, match="no such model file"):
+    with pytest.raises(StudyError, match="model file does not exist"):
         load_model(tmp_path / "absent.safetensors")

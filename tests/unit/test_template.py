@@ -90,7 +90,7 @@ def test_the_simulated_template_says_so(tmp_path):
 def test_a_downloaded_template_is_used_when_it_is_the_pinned_one(tmp_path):
     shape, affine = study_grid(8.0)
     voxels = numpy.random.default_rng(0).random(shape, dtype=numpy.float32)
-    file = save(tmp_path / "downloads" / "t.nii", voxels, affine)
+    file = save(tmp_path / "t.nii", voxels, affine)
     descriptor = {
         "name": "a test",
         "url": "https://example.invalid/t.nii",
@@ -98,7 +98,7 @@ def test_a_downloaded_template_is_used_when_it_is_the_pinned_one(tmp_path):
     }
     (tmp_path / "template_descriptor.json").write_text(json.dumps(descriptor))
     source = str(tmp_path / "template_descriptor.json")
-    prepare_template(source, 8.0, tmp_path / "template.nii.gz", downloads=tmp_path / "downloads")
+    prepare_template(source, 8.0, tmp_path / "template.nii.gz")
     sidecar = read_json(tmp_path / "template.json")
     assert sidecar["URL"] == descriptor["url"]
     assert sidecar["Origin"] == "a test"

@@ -2,7 +2,7 @@ import numpy
 import pytest
 from scipy import stats
 
-from rhvae_mri.statistics.metrics import METRICS, classification_metrics
+from rhvae_mri.statistics.metrics import METRICS, metrics_by_run
 from rhvae_mri.statistics.variance import VarianceParts, contributions, mean_by_run, outcomes, split_variance
 
 LABELS = numpy.repeat([True, False], [12, 15])
@@ -16,7 +16,7 @@ def made_up(seed=0):
 def test_outcomes_average_to_the_metric_of_each_run(metric):
     probabilities = made_up()
     results = outcomes(LABELS, probabilities, metric)
-    expected = [classification_metrics(LABELS, run)[metric] for run in probabilities]
+    expected = [metrics_by_run(LABELS, run)[metric] for run in probabilities]
     numpy.testing.assert_allclose(mean_by_run(LABELS, results, metric), expected)
     if metric == "auc":
         assert results[:, ~LABELS].mean() == pytest.approx(numpy.mean(expected))

@@ -16,28 +16,14 @@ with log_job(snakemake.log[0]):
     write_tsv(output.runs, tabulate_runs(sets))
     tested = [each for each in sets if each.set == "test"]
     write_tsv(output.confusions, count_confusions(tested))
-    estimates = estimate_performance(
-        tested, params.resamples, params.confidence, params.seed, threads=snakemake.threads
-    )
+    sampling = (params.resamples, params.confidence, params.seed)
+    estimates = estimate_performance(tested, *sampling, threads=snakemake.threads)
     write_tsv(output.estimates, estimates.table)
     write_tsv(output.curves, estimates.curves)
     with atomic_path(output.replicates) as temporary:
         save_file(estimates.replicates, temporary)
-    calibration = measure_calibration(
-        tested,
-        n_bins=params.bins,
-        n_resamples=params.resamples,
-        confidence=params.confidence,
-        seed=params.seed,
-    )
+    calibration = measure_calibration(tested, params.bins, *sampling)
     write_tsv(output.calibration, calibration.measures)
     write_tsv(output.reliability, calibration.curves)
-    comparisons = compare_conditions(
-        tested,
-        estimates.replicates,
-        read_published(snakemake.input.published),
-        confidence=params.confidence,
-        n_permutations=params.resamples,
-        seed=params.seed,
-    )
-    write_tsv(output.comparisons, comparisons)
+    published = read_published(snakemake.input.published)
+    write_tsv(output.comparisons, compare_conditions(tested, estimates.replicates, published, *sampling))

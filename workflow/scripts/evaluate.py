@@ -11,34 +11,16 @@ from rhvae_mri.statistics.predictions import prediction_table
 with log_job(snakemake.log[0]):
     params = snakemake.params
     device = choose_device(snakemake.config["study"]["device"], snakemake.threads)
-    sets = list_evaluated_sets(
-        snakemake.input.split,
-        snakemake.input.independent,
-        dict(zip(params.cohorts, snakemake.input.stacks, strict=True)),
-    )
+    stacks = dict(zip(params.cohorts, snakemake.input.stacks, strict=True))
+    sets = list_evaluated_sets(snakemake.input.split, snakemake.input.independent, stacks)
     networks = {
         seed: network for file in snakemake.input.networks for seed, network in load_networks(file).items()
     }
-    tables = []
-    for cohort, name, images, image_ids in sets:
+    condition, tables = dict(snakemake.wildcards.items()), []
+    options = {"batch_size": params.batch_size, "device": device, "precision": params.precision}
+    options["resident_bytes"] = int(snakemake.config["cnn"]["resident_gb"] * 1e9)
+    for *evaluated, images, image_ids in sets:
         for seed, network in sorted(networks.items()):
-            probabilities = predict(
-                network.network(),
-                images,
-                batch_size=params.batch_size,
-                device=device,
-                precision=params.precision,
-                resident_bytes=int(snakemake.config["cnn"]["resident_gb"] * 1e9),
-            )
-            tables.append(
-                prediction_table(
-                    dict(snakemake.wildcards.items()),
-                    seed,
-                    cohort,
-                    name,
-                    image_ids,
-                    images.labels,
-                    probabilities,
-                )
-            )
+            found = predict(network.network(), images, **options)
+            tables.append(prediction_table(condition, seed, *evaluated, image_ids, images.labels, found))
     write_tsv(snakemake.output.predictions, pandas.concat(tables, ignore_index=True))

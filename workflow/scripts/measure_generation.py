@@ -29,12 +29,5 @@ with log_job(snakemake.log[0]):
     training_ids = list_class_images(snakemake.input.split, names.training_set, names.diagnosis)
     neighbours = neighbour_table(synthetic, synthetic_ids, training, training_ids)
     write_tsv(snakemake.output.neighbours, neighbours)
-    save_pictures(
-        snakemake.output.pictures,
-        snakemake.output.pictures_table,
-        model,
-        training,
-        training_ids,
-        synthetic,
-        synthetic_ids,
-    )
+    sets = (training, training_ids, synthetic, synthetic_ids)
+    save_pictures(snakemake.output.pictures, snakemake.output.pictures_table, model, *sets)

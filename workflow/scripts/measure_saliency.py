@@ -29,11 +29,8 @@ with log_job(snakemake.log[0]):
     )
     write_image_stack(snakemake.output.maps, list(maps), maps.values(), images.shape)
     selected = network.history[network.selected_epoch - 1]
-    run = dict(snakemake.wildcards.items()) | {
-        "seed": seed,
-        "validation_percent": 100 * selected["validation_balanced_accuracy"],
-        "method": params.method,
-        "steps": params.steps,
-    }
+    run = dict(snakemake.wildcards.items()) | {"seed": seed}
+    run["validation_percent"] = 100 * selected["validation_balanced_accuracy"]
+    run |= {"method": params.method, "steps": params.steps}
     rows = [run | {"image_id": name} | row for name, row in zip(tested["image_id"], rows, strict=True)]
     write_tsv(snakemake.output.table, pandas.DataFrame(rows))

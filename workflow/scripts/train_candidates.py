@@ -13,13 +13,8 @@ with log_job(snakemake.log[0]):
     params, files, names = snakemake.params, snakemake.input, snakemake.wildcards
     # Beside the output, because Snakemake deletes the declared outputs of a failed job.
     checkpoints = Path(snakemake.output.results).with_name("checkpoints")
-    candidates = draw_for_study(
-        files.stack,
-        params.search["space"],
-        names.candidates,
-        resolution=names.resolution,
-        study_seed=params.seed,
-    )
+    own = {"resolution": names.resolution, "study_seed": params.seed}
+    candidates = draw_for_study(files.stack, params.search["space"], names.candidates, **own)
     results, history = cross_validate(
         candidates,
         files.stack,

@@ -31,11 +31,7 @@ with log_job(snakemake.log[0]):
         digest=run_digest(dict(params.items()), *snakemake.input),
         progress=True,
     )
-    notes = {
-        "best_epoch": trained.best_epoch,
-        "final_loss": trained.final_loss,
-        "recoveries": trained.recoveries,
-    }
+    notes = {name: getattr(trained, name) for name in ("best_epoch", "final_loss", "recoveries")}
     save_model(snakemake.output.model, trained.model, {"training": json.dumps(notes)})
     write_tsv(snakemake.output.history, pandas.DataFrame(trained.history))
     checkpoint.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from rhvae_mri.cnn import kernels
@@ -39,23 +39,13 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "leaky_relu": nn.Lea
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a network is made of, except for the size of its input.
+    """What a network is made of, except for the size of its input."""
 
-    Attributes
-    ----------
-    blocks : tuple of tuple of int
-        For each convolutional block, the numbers of output channels of its convolutions.
-    activation : {"relu", "leaky_relu"}
-        The activation after each convolution and between the fully connected layers.
-    dropout : float
-        The probability with which an input of the classifier is set to zero in training.
-    hidden_features : tuple of int
-        The widths of the fully connected layers before the last one, which has two outputs.
-    """
-
+    #: for each convolutional block, the numbers of output channels of its convolutions
     blocks: tuple[tuple[int, ...], ...]
-    activation: str
-    dropout: float
+    activation: str  #: the activation after each convolution and between the fully connected layers
+    dropout: float  #: the probability with which an input of the classifier is set to zero in training
+    #: the widths of the fully connected layers before the last one, which has two outputs
     hidden_features: tuple[int, ...]
 
     def __post_init__(self) -> None:
@@ -65,10 +55,8 @@ class Architecture:
         if not all(isinstance(width, int) and width > 0 for width in widths):
             raise StudyError(f"Numbers of channels and features are whole and positive, not {widths}.")
         if self.activation not in ACTIVATIONS:
-            raise StudyError(
-                f"There is no activation {self.activation!r}.",
-                remedy=f"Choose from {', '.join(ACTIVATIONS)}.",
-            )
+            known = ", ".join(ACTIVATIONS)
+            raise StudyError(f"There is no activation {self.activation!r}.", remedy=f"Choose from {known}.")
         if not 0 <= self.dropout < 1:
             raise StudyError(f"The dropout is a probability in [0, 1), not {self.dropout}.")
 
@@ -81,12 +69,9 @@ class Architecture:
                 f"The description of an architecture has the entries {sorted(description)}.",
                 remedy=f"Give exactly {sorted(known)}.",
             )
-        return cls(
-            blocks=tuple(tuple(block) for block in description["blocks"]),
-            activation=description["activation"],
-            dropout=float(description["dropout"]),
-            hidden_features=tuple(description["hidden_features"]),
-        )
+        blocks = tuple(tuple(block) for block in description["blocks"])
+        hidden, dropout = tuple(description["hidden_features"]), float(description["dropout"])
+        return cls(blocks, description["activation"], dropout, hidden)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description as JSON values."""
@@ -94,13 +79,7 @@ class Architecture:
 
 
 def read_architectures(path: str | os.PathLike[str]) -> dict[str, dict[str, Architecture]]:
-    """Read JSON: name -> resolution -> description, with an entry ``source`` for human readers.
-
-    Raises
-    ------
-    StudyError
-        If a description is wrong.
-    """
+    """Read JSON: name -> resolution -> description, with an entry ``source`` for human readers."""
     architectures: dict[str, dict[str, Architecture]] = {}
     for name, resolutions in read_json(path).items():
         for resolution, description in resolutions.items():
@@ -122,18 +101,14 @@ class PaddedMaxPool3d(nn.Module):
     The layer is ClinicaDL's ``PadMaxPool3d`` with kernel and stride 2.
     """
 
-    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+    def forward(self, maps: Tensor) -> Tensor:
         """Pool feature maps (n, channels, d, h, w)."""
         padding = [end for size in reversed(maps.shape[2:]) for end in (size % 2, 0)]
         return functional.max_pool3d(functional.pad(maps, padding), 2)
 
 
 def pooled_shape(shape: tuple[int, ...], times: int = 1) -> tuple[int, ...]:
-    """Return the size of a map that has gone through the pooling a number of times.
-
-    >>> pooled_shape((84, 104, 89), times=5)
-    (3, 4, 3)
-    """
+    """Return the size of a map that has gone through the pooling a number of times."""
     for _ in range(times):
         shape = tuple((size + 1) // 2 for size in shape)
     return shape
@@ -142,22 +117,9 @@ def pooled_shape(shape: tuple[int, ...], times: int = 1) -> tuple[int, ...]:
 class ConvolutionalNetwork(nn.Module):
     """A network of the study; use `build_network` to make one with repeatable weights.
 
-    Parameters
-    ----------
-    architecture : Architecture
-        What it is made of.
-    input_shape : tuple of int
-        The size of the images in voxels, three numbers. Any size will do: the pooling ends at one voxel.
+    The images may be of any size: the pooling ends at one voxel. The ``precision`` is one of `PRECISIONS`,
+    and set by `place_network`.
 
-    Attributes
-    ----------
-    convolutions, classifier : torch.nn.Sequential
-        The two parts.
-    precision : str
-        One of `PRECISIONS`; `place_network` sets it.
-
-    Notes
-    -----
     With `kernels`, the pooling of a block comes before its last normalisation and activation, which saves
     seven of eight, and in evaluation the normalisation is folded into the convolution. Both are increasing,
     or made so, and the activations map zero to zero, so outputs and gradients differ from those of the layers
@@ -190,7 +152,7 @@ class ConvolutionalNetwork(nn.Module):
             features = width
         self.classifier.append(nn.Linear(features, N_CLASSES))
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """Compute the two logits (n, 2) of images (n, 1, *input_shape) with intensities in [0, 1]."""
         dtype = next(self.convolutions.parameters()).dtype
         is_mixed = self.precision == "bfloat16"
@@ -198,7 +160,7 @@ class ConvolutionalNetwork(nn.Module):
             convolve = self._convolve if kernels.enabled else self.convolutions
             return self.classifier(convolve(images.to(dtype))).to(dtype)
 
-    def _convolve(self, maps: torch.Tensor) -> torch.Tensor:
+    def _convolve(self, maps: Tensor) -> Tensor:
         """Apply the convolutional blocks, each convolution with its normalisation in one go."""
         layers = list(self.convolutions)
         for position, layer in enumerate(layers):
@@ -237,19 +199,12 @@ def place_network(
     multiples of 8 and the others slower; on a GPU it is the one that tensor cores take in bfloat16. The
     results differ by rounding. Those of bfloat16 differ by 1 % (evaluation) to 3 % (training) in the outputs,
     and by more in the gradients of the first filters.
-
-    Raises
-    ------
-    StudyError
-        If the precision is not one of `PRECISIONS`.
     """
     if precision not in PRECISIONS:
-        raise StudyError(
-            f"There is no precision {precision!r}.", remedy=f"Choose from {', '.join(PRECISIONS)}."
-        )
+        known = ", ".join(PRECISIONS)
+        raise StudyError(f"There is no precision {precision!r}.", remedy=f"Choose from {known}.")
     network.precision = precision
-    widths = [width for block in network.architecture.blocks for width in block]
-    in_eights = all(width % 8 == 0 for width in widths)
+    in_eights = all(width % 8 == 0 for block in network.architecture.blocks for width in block)
     channels_last = in_eights and (device.type == "cpu" or precision == "bfloat16")
     layout = torch.channels_last_3d if channels_last else torch.contiguous_format
     # torch's types leave out that `to` takes a layout
@@ -257,11 +212,7 @@ def place_network(
 
 
 def flattened_size(architecture: Architecture, input_shape: tuple[int, ...]) -> int:
-    """Return the number of features that the classifier gets for images of a size.
-
-    >>> flattened_size(Architecture(((8,), (16,)), "relu", 0.5, ()), (21, 26, 22))
-    4032
-    """
+    """Return the number of features that the classifier gets for images of a size."""
     return architecture.blocks[-1][-1] * math.prod(pooled_shape(input_shape, len(architecture.blocks)))
 
 

@@ -11,6 +11,7 @@ import math
 from dataclasses import asdict, dataclass
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from rhvae_mri.io.errors import StudyError
@@ -23,36 +24,18 @@ _N_DRAWS = 13
 
 @dataclass(frozen=True)
 class AugmentationSettings:
-    """How far the transforms may go. Each is drawn uniformly for each image; 0 switches it off.
+    """How far the transforms may go. Each is drawn uniformly for each image; 0 switches it off."""
 
-    Attributes
-    ----------
-    flip_probability : float
-        The probability of an exchange of left and right, from 0 to 1.
-    rotation : float
-        The largest angle about each axis, in degrees, below 180.
-    translation : float
-        The largest shift along each axis, as a part of the image's size, below 1.
-    scaling : float
-        The largest change of size: the factor is between ``1 - scaling`` and ``1 + scaling``, below 1.
-    gamma : float
-        Intensities are raised to a power between ``exp(-gamma)`` and ``exp(gamma)``.
-    contrast : float
-        Intensities are multiplied about the image's mean by ``1 - contrast`` to ``1 + contrast``, below 1.
-    brightness : float
-        The largest number that is added to all intensities.
-    noise : float
-        The largest standard deviation of the Gaussian noise.
-    """
-
-    flip_probability: float = 0.5
-    rotation: float = 5.0
-    translation: float = 0.03
+    flip_probability: float = 0.5  #: the probability of an exchange of left and right, from 0 to 1
+    rotation: float = 5.0  #: the largest angle about each axis, in degrees, below 180
+    translation: float = 0.03  #: the largest shift along each axis, as a part of the image's size, below 1
+    #: the largest change of size: the factor is between ``1 - scaling`` and ``1 + scaling``, below 1
     scaling: float = 0.05
-    gamma: float = 0.2
+    gamma: float = 0.2  #: intensities are raised to a power between ``exp(-gamma)`` and ``exp(gamma)``
+    #: intensities are multiplied about the image's mean by ``1 - contrast`` to ``1 + contrast``, below 1
     contrast: float = 0.1
-    brightness: float = 0.05
-    noise: float = 0.03
+    brightness: float = 0.05  #: the largest number that is added to all intensities
+    noise: float = 0.03  #: the largest standard deviation of the Gaussian noise
 
     def __post_init__(self) -> None:
         bounds = {"rotation": 180.0, "translation": 1.0, "scaling": 1.0, "contrast": 1.0}
@@ -86,7 +69,7 @@ class ClassicAugmentation:
             noise_generator = torch.Generator().manual_seed(derive_seed(seed, "noise"))
             self._noise = torch.randn(2 * self._n_voxels, generator=noise_generator).to(device)
 
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+    def __call__(self, images: Tensor) -> Tensor:
         """Transform images (k, 1, *shape) in [0, 1] to new ones; what was outside of an image is 0."""
         settings = self._settings
         draws = torch.rand(len(images), _N_DRAWS, generator=self.generator, dtype=torch.float64)
@@ -110,7 +93,7 @@ class ClassicAugmentation:
             return moved.clamp_(0, 1)
 
 
-def voxel_matrices(flip: torch.Tensor, angles: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+def voxel_matrices(flip: Tensor, angles: Tensor, scale: Tensor) -> Tensor:
     """Give the matrices (k, 3, 3) that flip, rotate and scale places, in voxels from an image's centre.
 
     ``flip`` says whether the first axis is turned round, before everything else; ``angles`` (k, 3), in
@@ -129,7 +112,7 @@ def voxel_matrices(flip: torch.Tensor, angles: torch.Tensor, scale: torch.Tensor
     return matrices * scale[:, None, None]
 
 
-def resample(images: torch.Tensor, matrices: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
+def resample(images: Tensor, matrices: Tensor, shifts: Tensor) -> Tensor:
     """Transform images (k, 1, *shape) by one affine map each, with trilinear interpolation and zeros around.
 
     ``matrices`` are those of `voxel_matrices`; ``shifts`` (k, 3), in voxels, follow.
@@ -150,6 +133,6 @@ def resample(images: torch.Tensor, matrices: torch.Tensor, shifts: torch.Tensor)
     return functional.grid_sample(images, places, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _per_image(values: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+def _per_image(values: Tensor, images: Tensor) -> Tensor:
     """Shape one number for each image so that it meets all of its voxels, on their device."""
     return values.to(images).view(-1, 1, 1, 1, 1)

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import numpy
 import torch
+from numpy import ndarray
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from rhvae_mri.io.errors import StudyError
 
@@ -26,41 +28,17 @@ class ImagePart(NamedTuple):
     Only shape, dtype, length and indexing by an array of rows are used. ``source`` is for error messages.
     """
 
-    images: numpy.ndarray
-    rows: Sequence[int] | numpy.ndarray
+    images: ndarray
+    rows: Sequence[int] | ndarray
     source: str = "images"
 
 
 class ImageSet:
-    """A sequence of images from one or several stacks, with their labels.
+    """A sequence of images from one or several stacks, with their labels: those of the first part, and so on.
 
-    Parameters
-    ----------
-    parts : sequence of ImagePart
-        The images: the rows of the first part, then those of the second, and so on.
-    labels : array_like of int, shape (n,), optional
-        The class of each image, 0 or 1. Prediction needs none.
-    classes : pair of str
-        What the classes are called.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        The shape of every image.
-    labels : numpy.ndarray of int64, shape (n,), or None
-        The labels.
-    classes : pair of str
-        What the classes are called.
-
-    Raises
-    ------
-    StudyError
-        If there is no image, the stacks have images of different shapes, other types than float16 and
-        float32 or too few rows, or the labels are not one 0 or 1 for each image.
-
-    Notes
-    -----
-    Intensities are checked where they are read, by `batch`.
+    Prediction needs no ``labels``, 0 or 1; ``classes`` is what these are called. There must be an image, and
+    the stacks must have images of one ``shape``, float16 or float32. Intensities are checked where they are
+    read, by `batch`.
     """
 
     def __init__(
@@ -78,9 +56,7 @@ class ImageSet:
             _check_part(part, self.shape, self._parts[0].source)
         sizes = [len(part.rows) for part in self._parts]
         self._part_of = numpy.repeat(numpy.arange(len(sizes)), sizes)
-        self._row_of = numpy.concatenate(
-            [numpy.asarray(part.rows, dtype=numpy.int64) for part in self._parts]
-        )
+        self._row_of = numpy.concatenate([part.rows for part in self._parts]).astype(numpy.int64)
         self.labels = None if labels is None else self._checked_labels(labels)
         self._placed: tuple[tuple[torch.device, int], DeviceImages] | None = None
 
@@ -97,7 +73,7 @@ class ImageSet:
         """The size of all images in bytes, in `dtype`."""
         return len(self) * math.prod(self.shape) * self.dtype.itemsize
 
-    def batch(self, indices: ArrayLike) -> numpy.ndarray:
+    def batch(self, indices: ArrayLike) -> ndarray:
         """Read the images at some positions as float32 (k, *shape); StudyError if one is not in [0, 1]."""
         indices = numpy.asarray(indices)
         images = numpy.empty((len(indices), *self.shape), dtype=numpy.float32)
@@ -117,7 +93,7 @@ class ImageSet:
             self._placed = (key, DeviceImages(self, device, resident_bytes))
         return self._placed[1]
 
-    def known_labels(self, name: str) -> numpy.ndarray:
+    def known_labels(self, name: str) -> ndarray:
         """Return the labels; StudyError, which names the set, if there are none."""
         if self.labels is None:
             raise StudyError(f"The images of the {name} set have no labels.")
@@ -134,24 +110,19 @@ class ImageSet:
                     remedy="Look at the split's table and at the reasons for exclusion.",
                 )
 
-    def _checked_labels(self, labels: ArrayLike) -> numpy.ndarray:
-        """Return the labels as int64, one for each image."""
+    def _checked_labels(self, labels: ArrayLike) -> ndarray:
         values = numpy.asarray(labels)
         if values.shape != (len(self),):
             raise StudyError(f"There are {values.size} labels for {len(self)} images.")
         wrong = ~numpy.isin(values, (0, 1))
         if wrong.any():
-            raise StudyError(
-                f"Labels are 1 ({self.classes[1]}) or 0 ({self.classes[0]}), "
-                f"but there is also {values[wrong][0]}."
-            )
+            known = f"1 ({self.classes[1]}) or 0 ({self.classes[0]})"
+            raise StudyError(f"Labels are {known}, but there is also {values[wrong][0]}.")
         return values.astype(numpy.int64)
 
-    def _raise_intensity(self, images: numpy.ndarray, indices: numpy.ndarray) -> None:
-        """Name the first image of a batch with an intensity that is not allowed."""
-        wrong = ~((images >= 0) & (images <= 1)).reshape(len(images), -1).all(axis=1)
-        index = int(indices[wrong.argmax()])
-        image = images[wrong.argmax()]
+    def _raise_intensity(self, images: ndarray, indices: ndarray) -> None:
+        first = (~((images >= 0) & (images <= 1)).reshape(len(images), -1).all(axis=1)).argmax()
+        index, image = int(indices[first]), images[first]
         raise StudyError(
             f"Row {self._row_of[index]} of a stack has intensities from {image.min()} to {image.max()}; "
             "the networks take images rescaled to [0, 1].",
@@ -173,16 +144,11 @@ class DeviceImages:
         return len(self._images)
 
     @cached_property
-    def labels(self) -> torch.Tensor:
+    def labels(self) -> Tensor:
         """The labels as int64 of shape (n,), on the device; StudyError if the set has none."""
         return torch.from_numpy(self._images.known_labels("given")).to(self._device)
 
-    @property
-    def is_resident(self) -> bool:
-        """Whether all images are on the device."""
-        return self._resident is not None
-
-    def batch(self, indices: torch.Tensor) -> torch.Tensor:
+    def batch(self, indices: Tensor) -> Tensor:
         """Return images as float32 (k, 1, *shape), on the device, for positions in the set, on the CPU."""
         if self._resident is None:
             images = torch.from_numpy(self._images.batch(indices.numpy())).to(self._device)
@@ -190,7 +156,7 @@ class DeviceImages:
             images = self._resident[indices.to(self._device)]
         return images.unsqueeze(1).float()
 
-    def _copy(self) -> torch.Tensor:
+    def _copy(self) -> Tensor:
         """Copy the set to the device, chunk by chunk, in the type of its stacks."""
         size, shape = len(self._images), self._images.shape
         dtype = torch.float16 if self._images.dtype == numpy.float16 else torch.float32
@@ -203,7 +169,6 @@ class DeviceImages:
 
 
 def _check_part(part: ImagePart, shape: tuple[int, ...], first_source: str) -> None:
-    """Check the shape, type and rows of a part."""
     if part.images.dtype not in (numpy.float16, numpy.float32):
         raise StudyError(f"A stack of images has the type {part.images.dtype}.", where=part.source)
     if tuple(part.images.shape[1:]) != shape:
@@ -213,9 +178,7 @@ def _check_part(part: ImagePart, shape: tuple[int, ...], first_source: str) -> N
             cause="They were made at different resolutions or voxel sizes.",
             remedy="Make them again with one configuration.",
         )
-    rows = numpy.asarray(part.rows)
-    if rows.min() < 0 or rows.max() >= len(part.images):
-        raise StudyError(
-            f"A stack of {len(part.images)} images is asked for its rows {rows.min()} to {rows.max()}.",
-            where=part.source,
-        )
+    first, last = min(part.rows), max(part.rows)
+    if first < 0 or last >= len(part.images):
+        what = f"A stack of {len(part.images)} images is asked for its rows {first} to {last}."
+        raise StudyError(what, where=part.source)

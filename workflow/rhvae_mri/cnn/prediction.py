@@ -19,33 +19,12 @@ def predict(
     precision: str = "float32",
     resident_bytes: int = RESIDENT_BYTES,
 ) -> numpy.ndarray:
-    """Predict for each image the probability of class 1.
+    """Predict for each image the probability of class 1; float64, in the order of the set.
 
-    Parameters
-    ----------
-    network : ConvolutionalNetwork
-        The trained network; it is moved to ``device``.
-    images : ImageSet
-        The images, with or without labels.
-    batch_size : int
-        How many images go through the network at a time. It changes the result by rounding only.
-    device : torch.device
-        Where to compute.
-    precision : str
-        In which type to multiply; see `rhvae_mri.cnn.architectures.PRECISIONS`.
-    resident_bytes : int
-        Sets of at most this size are copied to the device as a whole.
-
-    Returns
-    -------
-    numpy.ndarray of float64, shape (n,)
-        The probabilities of class 1, in the order of the set.
-
-    Raises
-    ------
-    StudyError
-        If the images have another shape than the network's input, an intensity is not in [0, 1], or the
-        network's outputs are not finite.
+    The network is moved to ``device``. ``batch_size`` changes the result by rounding only; in which type
+    ``precision`` multiplies is said in `rhvae_mri.cnn.architectures.PRECISIONS`; sets of at most
+    ``resident_bytes`` are copied to the device as a whole. StudyError if the images have another shape than
+    the network's input, an intensity is not in [0, 1], or the outputs are not finite.
     """
     check_shape(network, images)
     placed = place_network(network, device, precision)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy
 import torch
+from torch import Tensor
 
 from rhvae_mri.cnn.architectures import ConvolutionalNetwork, place_network
 from rhvae_mri.cnn.data import RESIDENT_BYTES, ImageSet
@@ -28,21 +29,15 @@ METHODS = ("integrated_gradients", "gradient_x_input")
 
 
 class Saliency(NamedTuple):
-    """The attributions of a set of images.
+    """The attributions of a set of images."""
 
-    Attributes
-    ----------
-    maps : dict of str to numpy.ndarray of float32, shape (x, y, z)
-        For each class in the set, ``<class>/attribution``, the mean over its images, in log odds per voxel,
-        and ``<class>/image``, the mean image.
-    rows : list of dict
-        One for each image, in the order of the set: ``diagnosis``; ``log_odds`` of class 1, and those of the
-        empty image (``log_odds_empty``); the sum of the attributions (``attribution``); and for each
-        region the share of the absolute attributions and of the intensities in it, in percent
-        (``<region>_percent``, ``<region>_intensity_percent``).
-    """
-
+    #: for each class in the set, ``<class>/attribution``, the mean over its images, in log odds per voxel,
+    #: and ``<class>/image``, the mean image
     maps: dict[str, numpy.ndarray]
+    #: one for each image, in the order of the set: ``diagnosis``; ``log_odds`` of class 1, and those of the
+    #: empty image (``log_odds_empty``); the sum of the attributions (``attribution``); and for each region
+    #: the share of the absolute attributions and of the intensities in it, in percent (``<region>_percent``,
+    #: ``<region>_intensity_percent``)
     rows: list[dict[str, Any]]
 
 
@@ -65,9 +60,7 @@ def best_on_validation(networks: Iterable[tuple[int, TrainedNetwork]]) -> tuple[
     return best
 
 
-def attribute(
-    network: ConvolutionalNetwork, images: torch.Tensor, method: str, steps: int = 1
-) -> torch.Tensor:
+def attribute(network: ConvolutionalNetwork, images: Tensor, method: str, steps: int = 1) -> Tensor:
     """Attribute a network's log odds of class 1 to the voxels of images.
 
     The network is in evaluation mode, the images are (n, 1, x, y, z). Integrated gradients take the gradient
@@ -100,33 +93,9 @@ def measure_saliency(
 ) -> Saliency:
     """Compute the mean attributions of each class of a set of images, and where they lie.
 
-    Parameters
-    ----------
-    network : ConvolutionalNetwork
-        The trained network; it is moved to ``device``, and its weights take no gradients any more.
-    images : ImageSet
-        The images, with labels.
-    regions : mapping of str to numpy.ndarray of bool, shape (x, y, z)
-        Masks by name, on the grid of the images, that share no voxel and leave none out.
-    method, steps
-        As for `attribute`.
-    batch_size : int
-        How many images go through the network at a time.
-    device : torch.device
-        Where to compute.
-    resident_bytes : int
-        Sets of at most this size are copied to the device as a whole.
-
-    Returns
-    -------
-    Saliency
-        Mean maps, and one row for each image.
-
-    Raises
-    ------
-    StudyError
-        If the images have no labels or another shape than the network's input or the regions, or the
-        attributions are not finite.
+    The network is moved to ``device``, and its weights take no gradients any more. ``regions`` are masks on
+    the grid of the images, which have labels, that share no voxel and leave none out. ``method`` and
+    ``steps`` are as for `attribute`. StudyError if shapes do not fit or the attributions are not finite.
     """
     known = images.known_labels("given")
     check_shape(network, images)
@@ -138,11 +107,10 @@ def measure_saliency(
             remedy="Make both with one configuration.",
         )
     network = place_network(network, device).eval().requires_grad_(False)
-    masks = torch.stack([torch.from_numpy(mask).flatten() for mask in regions.values()])
-    masks = masks.to(device, torch.float32)
+    masks = torch.tensor(numpy.stack(list(regions.values())), dtype=torch.float32, device=device).flatten(1)
     placed = images.on(device, resident_bytes)
     empty = _log_odds(network(torch.zeros(1, 1, *images.shape, device=device))).item()
-    sums: dict[str, torch.Tensor] = {}
+    sums: dict[str, Tensor] = {}
     rows: list[dict[str, Any]] = []
     for indices in torch.arange(len(images)).split(batch_size):
         batch = placed.batch(indices)
@@ -164,7 +132,9 @@ def measure_saliency(
             "attribution": attributions.double().sum(dim=(1, 2, 3, 4)).tolist(),
         }
         for suffix, values in (("percent", attributions.abs()), ("intensity_percent", batch)):
-            shares = _shares(values, masks)
+            flat = values.flatten(1)
+            # in percent of each image's sum; NaN for a sum of zero
+            shares = (100 * masks @ flat.T / flat.sum(dim=1)).tolist()
             columns |= {f"{name}_{suffix}": share for name, share in zip(regions, shares, strict=True)}
         rows += [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     counts = Counter(row["diagnosis"] for row in rows)
@@ -172,12 +142,5 @@ def measure_saliency(
     return Saliency(maps, rows)
 
 
-def _log_odds(logits: torch.Tensor) -> torch.Tensor:
-    """The log odds of class 1, from logits (n, 2)."""
+def _log_odds(logits: Tensor) -> Tensor:
     return logits[:, 1] - logits[:, 0]
-
-
-def _shares(values: torch.Tensor, masks: torch.Tensor) -> list[list[float]]:
-    """For each mask, how much of the sum of each image lies in it, in percent; NaN for a sum of zero."""
-    flat = values.flatten(1)
-    return (100 * masks @ flat.T / flat.sum(dim=1)).tolist()

@@ -9,51 +9,39 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from rhvae_mri.cnn.architectures import Architecture, ConvolutionalNetwork, build_network
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import atomic_path
+from rhvae_mri.runtime.checkpoints import read_stored
 
 #: Marks the files of this module and the version of their layout.
 FORMAT = "rhvae-mri networks 1"
 
+#: What the header has of each network.
+_OF_A_RUN = ("selected_epoch", "history", "images_per_second")
+
 
 @dataclass
 class TrainedNetwork:
-    """The weights that validation chose, and how the training went.
+    """The weights that validation chose, and how the training went."""
 
-    Attributes
-    ----------
-    architecture : Architecture
-        What the network is made of.
-    input_shape : tuple of int
-        The size of the images, in voxels.
-    weights : dict of str to torch.Tensor
-        Parameters and batch statistics at the end of the selected epoch, on the CPU.
-    selected_epoch : int
-        The first epoch of the highest validation balanced accuracy, counted from 1.
-    history : list of dict
-        One row for each epoch: ``epoch``; ``train_loss`` and ``train_balanced_accuracy``, of the outputs on
-        which the steps were taken (dropout included); ``validation_loss`` and
-        ``validation_balanced_accuracy``; ``best``, which is 1 in the selected epoch and 0 in the others.
-        Balanced accuracies are fractions.
-    images_per_second : float
-        Training images per second of work, validation included.
-    """
-
-    architecture: Architecture
-    input_shape: tuple[int, ...]
+    architecture: Architecture  #: what the network is made of
+    input_shape: tuple[int, ...]  #: the size of the images, in voxels
+    #: parameters and batch statistics at the end of the selected epoch, on the CPU
     weights: dict[str, torch.Tensor]
-    selected_epoch: int
+    selected_epoch: int  #: the first epoch of the highest validation balanced accuracy, counted from 1
+    #: one row for each epoch: ``epoch``; ``train_loss`` and ``train_balanced_accuracy``, of the outputs on
+    #: which the steps were taken (dropout included); ``validation_loss`` and
+    #: ``validation_balanced_accuracy``; ``best``, which is 1 in the selected epoch and 0 in the others.
+    #: Balanced accuracies are fractions
     history: list[dict[str, Any]]
-    images_per_second: float
+    images_per_second: float  #: training images per second of work, validation included
 
     def network(self) -> ConvolutionalNetwork:
         """Build the network with the selected weights, on the CPU and in evaluation mode."""
@@ -78,12 +66,8 @@ def save_networks(path: str | os.PathLike[str], networks: Mapping[int, TrainedNe
     for seed, trained in networks.items():
         if (trained.architecture, trained.input_shape) != (first.architecture, first.input_shape):
             raise StudyError("The networks of one file are of one architecture and input shape.", where=path)
-        tensors |= {f"{_prefix(seed)}{key}": weights for key, weights in trained.weights.items()}
-        runs[str(seed)] = {
-            "selected_epoch": trained.selected_epoch,
-            "history": trained.history,
-            "images_per_second": trained.images_per_second,
-        }
+        tensors |= {f"seed-{seed}/{key}": weights for key, weights in trained.weights.items()}
+        runs[str(seed)] = {name: getattr(trained, name) for name in _OF_A_RUN}
     metadata = {
         "format": FORMAT,
         "architecture": json.dumps(first.architecture.to_dict()),
@@ -101,36 +85,13 @@ def join_histories(networks: Mapping[int, TrainedNetwork]) -> pandas.DataFrame:
 
 def load_networks(path: str | os.PathLike[str]) -> dict[int, TrainedNetwork]:
     """Read the networks of `save_networks` by the number of their seed, in the order of the file."""
-    if not Path(path).is_file():
-        raise StudyError("The file of trained networks does not exist.", where=path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-    except SafetensorError as error:
-        raise StudyError(
-            "The file of trained networks cannot be read.",
-            where=path,
-            cause=f"It is damaged or no safetensors file: {error}.",
-            remedy="Delete it and train the networks again.",
-        ) from error
-    if header.get("format") != FORMAT:
-        raise StudyError(
-            "The file holds no trained networks of this study.",
-            where=path,
-            cause="It is another safetensors file, or another version of the workflow wrote it.",
-            remedy="Train the networks again.",
-        )
+    remedy = "Delete it and train the networks again."
+    header, tensors = read_stored(path, "file of trained networks", FORMAT, remedy)
     architecture = Architecture.from_dict(json.loads(header["architecture"]))
     input_shape = tuple(json.loads(header["input_shape"]))
     networks: dict[int, TrainedNetwork] = {}
     for seed, run in json.loads(header["runs"]).items():
-        prefix = _prefix(int(seed))
+        prefix = f"seed-{seed}/"
         weights = {k.removeprefix(prefix): value for k, value in tensors.items() if k.startswith(prefix)}
         networks[int(seed)] = TrainedNetwork(architecture, input_shape, weights, **run)
     return networks
-
-
-def _prefix(seed: int) -> str:
-    """How the names of a network's tensors begin."""
-    return f"seed-{seed}/"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from rhvae_mri.cnn.architectures import (
@@ -30,10 +31,9 @@ from rhvae_mri.cnn.data import RESIDENT_BYTES, DeviceImages, ImageSet
 from rhvae_mri.cnn.prediction import check_shape, compute_logits, positive_probability
 from rhvae_mri.cnn.storage import TrainedNetwork
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.runtime.checkpoints import TrainingState, run_digest
+from rhvae_mri.runtime.checkpoints import RegularCheckpoints, TrainingState, run_digest
 from rhvae_mri.runtime.jobs import peak_memory
 from rhvae_mri.runtime.randomness import own_random_state
-from rhvae_mri.runtime.regular_checkpoints import RegularCheckpoints
 from rhvae_mri.study.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
@@ -45,30 +45,17 @@ class TrainingDiverged(StudyError):
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What a run depends on besides its architecture, its images and its seed.
+    """What a run depends on besides its architecture, its images and its seed."""
 
-    Attributes
-    ----------
-    epochs : int
-        How often every training image is seen.
-    batch_size : int
-        Images per step, 2 or more. The last batch of an epoch may be smaller; see `split_batches`.
-    learning_rate : float
-        Adam's learning rate.
-    weight_decay : float
-        Adam's L2 penalty.
-    augmentation : AugmentationSettings, optional
-        The ranges of the random transforms of the training images; without them none is transformed.
-        Validation images never are.
-    precision : str
-        In which type to multiply, in training and validation; see `rhvae_mri.cnn.architectures.PRECISIONS`.
-    """
-
-    epochs: int
+    epochs: int  #: how often every training image is seen
+    #: images per step, 2 or more. The last batch of an epoch may be smaller; see `split_batches`
     batch_size: int
-    learning_rate: float = 1e-4
-    weight_decay: float = 0.0
+    learning_rate: float = 1e-4  #: Adam's learning rate
+    weight_decay: float = 0.0  #: Adam's L2 penalty
+    #: the ranges of the random transforms of the training images; without them none is transformed.
+    #: Validation images never are
     augmentation: AugmentationSettings | None = None
+    #: in which type to multiply, in training and validation; see `rhvae_mri.cnn.architectures.PRECISIONS`
     precision: str = "float32"
 
     def __post_init__(self) -> None:
@@ -149,8 +136,8 @@ def train_network(
         generators = {"order": torch.Generator().manual_seed(derive_seed(seed, "order"))}
         augment = None
         if settings.augmentation is not None:
-            augmentation_seed = derive_seed(seed, "augmentation")
-            augment = ClassicAugmentation(settings.augmentation, train.shape, augmentation_seed, device)
+            own_seed = derive_seed(seed, "augmentation")
+            augment = ClassicAugmentation(settings.augmentation, train.shape, own_seed, device)
             generators["augmentation"] = augment.generator
         network = place_network(network, device, settings.precision)
         # The fused form of Adam computes the same and is several times faster on small networks.
@@ -227,7 +214,7 @@ def _next_epoch(
     )
 
 
-def split_batches(order: torch.Tensor, batch_size: int) -> list[torch.Tensor]:
+def split_batches(order: Tensor, batch_size: int) -> list[Tensor]:
     """Cut the order of an epoch into batches, of which the last one may be smaller.
 
     A single image that would be left over joins the batch before it, because batch normalisation has no
@@ -243,9 +230,9 @@ def train_epoch(
     network: ConvolutionalNetwork,
     optimizer: torch.optim.Optimizer,
     images: DeviceImages,
-    order: torch.Tensor,
+    order: Tensor,
     batch_size: int,
-    augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    augment: Callable[[Tensor], Tensor] | None = None,
 ) -> dict[str, float]:
     """Take one optimization step for each batch of an epoch.
 
@@ -272,7 +259,7 @@ def validate(network: ConvolutionalNetwork, images: DeviceImages, batch_size: in
     return _measure(compute_logits(network, images, batch_size), images.labels, "validation")
 
 
-def _measure(logits: torch.Tensor, labels: torch.Tensor, name: str) -> dict[str, float]:
+def _measure(logits: Tensor, labels: Tensor, name: str) -> dict[str, float]:
     """Mean cross entropy, in double precision, and balanced accuracy; NaN if an output is not finite."""
     loss = functional.cross_entropy(logits.double(), labels).item()
     accuracy = math.nan
@@ -283,7 +270,6 @@ def _measure(logits: torch.Tensor, labels: torch.Tensor, name: str) -> dict[str,
 
 
 def _trained_network(architecture: Architecture, train: ImageSet, result: TrainingState) -> TrainedNetwork:
-    """The result of a finished run."""
     selected, history = result.progress["selected_epoch"], result.progress["history"]
     return TrainedNetwork(
         architecture=architecture,

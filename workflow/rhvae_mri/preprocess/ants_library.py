@@ -87,12 +87,9 @@ def read_geometry(path: Path, threads: int) -> Geometry:
     ants = load_ants(threads)
     image = ants.imageReadF3(str(path))
     direction = ants.getDirection(image)
-    return Geometry(
-        tuple(ants.getShape(image)),
-        tuple(ants.getOrigin(image)),
-        tuple(ants.getSpacing(image)),
-        tuple(tuple(direction[row : row + 3]) for row in (0, 3, 6)),
-    )
+    rows = tuple(tuple(direction[row : row + 3]) for row in (0, 3, 6))
+    shape, origin, spacing = (get(image) for get in (ants.getShape, ants.getOrigin, ants.getSpacing))
+    return Geometry(tuple(shape), tuple(origin), tuple(spacing), rows)
 
 
 def run_ants(program: Program, arguments: Sequence[str], folder: Path, threads: int) -> None:

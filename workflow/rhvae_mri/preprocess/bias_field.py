@@ -20,31 +20,30 @@ from rhvae_mri.preprocess.sidecars import write_sidecar
 Padding = Literal["ants", "coarse"]
 
 
+#: N4 takes every n-th voxel, and no level of the spline ends before its iterations do: ANTs' defaults.
+SHRINK_FACTOR, CONVERGENCE_THRESHOLD = 4, 0.0
+
+
 def bias_arguments(
     image: str,
     corrected: str,
     spline_distance_mm: float = 600.0,
-    shrink_factor: int = 4,
     iterations: Sequence[int] = (50, 50, 50, 50),
-    convergence_threshold: float = 0.0,
 ) -> list[str]:
     """Give the command line arguments of N4; files have names without commas or brackets.
 
     With the default values this is the study's call, ``N4BiasFieldCorrection -d 3 -b [600]``, with ANTs'
     defaults written out (Clinica's t1-linear up to 0.11.3). ANTs pads the image with zeros to a multiple of
-    the spline distance, which costs 5.6 GB of memory for a head of 240 mm at 1 mm and 600 mm. A level of the
-    spline ends early when the field changes by less than the threshold.
+    the spline distance, which costs 5.6 GB of memory for a head of 240 mm at 1 mm and 600 mm.
     """
     return [
         *("-d", "3", "-v", "1", "-i", image, "-o", corrected),
-        *("-b", f"[{spline_distance_mm:g}]", "-s", str(shrink_factor)),
-        *("-c", f"[{_by_x(iterations)},{convergence_threshold:g}]"),
+        *("-b", f"[{spline_distance_mm:g}]", "-s", str(SHRINK_FACTOR)),
+        *("-c", f"[{_by_x(iterations)},{CONVERGENCE_THRESHOLD:g}]"),
     ]
 
 
-def coarse_arguments(
-    elements: Sequence[int], iterations: Sequence[int], convergence_threshold: float
-) -> list[str]:
+def coarse_arguments(elements: Sequence[int], iterations: Sequence[int]) -> list[str]:
     """Give the arguments of N4 on an image that is padded and shrunk already; the mask is 0 in the padding.
 
     With a number of mesh elements in place of a distance ANTs does not pad.
@@ -53,7 +52,7 @@ def coarse_arguments(
         *("-d", "3", "-v", "1", "-i", "coarse.mha", "-x", "mask.mha"),
         *("-r", "0"),  # with a mask ANTs rescales the intensities unless told otherwise
         *("-o", "[corrected.nii,field.nii]", "-b", f"[{_by_x(elements)}]", "-s", "1"),
-        *("-c", f"[{_by_x(iterations)},{convergence_threshold:g}]"),
+        *("-c", f"[{_by_x(iterations)},{CONVERGENCE_THRESHOLD:g}]"),
     ]
 
 
@@ -62,9 +61,7 @@ def correct_bias(
     target: str | os.PathLike[str],
     *,
     spline_distance_mm: float = 600.0,
-    shrink_factor: int = 4,
     iterations: Sequence[int] = (50, 50, 50, 50),
-    convergence_threshold: float = 0.0,
     padding: Padding = "ants",
     threads: int = 1,
 ) -> None:
@@ -79,22 +76,18 @@ def correct_bias(
     ----------
     source, target : path
         The T1-weighted image and the corrected one, NIfTI.
-    spline_distance_mm, shrink_factor, iterations, convergence_threshold
+    spline_distance_mm, iterations
         See `bias_arguments`; the defaults are the study's.
     padding : {"ants", "coarse"}
         Who pads the image to whole spline distances. ``ants`` is the study's direct call. ``coarse`` gives N4
         the same voxels, padded after they are picked (see `n4_grid`), for a fraction of the memory; the
         measured difference is in ``benchmarks/README.md``.
-    threads : int
-        The number of threads.
 
     Raises
     ------
     ImageError
         If the image cannot be read or is unfit (see `images.read_image`, `intensities.into_domain`), or N4
-        fails.
-    StudyError
-        If ANTs is not installed.
+        fails. That ANTs is not installed is another StudyError.
     """
     import nibabel
 
@@ -105,17 +98,16 @@ def correct_bias(
     with ants_folder() as folder:
         write_for_ants(folder / "image.nii", voxels, affine)
         if padding == "ants":
-            settings = (spline_distance_mm, shrink_factor, iterations, convergence_threshold)
-            arguments = bias_arguments("image.nii", "corrected.nii", *settings)
+            arguments = bias_arguments("image.nii", "corrected.nii", spline_distance_mm, iterations)
             run_ants("N4BiasFieldCorrection", arguments, folder, threads)
             corrected = nibabel.load(folder / "corrected.nii").get_fdata(dtype=numpy.float32)
             details = {}
         else:
-            grid = coarse_grid("image.nii", folder, spline_distance_mm, shrink_factor, threads)
+            grid = coarse_grid("image.nii", folder, spline_distance_mm, SHRINK_FACTOR, threads)
             coarse, mask = sample(voxels, grid)
             write_coarse(folder / "coarse.mha", coarse, grid)
             write_coarse(folder / "mask.mha", mask, grid)
-            arguments = coarse_arguments(grid.elements, iterations, convergence_threshold)
+            arguments = coarse_arguments(grid.elements, iterations)
             run_ants("N4BiasFieldCorrection", arguments, folder, threads)
             field = nibabel.load(folder / "field.nii").get_fdata(dtype=numpy.float32)
             corrected = voxels / refine_field(field, grid, len(iterations))
@@ -130,9 +122,9 @@ def correct_bias(
             "Program": "N4BiasFieldCorrection",
             "Padding": padding,
             "SplineDistanceMm": spline_distance_mm,
-            "ShrinkFactor": shrink_factor,
+            "ShrinkFactor": SHRINK_FACTOR,
             "Iterations": list(iterations),
-            "ConvergenceThreshold": convergence_threshold,
+            "ConvergenceThreshold": CONVERGENCE_THRESHOLD,
             "Arguments": arguments,
             **details,
         },
@@ -142,5 +134,4 @@ def correct_bias(
 
 
 def _by_x(numbers: Sequence[int]) -> str:
-    """Write a list of numbers as ANTs reads it."""
     return "x".join(map(str, numbers))

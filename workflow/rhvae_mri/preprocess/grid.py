@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy
+from numpy import ndarray
 
 from rhvae_mri.io.errors import StudyError
 
@@ -27,14 +28,10 @@ PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}
 VOXEL_SIZES = (1.0, 8.0)
 
 
-def study_grid(voxel_size: float) -> tuple[tuple[int, int, int], numpy.ndarray]:
+def study_grid(voxel_size: float) -> tuple[tuple[int, int, int], ndarray]:
     """Give shape and affine of the template's grid at a voxel size in mm; 193x229x193 at the study's 1 mm.
 
     At coarser sizes the field of view starts at the same lower edges and covers at least the same box.
-
-    >>> shape, affine = study_grid(4)
-    >>> shape, affine[:3, 3].tolist()
-    ((49, 58, 49), [-94.5, -130.5, -76.5])
     """
     low, high = VOXEL_SIZES
     if not low <= voxel_size <= high:
@@ -49,7 +46,7 @@ def study_grid(voxel_size: float) -> tuple[tuple[int, int, int], numpy.ndarray]:
     return (x, y, z), affine
 
 
-def is_on_grid(voxels: numpy.ndarray, affine: numpy.ndarray, voxel_size: float) -> bool:
+def is_on_grid(voxels: ndarray, affine: ndarray, voxel_size: float) -> bool:
     """Say whether an image is on the template's grid at a voxel size."""
     shape, grid_affine = study_grid(voxel_size)
     return voxels.shape == shape and numpy.allclose(affine, grid_affine, atol=1e-3)
@@ -57,21 +54,17 @@ def is_on_grid(voxels: numpy.ndarray, affine: numpy.ndarray, voxel_size: float) 
 
 def crop_box(voxel_size: float) -> tuple[slice, slice, slice]:
     """Give the study's crop as slices of the template's grid."""
-    grid_shape, _ = study_grid(voxel_size)
-    slices = []
-    for start, stop, available in zip(CROP_START, CROP_STOP, grid_shape, strict=True):
+
+    def part(start: int, stop: int, available: int) -> slice:
         first = round(start / voxel_size)
-        length = min(round((stop - start) / voxel_size), available - first)
-        slices.append(slice(first, first + length))
-    return slices[0], slices[1], slices[2]
+        return slice(first, min(first + round((stop - start) / voxel_size), available))
+
+    x, y, z = map(part, CROP_START, CROP_STOP, study_grid(voxel_size)[0])
+    return x, y, z
 
 
-def crop_affine(voxel_size: float) -> numpy.ndarray:
-    """Give the matrix from voxel indices of the crop to world coordinates in mm, shape (4, 4).
-
-    >>> crop_affine(1)[:3, 3].tolist()
-    [-84.0, -119.0, -78.0]
-    """
+def crop_affine(voxel_size: float) -> ndarray:
+    """Give the matrix from voxel indices of the crop to world coordinates in mm, shape (4, 4)."""
     _, affine = study_grid(voxel_size)
     affine[:3, 3] = (affine @ [*(part.start for part in crop_box(voxel_size)), 1.0])[:3]
     return affine

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy
+from numpy import ndarray
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_json, write_json, write_text
@@ -57,22 +58,12 @@ class ImageError(StudyError):
         return " ".join(f"{self.what} {self.cause or ''}".split())
 
 
-def read_image(path: str | os.PathLike[str]) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Read the image of a head and check it.
+def read_image(path: str | os.PathLike[str]) -> tuple[ndarray, ndarray]:
+    """Read and check the image of a head, float32 (x, y, z), and its affine, voxel indices to mm (RAS+).
 
-    Returns
-    -------
-    voxels : numpy.ndarray of shape (x, y, z), float32
-        The image; a 4-D file with one volume is accepted.
-    affine : numpy.ndarray of shape (4, 4)
-        Voxel indices to world coordinates (RAS+) in mm.
-
-    Raises
-    ------
-    ImageError
-        If an earlier step failed on the image, the file is missing or unreadable, its header fails a check of
-        `rhvae_mri.preprocess.nifti`, or its voxels are constant, NaN, infinite or beyond the range of their
-        type.
+    A 4-D file with one volume is accepted. ImageError if an earlier step failed on the image, the file is
+    missing or unreadable, its header fails a check of `rhvae_mri.preprocess.nifti`, or its voxels are
+    constant, NaN, infinite or beyond the range of their type.
     """
     fault = recorded_fault(path)
     if fault is not None:
@@ -88,7 +79,7 @@ def read_image(path: str | os.PathLike[str]) -> tuple[numpy.ndarray, numpy.ndarr
     return voxels, numpy.array(image.affine, dtype=float)
 
 
-def read_template(path: str | os.PathLike[str]) -> tuple[numpy.ndarray, numpy.ndarray]:
+def read_template(path: str | os.PathLike[str]) -> tuple[ndarray, ndarray]:
     """Read the template; a fault of it is a StudyError: it concerns the whole study and not one image."""
     try:
         return read_image(path)
@@ -101,9 +92,8 @@ def derivative_table(paths: Sequence[str]) -> pandas.DataFrame:
     """List derivatives (their `path`) by the `image_id` (``sub-…_ses-…``) that they are named after."""
     import pandas
 
-    return pandas.DataFrame(
-        {"image_id": [re.split("_(?:space|desc)-", Path(path).name)[0] for path in paths], "path": paths}
-    )
+    image_ids = [re.split("_(?:space|desc)-", Path(path).name)[0] for path in paths]
+    return pandas.DataFrame({"image_id": image_ids, "path": paths})
 
 
 def recorded_fault(path: str | os.PathLike[str]) -> ImageError | None:
@@ -130,7 +120,10 @@ def record_faults(*targets: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except ImageError as error:
         logger.error("This image is left out of the study.\n%s", error)
-        where = None if error.where is None else _place(error.where)
+        where = None
+        if error.where is not None:  # for other readers: a path inside the study's folder, or the name alone
+            where = Path(os.path.relpath(error.where)).as_posix()
+            where = Path(error.where).name if where.startswith("../") else where
         fault = {"what": error.what, "where": where, "cause": error.cause, "remedy": error.remedy}
         for target in map(Path, targets):
             if target.suffix != ".json":
@@ -138,13 +131,7 @@ def record_faults(*targets: str | os.PathLike[str]) -> Iterator[None]:
                 write_json(sidecar_path(target), {_FAULT: fault})
 
 
-def _place(path: str | os.PathLike[str]) -> str:
-    """Give a path for a file that others read: inside the study's folder, or the name alone."""
-    relative = Path(os.path.relpath(path)).as_posix()
-    return Path(path).name if relative.startswith("../") else relative
-
-
-def _check_voxels(path: str | os.PathLike[str], voxels: numpy.ndarray, image: nibabel.Nifti1Pair) -> None:
+def _check_voxels(path: str | os.PathLike[str], voxels: ndarray, image: nibabel.Nifti1Pair) -> None:
     """Refuse NaN, infinite and constant voxels, and intensities that were cut down to too few bits."""
     low, high = float(voxels.min()), float(voxels.max())
     if bad := int(voxels.size - numpy.isfinite(voxels).sum()):
@@ -166,10 +153,6 @@ def _check_voxels(path: str | os.PathLike[str], voxels: numpy.ndarray, image: ni
     limits = numpy.iinfo(stored)
     both_ends = low < OVERFLOW_SHARE * limits.min and high > OVERFLOW_SHARE * limits.max
     if (stored.itemsize == 1 and low < 0) or both_ends:
-        raise ImageError(
-            f"{_SENTENCES[DATA_TYPE]}: its intensities run from {low:g} to {high:g}, beyond the range of "
-            f"{stored.name}.",
-            where=path,
-            cause=f"Values above {limits.max} were written as negative numbers.",
-            remedy=_REMEDY,
-        )
+        words = f"its intensities run from {low:g} to {high:g}, beyond the range of {stored.name}"
+        cause = f"Values above {limits.max} were written as negative numbers."
+        raise ImageError(f"{_SENTENCES[DATA_TYPE]}: {words}.", where=path, cause=cause, remedy=_REMEDY)

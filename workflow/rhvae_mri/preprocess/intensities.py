@@ -8,6 +8,7 @@ everything outside the scan for 0. Both need air of about 0. Most images have it
 from __future__ import annotations
 
 import numpy
+from numpy import ndarray
 
 from rhvae_mri.preprocess.images import ImageError
 
@@ -44,7 +45,7 @@ JUMP, JUMP_SHARE = 0.9, 0.001
 _REMEDY = "Convert the original image of the scanner, its magnitude; or leave this one out."
 
 
-def into_domain(voxels: numpy.ndarray) -> tuple[numpy.ndarray, dict[str, float]]:
+def into_domain(voxels: ndarray) -> tuple[ndarray, dict[str, float]]:
     """Bring the intensities of a raw image to where N4 and the registration work, and say what was changed.
 
     An image without negative voxels, offset or extreme scale stays as it is. Else the level of the air is
@@ -65,7 +66,7 @@ def into_domain(voxels: numpy.ndarray) -> tuple[numpy.ndarray, dict[str, float]]
     return moved, {"Subtracted": level, "SetToZeroShare": below, "MultipliedBy": factor}
 
 
-def _check_contrast(voxels: numpy.ndarray, low: float, high: float) -> None:
+def _check_contrast(voxels: ndarray, low: float, high: float) -> None:
     """Refuse masks and segmentations, saturated images, and a few bright voxels in the dark."""
     if high <= low:
         raise ImageError(f"Nearly all voxels of the image have the value {low:g}.", remedy=_REMEDY)
@@ -96,7 +97,7 @@ def _check_contrast(voxels: numpy.ndarray, low: float, high: float) -> None:
         )
 
 
-def _negative_level(voxels: numpy.ndarray, low: float, high: float) -> float:
+def _negative_level(voxels: ndarray, low: float, high: float) -> float:
     """Give the offset of an image with negative voxels; 0 where they are noise or ringing about 0."""
     # The air's most frequent intensity decides: an offset is what the noise below it, turned up, does not
     # reach over. Padding below the air does not count.
@@ -116,7 +117,7 @@ def _negative_level(voxels: numpy.ndarray, low: float, high: float) -> float:
     return _lowest(voxels, low, high) if 2 * level < low else 0.0
 
 
-def _lowest(voxels: numpy.ndarray, low: float, high: float) -> float:
+def _lowest(voxels: ndarray, low: float, high: float) -> float:
     """Give the lowest intensity of an image, or the lower end of its range if that voxel is far below."""
     lowest = float(voxels.min())
     return lowest if lowest > low - NEAR * (high - low) else low

@@ -18,6 +18,7 @@ from functools import reduce
 from pathlib import Path
 
 import numpy
+from numpy import ndarray
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.preprocess.ants_library import Geometry, read_geometry, run_ants
@@ -40,7 +41,7 @@ class CoarseGrid:
     padding: tuple[int, ...]  # voxels that ANTs puts before the first of the image
     padded_shape: tuple[int, ...]
     #: the voxels that N4 takes along each axis, from the first of the image; those outside it are padding
-    indices: tuple[numpy.ndarray, ...]
+    indices: tuple[ndarray, ...]
     #: of the coarse voxels along axes of their own, in mm: ITK takes N4's spline without directions
     origin: tuple[float, ...]
     spacing: tuple[float, ...]
@@ -102,7 +103,7 @@ def coarse_grid(
     )
 
 
-def sample(voxels: numpy.ndarray, grid: CoarseGrid) -> tuple[numpy.ndarray, numpy.ndarray]:
+def sample(voxels: ndarray, grid: CoarseGrid) -> tuple[ndarray, ndarray]:
     """Take the voxels of the coarse grid out of an image, with a mask that is 0 where they are padding."""
     inside = [(taken >= 0) & (taken < count) for taken, count in zip(grid.indices, voxels.shape, strict=True)]
     places = numpy.ix_(*(numpy.flatnonzero(axis) for axis in inside))
@@ -114,7 +115,7 @@ def sample(voxels: numpy.ndarray, grid: CoarseGrid) -> tuple[numpy.ndarray, nump
     return values, mask
 
 
-def refine_field(field: numpy.ndarray, grid: CoarseGrid, levels: int) -> numpy.ndarray:
+def refine_field(field: ndarray, grid: CoarseGrid, levels: int) -> ndarray:
     """Evaluate a bias field that is known on the coarse grid at the voxels of the image.
 
     The logarithm of N4's field is a cubic B-spline, and the coarse voxels are more than its control points:
@@ -142,12 +143,12 @@ def refine_field(field: numpy.ndarray, grid: CoarseGrid, levels: int) -> numpy.n
     return numpy.exp(logarithm, out=logarithm).astype(numpy.float32)
 
 
-def write_coarse(path: Path, voxels: numpy.ndarray, grid: CoarseGrid) -> None:
+def write_coarse(path: Path, voxels: ndarray, grid: CoarseGrid) -> None:
     """Write an image on the coarse grid for ANTs, without directions."""
     _write_metaimage(path, voxels, Geometry(voxels.shape, grid.origin, grid.spacing, _NO_DIRECTIONS))
 
 
-def _write_metaimage(path: Path, voxels: numpy.ndarray, geometry: Geometry) -> None:
+def _write_metaimage(path: Path, voxels: ndarray, geometry: Geometry) -> None:
     """Write an uncompressed MetaImage; its header has double precision, unlike NIfTI's."""
     columns = numpy.transpose(geometry.direction).ravel().tolist()
     lines = {
@@ -168,7 +169,7 @@ def _write_metaimage(path: Path, voxels: numpy.ndarray, geometry: Geometry) -> N
 
 
 def _rounds_up(
-    geometry: Geometry, offset: numpy.ndarray, places: numpy.ndarray, axis: int, folder: Path, threads: int
+    geometry: Geometry, offset: ndarray, places: ndarray, axis: int, folder: Path, threads: int
 ) -> bool:
     """Ask ITK to which side it rounds a place that is half-way between two voxels up to rounding errors.
 
@@ -231,7 +232,7 @@ def _add(values: Iterable[float], start: float) -> float:
     return reduce(operator.add, values, start)
 
 
-def _basis(index: numpy.ndarray, count: int, spans: int) -> numpy.ndarray:
+def _basis(index: ndarray, count: int, spans: int) -> ndarray:
     """Values of the cubic B-splines (columns) at some of `count` samples over all mesh elements (rows)."""
     place = spans * index / (count - 1)
     place[index == count - 1] -= _EDGE * spans / (count - 1)
@@ -249,6 +250,6 @@ def _basis(index: numpy.ndarray, count: int, spans: int) -> numpy.ndarray:
     return basis
 
 
-def _along_next_axis(array: numpy.ndarray, matrix: numpy.ndarray) -> numpy.ndarray:
+def _along_next_axis(array: ndarray, matrix: ndarray) -> ndarray:
     """Apply a matrix along the first axis, which becomes the last one; three times bring all back."""
     return numpy.tensordot(array, matrix, axes=(0, 1))

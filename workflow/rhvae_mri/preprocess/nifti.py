@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy
+from numpy import ndarray
 
 if TYPE_CHECKING:
     import nibabel
@@ -72,11 +73,7 @@ def _wrong_geometry(words: str, cause: str | None = None, remedy: str | None = N
 
 
 def file_fault(path: Path) -> str | None:
-    """Say why there is nothing to read at a path, or return None.
-
-    >>> file_fault(Path("no-such-folder/image.nii"))
-    'the file does not exist'
-    """
+    """Say why there is nothing to read at a path, or return None."""
     if path.is_dir():
         return "it is a folder"
     if not path.exists():
@@ -133,7 +130,7 @@ def _lenient_images() -> list[type[nibabel.Nifti1Pair]]:
     return kinds
 
 
-def open_checked(path: Path) -> tuple[nibabel.Nifti1Pair, numpy.ndarray]:
+def open_checked(path: Path) -> tuple[nibabel.Nifti1Pair, ndarray]:
     """Open a NIfTI file, check its header, and read its voxels; see `read_voxels`."""
     image = open_nifti(path)
     check_header(path, image)
@@ -164,7 +161,7 @@ def volume_shape(image: nibabel.Nifti1Pair) -> tuple[int, ...]:
     return shape
 
 
-def read_voxels(path: Path, image: nibabel.Nifti1Pair) -> numpy.ndarray:
+def read_voxels(path: Path, image: nibabel.Nifti1Pair) -> ndarray:
     """Read the scaled voxels of a checked image as float32, in the shape of `volume_shape`.
 
     nibabel stops behind the last voxel, before the checksum of a gzip file. Here the file is read to its end.
@@ -211,11 +208,7 @@ def gzip_fault(error: Exception) -> str:
 
 
 def times(numbers: Iterable[float]) -> str:
-    """Write the numbers of a shape or an extent.
-
-    >>> times((180.0, 216.0, 72.25))
-    '180 x 216 x 72.25'
-    """
+    """Write the numbers of a shape or an extent."""
     return " x ".join(f"{number:.4g}" if isinstance(number, float) else str(number) for number in numbers)
 
 
@@ -267,7 +260,7 @@ def _check_voxel_size(path: Path, image: nibabel.Nifti1Pair) -> None:
         )
 
 
-def _stored_sizes(path: Path, image: nibabel.Nifti1Pair) -> numpy.ndarray:
+def _stored_sizes(path: Path, image: nibabel.Nifti1Pair) -> ndarray:
     """Read the voxel sizes of the header as they are in the file."""
     from nibabel.openers import ImageOpener
 
@@ -306,8 +299,7 @@ def _check_forms_agree(path: Path, image: nibabel.Nifti1Pair) -> None:
         raise _wrong_geometry(words, "The image was resampled and only one of the two was changed.", remedy)
 
 
-def _directions(form: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Split the axes of an affine into directions and voxel sizes."""
+def _directions(form: ndarray) -> tuple[ndarray, ndarray]:
     sizes = numpy.linalg.norm(form[:3, :3], axis=0)
     return form[:3, :3] / sizes, sizes
 

@@ -38,12 +38,12 @@ class Levels:
     def __post_init__(self) -> None:
         counts = {len(self.shrink_factors), len(self.smoothing), len(self.iterations)}
         if len(counts) != 1 or 0 in counts:
-            raise StudyError(
-                "The levels of the registration do not fit together: "
+            given = (
                 f"{len(self.shrink_factors)} shrink factors, {len(self.smoothing)} values of smoothing and "
-                f"{len(self.iterations)} numbers of iterations.",
-                remedy="Give one of each for every level.",
             )
+            given += f"{len(self.iterations)} numbers of iterations"
+            what = f"The levels of the registration do not fit together: {given}."
+            raise StudyError(what, remedy="Give one of each for every level.")
         if self.smoothing_unit not in ("vox", "mm"):
             raise StudyError(f"The smoothing's unit is {self.smoothing_unit!r}; it must be vox or mm.")
 
@@ -108,17 +108,14 @@ def register_to_template(
         The image on the template's grid: float32, linear interpolation, 0 outside the scan.
     target_affine : path
         The transform from template to image coordinates, in ITK's ``.mat`` format (see `read_itk_affine`).
-    threads, seed : int
-        The number of threads, and the seed of the sampling of voxels.
-    levels : Levels
-        The resolution levels.
+    threads, seed, levels
+        The number of threads, the seed of the sampling of voxels, and the resolution levels.
 
     Raises
     ------
     ImageError
-        If the image is missing, unreadable or unfit (see `images.read_image`), or ANTs fails on it.
-    StudyError
-        If the template cannot be read, or ANTs is not installed.
+        If the image is missing, unreadable or unfit (see `images.read_image`), or ANTs fails on it. A
+        template that cannot be read is another StudyError.
     """
     import nibabel
 

@@ -21,11 +21,7 @@ _SUFFIXES = (".nii.gz", ".nii", ".mat", ".safetensors")
 
 
 def sidecar_path(path: str | os.PathLike[str]) -> Path:
-    """Give the place of the JSON file that describes an image or a transform.
-
-    >>> sidecar_path("anat/sub-1_T1w.nii.gz").name
-    'sub-1_T1w.json'
-    """
+    """Give the place of the JSON file that describes an image or a transform."""
     target = Path(path)
     for suffix in _SUFFIXES:
         if target.name.endswith(suffix):
@@ -44,11 +40,7 @@ def software_versions(*packages: str) -> dict[str, str]:
 
 
 def source_uri(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> str:
-    """Name a source file in the sidecar of a target: a BIDS URI in a BIDS folder, else its name.
-
-    >>> source_uri("bids/sub-1/anat/sub-1_T1w.nii.gz", "derivatives/sub-1/anat/sub-1_desc-N4_T1w.nii.gz")
-    'bids:raw:sub-1/anat/sub-1_T1w.nii.gz'
-    """
+    """Name a source file in the sidecar of a target: a BIDS URI in a BIDS folder, else its name."""
     root, inside = _split_bids(Path(source))
     if root is None:
         in_template = Path(source).parent.name == TEMPLATE_DATASET

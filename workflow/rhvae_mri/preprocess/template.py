@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy
+from numpy import ndarray
 
 from rhvae_mri.io.downloads import obtain_file
 from rhvae_mri.io.errors import StudyError
@@ -19,41 +20,21 @@ from rhvae_mri.preprocess.sidecars import write_sidecar
 MINIMUM_COVERAGE = 0.75
 
 
-def prepare_template(
-    source: str,
-    voxel_size: float,
-    target: str | os.PathLike[str],
-    *,
-    downloads: str | os.PathLike[str] | None = None,
-) -> None:
-    """Write the whole-head template on the study's grid.
+def prepare_template(source: str, voxel_size: float, target: str | os.PathLike[str]) -> None:
+    """Write the whole-head template on the study's grid, float32, with a JSON sidecar of its origin.
 
-    Parameters
-    ----------
-    source : str
-        The path of a descriptor (JSON or YAML with `url` and `sha256`) or of a whole-head NIfTI image in MNI
-        space.
-    voxel_size : float
-        In mm; 1 is the study's.
-    target : path
-        The template: float32, with a JSON sidecar (source, SHA-256, whether it is simulated).
-    downloads : path, optional
-        Folder for the downloaded file; by default the target's.
-
-    Raises
-    ------
-    StudyError
-        If the source cannot be read or downloaded, is not the pinned file, or does not show the study's
-        field of view.
+    The source is the path of a descriptor (JSON or YAML with `url` and `sha256`), whose file is downloaded to
+    the target's folder, or of a whole-head NIfTI image in MNI space. StudyError if it cannot be read or
+    downloaded, is not the pinned file, or does not show the study's field of view.
     """
-    path, found = obtain_file(source, Path(downloads or Path(target).parent))
+    path, found = obtain_file(source, Path(target).parent)
     voxels, affine = read_template(path)
     write_template(voxels, affine, voxel_size, target, sources=[path], Simulated=False, **found)
 
 
 def write_template(
-    voxels: numpy.ndarray,
-    affine: numpy.ndarray,
+    voxels: ndarray,
+    affine: ndarray,
     voxel_size: float,
     target: str | os.PathLike[str],
     *,
@@ -78,8 +59,8 @@ def write_template(
 
 
 def _to_study_grid(
-    voxels: numpy.ndarray, affine: numpy.ndarray, voxel_size: float, sources: Sequence[Path]
-) -> tuple[numpy.ndarray, str]:
+    voxels: ndarray, affine: ndarray, voxel_size: float, sources: Sequence[Path]
+) -> tuple[ndarray, str]:
     """Bring a template to the study's grid and say how."""
     import nibabel
     from scipy import ndimage
@@ -102,7 +83,7 @@ def _to_study_grid(
     return voxels.astype(numpy.float32), ", then ".join(steps)
 
 
-def block_weights(fine: int, coarse: int, voxel_size: float) -> numpy.ndarray:
+def block_weights(fine: int, coarse: int, voxel_size: float) -> ndarray:
     """Give the weights that average 1 mm voxels over coarser ones along one axis.
 
     >>> block_weights(3, 2, 1.5).round(3).tolist()
@@ -115,19 +96,19 @@ def block_weights(fine: int, coarse: int, voxel_size: float) -> numpy.ndarray:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def block_shares(mask: numpy.ndarray, shape: tuple[int, ...], voxel_size: float) -> numpy.ndarray:
+def block_shares(mask: ndarray, shape: tuple[int, ...], voxel_size: float) -> ndarray:
     """Give the share of a mask on the 1 mm grid in each voxel of a coarser grid that starts at its edge."""
     return _block_means(mask.astype(numpy.float32), shape, voxel_size)
 
 
-def _block_means(voxels: numpy.ndarray, shape: tuple[int, ...], voxel_size: float) -> numpy.ndarray:
+def _block_means(voxels: ndarray, shape: tuple[int, ...], voxel_size: float) -> ndarray:
     for axis, count in enumerate(shape):
         weights = block_weights(voxels.shape[axis], count, voxel_size).astype(voxels.dtype)
         voxels = numpy.moveaxis(numpy.tensordot(weights, voxels, axes=(1, axis)), 0, axis)
     return voxels
 
 
-def _check_coverage(shape: tuple[int, ...], affine: numpy.ndarray, sources: Sequence[Path]) -> None:
+def _check_coverage(shape: tuple[int, ...], affine: ndarray, sources: Sequence[Path]) -> None:
     """Refuse a template that shows little of the study's box."""
     ticks = [numpy.linspace(0, count - 1, 20) for count in TEMPLATE_SHAPE]
     grid = numpy.stack(numpy.meshgrid(*ticks, indexing="ij"), axis=-1).reshape(-1, 3)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy
+from numpy import ndarray
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import write_tsv
@@ -49,8 +50,7 @@ def pack_tensors(
     Raises
     ------
     StudyError
-        If the table is empty, or an image is missing, constant, or of another shape than the first; the image
-        is named.
+        If there is no image, or one is missing, constant, or of another shape than the first.
     """
     import pandas
     from tqdm import tqdm
@@ -67,7 +67,7 @@ def pack_tensors(
     shape = downsampled_shape(full_shape) if resolution == "downsampled" else full_shape
     index: list[dict[str, Any]] = []
 
-    def tensors() -> Iterator[numpy.ndarray]:
+    def tensors() -> Iterator[ndarray]:
         for position, (image_id, path) in enumerate(tqdm(rows, desc="packing", unit="image", mininterval=5)):
             voxels = _read(image_id, path)
             if voxels.shape != full_shape:
@@ -86,18 +86,13 @@ def pack_tensors(
             index.append({"image_id": image_id, "position": position, "minimum": low, "maximum": high})
             yield tensor
 
-    write_image_stack(
-        target_stack,
-        [image_id for image_id, _ in rows],
-        tensors(),
-        shape,
-        dtype,
-        metadata={"resolution": resolution, "range": "each image rescaled to [0, 1]"},
-    )
+    image_ids = [image_id for image_id, _ in rows]
+    metadata = {"resolution": resolution, "range": "each image rescaled to [0, 1]"}
+    write_image_stack(target_stack, image_ids, tensors(), shape, dtype, metadata=metadata)
     write_tsv(target_index, pandas.DataFrame(index))
 
 
-def downsample(voxels: numpy.ndarray, align_corners: bool = False) -> numpy.ndarray:
+def downsample(voxels: ndarray, align_corners: bool = False) -> ndarray:
     """Halve the size of an image by trilinear interpolation, to the floor of half along each axis.
 
     With ``align_corners`` the outermost voxels' centres stay in place. Without, a new voxel is the mean of
@@ -112,7 +107,7 @@ def downsample(voxels: numpy.ndarray, align_corners: bool = False) -> numpy.ndar
     return half[0, 0].numpy()
 
 
-def rescale(voxels: numpy.ndarray) -> tuple[numpy.ndarray, float, float]:
+def rescale(voxels: ndarray) -> tuple[ndarray, float, float]:
     """Rescale an image to [0, 1]; return it with the minimum and maximum that it had."""
     minimum, maximum = float(voxels.min()), float(voxels.max())
     if minimum == maximum:
@@ -121,7 +116,7 @@ def rescale(voxels: numpy.ndarray) -> tuple[numpy.ndarray, float, float]:
     return scaled.clip(0, 1), minimum, maximum  # rounding may step over 1
 
 
-def _read(image_id: str, path: str | os.PathLike[str]) -> numpy.ndarray:
+def _read(image_id: str, path: str | os.PathLike[str]) -> ndarray:
     """Read an image as float32, with 0 in place of NaN."""
     import nibabel
     from nibabel.filebasedimages import ImageFileError

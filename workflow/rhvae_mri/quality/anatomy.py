@@ -6,6 +6,7 @@ The average brain (`rhvae_mri.preprocess.mni_tissue`) says where; all is taken o
 from __future__ import annotations
 
 import numpy
+from numpy import ndarray
 
 from rhvae_mri.preprocess.grid import TEMPLATE_ORIGIN
 from rhvae_mri.preprocess.mni_tissue import read_average
@@ -29,7 +30,7 @@ END_SHARE, EMPTY = 0.1, 0.08
 class Anatomy:
     """The average brain and the outer shell of the template's head."""
 
-    def __init__(self, head: numpy.ndarray, voxel_size: float) -> None:
+    def __init__(self, head: ndarray, voxel_size: float) -> None:
         from scipy import ndimage
 
         self.voxel_size = voxel_size
@@ -38,27 +39,25 @@ class Anatomy:
         indices = zip(TEMPLATE_ORIGIN, numpy.indices(head.shape), strict=True)
         places = [origin - 0.5 + voxel_size * (index + 0.5) for origin, index in indices]
         self.lower_brain = ndimage.binary_erosion(self.brain) & (places[2] < LOWER_BRAIN)
-        self.ends = [end for place in places for end in self._ends(place)]
+        self.ends = []  # the lowest and the highest part of the brain along each axis
+        for place in places:
+            low, high = numpy.quantile(place[self.brain], [END_SHARE, 1 - END_SHARE])
+            self.ends += [self.brain & (place <= low), self.brain & (place >= high)]
         shell = head & ~ndimage.binary_erosion(head, iterations=max(1, round(SCALP_DEPTH / voxel_size)))
         # the upper half has no neck, and no face, which may have been removed
         self.scalp = shell & ~dilate(self.brain, SCALP_DISTANCE, voxel_size) & (places[2] > 0)
 
-    def _ends(self, place: numpy.ndarray) -> list[numpy.ndarray]:
-        """Give the lowest and the highest part of the brain along an axis."""
-        low, high = numpy.quantile(place[self.brain], [END_SHARE, 1 - END_SHARE])
-        return [self.brain & (place <= low), self.brain & (place >= high)]
-
-    def pattern(self, image: numpy.ndarray) -> float:
+    def pattern(self, image: ndarray) -> float:
         """Say how far a registered image is brighter where the average has white matter, from -1 to 1."""
         tissue = numpy.maximum(image, FLUID * numpy.median(image[self.lower_brain]))
         return local_correlation(tissue, self.white, self.lower_brain, self.voxel_size)
 
-    def scalp_signal(self, image: numpy.ndarray) -> float:
+    def scalp_signal(self, image: ndarray) -> float:
         """Give the signal of a registered image in the scalp, relative to the brain; 0 for a black brain."""
         level = float(numpy.median(image[self.brain]))
         return float(numpy.percentile(image[self.scalp], 75)) / level if level > 0 else 0.0
 
-    def brain_shown(self, image: numpy.ndarray) -> float:
+    def brain_shown(self, image: ndarray) -> float:
         """Give the share that a registered image shows of the end of the brain that it shows least of."""
         shown = image > EMPTY * numpy.median(image[self.brain])
         return min(float(shown[end].mean()) for end in self.ends)

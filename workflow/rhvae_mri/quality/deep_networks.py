@@ -30,10 +30,8 @@ SLICES, SLICE_SIZE, CLASSES, PASSED = 3, 224, 2, 1
 _UNUSED = ".num_batches_tracked"
 
 #: What `torch.load` raises on files that are not its own.
-_UNREADABLE = (
-    *(UnpicklingError, RuntimeError, OSError, EOFError),
-    *(ValueError, LookupError, TypeError, AttributeError),
-)
+_OTHERS = (ValueError, LookupError, TypeError, AttributeError)
+_UNREADABLE = (UnpicklingError, RuntimeError, OSError, EOFError, *_OTHERS)
 
 _LISTED = 3
 
@@ -190,14 +188,12 @@ def read_weights(path: str | os.PathLike[str], network: str) -> dict[str, torch.
 
 
 def _expected_shapes(network: str) -> dict[str, tuple[int, ...]]:
-    """The names and shapes of a network's weights."""
     with torch.device("meta"):
         weights = build_network(network).state_dict()
     return {name: tuple(tensor.shape) for name, tensor in weights.items() if not name.endswith(_UNUSED)}
 
 
 def _differences(found: Mapping[str, torch.Tensor], expected: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Say how tensors differ from what a network expects."""
     problems = [f"{name} is missing" for name in expected if name not in found]
     problems += [f"{name} is not one of its weights" for name in found if name not in expected]
     return problems + [

@@ -6,14 +6,18 @@ It is the study's own, run as ClinicaDL 1.6.1 runs it. Without weights the check
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy
+import torch
+from numpy import ndarray
+from torch import nn
+from tqdm import tqdm
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.preprocess.images import ImageError, read_image
 from rhvae_mri.quality.deep_networks import PASSED, SLICE_SIZE, build_network, read_weights
+from rhvae_mri.runtime.devices import choose_device
 
 if TYPE_CHECKING:
     import pandas
@@ -65,72 +69,47 @@ def check_deep_quality(
     StudyError
         If a column is missing, the weights do not fit the network, or there is no GPU for ``cuda``.
     """
-    import pandas
-
     missing = {"image_id", "registered"} - set(images.columns)
     if missing:
         raise StudyError(f"The table of images has no column {', '.join(sorted(missing))}.")
-    names = images["image_id"].to_numpy()
-    columns: dict[str, Any] = {"pass_probability": numpy.nan, "status": "not run", "reason": NO_WEIGHTS}
-    if weights is not None:
-        paths = [str(path) for path in images["registered"]]
-        judge = _load_judge(network, weights, device, threads)
-        probabilities, faults = _pass_probabilities(paths, judge, batch_size)
-        passed = probabilities > threshold
-        reasons = [
-            fault or (None if good else f"pass probability {value:.3f} is not above {threshold:g}")
-            for fault, good, value in zip(faults, passed, probabilities, strict=True)
-        ]
-        columns = {
-            "pass_probability": probabilities,
-            "status": numpy.where(passed, "passed", "failed"),
-            "reason": reasons,
-        }
-    return pandas.DataFrame({"image_id": names, "network": network, **columns}, columns=list(COLUMNS))
-
-
-def _load_judge(
-    name: str, weights: str | os.PathLike[str], device: str, threads: int
-) -> Callable[[list[numpy.ndarray]], numpy.ndarray]:
-    """Give what says with which probability heads are well registered, by their slices."""
-    import torch
-
-    from rhvae_mri.runtime.devices import choose_device
-
+    table = images[["image_id"]].reset_index(drop=True).assign(network=network)
+    if weights is None:
+        table = table.assign(pass_probability=numpy.nan, status="not run", reason=NO_WEIGHTS)
+        return table[list(COLUMNS)]
     place = choose_device(device, threads)
-    network = build_network(name)
-    network.load_state_dict(read_weights(weights, name))
-    network.to(place)
+    model = build_network(network)
+    model.load_state_dict(read_weights(weights, network))
+    probabilities, faults = _judge(images["registered"].tolist(), model.to(place), place, batch_size)
+    passed = probabilities > threshold
+    reasons = [
+        fault or (None if good else f"pass probability {value:.3f} is not above {threshold:g}")
+        for fault, good, value in zip(faults, passed, probabilities, strict=True)
+    ]
+    status = numpy.where(passed, "passed", "failed")
+    return table.assign(pass_probability=probabilities, status=status, reason=reasons)[list(COLUMNS)]
 
-    def judge(slices: list[numpy.ndarray]) -> numpy.ndarray:
-        with torch.inference_mode():
-            logits = network(torch.from_numpy(numpy.stack(slices)).to(place))
-            return logits.softmax(dim=1)[:, PASSED].cpu().numpy()
 
-    return judge
-
-
-def _pass_probabilities(
-    paths: list[str], judge: Callable[[list[numpy.ndarray]], numpy.ndarray], batch_size: int
-) -> tuple[numpy.ndarray, list[str | None]]:
+def _judge(
+    paths: list[str], network: nn.Module, place: torch.device, batch_size: int
+) -> tuple[ndarray, list[str | None]]:
     """Judge images by batches; give their probabilities (NaN for a bad image) and their faults."""
-    from tqdm import tqdm
-
     probabilities = numpy.full(len(paths), numpy.nan)
     faults: list[str | None] = [None] * len(paths)
-    waiting: dict[int, numpy.ndarray] = {}
+    waiting: dict[int, ndarray] = {}
     for position, path in enumerate(tqdm(paths, desc="deep quality", unit="image", mininterval=5)):
         try:
             waiting[position] = prepare_slices(read_image(path)[0])
         except ImageError as error:
             faults[position] = error.in_one_line()
         if waiting and (len(waiting) == batch_size or position == len(paths) - 1):
-            probabilities[list(waiting)] = judge(list(waiting.values()))
+            with torch.inference_mode():
+                logits = network(torch.from_numpy(numpy.stack(list(waiting.values()))).to(place))
+                probabilities[list(waiting)] = logits.softmax(dim=1)[:, PASSED].cpu().numpy()
             waiting.clear()
     return probabilities, faults
 
 
-def prepare_slices(voxels: numpy.ndarray) -> numpy.ndarray:
+def prepare_slices(voxels: ndarray) -> ndarray:
     """Cut the axial, sagittal and coronal middle slices of a head for the networks, shape (3, 224, 224).
 
     Intensities run from -0.5 to 0.5 over the whole volume; what lies outside a slice is 0. The first row is
@@ -147,7 +126,7 @@ def prepare_slices(voxels: numpy.ndarray) -> numpy.ndarray:
     return prepared
 
 
-def _fit_square(cut: numpy.ndarray) -> numpy.ndarray:
+def _fit_square(cut: ndarray) -> ndarray:
     """Scale a slice so that its longer side is `SQUARE_SIZE`, linearly, with 0 around it.
 
     ClinicaDL takes scikit-image's ``transform.rescale``, which is this call of SciPy's ``zoom``: the result
@@ -163,7 +142,7 @@ def _fit_square(cut: numpy.ndarray) -> numpy.ndarray:
     return ndimage.zoom(cut, new / old, order=1, grid_mode=True, **outside)
 
 
-def _centre(cut: numpy.ndarray) -> numpy.ndarray:
+def _centre(cut: ndarray) -> ndarray:
     """Pad a slice to the square and keep its middle."""
     square = numpy.zeros((SQUARE_SIZE, SQUARE_SIZE))
     rows, columns = cut.shape

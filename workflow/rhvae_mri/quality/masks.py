@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy
+from numpy import ndarray
 
 #: Voxel size in mm on which masks are made and images are compared. The masks, measures and thresholds then
 #: mean the same at every voxel size of the study.
@@ -24,7 +25,7 @@ BRAIN_RANGE = (0.6, 1.6)
 BRIDGE_RADIUS = 8.0
 
 
-def block_means(voxels: numpy.ndarray, factor: int | tuple[int, int, int]) -> numpy.ndarray:
+def block_means(voxels: ndarray, factor: int | tuple[int, int, int]) -> ndarray:
     """Average an image over blocks of so many voxels along each axis, without a rest at the upper end."""
     factors = (factor,) * 3 if isinstance(factor, int) else factor
     counts = [count // size for count, size in zip(voxels.shape, factors, strict=True)]
@@ -36,31 +37,27 @@ def block_means(voxels: numpy.ndarray, factor: int | tuple[int, int, int]) -> nu
     return part
 
 
-def block_centres(factors: tuple[int, ...]) -> numpy.ndarray:
-    """Give the matrix from indices of blocks to those of voxels (their centres), shape (4, 4).
-
-    >>> block_centres((4, 4, 1))[:3, 3].tolist()
-    [1.5, 1.5, 0.0]
-    """
+def block_centres(factors: tuple[int, ...]) -> ndarray:
+    """Give the matrix from indices of blocks to those of voxels (their centres), shape (4, 4)."""
     matrix = numpy.diag([*factors, 1.0])
     matrix[:3, 3] = (numpy.array(factors) - 1) / 2
     return matrix
 
 
-def dice(first: numpy.ndarray, second: numpy.ndarray) -> float:
+def dice(first: ndarray, second: ndarray) -> float:
     """Give the Dice coefficient of two masks: twice their common volume over the sum of their volumes."""
     total = int(first.sum()) + int(second.sum())
     return 2 * int((first & second).sum()) / total if total else 0.0
 
 
-def dilate(mask: numpy.ndarray, distance: float, voxel_size: float) -> numpy.ndarray:
+def dilate(mask: ndarray, distance: float, voxel_size: float) -> ndarray:
     """Extend a mask by a distance in mm, by one voxel at least."""
     from scipy import ndimage
 
     return ndimage.binary_dilation(mask, iterations=_steps(distance, voxel_size))
 
 
-def head_mask(voxels: numpy.ndarray, voxel_size: float) -> numpy.ndarray:
+def head_mask(voxels: ndarray, voxel_size: float) -> ndarray:
     """Separate the head from the air around it, on axes to the right, front and top.
 
     Gaps of the outline are closed, the inside is filled in each axial slice (the neck is open at the bottom),
@@ -74,7 +71,7 @@ def head_mask(voxels: numpy.ndarray, voxel_size: float) -> numpy.ndarray:
     return _largest_piece(filled)
 
 
-def brain_mask(voxels: numpy.ndarray, expected: numpy.ndarray, voxel_size: float) -> numpy.ndarray:
+def brain_mask(voxels: ndarray, expected: ndarray, voxel_size: float) -> ndarray:
     """Find the brain in a registered image by intensity and shape; empty if there is no such piece.
 
     What has the intensity of brain tissue is eroded until scalp and brain come apart; the largest piece is
@@ -97,7 +94,7 @@ def _steps(radius: float, voxel_size: float) -> int:
     return max(1, round(radius / voxel_size))
 
 
-def _close(mask: numpy.ndarray, steps: int) -> numpy.ndarray:
+def _close(mask: ndarray, steps: int) -> ndarray:
     """Close the gaps of a mask; beyond the border of the image nothing is known, so it is not eaten away."""
     from scipy import ndimage
 
@@ -105,8 +102,7 @@ def _close(mask: numpy.ndarray, steps: int) -> numpy.ndarray:
     return closed[tuple(slice(steps, -steps) for _ in range(3))]
 
 
-def _largest_piece(mask: numpy.ndarray) -> numpy.ndarray:
-    """Keep the largest connected piece of a mask."""
+def _largest_piece(mask: ndarray) -> ndarray:
     from scipy import ndimage
 
     pieces, count = ndimage.label(mask)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy
+from numpy import ndarray
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.preprocess.grid import TEMPLATE_ORIGIN, crop_box, study_grid
@@ -101,9 +102,8 @@ def measure_quality(
     names = images[[name for name in COLUMNS[:4] if name in images]].to_dict("records")
     rows = [{"field_strength": None, **name, **values} for name, values in zip(names, found, strict=True)]
     # a metric that no image has would be a column of objects
-    return pandas.DataFrame(rows, columns=list(COLUMNS)).astype(
-        dict.fromkeys(("field_strength", *METRIC_NAMES), float)
-    )
+    types = dict.fromkeys(("field_strength", *METRIC_NAMES), float)
+    return pandas.DataFrame(rows, columns=list(COLUMNS)).astype(types)
 
 
 class Reference:
@@ -137,12 +137,12 @@ class Reference:
             grey_matter=_tissue_points("gm", 0),
         )
 
-    def for_fit(self, voxels: numpy.ndarray) -> numpy.ndarray:
+    def for_fit(self, voxels: ndarray) -> ndarray:
         """Bring an image or a mask to the grid of the fits of turned images."""
         means = block_means(voxels, self.fit_factor)
         return means > 0.5 if voxels.dtype == bool else means
 
-    def is_own_grid(self, voxels: numpy.ndarray, affine: numpy.ndarray) -> bool:
+    def is_own_grid(self, voxels: ndarray, affine: ndarray) -> bool:
         """Say whether an image is on the template's grid."""
         return voxels.shape == self.shape and numpy.allclose(affine, self.affine, atol=1e-3)
 
@@ -152,11 +152,9 @@ def measure_image(reference: Reference, files: dict[str, str]) -> dict[str, Any]
     try:
         registered, grid = read_image(files["registered"])
         if not reference.is_own_grid(registered, grid):
-            raise ImageError(
-                f"The registered image has {'x'.join(map(str, registered.shape))} voxels; it is not on the "
-                "template's grid.",
-                where=files["registered"],
-            )
+            shape = "x".join(map(str, registered.shape))
+            what = f"The registered image has {shape} voxels; it is not on the template's grid."
+            raise ImageError(what, where=files["registered"])
         affine = _read_affine(files["affine"])
         (raw, scan_affine), (corrected, _) = read_image(files["raw"]), read_image(files["corrected"])
         if raw.shape != corrected.shape:
@@ -173,16 +171,12 @@ def measure_image(reference: Reference, files: dict[str, str]) -> dict[str, Any]
     }
 
 
-def describe_affine(affine: numpy.ndarray) -> dict[str, float]:
+def describe_affine(affine: ndarray) -> dict[str, float]:
     """Describe a transform from template to image coordinates in mm: size, shape and pose of the head.
 
     `scale`: cube root of the determinant, negative for a mirrored image. `anisotropy`: largest over smallest
     singular value. `shear`: the largest absolute shear coefficient in the factors rotation, scales, shears
     (unit upper triangular). `rotation`: the angle of the nearest rotation (polar decomposition), in degrees.
-
-    >>> found = describe_affine(numpy.diag([1.2, 1.2, 1.2, 1.0]))
-    >>> {name: round(value, 6) for name, value in found.items()}
-    {'scale': 1.2, 'anisotropy': 1.0, 'shear': 0.0, 'rotation': 0.0}
     """
     matrix = affine[:3, :3]
     left, stretches, right = numpy.linalg.svd(matrix)
@@ -199,8 +193,7 @@ def describe_affine(affine: numpy.ndarray) -> dict[str, float]:
     }
 
 
-def _compare(registered: numpy.ndarray, reference: Reference) -> dict[str, float]:
-    """Compare a registered image with the template."""
+def _compare(registered: ndarray, reference: Reference) -> dict[str, float]:
     coarse = block_means(registered, reference.factor)
     brain, pattern = reference.anatomy.brain, reference.anatomy.pattern(coarse)
     pair = (coarse, reference.voxels, reference.surroundings)
@@ -216,7 +209,7 @@ def _compare(registered: numpy.ndarray, reference: Reference) -> dict[str, float
     }
 
 
-def _turned_pattern(coarse: numpy.ndarray, reference: Reference) -> float:
+def _turned_pattern(coarse: ndarray, reference: Reference) -> float:
     """Give the best pattern of the image turned by quarter and half turns and fitted from there."""
     from scipy import ndimage
 
@@ -229,8 +222,7 @@ def _turned_pattern(coarse: numpy.ndarray, reference: Reference) -> float:
     return max(patterns)
 
 
-def _intensities(registered: numpy.ndarray, reference: Reference) -> dict[str, float | None]:
-    """Describe the intensities of a registered image inside the template's head."""
+def _intensities(registered: ndarray, reference: Reference) -> dict[str, float | None]:
     factor = reference.factor
     # one voxel of each block is enough for percentiles
     blocks = tuple(slice(0, count * factor, factor) for count in reference.head.shape)
@@ -244,7 +236,7 @@ def _intensities(registered: numpy.ndarray, reference: Reference) -> dict[str, f
     }
 
 
-def _read_affine(path: str) -> numpy.ndarray:
+def _read_affine(path: str) -> ndarray:
     """Read the transform of one image; a damaged file is a fault of this image only."""
     fault = recorded_fault(path)
     if fault is not None:
@@ -264,7 +256,7 @@ def _nan_fraction(path: str) -> float | None:
     return 1 - float(numpy.isfinite(voxels).mean())
 
 
-def _tissue_points(name: Literal["gm", "wm"], depth: int) -> numpy.ndarray:
+def _tissue_points(name: Literal["gm", "wm"], depth: int) -> ndarray:
     """Give evenly chosen places (MNI, mm), shape (n, 3), where the average brain is a tissue beyond doubt."""
     from scipy import ndimage
 

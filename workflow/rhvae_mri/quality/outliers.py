@@ -47,13 +47,13 @@ def flag_outliers(metrics: pandas.DataFrame, outlier_z: float) -> pandas.Series:
     """Name each image's metrics that reach a robust z-score in their bad direction; None without any."""
     import pandas
 
-    scores = robust_scores(metrics)
     flags: list[list[str]] = [[] for _ in range(len(metrics))]
-    for metric in (each for each in METRICS if each.bad):
-        values, column = metrics[metric.name].to_numpy(dtype=float), scores[metric.name].to_numpy()
-        badness = {"low": -column, "high": column}.get(str(metric.bad), numpy.abs(column))
+    directions = {metric.name: metric.bad for metric in METRICS}
+    for name, score in robust_scores(metrics).items():
+        values, column = metrics[name].to_numpy(dtype=float), score.to_numpy()
+        badness = {"low": -column, "high": column}.get(str(directions[name]), numpy.abs(column))
         for row in numpy.flatnonzero(badness >= outlier_z):
-            flags[row].append(f"{metric.name} {values[row]:.3g} (robust z {column[row]:+.1f})")
+            flags[row].append(f"{name} {values[row]:.3g} (robust z {column[row]:+.1f})")
     return pandas.Series(["; ".join(texts) or None for texts in flags], index=metrics.index, dtype=object)
 
 
@@ -66,7 +66,6 @@ def _field_strengths(metrics: pandas.DataFrame) -> list[numpy.ndarray]:
 
 
 def _scores(metric: Metric, column: pandas.Series) -> numpy.ndarray:
-    """Give the robust z-scores of one metric."""
     values = column.to_numpy(dtype=float)
     known = ~numpy.isnan(values)
     if known.sum() < MINIMUM_IMAGES:

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 import numpy
+from numpy import ndarray
 
 from rhvae_mri.quality.masks import COMPARISON_SIZE, block_centres, block_means
 
@@ -32,18 +33,18 @@ FIELD_PERCENTILES = (2, 98)
 class Regions:
     """Where head, air and tissues are in the template."""
 
-    head: numpy.ndarray  # bool, on voxels of about 4 mm
-    not_air: numpy.ndarray  # the head and what is nearer to it than `AIR_DISTANCE`
-    affine: numpy.ndarray  # indices of these voxels to template coordinates in mm
-    white_matter: numpy.ndarray  # template coordinates (mm) of points inside the tissue, shape (n, 3)
-    grey_matter: numpy.ndarray
+    head: ndarray  # bool, on voxels of about 4 mm
+    not_air: ndarray  # the head and what is nearer to it than `AIR_DISTANCE`
+    affine: ndarray  # indices of these voxels to template coordinates in mm
+    white_matter: ndarray  # template coordinates (mm) of points inside the tissue, shape (n, 3)
+    grey_matter: ndarray
 
 
 def measure_signal(
-    raw: numpy.ndarray,
-    corrected: numpy.ndarray,
-    scan_affine: numpy.ndarray,
-    registration: numpy.ndarray,
+    raw: ndarray,
+    corrected: ndarray,
+    scan_affine: ndarray,
+    registration: ndarray,
     regions: Regions,
 ) -> dict[str, float | None]:
     """Give signal-to-noise ratio, contrast-to-noise ratio and range of the bias field of a scan.
@@ -72,9 +73,7 @@ def measure_signal(
     return {"snr": snr, "cnr": cnr, "bias_range": _field_range(coarse_raw, coarse_corrected, head)}
 
 
-def _head_and_air(
-    shape: tuple[int, ...], to_template: numpy.ndarray, regions: Regions
-) -> tuple[numpy.ndarray, numpy.ndarray]:
+def _head_and_air(shape: tuple[int, ...], to_template: ndarray, regions: Regions) -> tuple[ndarray, ndarray]:
     """Find head and air among the blocks of a scan; ``to_template`` maps their indices to mm."""
     # below the template's box are neck and shoulders: neither head nor air
     to_index = numpy.linalg.inv(regions.affine) @ to_template
@@ -87,9 +86,7 @@ def _head_and_air(
     return head.reshape(shape), air.reshape(shape)
 
 
-def _noise(
-    raw: numpy.ndarray, coarse: numpy.ndarray, air: numpy.ndarray, factors: tuple[int, ...]
-) -> float | None:
+def _noise(raw: ndarray, coarse: ndarray, air: ndarray, factors: tuple[int, ...]) -> float | None:
     """Give the standard deviation of the noise, measured in the air; None if the air holds none."""
     # blocks of zeros only were not scanned: the border after a correction of the scanner's gradients, say
     scanned = air & (coarse != 0)
@@ -118,7 +115,7 @@ def _rayleigh_deviation(share: float) -> float:
     return math.sqrt(square / share - (mean / share) ** 2)
 
 
-def _median_at(voxels: numpy.ndarray, to_voxels: numpy.ndarray, points: numpy.ndarray) -> float | None:
+def _median_at(voxels: ndarray, to_voxels: ndarray, points: ndarray) -> float | None:
     """Give the median of the voxels nearest to some points; None if most of them are outside the scan."""
     index = numpy.rint(points @ to_voxels[:3, :3].T + to_voxels[:3, 3]).astype(int)
     inside = ((index >= 0) & (index < voxels.shape)).all(axis=1)
@@ -127,7 +124,7 @@ def _median_at(voxels: numpy.ndarray, to_voxels: numpy.ndarray, points: numpy.nd
     return float(numpy.median(voxels[tuple(index[inside].T)]))
 
 
-def _field_range(raw: numpy.ndarray, corrected: numpy.ndarray, head: numpy.ndarray) -> float | None:
+def _field_range(raw: ndarray, corrected: ndarray, head: ndarray) -> float | None:
     """Give the range of the bias field, which is smooth, from block means of the images that it divides."""
     measurable = head & (raw > 0) & (corrected > 0)
     if not measurable.any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy
+from numpy import ndarray
 
 #: Intensity levels of the joint histogram.
 BINS = 32
@@ -11,34 +12,27 @@ BINS = 32
 SURROUNDINGS = 16.0
 
 
-def correlation(image: numpy.ndarray, template: numpy.ndarray, mask: numpy.ndarray) -> float:
+def correlation(image: ndarray, template: ndarray, mask: ndarray) -> float:
     """Give Pearson's correlation of two images over a mask, winsorized; 0 where one of them is constant."""
     # so bright fat or a vessel does not outweigh the brain
-    pair = []
-    for voxels in (image[mask], template[mask]):
-        clipped = _winsorize(voxels)
-        pair.append(clipped - clipped.mean())
-    scale = numpy.linalg.norm(pair[0]) * numpy.linalg.norm(pair[1])
-    return float(pair[0] @ pair[1] / scale) if scale > 0 else 0.0
+    clipped = (_winsorize(voxels[mask]) for voxels in (image, template))
+    one, other = (values - values.mean() for values in clipped)
+    scale = numpy.linalg.norm(one) * numpy.linalg.norm(other)
+    return float(one @ other / scale) if scale > 0 else 0.0
 
 
-def local_correlation(
-    image: numpy.ndarray, template: numpy.ndarray, mask: numpy.ndarray, voxel_size: float
-) -> float:
+def local_correlation(image: ndarray, template: ndarray, mask: ndarray, voxel_size: float) -> float:
     """Give the correlation over a mask of how voxels differ from their surroundings in the mask.
 
     Inside the brain that is where white matter, grey matter and fluid lie, whatever the head's outline and
     the coil's shading. It is negative where dark and bright tissues are exchanged.
     """
     width = SURROUNDINGS / voxel_size
-    return correlation(
-        _without_surroundings(image, mask, width), _without_surroundings(template, mask, width), mask
-    )
+    one, other = (_without_surroundings(voxels, mask, width) for voxels in (image, template))
+    return correlation(one, other, mask)
 
 
-def normalized_mutual_information(
-    image: numpy.ndarray, template: numpy.ndarray, mask: numpy.ndarray
-) -> float:
+def normalized_mutual_information(image: ndarray, template: ndarray, mask: ndarray) -> float:
     """Give the normalized mutual information over a mask, (H(A) + H(B)) / H(A, B), from 1 to 2.
 
     The entropies are those of the joint histogram with `BINS` levels each, of winsorized images (Studholme
@@ -51,7 +45,7 @@ def normalized_mutual_information(
     return float(apart / together) if together > 0 else 1.0
 
 
-def _without_surroundings(voxels: numpy.ndarray, mask: numpy.ndarray, width: float) -> numpy.ndarray:
+def _without_surroundings(voxels: ndarray, mask: ndarray, width: float) -> ndarray:
     """Subtract the weighted mean of the surroundings in the mask; ``width`` is in voxels."""
     from scipy import ndimage
 
@@ -60,12 +54,10 @@ def _without_surroundings(voxels: numpy.ndarray, mask: numpy.ndarray, width: flo
     return voxels - mean
 
 
-def _winsorize(voxels: numpy.ndarray) -> numpy.ndarray:
-    """Clip voxels at their 2nd and 98th percentile."""
+def _winsorize(voxels: ndarray) -> ndarray:
     return numpy.clip(voxels, *numpy.percentile(voxels, [2, 98])).astype(float)
 
 
-def _entropy(shares: numpy.ndarray) -> float:
-    """Give the entropy of a distribution, in nats."""
+def _entropy(shares: ndarray) -> float:
     filled = shares[shares > 0]
     return float(-(filled * numpy.log(filled)).sum())

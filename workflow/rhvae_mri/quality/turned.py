@@ -9,6 +9,7 @@ symmetric template.
 from __future__ import annotations
 
 import numpy
+from numpy import ndarray
 
 #: Voxels of the fit in mm: an optimum that is right to a few mm is enough to tell a turn.
 FIT_SIZE = 8.0
@@ -26,12 +27,12 @@ _TOLERANCE = 1e-3
 class TurnedFit:
     """Affine fits of turned images to one template, by least squares of the normalized images in a mask."""
 
-    def __init__(self, template: numpy.ndarray, mask: numpy.ndarray, head: numpy.ndarray) -> None:
+    def __init__(self, template: ndarray, mask: ndarray, head: ndarray) -> None:
         self.mask, self.centre = mask, numpy.argwhere(head).mean(axis=0)
         self.points = numpy.argwhere(mask) - self.centre
         self.target = _normalize(_smooth(template, mask)[mask])[0]
 
-    def fit(self, image: numpy.ndarray) -> list[numpy.ndarray]:
+    def fit(self, image: ndarray) -> list[ndarray]:
         """Fit an image from all turns; give the matrices of indices that do not come back to it."""
         from scipy.spatial.transform import Rotation
 
@@ -41,21 +42,19 @@ class TurnedFit:
         found = [self._fit_from(smooth, slopes, turn.as_matrix().round()) for turn in turns]
         return [matrix for matrix in found if _angle(matrix[:3, :3]) >= SMALLEST_TURN]
 
-    def _fit_from(
-        self, image: numpy.ndarray, slopes: list[numpy.ndarray], turn: numpy.ndarray
-    ) -> numpy.ndarray:
+    def _fit_from(self, image: ndarray, slopes: list[ndarray], turn: ndarray) -> ndarray:
         """Fit an image from one turn; the first nine parameters deform it, the last three move it."""
         from scipy.optimize import least_squares
 
-        def places(parameters: numpy.ndarray) -> numpy.ndarray:
+        def places(parameters: ndarray) -> ndarray:
             matrix = turn @ (numpy.eye(3) + parameters[:9].reshape(3, 3))
             return matrix @ self.points.T + (turn @ parameters[9:] + self.centre)[:, None]
 
-        def residuals(parameters: numpy.ndarray) -> numpy.ndarray:
+        def residuals(parameters: ndarray) -> ndarray:
             values, _ = _normalize(_sample(image, places(parameters)))
             return numpy.r_[values - self.target, _STIFFNESS * parameters[:9]]
 
-        def jacobian(parameters: numpy.ndarray) -> numpy.ndarray:
+        def jacobian(parameters: ndarray) -> ndarray:
             where = places(parameters)
             slope = numpy.stack([_sample(part, where) for part in slopes], axis=1) @ turn
             deforming = (slope[:, :, None] * self.points[:, None, :]).reshape(-1, 9)
@@ -75,7 +74,7 @@ class TurnedFit:
         return matrix
 
 
-def _smooth(voxels: numpy.ndarray, mask: numpy.ndarray) -> numpy.ndarray:
+def _smooth(voxels: ndarray, mask: ndarray) -> ndarray:
     """Smooth an image a little, and clip it at its 2nd and 98th percentile in the mask; the darkest is 0."""
     from scipy import ndimage
 
@@ -84,21 +83,20 @@ def _smooth(voxels: numpy.ndarray, mask: numpy.ndarray) -> numpy.ndarray:
     return numpy.clip(smooth, low, high) - low
 
 
-def _sample(voxels: numpy.ndarray, places: numpy.ndarray) -> numpy.ndarray:
+def _sample(voxels: ndarray, places: ndarray) -> ndarray:
     """Read an image at indices of shape (3, n); it is 0 outside."""
     from scipy import ndimage
 
     return ndimage.map_coordinates(voxels, places, order=1)
 
 
-def _normalize(values: numpy.ndarray) -> tuple[numpy.ndarray, float]:
+def _normalize(values: ndarray) -> tuple[ndarray, float]:
     """Give values with mean 0 and norm 1, and the norm that they had."""
     centred = values - values.mean()
     scale = max(float(numpy.linalg.norm(centred)), float(numpy.finfo(numpy.float32).tiny))
     return centred / scale, scale
 
 
-def _angle(matrix: numpy.ndarray) -> float:
-    """Give the angle of the rotation that is nearest to a matrix, in degrees."""
+def _angle(matrix: ndarray) -> float:
     left, _, right = numpy.linalg.svd(matrix)
     return float(numpy.degrees(numpy.arccos(numpy.clip((numpy.trace(left @ right) - 1) / 2, -1, 1))))

@@ -100,27 +100,22 @@ def check_quality(
         fault = None if pandas.isna(image["fault"]) else str(image["fault"])
         failures = [fault] if fault else _failures(image, check, LIMITS if limits else {})
         if not failures and limits and score <= -outlier_z:
-            failures = [
-                f"{AMONG_COHORT} {image[AMONG_COHORT]:.3f} is far below its cohort's (robust z {score:+.1f})"
-            ]
+            value = f"{AMONG_COHORT} {image[AMONG_COHORT]:.3f}"
+            failures = [f"{value} is far below its cohort's (robust z {score:+.1f})"]
         if abs(image["bias_range"] - 1) <= NO_FIELD:
             flag = "; ".join(filter(None, ["the bias field is 1 everywhere", flag]))
         session = "" if pandas.isna(image["session_id"]) else image["session_id"]
         decision = decisions.find(image["participant_id"], session)
-        row = {column: image[column] for column in COLUMNS[: COLUMNS.index("pass_probability")]}
-        row |= {"pass_probability": check["pass_probability"], "deep_quality": check["status"], "flags": flag}
-        rows.append(row | _judge("; ".join(failures), fault is not None, decision))
+        row = {"pass_probability": check["pass_probability"], "deep_quality": check["status"], "flags": flag}
+        rows.append(image | row | _judge("; ".join(failures), fault is not None, decision))
     _report_idle(decisions, metrics)
     return pandas.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _failures(image: dict[str, Any], check: pandas.Series, bounds: Mapping[str, float]) -> list[str]:
     """Name what fails an image: metrics below their bounds, a dark head, the deep check."""
-    failures = [
-        f"{name} {image[name]:.3f} is below {bound:g}"
-        for name, bound in bounds.items()
-        if not image[name] >= bound
-    ]
+    low = [(name, bound) for name, bound in bounds.items() if not image[name] >= bound]
+    failures = [f"{name} {image[name]:.3f} is below {bound:g}" for name, bound in low]
     peak = image["intensity_peak"]
     if not peak <= MAXIMUM_PEAK:  # in a tensor rescaled to [0, 1]
         failures.append(f"intensity_peak {peak:.3g} is not at most {MAXIMUM_PEAK:g}")
@@ -144,7 +139,6 @@ def _judge(failures: str, faulty: bool, decision: Decision | None) -> dict[str, 
 
 
 def _check_same_images(metrics: pandas.DataFrame, deep_quality: pandas.DataFrame) -> None:
-    """Refuse tables of different images."""
     names, deep_names = metrics["image_id"].tolist(), deep_quality["image_id"].tolist()
     if sorted(names) != sorted(deep_names) or len(set(names)) < len(names):
         different = sorted(set(names) ^ set(deep_names)) or ["some occur more than once"]

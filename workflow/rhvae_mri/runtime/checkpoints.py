@@ -11,10 +11,12 @@ import hashlib
 import json
 import logging
 import os
+import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,30 +24,9 @@ from safetensors.torch import save_file
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import atomic_path, remove_unfinished
+from rhvae_mri.runtime.interrupts import StopRequest, stop_request
 
 logger = logging.getLogger(__name__)
-
-
-class Optimizer(Protocol):
-    """What a loop and its checkpoints need of an optimizer; those of `torch.optim` have it."""
-
-    param_groups: list[dict[str, Any]]
-
-    def zero_grad(self) -> None:
-        """Forget all gradients."""
-
-    def step(self) -> Any:
-        """Take a step along the gradients that there are."""
-
-    @property
-    def state(self) -> Mapping[torch.Tensor, dict[str, Any]]:
-        """The moments of each parameter that has been stepped."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """The state, with parameters by their number."""
-
-    def load_state_dict(self, saved: dict[str, Any], /) -> None:
-        """Take up what `state_dict` gave."""
 
 
 @dataclass
@@ -53,7 +34,7 @@ class TrainingState:
     """The live objects of a training run that a checkpoint saves and restores."""
 
     modules: Mapping[str, torch.nn.Module]
-    optimizers: Mapping[str, Optimizer]
+    optimizers: Mapping[str, Any]  # those of `torch.optim`, or such as have their state
     #: random generators; the global ones of torch are always saved
     generators: Mapping[str, torch.Generator] = field(default_factory=dict)
     #: other tensors, such as the best weights so far; replaced on restoring
@@ -70,6 +51,25 @@ def run_digest(settings: Mapping[str, Any], *files: str | os.PathLike[str]) -> s
     states = [Path(file).stat() for file in files]
     content = [dict(settings), [[state.st_size, state.st_mtime_ns] for state in states]]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def read_stored(
+    path: str | os.PathLike[str], name: str, layout: str, remedy: str
+) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Read header and tensors of a safetensors file of the format `layout`, called ``name`` in errors."""
+    if not Path(path).is_file():
+        raise StudyError(f"The {name} does not exist.", where=path, remedy=remedy)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    except SafetensorError as error:
+        cause = f"It is damaged or no safetensors file: {error}."
+        raise StudyError(f"The {name} cannot be read.", where=path, cause=cause, remedy=remedy) from error
+    if header.get("format") != layout:
+        cause = f"Found: {header.get('format', 'no entry format')}; expected: {layout}."
+        raise StudyError(f"This is no {name} of this version.", where=path, cause=cause, remedy=remedy)
+    return header, tensors
 
 
 def save_checkpoint(path: str | os.PathLike[str], state: TrainingState, digest: str) -> None:
@@ -96,11 +96,8 @@ def save_checkpoint(path: str | os.PathLike[str], state: TrainingState, digest: 
         tensors["torch/cuda"] = torch.cuda.get_rng_state()
     for name, value in state.tensors.items():
         tensors[f"tensor/{name}"] = value
-    header = {
-        "digest": digest,
-        "progress": json.dumps(state.progress),
-        "optimizers": json.dumps(optimizer_values),
-    }
+    header = {"digest": digest, "progress": json.dumps(state.progress)}
+    header["optimizers"] = json.dumps(optimizer_values)
     # A copy of each: safetensors refuses tensors that share memory.
     content = {key: value.detach().to("cpu", copy=True).contiguous() for key, value in tensors.items()}
     with atomic_path(path) as temporary:
@@ -108,13 +105,7 @@ def save_checkpoint(path: str | os.PathLike[str], state: TrainingState, digest: 
 
 
 def restore_checkpoint(path: str | os.PathLike[str], state: TrainingState, digest: str) -> bool:
-    """Restore a freshly built training run from its checkpoint; False if there is none of this digest.
-
-    Raises
-    ------
-    StudyError
-        If the file is damaged.
-    """
+    """Restore a freshly built training run from its checkpoint; False if there is none of this digest."""
     remove_unfinished(path)
     if not Path(path).is_file():
         return False
@@ -156,7 +147,48 @@ def restore_checkpoint(path: str | os.PathLike[str], state: TrainingState, diges
     return True
 
 
-def _align_layouts(optimizer: Optimizer) -> None:
+class RegularCheckpoints:
+    """The checkpoints of one training run; a context in which stop signals are caught.
+
+    The state is saved from time to time, when a signal asks to stop, and at the end. Without a file nothing
+    is saved, and signals act as they do elsewhere; with 0 ``seconds`` between two checkpoints, each epoch
+    ends with one.
+    """
+
+    def __init__(self, path: Path | None, digest: str, seconds: float) -> None:
+        self.path = path
+        self.digest = digest
+        self.seconds = seconds
+        self._stop = StopRequest()
+        self._signals = ExitStack()
+        self._saved_at = time.monotonic()
+
+    def __enter__(self) -> RegularCheckpoints:
+        if self.path is not None:
+            self._stop = self._signals.enter_context(stop_request())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._signals.close()
+
+    def restore(self, state: TrainingState) -> bool:
+        """Take up the run's checkpoint, if there is one; see `restore_checkpoint`."""
+        return self.path is not None and restore_checkpoint(self.path, state, self.digest)
+
+    def after_epoch(self, state: TrainingState, *, is_last: bool = False) -> None:
+        """Save the state if it is time, if it is the last, or if a signal has come, and then stop."""
+        if self.path is None:
+            return
+        # Asked once: a signal that comes while the state is written waits for the end of the next epoch.
+        is_asked = self._stop.name is not None
+        if is_asked or is_last or time.monotonic() - self._saved_at >= self.seconds:
+            save_checkpoint(self.path, state, self.digest)
+            self._saved_at = time.monotonic()
+        if is_asked:
+            self._stop.raise_if_asked(self.path)
+
+
+def _align_layouts(optimizer: Any) -> None:
     """Give each moment the memory layout of its parameter, which the fused optimizers take for granted."""
     for parameter, moments in optimizer.state.items():
         for name, value in moments.items():
@@ -166,5 +198,4 @@ def _align_layouts(optimizer: Optimizer) -> None:
 
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """The entries whose key starts with ``prefix``, without it."""
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

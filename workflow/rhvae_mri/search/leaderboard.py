@@ -107,11 +107,6 @@ def mean_on_unseen_folds(accuracies: numpy.ndarray) -> float:
     """Choose the best candidate without each fold in turn, and return their mean accuracy on that fold.
 
     ``accuracies`` has the shape (n_candidates, n_folds); of equal means the first candidate is chosen.
-
-    Examples
-    --------
-    >>> mean_on_unseen_folds(numpy.array([[90.0, 50.0], [60.0, 70.0]]))
-    55.0
     """
     of_others = (accuracies.sum(axis=1, keepdims=True) - accuracies).round(9)
     chosen = of_others.argmax(axis=0)

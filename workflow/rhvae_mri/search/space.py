@@ -36,10 +36,8 @@ MAX_DRAWS = 1000
 TOO_MANY_POOLINGS, TOO_MANY_PARAMETERS = "too_many_poolings", "too_many_parameters"
 
 #: The hyper-parameters that are searched, in the order of the tables.
-HYPERPARAMETERS = (
-    *("n_blocks", "first_channels", "n_convolutions", "n_fully_connected"),
-    *("dropout", "learning_rate", "weight_decay"),
-)
+_LAYERS = ("n_blocks", "first_channels", "n_convolutions", "n_fully_connected")
+HYPERPARAMETERS = (*_LAYERS, "dropout", "learning_rate", "weight_decay")
 
 
 @dataclass(frozen=True)
@@ -118,14 +116,7 @@ def make_architecture(
     shape: tuple[int, ...],
     channel_limit: int = 256,
 ) -> Architecture:
-    """Build an architecture by the rules of the search; ``convolutions`` has their number in each block.
-
-    Examples
-    --------
-    >>> small = make_architecture(4, [2, 1, 3], 2, 0.1, shape=(21, 26, 22))
-    >>> small.blocks, small.hidden_features
-    (((1, 4), (8,), (8, 8, 16)), (34,))
-    """
+    """Build an architecture by the rules of the search; ``convolutions`` has their number in each block."""
     blocks, channels, width = [], 1, first_channels
     for n_convolutions in convolutions:
         blocks.append((channels,) * (n_convolutions - 1) + (width,))
@@ -156,7 +147,6 @@ def size_of_network(architecture: Architecture, shape: tuple[int, ...]) -> int:
 
 
 def _draw_candidate(space: SearchSpace, number: int, shape: tuple[int, ...], seed: int) -> Candidate:
-    """Draw until a candidate is valid."""
     generator = numpy.random.default_rng(seed)
     rejected = {TOO_MANY_POOLINGS: 0, TOO_MANY_PARAMETERS: 0}
     for _ in range(MAX_DRAWS):
@@ -189,13 +179,12 @@ def _draw(
     n_blocks = whole_number(space.n_blocks)
     first_channels = int(generator.choice(space.first_channels))
     convolutions = [whole_number(space.convolutions_per_block) for _ in range(n_blocks)]
-    n_fully_connected = whole_number(space.n_fully_connected)
+    layers = first_channels, convolutions, whole_number(space.n_fully_connected)
     dropout = float(generator.uniform(space.dropout[0], space.dropout[1]))
     learning_rate = power(space.learning_rate)
     has_weight_decay = generator.random() < space.weight_decay_probability
     weight_decay = power(space.weight_decay) if has_weight_decay else 0.0
-    layers = (first_channels, convolutions, n_fully_connected, dropout)
-    architecture = make_architecture(*layers, shape=shape, channel_limit=space.channel_limit)
+    architecture = make_architecture(*layers, dropout, shape=shape, channel_limit=space.channel_limit)
     return architecture, learning_rate, weight_decay
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy
 import pandas
+from numpy import ndarray
 from statsmodels.genmod.families import Binomial
 from statsmodels.genmod.generalized_linear_model import GLM
 
@@ -24,17 +25,11 @@ from rhvae_mri.study.seeds import derive_seed
 CLIP = 1e-6
 
 #: The measures of calibration and what a perfect network has.
-MEASURES = {
-    "brier_score": "0",
-    "calibration_error": "0",
-    "calibration_intercept": "0",
-    "calibration_slope": "1",
-}
+MEASURES = {"brier_score": "0", "calibration_error": "0", "calibration_intercept": "0"}
+MEASURES |= {"calibration_slope": "1"}
 
-CALIBRATION_COLUMNS = (
-    *CONDITION,
-    *("test_cohort", "measure", "mean", "sd", "low", "high", "n_seeds", "n_defined"),
-)
+_VALUES = ("test_cohort", "measure", "mean", "sd", "low", "high", "n_seeds", "n_defined")
+CALIBRATION_COLUMNS = (*CONDITION, *_VALUES)
 
 _DECIMALS = 5
 _LARGEST = 100  # coefficient of a logistic regression that is no sign of one without end
@@ -48,7 +43,7 @@ class Calibration(NamedTuple):
 
 
 def measure_calibration(
-    sets: Sequence[SetPredictions], *, n_bins: int, n_resamples: int, confidence: float, seed: int
+    sets: Sequence[SetPredictions], n_bins: int, n_resamples: int, confidence: float, seed: int
 ) -> Calibration:
     """Measure the calibration of every condition.
 
@@ -58,61 +53,47 @@ def measure_calibration(
     """
     measures, curves = [], []
     for each in sets:
-        resamples = draw_resamples(
-            each.labels, len(each.seeds), n_resamples, derive_seed(seed, "bootstrap", each.test_cohort)
-        )
+        own_seed = derive_seed(seed, "bootstrap", each.test_cohort)
+        resamples = draw_resamples(each.labels, len(each.seeds), n_resamples, own_seed)
         for position, probabilities in enumerate(each.probabilities):
             names = each.of(position)
             scores = (probabilities - each.labels) ** 2
-            intercepts, slopes = logistic_calibration(each.labels, probabilities)
-            values = {
-                "brier_score": scores.mean(axis=1),
-                "calibration_error": calibration_errors(each.labels, probabilities, n_bins),
-                "calibration_intercept": intercepts,
-                "calibration_slope": slopes,
-            }
-            for measure, of_runs in values.items():
+            errors = calibration_errors(each.labels, probabilities, n_bins)
+            logistic = logistic_calibration(each.labels, probabilities)
+            for measure, of_runs in zip(MEASURES, (scores.mean(axis=1), errors, *logistic), strict=True):
                 defined = of_runs[~numpy.isnan(of_runs)]
-                mean, sd = mean_and_sd(defined)
-                row = names | {"measure": measure, "n_seeds": len(of_runs), "n_defined": len(defined)}
-                measures.append(row | {"mean": round(mean, _DECIMALS), "sd": round(sd, _DECIMALS)})
+                values = dict(zip(("mean", "sd"), mean_and_sd(defined), strict=True))
                 if measure == "brier_score":
                     low, high = percentile_interval(resample_mean(scores, resamples), confidence)
-                    measures[-1] |= {
-                        "low": round(float(low), _DECIMALS),
-                        "high": round(float(high), _DECIMALS),
-                    }
+                    values |= {"low": float(low), "high": float(high)}
+                values = {name: round(value, _DECIMALS) for name, value in values.items()}
+                counts = {"n_seeds": len(of_runs), "n_defined": len(defined)}
+                measures.append(names | {"measure": measure} | counts | values)
             curve = reliability_curve(probabilities, resamples, n_bins, confidence)
             curves.append(curve.assign(**names))
     table = pandas.DataFrame(measures).reindex(columns=list(CALIBRATION_COLUMNS))
     joined = pandas.concat(curves, ignore_index=True)
-    return Calibration(table, joined[[*CONDITION, "test_cohort", *curves[0].columns[: -len(names)]]])
+    return Calibration(table, joined[[*names, *joined.columns[: -len(names)]]])
 
 
-def calibration_errors(labels: numpy.ndarray, probabilities: numpy.ndarray, n_bins: int) -> numpy.ndarray:
+def calibration_errors(labels: ndarray, probabilities: ndarray, n_bins: int) -> ndarray:
     """Return the expected calibration error of each run.
 
     It is the mean, over the images, of the distance between the mean probability of AD and the share of AD
     among the images of the same bin. A probability on the edge of a bin belongs to the bin above, 1 to the
     last. ``labels`` has the shape (n_images,), ``probabilities`` (n_runs, n_images).
     """
-    bins = find_bins(probabilities, n_bins)
-    return numpy.array(
-        [
-            numpy.abs(numpy.bincount(of_run, run - labels, n_bins)).sum() / len(labels)
-            for of_run, run in zip(bins, probabilities, strict=True)
-        ]
-    )
+    runs = zip(find_bins(probabilities, n_bins), probabilities, strict=True)
+    sums = [numpy.bincount(bins, run - labels, n_bins) for bins, run in runs]
+    return numpy.abs(sums).sum(axis=1) / len(labels)
 
 
-def find_bins(probabilities: numpy.ndarray, n_bins: int) -> numpy.ndarray:
+def find_bins(probabilities: ndarray, n_bins: int) -> ndarray:
     """Return the number of each probability's bin."""
     return numpy.minimum((probabilities * n_bins).astype(int), n_bins - 1)
 
 
-def logistic_calibration(
-    labels: numpy.ndarray, probabilities: numpy.ndarray
-) -> tuple[numpy.ndarray, numpy.ndarray]:
+def logistic_calibration(labels: ndarray, probabilities: ndarray) -> tuple[ndarray, ndarray]:
     """Fit the logistic recalibration of each run: probabilities of shape (n_runs, n_images).
 
     The first result is calibration in the large: the intercept of a logistic regression whose slope is one,
@@ -133,7 +114,7 @@ def logistic_calibration(
     return numpy.array(intercepts), numpy.array(slopes)
 
 
-def _separates(labels: numpy.ndarray, scores: numpy.ndarray) -> bool:
+def _separates(labels: ndarray, scores: ndarray) -> bool:
     """Whether some threshold has all AD images on one side, so that the slope grows without end."""
     positive, negative = scores[labels], scores[~labels]
     if not (len(positive) and len(negative)):
@@ -141,7 +122,7 @@ def _separates(labels: numpy.ndarray, scores: numpy.ndarray) -> bool:
     return positive.min() >= negative.max() or positive.max() <= negative.min()
 
 
-def _fit_logistic(labels: numpy.ndarray, design: numpy.ndarray, offset: numpy.ndarray | None = None) -> float:
+def _fit_logistic(labels: ndarray, design: ndarray, offset: ndarray | None = None) -> float:
     """Return the first coefficient of a logistic regression; NaN where there is no finite solution."""
     if labels.all() or not labels.any():
         return numpy.nan
@@ -151,7 +132,7 @@ def _fit_logistic(labels: numpy.ndarray, design: numpy.ndarray, offset: numpy.nd
 
 
 def reliability_curve(
-    probabilities: numpy.ndarray, resamples: Resamples, n_bins: int, confidence: float
+    probabilities: ndarray, resamples: Resamples, n_bins: int, confidence: float
 ) -> pandas.DataFrame:
     """Compare the share of AD with the predicted one in bins of the probability, over all runs.
 
@@ -176,22 +157,12 @@ def reliability_curve(
             ends[place] = tuple(numpy.quantile(defined, tails))
     low, high = zip(*ends, strict=True)
     edges = numpy.arange(n_bins + 1) / n_bins
-    return pandas.DataFrame(
-        {
-            "bin_low": edges[:-1],
-            "bin_high": edges[1:],
-            "mean_probability": mean,
-            "observed_fraction": observed,
-            "low": low,
-            "high": high,
-            "n_images": totals / n_runs,
-        }
-    ).round(_DECIMALS)
+    curve = pandas.DataFrame({"bin_low": edges[:-1], "bin_high": edges[1:], "mean_probability": mean})
+    curve = curve.assign(observed_fraction=observed, low=low, high=high, n_images=totals / n_runs)
+    return curve.round(_DECIMALS)
 
 
-def _count_in_bins(
-    bins: numpy.ndarray, resamples: Resamples, n_bins: int
-) -> tuple[numpy.ndarray, numpy.ndarray]:
+def _count_in_bins(bins: ndarray, resamples: Resamples, n_bins: int) -> tuple[ndarray, ndarray]:
     """Count all images, and AD images, over the runs; shapes (n_bins, n_resamples)."""
     by_class = numpy.zeros((2, n_bins, resamples.runs.shape[1]))
     counts = numpy.empty(by_class.shape, numpy.float32)

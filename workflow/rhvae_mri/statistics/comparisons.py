@@ -18,7 +18,7 @@ from rhvae_mri.statistics.inference import (
     swap_test,
     t_test,
 )
-from rhvae_mri.statistics.metrics import METRICS, metrics_by_run
+from rhvae_mri.statistics.metrics import metrics_by_run
 from rhvae_mri.statistics.predictions import SetPredictions
 from rhvae_mri.statistics.published import PUBLISHED_KEY, PUBLISHED_RESOLUTION
 from rhvae_mri.statistics.variance import contributions, outcomes, split_variance
@@ -43,9 +43,8 @@ def compare_conditions(
     sets: Sequence[SetPredictions],
     replicates: Mapping[str, numpy.ndarray],
     published: pandas.DataFrame,
-    *,
-    confidence: float,
     n_permutations: int,
+    confidence: float,
     seed: int,
 ) -> pandas.DataFrame:
     """Compare each condition with real images alone, by every metric.
@@ -64,11 +63,9 @@ def compare_conditions(
     interval, p-values as they are and corrected within the family of one test cohort and metric, Cohen's d
     over the runs, the p-value of the second test, and the published difference, where there is one.
     """
-    rows = [
-        row
-        for each in sets
-        for row in _compare_on(each, replicates[each.test_cohort], confidence, n_permutations, seed)
-    ]
+    rows: list[dict[str, Any]] = []
+    for each in sets:
+        rows += _compare_on(each, replicates[each.test_cohort], confidence, n_permutations, seed)
     if not rows:
         return pandas.DataFrame(columns=list(COMPARISON_COLUMNS))
     table = pandas.DataFrame(rows)
@@ -95,10 +92,8 @@ def _compare_on(
     pairs = pair_conditions(each.conditions)
     if not pairs:
         return
-    metrics = metrics_by_run(each.labels, each.probabilities)
-    for position, metric in enumerate(METRICS):
-        runs = metrics[metric]
-        results = numpy.stack([outcomes(each.labels, one, metric) for one in each.probabilities])
+    for position, (metric, runs) in enumerate(metrics_by_run(each.labels, each.probabilities).items()):
+        results = [outcomes(each.labels, one, metric) for one in each.probabilities]
         changes = [results[place] - results[reference] for place, reference in pairs]
         differences = [runs[place].mean() - runs[reference].mean() for place, reference in pairs]
         parts = [split_variance(each.labels, change, metric) for change in changes]
@@ -109,25 +104,19 @@ def _compare_on(
             by_pair = [contributions(each.labels, change, metric) for change in changes]
             own_seed = derive_seed(seed, "swap_test", each.test_cohort, metric)
             of_participants = swap_test(numpy.stack(by_pair, axis=1), n_permutations, own_seed)
-        for (place, reference), difference, part, p_participants in zip(
-            pairs, differences, parts, of_participants, strict=True
-        ):
+        rows = zip(pairs, differences, parts, of_participants, strict=True)
+        for (place, reference), difference, part, p_participants in rows:
             error, freedom = numpy.sqrt(part.total), part.degrees_of_freedom
             resampled = replicates[place, position] - replicates[reference, position]
             low, high = interval_over_resamples(resampled, error, freedom, confidence)
             percentages = {"mean": runs[place].mean(), "real_mean": runs[reference].mean()}
             percentages |= {"difference": difference, "low": low, "high": high, "se": error}
-            yield (
-                each.of(place)
-                | {"metric": metric, "n_seeds": len(each.seeds)}
-                | {f"{name}_percent": round(100 * value, DECIMALS) for name, value in percentages.items()}
-                | {
-                    "p_value": float(t_test(round(difference, 12), error, freedom)),
-                    "cohens_d": round(float(cohens_d(runs[place], runs[reference])), DECIMALS),
-                    "participants_test": "DeLong" if metric == "auc" else "permutation",
-                    "p_participants": p_participants,
-                }
-            )
+            row = each.of(place) | {"metric": metric, "n_seeds": len(each.seeds)}
+            row |= {f"{name}_percent": round(100 * value, DECIMALS) for name, value in percentages.items()}
+            row["p_value"] = float(t_test(round(difference, 12), error, freedom))
+            row["cohens_d"] = round(float(cohens_d(runs[place], runs[reference])), DECIMALS)
+            row["participants_test"] = "DeLong" if metric == "auc" else "permutation"
+            yield row | {"p_participants": p_participants}
 
 
 def _published_differences(published: pandas.DataFrame) -> pandas.DataFrame:

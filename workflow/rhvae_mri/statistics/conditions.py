@@ -51,13 +51,6 @@ def ordered(column: str, values: Iterable[Any]) -> list[Any]:
 
     Known values come in the paper's order, then any others by the alphabet; training sets by size, with
     ``train-full`` at the end.
-
-    Examples
-    --------
-    >>> ordered("training_set", ["train-full", "train-100", "train-50"])
-    ['train-50', 'train-100', 'train-full']
-    >>> ordered("training_data", ["mixed", "augmented", "classic", "real"])
-    ['real', 'classic', 'augmented', 'mixed']
     """
     known = _ORDER.get(column, ())
 
@@ -101,15 +94,7 @@ def check_columns(
 
 
 def data_label(training_data: str, n_synthetic: int, resolution: str) -> str:
-    """Name the data of a condition as the paper's tables do.
-
-    Examples
-    --------
-    >>> data_label("real", 0, "full")
-    'real (high resolution)'
-    >>> data_label("augmented", 10000, "downsampled")
-    '10,000 synthetic + real'
-    """
+    """Name the data of a condition as the paper's tables do."""
     names = {
         "real": "real",
         "classic": "real, classic augmentation",

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy
 import pandas
+from numpy import ndarray
 
 from rhvae_mri.statistics.conditions import CONDITION
 from rhvae_mri.statistics.inference import DECIMALS, interval_over_resamples, mean_and_sd, percentile_interval
-from rhvae_mri.statistics.metrics import METRICS, confusion_counts, metrics_by_run
+from rhvae_mri.statistics.metrics import confusion_counts, metrics_by_run
 from rhvae_mri.statistics.predictions import SetPredictions
 from rhvae_mri.statistics.resampling import (
     FALSE_POSITIVE_RATES,
@@ -40,7 +41,7 @@ class Estimates(NamedTuple):
 
     table: pandas.DataFrame  # one row per condition, test cohort and metric, `ESTIMATE_COLUMNS`
     curves: pandas.DataFrame  # one row per condition, test cohort and false positive rate
-    replicates: dict[str, numpy.ndarray]  # by test cohort; shape (n_conditions, n_metrics, n_resamples)
+    replicates: dict[str, ndarray]  # by test cohort; shape (n_conditions, n_metrics, n_resamples)
 
 
 def estimate_performance(
@@ -54,62 +55,47 @@ def estimate_performance(
     participants and runs, brought to ``se`` and its degrees of freedom. With a single run they are over
     participants alone. ``threads`` conditions are resampled at a time.
     """
-    tables, curves, replicates = [], [], {}
+    rows: list[dict[str, Any]] = []
+    curves, replicates = [], {}
     for each in sets:
-        resamples = draw_resamples(
-            each.labels, len(each.seeds), n_resamples, derive_seed(seed, "bootstrap", each.test_cohort)
-        )
+        own_seed = derive_seed(seed, "bootstrap", each.test_cohort)
+        resamples = draw_resamples(each.labels, len(each.seeds), n_resamples, own_seed)
         with ThreadPoolExecutor(threads) as pool:
             found = list(pool.map(partial(resample_metrics, resamples=resamples), each.probabilities))
         replicates[each.test_cohort] = numpy.stack([metrics for metrics, _ in found])
+        itself = the_sample_itself(each.labels, len(each.seeds))
         for position, (metrics, curve) in enumerate(found):
-            tables.append(_estimate(each, position, metrics, confidence))
-            curves.append(_curve(each, position, curve, confidence))
-    table = pandas.concat(tables, ignore_index=True)[list(ESTIMATE_COLUMNS)]
+            rows += _estimate(each, position, metrics, confidence)
+            low, high = percentile_interval(curve, confidence)
+            values = {
+                "false_positive_rate": FALSE_POSITIVE_RATES,
+                "sensitivity": resample_metrics(each.probabilities[position], itself)[1][:, 0].round(5),
+                "low": low.round(5),
+                "high": high.round(5),
+            }
+            curves.append(pandas.DataFrame(each.of(position) | values))
+    table = pandas.DataFrame(rows, columns=list(ESTIMATE_COLUMNS))
     return Estimates(table, pandas.concat(curves, ignore_index=True), replicates)
 
 
 def _estimate(
-    each: SetPredictions, position: int, replicates: numpy.ndarray, confidence: float
-) -> pandas.DataFrame:
-    rows = []
-    runs = metrics_by_run(each.labels, each.probabilities[position])
-    for metric, resampled in zip(METRICS, replicates, strict=True):
-        results = outcomes(each.labels, each.probabilities[position], metric)
-        parts = split_variance(each.labels, results, metric)
-        error, freedom = numpy.sqrt(parts.total), parts.degrees_of_freedom
-        mean, sd = mean_and_sd(100 * runs[metric])
-        low, high = interval_over_resamples(100 * resampled, 100 * error, freedom, confidence)
-        percentages = {
-            "mean": mean,
-            "sd": sd,
-            "low": low,
-            "high": high,
-            "se": 100 * error,
-            "se_participants": 100 * numpy.sqrt(parts.participants),
-            "se_seeds": 100 * numpy.sqrt(parts.runs),
-        }
-        rows.append(
-            {"metric": metric, "degrees_of_freedom": round(freedom, 2)}
-            | {f"{name}_percent": round(value, DECIMALS) for name, value in percentages.items()}
-        )
-    return pandas.DataFrame(rows).assign(**each.of(position), n_seeds=len(each.seeds), **each.sizes)
-
-
-def _curve(
-    each: SetPredictions, position: int, replicates: numpy.ndarray, confidence: float
-) -> pandas.DataFrame:
-    itself = the_sample_itself(each.labels, len(each.seeds))
-    low, high = percentile_interval(replicates, confidence)
-    return pandas.DataFrame(
-        each.of(position)
-        | {
-            "false_positive_rate": FALSE_POSITIVE_RATES,
-            "sensitivity": resample_metrics(each.probabilities[position], itself)[1][:, 0].round(5),
-            "low": low.round(5),
-            "high": high.round(5),
-        }
-    )
+    each: SetPredictions, position: int, replicates: ndarray, confidence: float
+) -> Iterator[dict[str, Any]]:
+    """Estimate the metrics of one condition, a row each."""
+    labels, probabilities = each.labels, each.probabilities[position]
+    for (metric, runs), resampled in zip(
+        metrics_by_run(labels, probabilities).items(), replicates, strict=True
+    ):
+        parts = split_variance(labels, outcomes(labels, probabilities, metric), metric)
+        error, freedom = 100 * numpy.sqrt(parts.total), parts.degrees_of_freedom
+        mean, sd = mean_and_sd(100 * runs)
+        low, high = interval_over_resamples(100 * resampled, error, freedom, confidence)
+        percentages = {"mean": mean, "sd": sd, "low": low, "high": high, "se": error}
+        percentages["se_participants"] = 100 * numpy.sqrt(parts.participants)
+        percentages["se_seeds"] = 100 * numpy.sqrt(parts.runs)
+        row = each.of(position) | each.sizes | {"metric": metric, "n_seeds": len(each.seeds)}
+        row |= {f"{name}_percent": round(value, DECIMALS) for name, value in percentages.items()}
+        yield row | {"degrees_of_freedom": round(freedom, 2)}
 
 
 def count_confusions(sets: Sequence[SetPredictions]) -> pandas.DataFrame:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from pathlib import PurePath
+from typing import Any
 
 import pandas
 
@@ -15,25 +15,15 @@ from rhvae_mri.statistics.conditions import CONDITION, check_columns, sort_rows
 
 #: What the history of one run has in each row, besides its seed.
 HISTORY_COLUMNS = (
-    "epoch",
-    "train_loss",
-    "train_balanced_accuracy",
-    "validation_loss",
-    "validation_balanced_accuracy",
+    *("epoch", "train_loss", "train_balanced_accuracy", "validation_loss", "validation_balanced_accuracy"),
     "best",
 )
 
-_PART = re.compile(r"([a-z_]+)-(.+)")
-
 
 def read_histories(files: Iterable[str | os.PathLike[str]]) -> pandas.DataFrame:
-    """Read the histories of all batches of seeds of all conditions.
+    """Read the histories of all batches of seeds of all conditions, as `train_cnn` writes them.
 
-    Parameters
-    ----------
-    files : iterable of path
-        Histories as `train_cnn` writes them. The parts of their paths name the condition, each as
-        ``column-value``.
+    The parts of their paths name the condition, each as ``column-value``.
 
     Returns
     -------
@@ -42,12 +32,6 @@ def read_histories(files: Iterable[str | os.PathLike[str]]) -> pandas.DataFrame:
         `rhvae_mri.statistics.conditions.CONDITION`, ``seed`` and those of `HISTORY_COLUMNS`. Losses are mean
         cross entropies in nats, balanced accuracies are fractions, and ``best`` is 1 in the epoch whose
         weights validation selected.
-
-    Raises
-    ------
-    StudyError
-        If there is no history, a path does not name its condition, or the columns seed, epoch or best are
-        missing.
     """
     tables = []
     for file in files:
@@ -61,23 +45,10 @@ def read_histories(files: Iterable[str | os.PathLike[str]]) -> pandas.DataFrame:
     return sort_rows(pandas.concat(tables, ignore_index=True))
 
 
-def condition_of(path: str | os.PathLike[str]) -> dict[str, str | int]:
-    """Read a condition from the parts of a path.
-
-    Raises
-    ------
-    StudyError
-        If the path lacks a part of the condition.
-
-    Examples
-    --------
-    >>> condition_of("cnn/architecture-baseline/training_set-train-50/training_data-real/n_synthetic-0/"
-    ...              "resolution-full/seeds-0-4/history.tsv")["training_set"]
-    'train-50'
-    """
-    matches = [_PART.fullmatch(part) for part in PurePath(path).parts]
-    named = {match[1]: match[2] for match in matches if match}
+def condition_of(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a condition from the parts of a path."""
+    named: dict[str, Any] = dict(part.split("-", 1) for part in PurePath(path).parts if "-" in part)
     missing = [name for name in CONDITION if name not in named]
     if missing:
         raise StudyError(f"The path does not name {', '.join(missing)}.", where=path)
-    return {name: int(named[name]) if name == "n_synthetic" else named[name] for name in CONDITION}
+    return {name: named[name] for name in CONDITION} | {"n_synthetic": int(named["n_synthetic"])}

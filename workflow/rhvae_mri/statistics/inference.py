@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy
+from numpy import ndarray
 from numpy.typing import ArrayLike
 from scipy import stats
 
@@ -23,7 +24,7 @@ def mean_and_sd(values: ArrayLike) -> tuple[float, float]:
     return mean, float(values.std(ddof=1)) if len(values) > 1 else numpy.nan
 
 
-def percentile_interval(replicates: numpy.ndarray, confidence: float) -> tuple[numpy.ndarray, numpy.ndarray]:
+def percentile_interval(replicates: ndarray, confidence: float) -> tuple[ndarray, ndarray]:
     """Return the bootstrap percentile interval along the last axis; NaN where a replicate is."""
     tail = (1 - confidence) / 2
     low, high = numpy.quantile(replicates, [tail, 1 - tail], axis=-1)
@@ -31,7 +32,7 @@ def percentile_interval(replicates: numpy.ndarray, confidence: float) -> tuple[n
 
 
 def interval_over_resamples(
-    replicates: numpy.ndarray, standard_error: float, degrees_of_freedom: float, confidence: float
+    replicates: ndarray, standard_error: float, degrees_of_freedom: float, confidence: float
 ) -> tuple[float, float]:
     """Return the percentile interval of replicates that are brought to a better known standard error.
 
@@ -54,7 +55,7 @@ def t_interval(
     return estimate - half, estimate + half
 
 
-def t_test(difference: ArrayLike, standard_error: ArrayLike, degrees_of_freedom: ArrayLike) -> numpy.ndarray:
+def t_test(difference: ArrayLike, standard_error: ArrayLike, degrees_of_freedom: ArrayLike) -> ndarray:
     """Return the two-sided p-value of a difference.
 
     Where the standard error is zero the p-value is 1 for a difference of zero and 0 for any other.
@@ -68,7 +69,7 @@ def t_test(difference: ArrayLike, standard_error: ArrayLike, degrees_of_freedom:
 
 def equivalence_test(
     difference: ArrayLike, standard_error: ArrayLike, degrees_of_freedom: ArrayLike, margin: float
-) -> numpy.ndarray:
+) -> ndarray:
     """Return the p-value of equivalence within ± margin: the larger one of two one-sided t-tests (TOST).
 
     D. J. Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987.
@@ -79,36 +80,25 @@ def equivalence_test(
     return numpy.maximum(not_below, not_above)
 
 
-def holm(p_values: ArrayLike) -> numpy.ndarray:
-    """Adjust the p-values of a family by Holm's method; missing ones stay missing and do not count.
-
-    Examples
-    --------
-    >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
-    [0.03, 0.06, 0.06]
-    """
+def holm(p_values: ArrayLike) -> ndarray:
+    """Adjust the p-values of a family by Holm's method; missing ones stay missing and do not count."""
     return _adjust(p_values, lambda p: numpy.maximum.accumulate(p * numpy.arange(len(p), 0, -1)))
 
 
-def benjamini_hochberg(p_values: ArrayLike) -> numpy.ndarray:
+def benjamini_hochberg(p_values: ArrayLike) -> ndarray:
     """Adjust the p-values of a family by Benjamini and Hochberg's method, which bounds false discoveries.
 
     statsmodels and scipy divide by i / n where this multiplies by n / i: their last digit differs.
-
-    Examples
-    --------
-    >>> benjamini_hochberg([0.01, 0.04, 0.03]).round(2).tolist()
-    [0.03, 0.04, 0.04]
     """
 
-    def from_the_largest(p: numpy.ndarray) -> numpy.ndarray:
+    def from_the_largest(p: ndarray) -> ndarray:
         scaled = p * len(p) / numpy.arange(1, len(p) + 1)
         return numpy.minimum.accumulate(scaled[::-1])[::-1]
 
     return _adjust(p_values, from_the_largest)
 
 
-def _adjust(p_values: ArrayLike, in_order: Callable[[numpy.ndarray], numpy.ndarray]) -> numpy.ndarray:
+def _adjust(p_values: ArrayLike, in_order: Callable[[ndarray], ndarray]) -> ndarray:
     """Adjust ascending p-values by a function, cut off at 1, and return them in the given order."""
     p_values = numpy.asarray(p_values, float)
     adjusted = numpy.full(p_values.shape, numpy.nan)
@@ -118,7 +108,7 @@ def _adjust(p_values: ArrayLike, in_order: Callable[[numpy.ndarray], numpy.ndarr
     return adjusted
 
 
-def swap_test(contributions: numpy.ndarray, n_permutations: int, seed: int) -> numpy.ndarray:
+def swap_test(contributions: ndarray, n_permutations: int, seed: int) -> ndarray:
     """Test paired differences by swapping both conditions of random participants (sign-flip permutation).
 
     ``contributions``, shape (n_participants, n_tests), is what each participant adds to the difference of two
@@ -131,7 +121,7 @@ def swap_test(contributions: numpy.ndarray, n_permutations: int, seed: int) -> n
     return (1 + (permuted >= observed * (1 - 1e-9) - 1e-12).sum(axis=0)) / (1 + n_permutations)
 
 
-def cohens_d(first: numpy.ndarray, second: numpy.ndarray) -> numpy.ndarray:
+def cohens_d(first: ndarray, second: ndarray) -> ndarray:
     """Return the difference of two independent samples' means, first less second, in pooled deviations.
 
     The samples lie along the last axis. NaN where a sample has one value only or none varies.

@@ -56,71 +56,23 @@ def confusion_counts(labels: ArrayLike, probabilities: ArrayLike) -> ConfusionCo
     return ConfusionCounts(*((true & predicted).sum(axis=-1) for true, predicted in pairs))
 
 
-def balanced_accuracy(counts: ConfusionCounts) -> Any:
-    """Return the mean of sensitivity and specificity; NaN where a class is absent."""
-    sensitivity, specificity = _sensitivity_and_specificity(counts)
-    return (sensitivity + specificity) / 2
+def metrics_by_run(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, Any]:
+    """Return each of `METRICS` for each run (all axes but the last), as fractions or NaN.
 
-
-def _sensitivity_and_specificity(counts: ConfusionCounts) -> tuple[Any, Any]:
-    with numpy.errstate(invalid="ignore"):  # 0 / 0 where a class is absent
-        return (
-            counts.true_positives / (counts.true_positives + counts.false_negatives),
-            counts.true_negatives / (counts.true_negatives + counts.false_positives),
-        )
-
-
-def area_under_curve(labels: ArrayLike, probabilities: ArrayLike) -> Any:
-    """Return the area under the ROC curve of each run (all axes but the last); NaN where a class is absent.
-
-    It is the probability that a random AD image has a larger value than a random CN image, where an equal
-    value counts one half (the Mann-Whitney statistic). From ranks it is exact up to one division, which the
-    trapezoids of `sklearn.metrics.roc_auc_score` are not.
+    The area under the ROC curve is the probability that a random AD image has a larger value than a random CN
+    image, where an equal value counts one half (the Mann-Whitney statistic). From ranks it is exact up to one
+    division, which the trapezoids of `sklearn.metrics.roc_auc_score` are not.
     """
     from scipy.stats import rankdata
 
     truth, chance = checked_predictions(labels, probabilities)
-    n_ad = int(truth.sum())
-    if n_ad in (0, len(truth)):
-        return numpy.full(chance.shape[:-1], numpy.nan)
-    ranks = rankdata(chance, axis=-1)[..., truth].sum(axis=-1)
-    return (ranks - n_ad * (n_ad + 1) / 2) / (n_ad * (len(truth) - n_ad))
-
-
-def metrics_by_run(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, Any]:
-    """Return each of `METRICS` for each run (all axes but the last), as fractions or NaN."""
-    counts = confusion_counts(labels, probabilities)
-    values = (
-        *_sensitivity_and_specificity(counts),
-        balanced_accuracy(counts),
-        area_under_curve(labels, probabilities),
-    )
+    n_ad, n = int(truth.sum()), len(truth)
+    area = numpy.full(chance.shape[:-1], numpy.nan)
+    if 0 < n_ad < n:
+        ranks = rankdata(chance, axis=-1)[..., truth].sum(axis=-1)
+        area = (ranks - n_ad * (n_ad + 1) / 2) / (n_ad * (n - n_ad))
+    found, missed, rejected, alarms = confusion_counts(labels, probabilities)
+    with numpy.errstate(invalid="ignore"):  # 0 / 0 where a class is absent
+        sensitivity, specificity = found / (found + missed), rejected / (rejected + alarms)
+    values = sensitivity, specificity, (sensitivity + specificity) / 2, area
     return dict(zip(METRICS, values, strict=True))
-
-
-def classification_metrics(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, float]:
-    """Compute all metrics of one run on one set.
-
-    Parameters
-    ----------
-    labels : array_like of shape (n,)
-        True classes: 1 for AD, 0 for CN.
-    probabilities : array_like of shape (n,)
-        Probabilities of AD, between 0 and 1.
-
-    Returns
-    -------
-    dict of str to float
-        The metrics named in `METRICS`, as fractions between 0 and 1 or NaN.
-
-    Raises
-    ------
-    StudyError
-        If the lengths differ, a label is neither 0 nor 1, or a probability is missing or outside [0, 1].
-
-    Examples
-    --------
-    >>> classification_metrics([1, 1, 0, 0], [0.9, 0.4, 0.2, 0.1])
-    {'sensitivity': 0.5, 'specificity': 1.0, 'balanced_accuracy': 0.75, 'auc': 1.0}
-    """
-    return {name: float(value) for name, value in metrics_by_run(labels, probabilities).items()}

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy
 import pandas
+from numpy import ndarray
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv
@@ -33,10 +33,10 @@ class SetPredictions:
     test_cohort: str
     set: str  # validation or test
     conditions: pandas.DataFrame  # one row each, with the columns of `CONDITION`, in the order of the tables
-    seeds: numpy.ndarray  # of the runs
+    seeds: ndarray  # of the runs
     image_ids: list[str]  # one image of each participant
-    labels: numpy.ndarray  # shape (n_images,), true for AD
-    probabilities: numpy.ndarray  # of AD, float64, shape (n_conditions, n_runs, n_images)
+    labels: ndarray  # shape (n_images,), true for AD
+    probabilities: ndarray  # of AD, float64, shape (n_conditions, n_runs, n_images)
 
     def of(self, position: int) -> dict[str, Any]:
         """Return the columns that name a condition and this set, to begin a row of a table with."""
@@ -55,24 +55,19 @@ def prediction_table(
     test_cohort: str,
     set: str,  # the name of the column
     image_ids: Sequence[str],
-    labels: Sequence[int] | numpy.ndarray,
-    probabilities: Sequence[float] | numpy.ndarray,
+    labels: Sequence[int] | ndarray,
+    probabilities: Sequence[float] | ndarray,
 ) -> pandas.DataFrame:
     """Build the table of one run's predictions on one set: one row per image, in the given order."""
     missing = [name for name in CONDITION if name not in condition]
     if missing:
         raise StudyError(f"The condition lacks {', '.join(missing)}.", where=f"condition {dict(condition)}")
-    entries = {name: condition[name] for name in CONDITION}
-    entries["n_synthetic"] = int(entries["n_synthetic"])
+    n_synthetic, data = int(condition["n_synthetic"]), condition["training_data"]
+    entries = {name: condition[name] for name in CONDITION} | {"n_synthetic": n_synthetic}
     entries |= {"seed": int(seed), "test_cohort": test_cohort, "set": set}
     place = describe(entries)
-    data = entries["training_data"]
-    if (data in ("real", "classic") and entries["n_synthetic"]) or (
-        data in ("synthetic", "augmented") and not entries["n_synthetic"] > 0
-    ):
-        raise StudyError(
-            f"The training data are {data}, but n_synthetic is {entries['n_synthetic']}.", where=place
-        )
+    if data in (("real", "classic") if n_synthetic > 0 else ("synthetic", "augmented")):
+        raise StudyError(f"The training data are {data}, but n_synthetic is {n_synthetic}.", where=place)
     truth, chance = _checked(labels, probabilities, place)
     if len(image_ids) != len(truth):
         raise StudyError(f"There are {len(image_ids)} images for {len(truth)} labels.", where=place)
@@ -88,13 +83,8 @@ def read_predictions(
     """Read tables of predictions: of each evaluated set, ADNI before AIBL, validation before test.
 
     Every run is there; none is chosen. Every condition must have all ``seeds``; without these, the seeds that
-    any condition has.
-
-    Raises
-    ------
-    StudyError
-        If a table is not valid, a run occurs twice, a condition lacks a seed or has one too many, or two
-        runs were evaluated on different images of the same set.
+    any condition has. StudyError if a table is not valid, a run occurs twice, a condition lacks a seed or has
+    one too many, or two runs were evaluated on different images of the same set.
     """
     tables = []
     for file in files:
@@ -106,13 +96,10 @@ def read_predictions(
     if not tables:
         raise StudyError("There are no predictions to summarise.", remedy="Train and evaluate a condition.")
     _check_runs(pandas.concat([table[list(_RUN)].drop_duplicates() for table in tables]), seeds)
-    table = pandas.concat(tables, ignore_index=True)
-    sets = sort_rows(table[list(EVALUATED_SET)].drop_duplicates())
-    by_set = table.groupby(list(EVALUATED_SET))
-    return [
-        _stack(cohort, part, by_set.get_group((cohort, part)))
-        for cohort, part in sets.itertuples(index=False, name=None)
-    ]
+    by_set = dict(iter(pandas.concat(tables, ignore_index=True).groupby(list(EVALUATED_SET))))
+    sets = sort_rows(pandas.DataFrame(list(by_set), columns=list(EVALUATED_SET)))
+    keys = sets.itertuples(index=False, name=None)
+    return [_stack(cohort, part, by_set[cohort, part]) for cohort, part in keys]
 
 
 def _stack(cohort: str, part: str, rows: pandas.DataFrame) -> SetPredictions:
@@ -125,12 +112,10 @@ def _stack(cohort: str, part: str, rows: pandas.DataFrame) -> SetPredictions:
     if differs.any(axis=None):
         other = differs.any(axis=1).idxmax()
         images = differs.columns[differs.loc[other]].tolist()
+        names, first_and_other = {"test_cohort": cohort, "set": part}, (labels.index[0], other)
         raise StudyError(
             f"Two runs were not evaluated on the same images or labels: {_list(images)}.",
-            where="; ".join(
-                describe(dict(zip(run, key, strict=True)) | {"test_cohort": cohort, "set": part})
-                for key in (labels.index[0], other)
-            ),
+            where="; ".join(describe(dict(zip(run, key, strict=True)) | names) for key in first_and_other),
             cause="Some predictions are older than the split.",
             remedy="Delete the older predictions and run the workflow again.",
         )
@@ -155,16 +140,13 @@ def tabulate_runs(sets: Sequence[SetPredictions]) -> pandas.DataFrame:
         metrics = metrics_by_run(each.labels, each.probabilities)
         for position in range(len(each.conditions)):
             names = each.of(position) | {"set": each.set} | each.sizes
-            tables += [
-                pandas.DataFrame({"seed": each.seeds, "value_percent": 100 * values[position]}).assign(
-                    **names, metric=metric
-                )
-                for metric, values in metrics.items()
-            ]
+            for metric, values in metrics.items():
+                columns = {"seed": each.seeds, "metric": metric, "value_percent": 100 * values[position]}
+                tables.append(pandas.DataFrame(names | columns))
     return sort_rows(pandas.concat(tables)[list(RUN_COLUMNS)])
 
 
-def _checked(labels: Any, probabilities: Any, place: str) -> tuple[numpy.ndarray, numpy.ndarray]:
+def _checked(labels: Any, probabilities: Any, place: str) -> tuple[ndarray, ndarray]:
     try:
         return checked_predictions(labels, probabilities)
     except StudyError as error:
@@ -192,14 +174,14 @@ def _check_runs(runs: pandas.DataFrame, seeds: Iterable[int] | None) -> None:
             remedy="Give each seed to one job only.",
         )
     expected = set(runs["seed"]) if seeds is None else set(seeds)
-    on_set = {key: set(of_set["seed"]) for key, of_set in runs.groupby([*CONDITION, *EVALUATED_SET])}
-    sets = sorted(set(runs[list(EVALUATED_SET)].itertuples(index=False, name=None)))
+    on_set = runs.groupby([*CONDITION, *EVALUATED_SET])["seed"].agg(set).to_dict()
+    sets = sorted({key[len(CONDITION) :] for key in on_set})
     faults = [
-        f"{describe(dict(zip(CONDITION, condition, strict=True)))}, {cohort} {part}: "
+        f"{describe(dict(zip(CONDITION, condition, strict=True)))}, {of_set[0]} {of_set[1]}: "
         f"{problem} {', '.join(map(str, sorted(which)))}"
         for condition in runs[list(CONDITION)].drop_duplicates().itertuples(index=False, name=None)
-        for cohort, part in sets
-        for given in [on_set.get((*condition, cohort, part), set())]
+        for of_set in sets
+        for given in [on_set.get((*condition, *of_set), set())]
         for problem, which in (("no seeds", expected - given), ("unknown seeds", given - expected))
         if which
     ]

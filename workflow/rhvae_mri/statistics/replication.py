@@ -67,14 +67,12 @@ def compare_with_published(
     low, high = t_interval(mean, published_error, N_PUBLISHED_RUNS - 1, confidence)
     difference = table["mean_percent"] - mean
     error = numpy.hypot(table["se_percent"], published_error)
-    freedom = error**4 / (
-        table["se_percent"] ** 4 / table["degrees_of_freedom"] + published_error**4 / (N_PUBLISHED_RUNS - 1)
-    )
+    of_ours = table["se_percent"] ** 4 / table["degrees_of_freedom"]
+    freedom = error**4 / (of_ours + published_error**4 / (N_PUBLISHED_RUNS - 1))
     difference_low, difference_high = t_interval(difference, error, freedom, confidence)
-    missing = table["mean_percent"].isna()
 
     def yes_or_no(inside: pandas.Series) -> pandas.Series:
-        return inside.map({True: "yes", False: "no"}).mask(missing)
+        return inside.map({True: "yes", False: "no"}).mask(table["mean_percent"].isna())
 
     table = table.assign(
         published_low_percent=low.round(DECIMALS),
@@ -96,12 +94,10 @@ def compare_with_published(
 
 def count_verdicts(table: pandas.DataFrame) -> dict[str, int]:
     """Count the published numbers by verdict, those without any included."""
-    counts = table["verdict"].value_counts()
-    return {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS}
+    return table["verdict"].value_counts().reindex(list(VERDICTS), fill_value=0).to_dict()
 
 
 def _judge(row: Any, alpha: float, minimum_runs: int, departures: Sequence[str]) -> tuple[str, str]:
-    """Give the verdict on one published number, and the reason."""
     if pandas.isna(row.n_seeds):
         return NOT_RUN, "the condition is not in the grid of this study"
     if departures:
@@ -110,10 +106,8 @@ def _judge(row: Any, alpha: float, minimum_runs: int, departures: Sequence[str])
         return NOT_COMPARABLE, f"{row.n_seeds} runs only; a verdict takes {minimum_runs}"
     if pandas.isna(row.mean_percent) or pandas.isna(row.p_equivalence):
         return NOT_COMPARABLE, "the metric is not defined on this test set"
-    found = (
-        f"the difference is {row.difference_percent:+.1f} points "
-        f"({row.difference_low_percent:+.1f} to {row.difference_high_percent:+.1f})"
-    )
+    low, high = row.difference_low_percent, row.difference_high_percent
+    found = f"the difference is {row.difference_percent:+.1f} points ({low:+.1f} to {high:+.1f})"
     if row.p_equivalence < alpha:
         return REPRODUCED, f"{found}: within ±{row.margin_percent:g} points"
     if row.p_difference < alpha:

@@ -24,6 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy
+from numpy import ndarray
 
 from rhvae_mri.statistics.metrics import THRESHOLD
 
@@ -36,12 +37,12 @@ FALSE_POSITIVE_RATES = numpy.arange(N_STEPS + 1) / N_STEPS
 class Resamples:
     """How often each participant and each run was drawn, in each resample."""
 
-    labels: numpy.ndarray  # shape (n_images,), true for AD
-    participants: numpy.ndarray  # float32, shape (n_images, n_resamples); as many of each diagnosis in each
-    runs: numpy.ndarray  # float32, shape (n_runs, n_resamples)
+    labels: ndarray  # shape (n_images,), true for AD
+    participants: ndarray  # float32, shape (n_images, n_resamples); as many of each diagnosis in each
+    runs: ndarray  # float32, shape (n_runs, n_resamples)
 
 
-def draw_resamples(labels: numpy.ndarray, n_runs: int, n_resamples: int, seed: int) -> Resamples:
+def draw_resamples(labels: ndarray, n_runs: int, n_resamples: int, seed: int) -> Resamples:
     """Draw participants within each diagnosis, and runs; a single run stays as it is."""
     generator = numpy.random.default_rng(seed)
     participants = numpy.zeros((len(labels), n_resamples), numpy.float32)
@@ -51,14 +52,12 @@ def draw_resamples(labels: numpy.ndarray, n_runs: int, n_resamples: int, seed: i
     return Resamples(labels, participants, _draw(generator, n_runs, n_resamples))
 
 
-def the_sample_itself(labels: numpy.ndarray, n_runs: int) -> Resamples:
+def the_sample_itself(labels: ndarray, n_runs: int) -> Resamples:
     """Return the one "resample" that has every participant and every run once."""
-    return Resamples(
-        labels, numpy.ones((len(labels), 1), numpy.float32), numpy.ones((n_runs, 1), numpy.float32)
-    )
+    return Resamples(labels, *(numpy.ones((n, 1), numpy.float32) for n in (len(labels), n_runs)))
 
 
-def _draw(generator: numpy.random.Generator, n: int, n_resamples: int) -> numpy.ndarray:
+def _draw(generator: numpy.random.Generator, n: int, n_resamples: int) -> ndarray:
     """Draw n - 1 of n with replacement, again and again; return counts of shape (n, n_resamples)."""
     if n < 2:
         return numpy.ones((n, n_resamples), numpy.float32)
@@ -67,9 +66,7 @@ def _draw(generator: numpy.random.Generator, n: int, n_resamples: int) -> numpy.
     return numpy.ascontiguousarray(counts.reshape(n_resamples, n).T, dtype=numpy.float32)
 
 
-def resample_mean(
-    values: numpy.ndarray, resamples: Resamples, chosen: numpy.ndarray | slice = slice(None)
-) -> numpy.ndarray:
+def resample_mean(values: ndarray, resamples: Resamples, chosen: ndarray | slice = slice(None)) -> ndarray:
     """Return the mean over runs and chosen images of values of shape (n_runs, n_images), in every resample.
 
     It has the shape (n_resamples,), and is NaN where no image is chosen.
@@ -81,9 +78,7 @@ def resample_mean(
         return total / (participants[:, 0].sum() * resamples.runs[:, 0].sum())
 
 
-def resample_metrics(
-    probabilities: numpy.ndarray, resamples: Resamples
-) -> tuple[numpy.ndarray, numpy.ndarray]:
+def resample_metrics(probabilities: ndarray, resamples: Resamples) -> tuple[ndarray, ndarray]:
     """Compute the metrics and the ROC curve of one condition in every resample, as means over the runs.
 
     ``probabilities`` has the shape (n_runs, n_images). Metrics are those of
@@ -92,7 +87,7 @@ def resample_metrics(
 
     A curve is the distribution function of the placements: the placement of an AD image is the fraction
     of CN images with a larger probability, equal ones counting one half. The area under it, one minus the
-    mean placement, is that of `rhvae_mri.statistics.metrics.area_under_curve`.
+    mean placement, is that of `rhvae_mri.statistics.metrics.metrics_by_run`.
     """
     labels, n_resamples = resamples.labels, resamples.runs.shape[1]
     is_right = (probabilities > THRESHOLD) == labels
@@ -112,16 +107,13 @@ def resample_metrics(
         weight_above = numpy.einsum("ij,ij->j", positive, twice, dtype=numpy.float64)
         area += drawn * (1 - weight_above / (2 * n_positive * n_negative))
         steps = numpy.ceil(twice * N_STEPS / (2 * n_negative)).astype(numpy.intp)
-        histogram += numpy.bincount(
-            (steps + columns).ravel(), (positive * drawn).ravel(), minlength=len(histogram)
-        )
+        places, weights = (steps + columns).ravel(), (positive * drawn).ravel()
+        histogram += numpy.bincount(places, weights, minlength=len(histogram))
     curve = histogram.reshape(n_resamples, -1).cumsum(axis=1).T / (n_positive * n_drawn)
     return numpy.stack([sensitivity, specificity, balanced, area / n_drawn]), curve
 
 
-def _count_above_twice(
-    positive: numpy.ndarray, negative: numpy.ndarray, drawn: numpy.ndarray
-) -> numpy.ndarray:
+def _count_above_twice(positive: ndarray, negative: ndarray, drawn: ndarray) -> ndarray:
     """Count, twice over, the drawn CN images above each AD image, of which equal ones count one half.
 
     ``positive`` and ``negative`` are the probabilities of one run, shapes (n_AD,) and (n_CN,); ``drawn`` is

@@ -10,13 +10,11 @@ from rhvae_mri.statistics.inference import DECIMALS, mean_and_sd
 from rhvae_mri.statistics.predictions import RUN_COLUMNS
 from rhvae_mri.statistics.published import PUBLISHED_KEY, PUBLISHED_RESOLUTION
 
-_CELL = (*CONDITION, "test_cohort", "metric")
+_CELL = [*CONDITION, "test_cohort", "metric"]
+_OURS = [*_CELL, "mean_percent", "sd_percent", "n_seeds"]
 
 #: The columns of the result table.
-CLASSIFICATION_COLUMNS = (
-    *_CELL,
-    *("mean_percent", "sd_percent", "n_seeds", "published_mean_percent", "published_sd_percent"),
-)
+CLASSIFICATION_COLUMNS = (*_OURS, "published_mean_percent", "published_sd_percent")
 
 
 def classification_table(runs: pandas.DataFrame, published: pandas.DataFrame) -> pandas.DataFrame:
@@ -36,15 +34,11 @@ def classification_table(runs: pandas.DataFrame, published: pandas.DataFrame) ->
     if repeated.any():
         raise StudyError(f"A run occurs more than once: {describe(tested[repeated].iloc[0])}.")
     rows = []
-    for key, values in tested.groupby(list(_CELL), sort=False)["value_percent"]:
+    for key, values in tested.groupby(_CELL, sort=False)["value_percent"]:
         mean, sd = (round(value, DECIMALS) for value in mean_and_sd(values))
         rows.append((*key, mean, sd, len(values)))
-    table = pandas.DataFrame(rows, columns=list(CLASSIFICATION_COLUMNS[: len(_CELL) + 3])).merge(
-        published.assign(resolution=PUBLISHED_RESOLUTION),
-        how="left",
-        on=[*PUBLISHED_KEY, "resolution"],
-        validate="one_to_one",
-    )
+    beside, key = published.assign(resolution=PUBLISHED_RESOLUTION), [*PUBLISHED_KEY, "resolution"]
+    table = pandas.DataFrame(rows, columns=_OURS).merge(beside, how="left", on=key, validate="one_to_one")
     return sort_rows(table[list(CLASSIFICATION_COLUMNS)])
 
 

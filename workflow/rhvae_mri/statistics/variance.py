@@ -17,17 +17,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy
+from numpy import ndarray
 from scipy.stats import rankdata
 
 from rhvae_mri.statistics.metrics import THRESHOLD
 
 #: What AD and CN images together count in each metric.
-SHARES = {
-    "sensitivity": (1.0, 0.0),
-    "specificity": (0.0, 1.0),
-    "balanced_accuracy": (0.5, 0.5),
-    "auc": (1.0, 1.0),
-}
+SHARES = {"sensitivity": (1.0, 0.0), "specificity": (0.0, 1.0), "balanced_accuracy": (0.5, 0.5)}
+SHARES |= {"auc": (1.0, 1.0)}
 
 
 class VarianceParts(NamedTuple):
@@ -65,7 +62,7 @@ class VarianceParts(NamedTuple):
         return self.total**2 / terms if terms > 0 else numpy.inf
 
 
-def outcomes(labels: numpy.ndarray, probabilities: numpy.ndarray, metric: str) -> numpy.ndarray:
+def outcomes(labels: ndarray, probabilities: ndarray, metric: str) -> ndarray:
     """Return what each run makes of each image, shape (n_runs, n_images): a metric is their mean.
 
     1 for an image that is called what it is, else 0. For the area under the ROC curve the placement: of an AD
@@ -82,7 +79,7 @@ def outcomes(labels: numpy.ndarray, probabilities: numpy.ndarray, metric: str) -
     return numpy.where(labels, below, 1 - below)
 
 
-def mean_by_run(labels: numpy.ndarray, results: numpy.ndarray, metric: str) -> numpy.ndarray:
+def mean_by_run(labels: ndarray, results: ndarray, metric: str) -> ndarray:
     """Return a metric of each run, or a difference of two, from its outcomes; NaN where it is not defined."""
     # the mean placement of the AD images is that of the CN images, too
     classes = [(labels, 1.0)] if metric == "auc" else _classes(labels, metric)
@@ -91,7 +88,7 @@ def mean_by_run(labels: numpy.ndarray, results: numpy.ndarray, metric: str) -> n
     return numpy.sum([share * results[:, members].mean(axis=1) for members, share in classes], axis=0)
 
 
-def split_variance(labels: numpy.ndarray, results: numpy.ndarray, metric: str) -> VarianceParts:
+def split_variance(labels: ndarray, results: ndarray, metric: str) -> VarianceParts:
     """Estimate the parts of a metric's variance, in squares of fractions.
 
     Participants are a sample within each diagnosis. ``results`` is from `outcomes`, or the difference of two
@@ -116,7 +113,7 @@ def split_variance(labels: numpy.ndarray, results: numpy.ndarray, metric: str) -
     return VarianceParts(float(participants), float(runs), float(pairs), *sizes)
 
 
-def contributions(labels: numpy.ndarray, results: numpy.ndarray, metric: str) -> numpy.ndarray:
+def contributions(labels: ndarray, results: ndarray, metric: str) -> ndarray:
     """Return what each image adds to a metric that is a mean over images, as all but the area are."""
     parts = numpy.zeros(len(labels))
     for members, share in _classes(labels, metric):
@@ -124,7 +121,7 @@ def contributions(labels: numpy.ndarray, results: numpy.ndarray, metric: str) ->
     return parts
 
 
-def _classes(labels: numpy.ndarray, metric: str) -> list[tuple[numpy.ndarray, float]]:
+def _classes(labels: ndarray, metric: str) -> list[tuple[ndarray, float]]:
     """The images of each diagnosis that counts in a metric, and what they count."""
     both = zip((labels, ~labels), SHARES[metric], strict=True)
     return [(members, share) for members, share in both if share]

@@ -12,6 +12,7 @@ import math
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.nn.grad import conv3d_input
@@ -20,16 +21,14 @@ from torch.nn.grad import conv3d_input
 _LAID_OUT = 2**28
 
 
-def convolve(maps: torch.Tensor, filters: torch.Tensor, padding: tuple[int, ...]) -> torch.Tensor:
+def convolve(maps: Tensor, filters: Tensor, padding: tuple[int, ...]) -> Tensor:
     """Convolve maps (n, channels, d, h, w) in training; on a GPU in float32 differentiable once."""
     if maps.is_cuda and maps.dtype == torch.float32 and not torch.is_autocast_enabled("cuda"):
         return _Convolution.apply(maps, filters, padding)
     return functional.conv3d(maps, filters, padding=padding)
 
 
-def filter_gradient(
-    maps: torch.Tensor, slopes: torch.Tensor, size: tuple[int, ...], padding: tuple[int, ...]
-) -> torch.Tensor:
+def filter_gradient(maps: Tensor, slopes: Tensor, size: tuple[int, ...], padding: tuple[int, ...]) -> Tensor:
     """Compute the gradient of a convolution in its filters from the one in its output, of `slopes`."""
     channels, width, planes = maps.shape[1], slopes.shape[1], slopes.shape[2]
     per_plane = channels * math.prod(size) * math.prod(slopes.shape[3:])
@@ -51,19 +50,15 @@ def filter_gradient(
 
 
 class _Convolution(torch.autograd.Function):
-    """The convolution with `filter_gradient`."""
-
     @staticmethod
-    def forward(
-        context: Any, maps: torch.Tensor, filters: torch.Tensor, padding: tuple[int, ...]
-    ) -> torch.Tensor:
+    def forward(context: Any, maps: Tensor, filters: Tensor, padding: tuple[int, ...]) -> Tensor:
         context.save_for_backward(maps, filters)
         context.padding = padding
         return functional.conv3d(maps, filters, padding=padding)
 
     @staticmethod
     @once_differentiable
-    def backward(context: Any, slopes: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(context: Any, slopes: Tensor) -> tuple[Tensor | None, ...]:
         maps, filters = context.saved_tensors
         needs_maps, needs_filters, _ = context.needs_input_grad
         maps_gradient = filters_gradient = None

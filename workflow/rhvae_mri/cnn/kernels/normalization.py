@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from rhvae_mri.cnn.kernels.convolution import convolve
@@ -24,8 +24,8 @@ _CACHED_BYTES = 2**20
 
 
 def convolve_and_normalize(
-    maps: torch.Tensor, convolution: nn.Conv3d, norm: nn.BatchNorm3d, *, pool: bool
-) -> torch.Tensor:
+    maps: Tensor, convolution: nn.Conv3d, norm: nn.BatchNorm3d, *, pool: bool
+) -> Tensor:
     """Apply a convolution, its batch normalisation with the statistics of the batch, and the pooling.
 
     The caller applies the activation, which has to be increasing and zero at zero.
@@ -50,7 +50,7 @@ def convolve_and_normalize(
     return raise_padded(normalized, output.shape[2:]) if pool else normalized
 
 
-def raise_padded(pooled: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+def raise_padded(pooled: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Raise to zero the pooled windows that hold the padding of maps of an odd size (d, h, w)."""
     odd = [size % 2 for size in shape]
     if not any(odd):
@@ -63,7 +63,7 @@ def raise_padded(pooled: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     return torch.where(pooled <= lowest, lowest, pooled)
 
 
-def fold_normalization(convolution: nn.Conv3d, norm: nn.BatchNorm3d) -> tuple[torch.Tensor, torch.Tensor]:
+def fold_normalization(convolution: nn.Conv3d, norm: nn.BatchNorm3d) -> tuple[Tensor, Tensor]:
     """Return weight and bias of the convolution that includes its normalisation, for evaluation."""
     mean, variance, bias = norm.running_mean, norm.running_var, convolution.bias
     assert mean is not None and variance is not None and bias is not None  # as in all of the study's networks
@@ -78,13 +78,13 @@ class _Normalization(torch.autograd.Function):
     @staticmethod
     def forward(
         context: Any,
-        maps: torch.Tensor,
-        slope: torch.Tensor,
-        offset: torch.Tensor,
-        bias: torch.Tensor,
+        maps: Tensor,
+        slope: Tensor,
+        offset: Tensor,
+        bias: Tensor,
         epsilon: float,
         pool: bool,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         n = maps.numel() // maps.shape[1]
         mean = _channel_sums(maps) / n
         # The squares of the deviations lose nothing in float64, where the sums are of float32.
@@ -106,7 +106,7 @@ class _Normalization(torch.autograd.Function):
         return normalized, mean, variance
 
     @staticmethod
-    def backward(context: Any, gradient: torch.Tensor, *_: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(context: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         maps, pooled, places, slope, bias, mean, deviation = context.saved_tensors
         n = maps.numel() // maps.shape[1]
         values = maps if pooled is None else pooled
@@ -133,16 +133,16 @@ class _Normalization(torch.autograd.Function):
         )
 
 
-def _per_channel(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def _per_channel(values: Tensor, dtype: torch.dtype) -> Tensor:
     """One number per channel, in the shape that fits maps."""
     return values.to(dtype)[None, :, None, None, None]
 
 
-def _is_channels_last(maps: torch.Tensor) -> bool:
+def _is_channels_last(maps: Tensor) -> bool:
     return maps.is_contiguous(memory_format=torch.channels_last_3d)
 
 
-def _channel_sums(maps: torch.Tensor, factor: torch.Tensor | None = None) -> torch.Tensor:
+def _channel_sums(maps: Tensor, factor: Tensor | None = None) -> Tensor:
     """Sums of maps, or of their products with other maps, per channel: of planes first, then in float64."""
     if len(maps) > 1 and not maps.is_cuda and maps[0].nbytes > _CACHED_BYTES:
         parts = [slice(i, i + 1) for i in range(len(maps))]
@@ -159,7 +159,7 @@ def _channel_sums(maps: torch.Tensor, factor: torch.Tensor | None = None) -> tor
     return values.flatten(3).sum(3).sum((0, 2), dtype=torch.float64)
 
 
-def _scale_and_shift(maps: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+def _scale_and_shift(maps: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Multiply and shift maps by one number per channel each, in their type and layout."""
     scale, shift = scale.to(maps.dtype), shift.to(maps.dtype)
     if not _is_channels_last(maps):
@@ -171,13 +171,13 @@ def _scale_and_shift(maps: torch.Tensor, scale: torch.Tensor, shift: torch.Tenso
     return result
 
 
-def _rows(maps: torch.Tensor) -> torch.Tensor:
+def _rows(maps: Tensor) -> Tensor:
     """Maps with the channels last as a matrix of (n d h) rows of (w channels) numbers."""
     n, channels, d, h, w = maps.shape
     return maps.permute(0, 2, 3, 4, 1).view(n * d * h, w * channels)
 
 
-def _write(maps: torch.Tensor, places: torch.Tensor, values: torch.Tensor) -> None:
+def _write(maps: Tensor, places: Tensor, values: Tensor) -> None:
     """Write values into maps at the places that the pooling gave."""
     if _is_channels_last(maps):
         maps, places, values = (tensor.permute(0, 2, 3, 4, 1) for tensor in (maps, places, values))
@@ -190,9 +190,7 @@ def _write(maps: torch.Tensor, places: torch.Tensor, values: torch.Tensor) -> No
     flat.view(bits).scatter_(axis, places, values.view(bits))
 
 
-def _update_running_statistics(
-    norm: nn.BatchNorm3d, mean: torch.Tensor, variance: torch.Tensor, maps: torch.Tensor
-) -> None:
+def _update_running_statistics(norm: nn.BatchNorm3d, mean: Tensor, variance: Tensor, maps: Tensor) -> None:
     """Move the running statistics towards those of a batch, as torch's layer does."""
     n = maps.numel() // maps.shape[1]
     # as torch makes a layer by default

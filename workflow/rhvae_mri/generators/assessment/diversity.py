@@ -7,9 +7,8 @@ mean over pairs as a measure of diversity (lower is more diverse).
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy
+from numpy import ndarray
 
 #: Exponents of the scales, from the finest on.
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -21,14 +20,7 @@ WINDOW_SIGMA = 1.5
 C1, C2 = 0.01**2, 0.03**2
 
 
-class PairSimilarity(NamedTuple):
-    """MS-SSIM of pairs of images."""
-
-    pairs: numpy.ndarray  #: the numbers of the images, (n_pairs, 2)
-    values: numpy.ndarray  #: (n_pairs,)
-
-
-def ms_ssim(one: numpy.ndarray, other: numpy.ndarray) -> float:
+def ms_ssim(one: ndarray, other: ndarray) -> float:
     """Compute the MS-SSIM of two volumes (x, y, z) with values in [0, 1]; 1 if they are identical.
 
     The original has five scales, for which the smallest axis must have 176 voxels. Here are as many as leave
@@ -42,8 +34,9 @@ def ms_ssim(one: numpy.ndarray, other: numpy.ndarray) -> float:
     for scale, exponent in enumerate(exponents):
         if scale:
             one, other = _halve(one), _halve(other)
-        luminance, structure = _ssim_maps(one, other)
-        term = structure if scale < scales - 1 else luminance * structure
+        luminance, term = _ssim_maps(one, other)
+        if scale == scales - 1:
+            term = luminance * term
         total *= max(float(term.mean(dtype=numpy.float64)), 0.0) ** exponent
     return total
 
@@ -56,24 +49,27 @@ def n_scales(shape: tuple[int, ...]) -> int:
     return scales
 
 
-def pair_similarity(images: numpy.ndarray, n_pairs: int, seed: int) -> PairSimilarity:
-    """Compute the MS-SSIM of random pairs of different images (n, x, y, z), or of all there are."""
+def pair_similarity(images: ndarray, n_pairs: int, seed: int) -> tuple[ndarray, ndarray]:
+    """Compute the MS-SSIM of random pairs of different images (n, x, y, z), or of all there are.
+
+    The numbers of the images (n_pairs, 2), and the values (n_pairs,).
+    """
     first, second = numpy.triu_indices(len(images), 1)
     random = numpy.random.default_rng(seed)
     chosen = random.choice(len(first), min(n_pairs, len(first)), replace=False)
     pairs = numpy.stack([first[chosen], second[chosen]], axis=1)
     values = [ms_ssim(*numpy.asarray(images[pair], dtype=numpy.float32)) for pair in pairs]
-    return PairSimilarity(pairs, numpy.array(values))
+    return pairs, numpy.array(values)
 
 
-def _halve(volume: numpy.ndarray) -> numpy.ndarray:
+def _halve(volume: ndarray) -> ndarray:
     """Means of two by two by two voxels; an odd last voxel falls away."""
     x, y, z = (length // 2 for length in volume.shape)
     cubes = volume[: 2 * x, : 2 * y, : 2 * z].reshape(x, 2, y, 2, z, 2)
     return cubes.mean(axis=(1, 3, 5))
 
 
-def _ssim_maps(one: numpy.ndarray, other: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
+def _ssim_maps(one: ndarray, other: ndarray) -> tuple[ndarray, ndarray]:
     """Luminance, and contrast times structure, wherever the window fits in."""
     from scipy.ndimage import correlate1d
 

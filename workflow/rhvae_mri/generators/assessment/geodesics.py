@@ -11,10 +11,11 @@ centroids, and keeps the better end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy
 import torch
+from torch import Tensor
 
 from rhvae_mri.generators.rhvae.metric import LatentMetric
 
@@ -23,31 +24,20 @@ GRAPH_NEIGHBOURS = 10
 EDGE_PIECES = 8
 
 
-@dataclass(frozen=True)
-class LatentPath:
+class LatentPath(NamedTuple):
     """A path of straight segments."""
 
-    points: torch.Tensor  #: from one end to the other, float64, (n + 1, d)
+    points: Tensor  #: from one end to the other, float64, (n + 1, d)
     length: float  #: under the metric
 
 
-def straight_line(
-    metric: LatentMetric, start: torch.Tensor, end: torch.Tensor, n_segments: int = 60
-) -> LatentPath:
+def straight_line(metric: LatentMetric, start: Tensor, end: Tensor, n_segments: int = 60) -> LatentPath:
     """Draw the straight line between two latent positions, with its length under the metric."""
-    share = torch.linspace(0, 1, n_segments + 1, dtype=start.dtype, device=start.device)
-    points = torch.lerp(start, end, share[:, None])
+    points = torch.lerp(start, end, _shares(n_segments, start)[:, None])
     return LatentPath(points, _lengths(points, metric).sum().item())
 
 
-def geodesic(
-    metric: LatentMetric,
-    start: torch.Tensor,
-    end: torch.Tensor,
-    *,
-    n_segments: int = 60,
-    max_iterations: int = 500,
-) -> LatentPath:
+def geodesic(metric: LatentMetric, start: Tensor, end: Tensor, n_segments: int = 60) -> LatentPath:
     """Find a shortest path between two latent positions (d,), in float64: the energy's minimum is flat.
 
     Segments must be short beside the metric's temperature. The path is never longer than the straight line.
@@ -57,20 +47,22 @@ def geodesic(
     corners = _graph_path(metric, start, end)
     if corners is not None:
         starts.append(_resample(corners, metric, n_segments))
-    paths = [_relax(points, metric, max_iterations) for points in starts]
-    return min([straight, *paths], key=lambda path: path.length)
+    return min([straight, *(_relax(points, metric) for points in starts)], key=lambda path: path.length)
 
 
-def _relax(points: torch.Tensor, metric: LatentMetric, max_iterations: int) -> LatentPath:
-    """Minimize the energy of a path whose ends stay."""
+def _shares(n: int, like: Tensor) -> Tensor:
+    return torch.linspace(0, 1, n + 1, dtype=like.dtype, device=like.device)
+
+
+def _relax(points: Tensor, metric: LatentMetric) -> LatentPath:
     first, last = points[:1], points[-1:]
     inner = points[1:-1].clone().requires_grad_()
     optimizer = torch.optim.LBFGS(
-        [inner], max_iter=max_iterations, tolerance_grad=1e-9, history_size=20, line_search_fn="strong_wolfe"
+        [inner], max_iter=500, tolerance_grad=1e-9, history_size=20, line_search_fn="strong_wolfe"
     )
 
     @torch.enable_grad()
-    def energy() -> torch.Tensor:
+    def energy() -> Tensor:
         optimizer.zero_grad()
         value = (len(points) - 1) * _squared_lengths(torch.cat([first, inner, last]), metric).sum()
         value.backward()
@@ -81,18 +73,19 @@ def _relax(points: torch.Tensor, metric: LatentMetric, max_iterations: int) -> L
     return LatentPath(relaxed, _lengths(relaxed, metric).sum().item())
 
 
-def _squared_lengths(points: torch.Tensor, metric: LatentMetric) -> torch.Tensor:
-    """Squared length of each segment, with the metric at its middle."""
-    steps = points[1:] - points[:-1]
-    values = metric.at((points[1:] + points[:-1]) / 2)
-    return torch.einsum("ni,nij,nj->n", steps, values.metric, steps)
+def _squared_lengths(points: Tensor, metric: LatentMetric) -> Tensor:
+    """Squared lengths (..., n) of the segments of paths (..., n + 1, d), with the metric at their middles."""
+    steps = points[..., 1:, :] - points[..., :-1, :]
+    flat = steps.flatten(0, -2)
+    values = metric.at(((points[..., 1:, :] + points[..., :-1, :]) / 2).flatten(0, -2))
+    return torch.einsum("ni,nij,nj->n", flat, values.metric, flat).view(steps.shape[:-1])
 
 
-def _lengths(points: torch.Tensor, metric: LatentMetric) -> torch.Tensor:
+def _lengths(points: Tensor, metric: LatentMetric) -> Tensor:
     return _squared_lengths(points, metric).clamp_min(0).sqrt()
 
 
-def _graph_path(metric: LatentMetric, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor | None:
+def _graph_path(metric: LatentMetric, start: Tensor, end: Tensor) -> Tensor | None:
     """The shortest way from one end to the other over centroids; None if the graph has none."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import dijkstra
@@ -103,14 +96,11 @@ def _graph_path(metric: LatentMetric, start: torch.Tensor, end: torch.Tensor) ->
     first = torch.arange(len(nodes), device=nodes.device).repeat_interleave(neighbours.shape[1])
     second = neighbours.flatten()
     first, second = first[first != second], second[first != second]
-    share = torch.linspace(0, 1, EDGE_PIECES + 1, dtype=nodes.dtype, device=nodes.device)
-    lengths = []
-    for one, other in zip(nodes[first].split(1000), nodes[second].split(1000), strict=True):
-        points = torch.lerp(one[:, None], other[:, None], share[None, :, None])
-        steps = (points[:, 1:] - points[:, :-1]).flatten(0, 1)
-        inverse = metric.at(((points[:, 1:] + points[:, :-1]) / 2).flatten(0, 1))
-        squared = torch.einsum("ni,nij,nj->n", steps, inverse.metric, steps)
-        lengths.append(squared.clamp_min(0).sqrt().view(-1, EDGE_PIECES).sum(1))
+    share = _shares(EDGE_PIECES, nodes)[None, :, None]
+    lengths = [
+        _lengths(torch.lerp(one[:, None], other[:, None], share), metric).sum(1)
+        for one, other in zip(nodes[first].split(1000), nodes[second].split(1000), strict=True)
+    ]
     # A centroid may be an end itself; scipy takes an edge of length 0 for none.
     weights = torch.cat(lengths).clamp_min(1e-12).cpu().numpy()
     edges = (first.cpu().numpy(), second.cpu().numpy())
@@ -124,7 +114,7 @@ def _graph_path(metric: LatentMetric, start: torch.Tensor, end: torch.Tensor) ->
     return nodes[way[::-1]]
 
 
-def _resample(corners: torch.Tensor, metric: LatentMetric, n_segments: int) -> torch.Tensor:
+def _resample(corners: Tensor, metric: LatentMetric, n_segments: int) -> Tensor:
     """Put points on a path at equal lengths under the metric."""
     pieces = max(1, 4 * n_segments // (len(corners) - 1))
     share = torch.arange(pieces, dtype=corners.dtype, device=corners.device) / pieces

@@ -29,48 +29,49 @@ estimate.
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from rhvae_mri.generators.rhvae.hamiltonian import sqrt_beta
 from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.study.seeds import derive_seed
 
 
-@dataclass(frozen=True)
-class LikelihoodEstimate:
+class LikelihoodEstimate(NamedTuple):
     """Estimates for n images, in nats; float64 on the CPU, (n,)."""
 
-    log_likelihood: torch.Tensor  #: log of the mean weight; in expectation below log p(x)
-    elbo: torch.Tensor  #: mean log-weight
-    effective_draws: torch.Tensor  #: (sum w)^2 / sum w^2; near 1 a single draw carries the estimate
+    log_likelihood: Tensor  #: log of the mean weight; in expectation below log p(x)
+    elbo: Tensor  #: mean log-weight
+    effective_draws: Tensor  #: (sum w)^2 / sum w^2; near 1 a single draw carries the estimate
 
 
 @torch.no_grad()
 def estimate_likelihood(
-    model: RHVAE, images: torch.Tensor, *, n_draws: int = 100, seed: int, batch_size: int = 50
+    model: RHVAE, images: Tensor, *, n_draws: int = 100, seed: int, batch_size: int = 50
 ) -> LikelihoodEstimate:
     """Estimate log p(x) and the ELBO of images (n, *image_shape), by draws of their own.
 
-    With the ``mse`` likelihood it is a density of the voxels (normal with unit variance). With ``bce`` it is
-    the Bernoulli likelihood of grey values, as in training: no normalized density, so it compares models of
-    the same images only.
+    The model is in evaluation mode, with its final metric. With the ``mse`` likelihood the estimate is a
+    density of the voxels (normal with unit variance). With ``bce`` it is the Bernoulli likelihood of grey
+    values, as in training: no normalized density, so it compares models of the same images only.
     """
+    measured = copy.copy(model)  # the same networks
+    measured.settings = replace(model.settings, integrator="generalized")
     weights = torch.empty(len(images), n_draws, dtype=torch.float64)
     generator = torch.Generator()
-    d = model.settings.latent_dimension
-    with _measuring(model):
-        for number, image in enumerate(images):
-            generator.manual_seed(derive_seed(seed, "importance", number))
-            noise = torch.randn(n_draws, 2, d, generator=generator, dtype=images.dtype)
-            parts = noise.to(images.device).split(batch_size)
-            encoded = model.encoder(image.unsqueeze(0))  # once, not for each draw
-            log_weights = [_log_weights(model, image, encoded, *part.unbind(1)) for part in parts]
-            weights[number] = torch.cat(log_weights).cpu()
+    for number, image in enumerate(images):
+        generator.manual_seed(derive_seed(seed, "importance", number))
+        noise = torch.randn(
+            n_draws, 2, model.settings.latent_dimension, generator=generator, dtype=images.dtype
+        )
+        parts = noise.to(images.device).split(batch_size)
+        encoded = model.encoder(image.unsqueeze(0))  # once, not for each draw
+        weights[number] = torch.cat([_log_weights(measured, image, encoded, part) for part in parts]).cpu()
     shares = torch.softmax(weights, dim=1)
     return LikelihoodEstimate(
         log_likelihood=weights.logsumexp(1) - math.log(n_draws),
@@ -79,36 +80,18 @@ def estimate_likelihood(
     )
 
 
-def _log_weights(
-    model: RHVAE,
-    image: torch.Tensor,
-    encoded: tuple[torch.Tensor, torch.Tensor],
-    noise: torch.Tensor,
-    gamma: torch.Tensor,
-) -> torch.Tensor:
-    """Compute log w of some draws for one image, shape (n,), float64."""
-    mean, log_variance = (part.expand(len(noise), -1) for part in encoded)
-    output = model(image.expand(len(noise), *image.shape), noise, gamma, (mean, log_variance))
+def _log_weights(model: RHVAE, image: Tensor, encoded: tuple[Tensor, Tensor], draws: Tensor) -> Tensor:
+    """Compute log w of draws (n, 2, d) of noise and gamma for one image, shape (n,), float64."""
+    n, _, d = draws.shape
+    noise, gamma = draws.unbind(1)
+    mean, log_variance = (part.expand(n, -1) for part in encoded)
+    output = model(image.expand(n, *image.shape), noise, gamma, (mean, log_variance))
     start = output.mean + torch.exp(output.log_variance / 2) * noise
     log_joint = -(output.reconstruction.double() + output.prior + output.momentum)
     if model.settings.reconstruction == "mse":
         log_joint -= image.numel() * math.log(2 * math.pi) / 2  # the constant that the loss leaves out
-    d = noise.shape[1]
     log_gamma = -(gamma.double().square().sum(1) + d * math.log(2 * math.pi)) / 2
     log_volume = -model.final_metric().at(start).log_det_inverse.double() / 2  # of L
     # Zero after the last step; without steps there is no tempering, and beta_0 stays.
     log_volume -= d * math.log(sqrt_beta(model.settings.leapfrog_steps, model.settings))
     return log_joint - output.posterior.double() - log_gamma + log_volume
-
-
-@contextmanager
-def _measuring(model: RHVAE) -> Iterator[None]:
-    """Use the final metric and the integrator that keeps the volume."""
-    settings, training = model.settings, model.training
-    model.settings = replace(settings, integrator="generalized")
-    model.eval()
-    try:
-        yield
-    finally:
-        model.settings = settings
-        model.train(training)

@@ -9,16 +9,12 @@ from typing import Any
 import numpy
 import pandas
 import torch
+from numpy import ndarray
+from torch import Tensor
 
+from rhvae_mri.generators.assessment import neighbours
 from rhvae_mri.generators.assessment.diversity import n_scales, pair_similarity
 from rhvae_mri.generators.assessment.importance import estimate_likelihood
-from rhvae_mri.generators.assessment.neighbours import (
-    block_means,
-    block_side,
-    nearest_images,
-    precision_and_recall,
-    within_manifold,
-)
 from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.study.seeds import derive_seed
 
@@ -26,6 +22,9 @@ from rhvae_mri.study.seeds import derive_seed
 #: second nearest. Source: Yoon, Choi, Kwon, Ryu, "Diffusion Probabilistic Models Generalize when They Fail to
 #: Memorize", ICML workshop 2023, who use 3.
 COPY_RATIO = 3.0
+
+#: Images per pass through the model.
+BATCH = 50
 
 COLUMNS = ("measure", "images", "value", "uncertainty", "n", "detail")
 
@@ -39,24 +38,23 @@ class MeasureSettings:
     n_neighbours: int = 3  #: k of precision and recall
     n_pairs: int = 200  #: of images, per set, for MS-SSIM
     n_resamples: int = 1000  #: of the bootstrap behind each uncertainty
-    batch_size: int = 50  #: images or draws per pass through the model
 
 
 def measure_generation(
     model: RHVAE,
-    training: numpy.ndarray,
-    held_out: numpy.ndarray,
-    synthetic: numpy.ndarray,
+    training: ndarray,
+    held_out: ndarray,
+    synthetic: ndarray,
     *,
     seed: int,
-    settings: MeasureSettings | None = None,
+    settings: MeasureSettings,
 ) -> pandas.DataFrame:
     """Measure how good a model and its synthetic images are.
 
     Parameters
     ----------
     model : RHVAE
-        A trained model, with its final metric.
+        A trained model, in evaluation mode, with its final metric.
     training : numpy.ndarray of float32, shape (n, x, y, z)
         The real images that it was trained on, at least two.
     held_out : numpy.ndarray of float32, shape (m, x, y, z)
@@ -65,7 +63,7 @@ def measure_generation(
         Its synthetic images; may be mapped from a file.
     seed : int
         Determines all random draws.
-    settings : MeasureSettings, optional
+    settings : MeasureSettings
         How much is computed.
 
     Returns
@@ -75,42 +73,45 @@ def measure_generation(
         error by bootstrap over the ``n`` images (of shares, by Laplace's rule), missing where there is only
         one; ``detail`` says how the measure was taken and how to read it.
     """
-    settings = settings or MeasureSettings()
-    table = _Table(seed, settings.n_resamples)
+    table = _Table(seed, settings)
     synthetic = synthetic[: settings.n_synthetic]
-    reconstructed = _measure_reconstruction(table, model, training, held_out, settings)
-    _measure_likelihood(table, model, training, held_out, settings)
-    _measure_distances(table, training, held_out, synthetic, reconstructed)
-    _measure_coverage(table, training, held_out, synthetic, settings)
-    _measure_diversity(table, training, held_out, synthetic, settings)
+    decoded = {"training": _reconstruct(model, training), "held-out": _reconstruct(model, held_out)}
+    _add_reconstruction(table, {"training": training, "held-out": held_out}, decoded)
+    _add_likelihood(table, model, {"training": training[: len(held_out)], "held-out": held_out})
+    compared = {"synthetic": synthetic, "held-out": held_out, "reconstructed held-out": decoded["held-out"]}
+    _add_distances(table, training, compared)
+    _add_coverage(table, training, held_out, synthetic)
+    _add_diversity(table, {"training": training, "held-out": held_out, "synthetic": synthetic})
     return pandas.DataFrame(table.rows, columns=COLUMNS)
 
 
 class _Table:
     """The rows of the result, and the bootstrap behind their uncertainties."""
 
-    def __init__(self, seed: int, n_resamples: int) -> None:
+    def __init__(self, seed: int, settings: MeasureSettings) -> None:
         self.rows: list[tuple[Any, ...]] = []
         self.seed = seed
-        self._n_resamples = n_resamples
+        self.settings = settings
 
     def add(
         self,
         measure: str,
         images: str,
-        *samples: numpy.ndarray,
+        detail: str,
+        *samples: ndarray,
         statistic: Callable[..., float] = numpy.mean,
-        detail: str = "",
     ) -> None:
         """Add a statistic of one or more independent samples, whose values are resampled one by one.
 
         A bootstrap would find no uncertainty in a share of 0 or 1, so shares get the standard error after
         one more success and failure each (Laplace's rule).
         """
+        n = len(samples[0])
         if samples[0].dtype == bool:
-            n, share = len(samples[0]), samples[0].mean()
+            share = samples[0].mean()
             smoothed = (n * share + 1) / (n + 2)
-            self.add_row(measure, images, share, (smoothed * (1 - smoothed) / (n + 2)) ** 0.5, n, detail)
+            uncertainty = (smoothed * (1 - smoothed) / (n + 2)) ** 0.5
+            self.rows.append((measure, images, float(share), float(uncertainty), n, detail))
             return
         samples = tuple(numpy.asarray(sample, dtype=numpy.float64) for sample in samples)
 
@@ -118,176 +119,113 @@ class _Table:
             return statistic(*(random.choice(sample, len(sample)) for sample in samples))
 
         enough = min(len(sample) for sample in samples) > 1
-        uncertainty = self.bootstrap(resampled, measure, images) if enough else numpy.nan
-        self.add_row(measure, images, statistic(*samples), uncertainty, len(samples[0]), detail)
+        self.bootstrap(measure, images, detail, n, statistic(*samples), resampled if enough else None)
 
-    def add_row(
-        self, measure: str, images: str, value: float, uncertainty: float, n: int, detail: str
+    def bootstrap(
+        self,
+        measure: str,
+        images: str,
+        detail: str,
+        n: int,
+        value: float,
+        resampled: Callable[[numpy.random.Generator], float] | None,
     ) -> None:
-        """Add a finished row."""
-        self.rows.append((measure, images, float(value), float(uncertainty), n, detail))
-
-    def bootstrap(self, resampled: Callable[[numpy.random.Generator], float], *names: str) -> float:
-        """Standard deviation of a statistic over resamples."""
-        random = numpy.random.default_rng(derive_seed(self.seed, "bootstrap", *names))
-        values = [resampled(random) for _ in range(self._n_resamples)]
-        return float(numpy.std(values, ddof=1))
+        """Add a value with its standard deviation over resamples."""
+        uncertainty = numpy.nan
+        if resampled:
+            random = numpy.random.default_rng(derive_seed(self.seed, "bootstrap", measure, images))
+            values = [resampled(random) for _ in range(self.settings.n_resamples)]
+            uncertainty = float(numpy.std(values, ddof=1))
+        self.rows.append((measure, images, float(value), uncertainty, n, detail))
 
 
 @torch.no_grad()
-def _measure_reconstruction(
-    table: _Table,
-    model: RHVAE,
-    training: numpy.ndarray,
-    held_out: numpy.ndarray,
-    settings: MeasureSettings,
-) -> numpy.ndarray:
-    """Errors of the decoded latent means; returns the decoded held-out images."""
-    spread = training.var(axis=0, dtype=numpy.float64).mean()
-    for name, images in (("training", training), ("held-out", held_out)):  # the last is returned
-        decoded = numpy.empty(images.shape, dtype=numpy.float32)
-        for start in range(0, len(images), settings.batch_size):
-            batch = _tensor(images[start : start + settings.batch_size], model)
-            decoded[start : start + len(batch)] = model.decode(model.encoder(batch)[0]).cpu().numpy()
-        pairs = zip(images, decoded, strict=True)
+def _reconstruct(model: RHVAE, images: ndarray) -> ndarray:
+    batches = (_tensor(images[start : start + BATCH], model) for start in range(0, len(images), BATCH))
+    decoded = [model.decode(model.encoder(batch)[0]).cpu().numpy() for batch in batches]
+    return numpy.concatenate(decoded).astype(numpy.float32)
+
+
+def _add_reconstruction(table: _Table, sets: dict[str, ndarray], decoded: dict[str, ndarray]) -> None:
+    spread = sets["training"].var(axis=0, dtype=numpy.float64).mean()
+    for name, images in sets.items():
+        pairs = zip(images, decoded[name], strict=True)
         errors = numpy.array([numpy.square(a - b, dtype=numpy.float64).mean() for a, b in pairs])
-        table.add(
-            "reconstruction_mse",
-            name,
-            errors,
-            detail="squared error per voxel of the decoded latent mean, without noise and flow",
-        )
-        table.add(
-            "unexplained_variance",
-            name,
-            errors / spread,
-            detail="squared error as a part of the training images' variance around their mean image",
-        )
-    return decoded
+        how = "squared error per voxel of the decoded latent mean, without noise and flow"
+        table.add("reconstruction_mse", name, how, errors)
+        how = "squared error as a part of the training images' variance around their mean image"
+        table.add("unexplained_variance", name, how, errors / spread)
 
 
-def _measure_likelihood(
-    table: _Table, model: RHVAE, training: numpy.ndarray, held_out: numpy.ndarray, settings: MeasureSettings
-) -> None:
+def _add_likelihood(table: _Table, model: RHVAE, sets: dict[str, ndarray]) -> None:
+    n_draws = table.settings.n_draws
     kind = {"bce": "Bernoulli likelihood of grey values, no density", "mse": "normal, unit variance"}
-    how = f"nats per image; {settings.n_draws} importance samples; {kind[model.settings.reconstruction]}"
-    for name, images in (("training", training[: len(held_out)]), ("held-out", held_out)):
-        estimate = estimate_likelihood(
-            model,
-            _tensor(images, model),
-            n_draws=settings.n_draws,
-            seed=derive_seed(table.seed, name),
-            batch_size=settings.batch_size,
-        )
-        table.add("elbo", name, estimate.elbo.numpy(), detail=how)
-        table.add("log_likelihood", name, estimate.log_likelihood.numpy(), detail=how)
-        table.add(
-            "effective_importance_samples",
-            name,
-            estimate.effective_draws.numpy(),
-            detail=f"of {settings.n_draws}; near 1, log_likelihood is hardly tighter than elbo",
-        )
+    how = f"nats per image; {n_draws} importance samples; {kind[model.settings.reconstruction]}"
+    near_one = f"of {n_draws}; near 1, log_likelihood is hardly tighter than elbo"
+    for name, images in sets.items():
+        seed = derive_seed(table.seed, name)
+        estimate = estimate_likelihood(model, _tensor(images, model), n_draws=n_draws, seed=seed)
+        table.add("elbo", name, how, estimate.elbo.numpy())
+        table.add("log_likelihood", name, how, estimate.log_likelihood.numpy())
+        table.add("effective_importance_samples", name, near_one, estimate.effective_draws.numpy())
 
 
-def _measure_distances(
-    table: _Table,
-    training: numpy.ndarray,
-    held_out: numpy.ndarray,
-    synthetic: numpy.ndarray,
-    reconstructed: numpy.ndarray,
-) -> None:
+def _add_distances(table: _Table, training: ndarray, sets: dict[str, ndarray]) -> None:
     """How near synthetic images are to the training images, against images that cannot be copies."""
-    sets = {"synthetic": synthetic, "held-out": held_out, "reconstructed held-out": reconstructed}
-    nearest = {name: nearest_images(images, training, k=2).distances for name, images in sets.items()}
+    nearest = {name: neighbours.nearest_images(images, training, 2)[1] for name, images in sets.items()}
+    how = "median over images of the root mean square voxel difference to the nearest one"
     for name, distances in nearest.items():
-        table.add(
-            "nearest_training_distance",
-            name,
-            distances[:, 0],
-            statistic=numpy.median,
-            detail="median over images of the root mean square voxel difference to the nearest one",
-        )
+        table.add("nearest_training_distance", name, how, distances[:, 0], statistic=numpy.median)
+
+    def ratio(one: ndarray, other: ndarray) -> float:
+        return numpy.median(one) / numpy.maximum(numpy.median(other), 1e-12)
+
     for reference, note in (
         ("held-out", "also below 1 because decoded images are smooth"),
         ("reconstructed held-out", "both are decoded; well below 1, the training images are memorized"),
     ):
-        table.add(
-            "distance_ratio",
-            f"synthetic to {reference}",
-            nearest["synthetic"][:, 0],
-            nearest[reference][:, 0],
-            statistic=lambda one, other: numpy.median(one) / numpy.maximum(numpy.median(other), 1e-12),
-            detail=f"ratio of the medians of nearest_training_distance; {note}",
-        )
+        how = f"ratio of the medians of nearest_training_distance; {note}"
+        samples = nearest["synthetic"][:, 0], nearest[reference][:, 0]
+        table.add("distance_ratio", f"synthetic to {reference}", how, *samples, statistic=ratio)
+    how = f"share whose nearest training image is over {COPY_RATIO:g} times closer than the second"
     for name, distances in nearest.items():
-        table.add(
-            "copied_share",
-            name,
-            distances[:, 0] * COPY_RATIO < distances[:, -1],
-            detail=f"share whose nearest training image is over {COPY_RATIO:g} times closer than the second",
-        )
+        table.add("copied_share", name, how, distances[:, 0] * COPY_RATIO < distances[:, -1])
 
 
-def _measure_coverage(
-    table: _Table,
-    training: numpy.ndarray,
-    held_out: numpy.ndarray,
-    synthetic: numpy.ndarray,
-    settings: MeasureSettings,
-) -> None:
-    real, k = block_means(training), settings.n_neighbours
-    made = block_means(synthetic[: len(training)])
-    precision, recall = precision_and_recall(real, made, k)
-    space = f"k = {k}, features: means of cubes of {block_side(training.shape[1:])} voxels a side"
-    table.add("precision", "synthetic", precision, detail=f"share within the training images; {space}")
-    table.add(
-        "precision",
-        "held-out",
-        within_manifold(block_means(held_out), real, k),
-        detail=f"the same of real images, to compare with; {space}",
-    )
-    table.add(
-        "recall",
-        "synthetic",
-        recall,
-        detail=f"share of training images within {len(made)} synthetic images; {space}",
-    )
+def _add_coverage(table: _Table, training: ndarray, held_out: ndarray, synthetic: ndarray) -> None:
+    real, k = neighbours.block_means(training), table.settings.n_neighbours
+    made = neighbours.block_means(synthetic[: len(training)])
+    precision, recall = neighbours.within_manifold(made, real, k), neighbours.within_manifold(real, made, k)
+    held = neighbours.within_manifold(neighbours.block_means(held_out), real, k)
+    side = neighbours.block_side(training.shape[1:])
+    space = f"k = {k}, features: means of cubes of {side} voxels a side"
+    table.add("precision", "synthetic", f"share within the training images; {space}", precision)
+    table.add("precision", "held-out", f"the same of real images, to compare with; {space}", held)
+    how = f"share of training images within {len(made)} synthetic images; {space}"
+    table.add("recall", "synthetic", how, recall)
 
 
-def _measure_diversity(
-    table: _Table,
-    training: numpy.ndarray,
-    held_out: numpy.ndarray,
-    synthetic: numpy.ndarray,
-    settings: MeasureSettings,
-) -> None:
-    scales = n_scales(training.shape[1:])
-    for name, images in (("training", training), ("held-out", held_out), ("synthetic", synthetic)):
-        if len(images) < 2:
+def _add_diversity(table: _Table, sets: dict[str, ndarray]) -> None:
+    for name, images in sets.items():
+        n = len(images)
+        if n < 2:
             continue
-        pairs, values = pair_similarity(images, settings.n_pairs, derive_seed(table.seed, "pairs", name))
+        pairs, values = pair_similarity(
+            images, table.settings.n_pairs, derive_seed(table.seed, "pairs", name)
+        )
 
         def resampled(
-            random: numpy.random.Generator,
-            n: int = len(images),
-            pairs: numpy.ndarray = pairs,
-            values: numpy.ndarray = values,
+            random: numpy.random.Generator, n: int = n, pairs: ndarray = pairs, values: ndarray = values
         ) -> float:
             # Images are resampled, not pairs, which share images.
             counts = numpy.bincount(random.integers(n, size=n), minlength=n)
             weights = counts[pairs[:, 0]] * counts[pairs[:, 1]]
             return float(numpy.average(values, weights=weights)) if weights.any() else float(values.mean())
 
-        table.add_row(
-            "ms_ssim",
-            name,
-            values.mean(),
-            table.bootstrap(resampled, "ms_ssim", name),
-            len(images),
-            f"mean of {len(values)} random pairs, {scales} scale(s); lower is more diverse",
-        )
+        scales = n_scales(images.shape[1:])
+        how = f"mean of {len(values)} random pairs, {scales} scale(s); lower is more diverse"
+        table.bootstrap("ms_ssim", name, how, n, values.mean(), resampled)
 
 
-def _tensor(images: numpy.ndarray, model: RHVAE) -> torch.Tensor:
-    """Images on the model's device, in its precision."""
+def _tensor(images: ndarray, model: RHVAE) -> Tensor:
     return torch.tensor(images).to(model.centroids)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy
 import pandas
+from numpy import ndarray
 
 TABLE_COLUMNS = ("image_id", "nearest_real", "distance", "real_neighbour", "real_distance")
 
@@ -22,15 +22,11 @@ _CHUNK = 64
 LONGEST_AXIS = 12
 
 
-class Neighbours(NamedTuple):
-    """The k nearest of m images to each of n, from the nearest on."""
+def nearest_images(images: ndarray, among: ndarray, k: int = 1) -> tuple[ndarray, ndarray]:
+    """Find the k nearest images, exactly: a copy has the distance 0. ``images`` may be mapped from a file.
 
-    indices: numpy.ndarray  #: (n, k)
-    distances: numpy.ndarray  #: root mean squares of voxel differences, (n, k)
-
-
-def nearest_images(images: numpy.ndarray, among: numpy.ndarray, k: int = 1) -> Neighbours:
-    """Find the k nearest images, exactly: a copy has the distance 0. ``images`` may be mapped from a file."""
+    The numbers of the images, from the nearest on, and root mean squares of voxel differences; both (n, k).
+    """
     k = min(k, len(among))
     middle = among.mean(axis=0, dtype=numpy.float64).astype(numpy.float32).ravel()
     centred = among.reshape(len(among), -1) - middle
@@ -47,14 +43,11 @@ def nearest_images(images: numpy.ndarray, among: numpy.ndarray, k: int = 1) -> N
             order = numpy.argsort(exact, kind="stable")[:k]
             indices[start + row] = candidates[order]
             distances[start + row] = numpy.sqrt(numpy.array(exact)[order])
-    return Neighbours(indices, distances)
+    return indices, distances
 
 
 def neighbour_table(
-    synthetic: numpy.ndarray,
-    synthetic_ids: Sequence[str],
-    training: numpy.ndarray,
-    training_ids: Sequence[str],
+    synthetic: ndarray, synthetic_ids: Sequence[str], training: ndarray, training_ids: Sequence[str]
 ) -> pandas.DataFrame:
     """List the nearest training image of each synthetic image, and how isolated that real image is.
 
@@ -62,43 +55,31 @@ def neighbour_table(
     its ``distance``; ``real_neighbour``, the training image that is nearest to ``nearest_real``, and their
     ``real_distance``. A ``distance`` far below the ``real_distance`` is the sign of a memorized image.
     """
-    nearest = nearest_images(synthetic, training)
-    among = nearest_images(training, training, k=2)
+    nearest, distances = nearest_images(synthetic, training)
+    among, apart = nearest_images(training, training, k=2)
     # An image is nearest to itself, except beside a copy of it, which may come first.
-    column = (among.indices[:, 0] == numpy.arange(len(training))).astype(int)
-    rows = zip(synthetic_ids, nearest.indices[:, 0], nearest.distances[:, 0], strict=True)
-    return pandas.DataFrame(
-        [
-            (
-                image_id,
-                training_ids[real],
-                distance,
-                training_ids[among.indices[real, column[real]]],
-                among.distances[real, column[real]],
-            )
-            for image_id, real, distance in rows
-        ],
-        columns=TABLE_COLUMNS,
-    )
+    column = (among[:, 0] == numpy.arange(len(training))).astype(int)
+    real = nearest[:, 0]
+    names, other = numpy.array(training_ids, dtype=object), among[real, column[real]]
+    columns = (list(synthetic_ids), names[real], distances[:, 0], names[other], apart[real, column[real]])
+    return pandas.DataFrame(dict(zip(TABLE_COLUMNS, columns, strict=True)))
 
 
-def block_means(images: numpy.ndarray) -> numpy.ndarray:
-    """Average images over cubes of voxels, as features (n, f) for `precision_and_recall`.
+def block_means(images: ndarray) -> ndarray:
+    """Average images over cubes of voxels, as features (n, f) for `within_manifold`.
 
     Unlike principal components of the training images, these features favour no set. The cubes' side is the
     smallest that leaves at most `LONGEST_AXIS` of them along an axis; what is left over at the ends is cut.
     """
-    shape = tuple(images.shape[1:])
-    side = block_side(shape)
-    counts = [max(length // side, 1) for length in shape]
-    sides = [min(side, length) for length in shape]
-    cut = tuple(slice(0, count * edge) for count, edge in zip(counts, sides, strict=True))
-    split = [part for pair in zip(counts, sides, strict=True) for part in pair]
+    shape = images.shape[1:]
+    sides = numpy.minimum(block_side(shape), shape)
+    counts = shape // sides
+    cut = (slice(None), *(slice(end) for end in counts * sides))
+    split = numpy.stack([counts, sides], axis=1).ravel()
     features = numpy.empty((len(images), math.prod(counts)), dtype=numpy.float32)
     for start, chunk in _chunks(images):
-        cubes = chunk[(slice(None), *cut)].reshape(len(chunk), *split)
-        inner = tuple(range(2, cubes.ndim, 2))
-        means = cubes.mean(axis=inner, dtype=numpy.float64)
+        cubes = chunk[cut].reshape(len(chunk), *split)
+        means = cubes.mean(axis=tuple(range(2, cubes.ndim, 2)), dtype=numpy.float64)
         features[start : start + len(chunk)] = means.reshape(len(chunk), -1)
     return features
 
@@ -108,10 +89,12 @@ def block_side(shape: tuple[int, ...]) -> int:
     return math.ceil(max(shape) / LONGEST_AXIS)
 
 
-def within_manifold(points: numpy.ndarray, manifold: numpy.ndarray, k: int = 3) -> numpy.ndarray:
+def within_manifold(points: ndarray, manifold: ndarray, k: int = 3) -> ndarray:
     """Tell which points (n, features) lie in the manifold that other points (m, features) span.
 
-    It is the union of balls around its points, each up to its k-th nearest other point, or the last one.
+    It is the union of balls around its points, each up to its k-th nearest other point, or the last one. The
+    share of synthetic images in the manifold of real ones is the precision, the reverse the recall; equally
+    many of both are best comparable, and the source has k = 3.
     """
     from scipy.spatial.distance import cdist
 
@@ -120,17 +103,7 @@ def within_manifold(points: numpy.ndarray, manifold: numpy.ndarray, k: int = 3) 
     return (cdist(points, manifold) <= radii).any(axis=1)
 
 
-def precision_and_recall(
-    real: numpy.ndarray, synthetic: numpy.ndarray, k: int = 3
-) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Say which synthetic images are realistic (mean: precision) and which real ones covered (recall).
-
-    Equally many of both are best comparable; the source has k = 3.
-    """
-    return within_manifold(synthetic, real, k), within_manifold(real, synthetic, k)
-
-
-def _chunks(images: numpy.ndarray) -> Iterator[tuple[int, numpy.ndarray]]:
+def _chunks(images: ndarray) -> Iterator[tuple[int, ndarray]]:
     """Consecutive images, with the number of the first."""
     for start in range(0, len(images), _CHUNK):
         yield start, numpy.asarray(images[start : start + _CHUNK])

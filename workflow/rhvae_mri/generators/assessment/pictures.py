@@ -6,13 +6,15 @@ They are computed beside the model and stored, so that the figures need neither 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy
 import pandas
 import torch
+from numpy import ndarray
+from torch import Tensor
 
-from rhvae_mri.generators.assessment.geodesics import LatentPath, geodesic, straight_line
+from rhvae_mri.generators.assessment.geodesics import geodesic, straight_line
 from rhvae_mri.generators.assessment.neighbours import nearest_images
 from rhvae_mri.generators.rhvae.metric import LatentMetric
 from rhvae_mri.generators.rhvae.model import RHVAE
@@ -33,26 +35,20 @@ SHOWN = {"closest": 0.0, "typical": 0.5, "farthest": 1.0}
 N_NEIGHBOURS = 4
 
 COLUMNS = (
-    "key",
-    "picture",
-    "row",
-    "column",
-    "image_id",
-    "position",
-    "share",
-    "length",
-    "density",
-    "distance",
+    *("key", "picture", "row", "column", "image_id", "position", "share", "length", "density", "distance"),
 )
+
+#: The images of a picture, each with what the table says of it.
+_Picture = Iterator[tuple[dict[str, object], ndarray]]
 
 
 def save_pictures(
     stack: str | os.PathLike[str],
     table: str | os.PathLike[str],
     model: RHVAE,
-    training: numpy.ndarray,
+    training: ndarray,
     training_ids: Sequence[str],
-    synthetic: numpy.ndarray,
+    synthetic: ndarray,
     synthetic_ids: Sequence[str],
 ) -> None:
     """Compute the images of the figures and store them, with a table that says what each is.
@@ -69,21 +65,19 @@ def save_pictures(
       nearest to any training image, the one in the middle of that order, and the last. First the image
       itself (column 0), then the nearest training images with their distance.
     """
+    pictures = {
+        "traversal": _traversal(model),
+        "interpolation": _interpolation(model, training_ids),
+        "neighbours": _neighbours(training, training_ids, synthetic, synthetic_ids),
+    }
     rows: list[dict[str, object]] = []
-    volumes: list[numpy.ndarray] = []
-    for picture in (
-        _traversal(model),
-        _interpolation(model, training_ids),
-        _neighbours(training, training_ids, synthetic, synthetic_ids),
-    ):
+    volumes = []
+    for name, picture in pictures.items():
         for row, volume in picture:
-            rows.append({"key": f"{row['picture']}-{len(rows):03d}", **row})
+            rows.append({"key": f"{name}-{len(rows):03d}", "picture": name, **row})
             volumes.append(volume)
     write_image_stack(stack, [str(row["key"]) for row in rows], volumes, model.image_shape)
     write_tsv(table, pandas.DataFrame(rows, columns=COLUMNS))
-
-
-_Picture = list[tuple[dict[str, object], numpy.ndarray]]
 
 
 def _traversal(model: RHVAE) -> _Picture:
@@ -93,14 +87,12 @@ def _traversal(model: RHVAE) -> _Picture:
     _, spread, axes = torch.linalg.svd(means - centre, full_matrices=False)
     deviations = spread / max(len(means) - 1, 1) ** 0.5
     shares = (spread.square() / spread.square().sum().clamp_min(1e-30)).tolist()
-    picture: _Picture = []
-    for number in range(min(N_AXES, len(axes))):
-        axis = axes[number] * axes[number][axes[number].abs().argmax()].sign()  # a sign that does not vary
+    for number, axis in enumerate(axes[:N_AXES]):
+        axis = axis * axis[axis.abs().argmax()].sign()  # a sign that does not vary
         places = centre + torch.tensor(TRAVERSAL).to(means)[:, None] * deviations[number] * axis
         for column, (position, volume) in enumerate(zip(TRAVERSAL, _decode(model, places), strict=True)):
-            row = {"picture": "traversal", "row": f"axis {number + 1}", "column": column}
-            picture.append((row | {"position": position, "share": round(shares[number], 6)}, volume))
-    return picture
+            row = {"row": f"axis {number + 1}", "column": column, "position": position}
+            yield row | {"share": round(shares[number], 6)}, volume
 
 
 def _interpolation(model: RHVAE, training_ids: Sequence[str]) -> _Picture:
@@ -110,56 +102,32 @@ def _interpolation(model: RHVAE, training_ids: Sequence[str]) -> _Picture:
     apart = torch.cdist(means, means)
     one, other = divmod(int(apart.argmax()), len(means))
     ends = {0: training_ids[one], N_INTERPOLATED - 1: training_ids[other]}
-    paths = {
-        "straight line": straight_line(metric, means[one], means[other]),
-        "geodesic": geodesic(metric, means[one], means[other]),
-    }
-    picture: _Picture = []
-    for name, path in paths.items():
-        places = _along(path)
+    for name, draw in (("straight line", straight_line), ("geodesic", geodesic)):
+        points, length = draw(metric, means[one], means[other])
+        # at equal parts of the path's segments
+        places = points[torch.linspace(0, len(points) - 1, N_INTERPOLATED).round().long().to(points.device)]
         density = log_density(places, metric)[0].tolist()
         for column, volume in enumerate(_decode(model, places)):
-            row = {
-                "picture": "interpolation",
-                "row": name,
-                "column": column,
-                "image_id": ends.get(column),
-                "position": round(column / (N_INTERPOLATED - 1), 6),
-                "length": round(path.length, 6),
-                "density": round(density[column], 6),
-            }
-            picture.append((row, volume))
-    return picture
+            row = {"row": name, "column": column, "image_id": ends.get(column)}
+            row["position"] = round(column / (N_INTERPOLATED - 1), 6)
+            yield row | {"length": round(length, 6), "density": round(density[column], 6)}, volume
 
 
 def _neighbours(
-    training: numpy.ndarray,
-    training_ids: Sequence[str],
-    synthetic: numpy.ndarray,
-    synthetic_ids: Sequence[str],
+    training: ndarray, training_ids: Sequence[str], synthetic: ndarray, synthetic_ids: Sequence[str]
 ) -> _Picture:
-    """Show synthetic images beside the nearest training images."""
-    nearest = nearest_images(synthetic, training, N_NEIGHBOURS)
-    order = numpy.argsort(nearest.distances[:, 0], kind="stable")
-    picture: _Picture = []
+    indices, distances = nearest_images(synthetic, training, N_NEIGHBOURS)
+    order = numpy.argsort(distances[:, 0], kind="stable")
     for name, place in SHOWN.items():
         number = int(order[round(place * (len(order) - 1))])
-        shown = {"picture": "neighbours", "row": name}
-        row = shown | {"column": 0, "image_id": synthetic_ids[number]}
-        picture.append((row, numpy.asarray(synthetic[number], dtype=numpy.float32)))
-        found = zip(nearest.indices[number], nearest.distances[number], strict=True)
+        row = {"row": name, "column": 0, "image_id": synthetic_ids[number]}
+        yield row, numpy.asarray(synthetic[number], dtype=numpy.float32)
+        found = zip(indices[number], distances[number], strict=True)
         for column, (index, distance) in enumerate(found, start=1):
-            row = shown | {"column": column, "image_id": training_ids[index]}
-            picture.append((row | {"distance": round(distance, 6)}, training[index]))
-    return picture
-
-
-def _along(path: LatentPath) -> torch.Tensor:
-    """Points of a path at equal parts of its segments."""
-    places = torch.linspace(0, len(path.points) - 1, N_INTERPOLATED).round().long()
-    return path.points[places.to(path.points.device)]
+            row = {"row": name, "column": column, "image_id": training_ids[index]}
+            yield row | {"distance": round(distance, 6)}, training[index]
 
 
 @torch.no_grad()
-def _decode(model: RHVAE, places: torch.Tensor) -> list[numpy.ndarray]:
+def _decode(model: RHVAE, places: Tensor) -> list[ndarray]:
     return list(model.decode(places.to(model.centroids)).float().cpu().numpy())

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.runtime.checkpoints import TrainingState
@@ -77,12 +78,12 @@ class BestWeights:
             value.copy_(kept)
             kept.copy_(live)
 
-    def _live(self) -> dict[str, torch.Tensor]:
+    def _live(self) -> dict[str, Tensor]:
         """What training changes in the model: everything but the final metric."""
         values = self._model.state_dict().items()
         return {f"best/{name}": value for name, value in values if name not in ("centroids", "matrices")}
 
 
-def _kept(value: torch.Tensor, *, pinned: bool) -> torch.Tensor:
+def _kept(value: Tensor, *, pinned: bool) -> Tensor:
     """A copy in the memory of the host."""
     return torch.empty_like(value, device="cpu", pin_memory=pinned).copy_(value)

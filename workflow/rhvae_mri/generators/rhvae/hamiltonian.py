@@ -33,9 +33,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from rhvae_mri.generators.rhvae.metric import LatentMetric, MetricValues
 from rhvae_mri.generators.rhvae.potential import Potential
@@ -44,25 +45,12 @@ from rhvae_mri.generators.rhvae.settings import RHVAESettings
 FIXED_POINT_ITERATIONS = 3
 
 
-class PotentialFunction(Protocol):
-    """Latent positions to the potential there; see `decoder_potential`."""
-
-    def __call__(
-        self, positions: torch.Tensor, *, weights: bool = True, visited: Sequence[Potential] = ()
-    ) -> Potential:
-        """Compute the potential at ``positions``, of shape (n, d)."""
-
-
-#: The first positions to the first momenta.
-Launch = Callable[[torch.Tensor], torch.Tensor]
-
-
 @dataclass(frozen=True)
 class PhasePoint:
     """Positions with everything that was computed there, and momenta."""
 
-    position: torch.Tensor  #: z, (n, d)
-    momentum: torch.Tensor  #: rho, (n, d)
+    position: Tensor  #: z, (n, d)
+    momentum: Tensor  #: rho, (n, d)
     metric: MetricValues  #: at z
     potential: Potential  #: at z
 
@@ -74,101 +62,92 @@ def sqrt_beta(step: int, settings: RHVAESettings) -> float:
     return 1 / ((1 - start) * fraction**2 + start)
 
 
-def flow(
-    position: torch.Tensor,
-    launch: Launch,
-    metric: LatentMetric,
-    potential: PotentialFunction,
-    settings: RHVAESettings,
-) -> PhasePoint:
-    """Carry positions and momenta through K tempered leapfrog steps.
-
-    Parameters
-    ----------
-    position : torch.Tensor, shape (n, d)
-        z_0.
-    launch : callable
-        Gives rho_0, of shape (n, d), at z_0.
-    metric : LatentMetric
-        The latent metric.
-    potential : callable
-        Gives the `Potential` at a position.
-    settings : RHVAESettings
-        Number and length of the steps, tempering, integrator.
-
-    Returns
-    -------
-    PhasePoint
-        z_K and rho_K. Where torch records gradients, they can be differentiated as the integrator says.
-    """
-    if settings.integrator == "published" and settings.leapfrog_steps:
-        path = _published_path(position, launch, metric, potential, settings)
-        return _differentiable(path, position, launch, metric, potential, settings)
-    point = PhasePoint(position, launch(position), metric.at(position), potential(position))
-    for step in range(1, settings.leapfrog_steps + 1):
-        point = leapfrog_step(point, metric, potential, settings)
-        point = replace(point, momentum=_cooling(step, settings) * point.momentum)
-    return point
+#: From z_0 to the position (n, d), the change of the momentum by the first line of the step, and what was
+#: computed at the position: what one published step changes, as constants, and where it ends.
+_PublishedStep = tuple[Tensor, Tensor, Potential]
 
 
-def leapfrog_step(
-    point: PhasePoint, metric: LatentMetric, potential: PotentialFunction, settings: RHVAESettings
-) -> PhasePoint:
-    """Take one generalized leapfrog step, without tempering; `_published_path` takes the published ones."""
-    size = settings.leapfrog_step_size
-    momentum = point.momentum
-    for _ in range(FIXED_POINT_ITERATIONS):
-        momentum = point.momentum - size / 2 * _position_gradient(point, metric, momentum)
-    velocity = point.metric.velocity(momentum)
-    position = point.position + size * velocity  # the first iteration: the metric is still the old one
-    for _ in range(FIXED_POINT_ITERATIONS - 1):
-        mean_velocity = (velocity + metric.at(position).velocity(momentum)) / 2
-        position = point.position + size * mean_velocity
-    arrived = PhasePoint(position, momentum, metric.at(position), potential(position))
-    momentum = momentum - size / 2 * _position_gradient(arrived, metric, momentum)
-    return replace(arrived, momentum=momentum)
+class HamiltonianFlow(NamedTuple):
+    """Carries positions and momenta through K tempered leapfrog steps."""
 
+    launch: Callable[[Tensor], Tensor]  #: the first positions to the first momenta
+    metric: LatentMetric
+    potential: Callable[..., Potential]  #: positions, and the options of `decoder_potential`, to it
+    settings: RHVAESettings
 
-@dataclass(frozen=True)
-class _PublishedStep:
-    """What one step of the published integrator changes, as constants, and where it ends."""
+    def end(self, position: Tensor) -> PhasePoint:
+        """Give z_K and rho_K of z_0; where torch records gradients, these are as the integrator says."""
+        if self.settings.integrator == "published" and self.settings.leapfrog_steps:
+            path = self._replace(metric=self.metric.detach())._published_path(position)
+            return self._differentiable(path, position)
+        point = self._arrive(position, self.launch(position))
+        for step in range(1, self.settings.leapfrog_steps + 1):
+            point = self._leapfrog_step(point)
+            point = replace(point, momentum=self._cooling(step) * point.momentum)
+        return point
 
-    drift: torch.Tensor  #: from z_0 to the position, (n, d)
-    kick: torch.Tensor  #: of the momentum, by the first line of the step, (n, d)
-    potential: Potential
+    def _arrive(self, position: Tensor, momentum: Tensor, **options: bool) -> PhasePoint:
+        return PhasePoint(position, momentum, self.metric.at(position), self.potential(position, **options))
 
+    def _cooling(self, step: int) -> float:
+        return sqrt_beta(step - 1, self.settings) / sqrt_beta(step, self.settings)
 
-@torch.enable_grad()
-def _published_path(
-    position: torch.Tensor,
-    launch: Launch,
-    metric: LatentMetric,
-    potential: PotentialFunction,
-    settings: RHVAESettings,
-) -> list[_PublishedStep]:
-    """Take the steps of the published integrator; each position is the root of a graph of its own."""
-    size = settings.leapfrog_step_size
-    metric = metric.detach()
-    start = here = position.detach().requires_grad_()
-    point = PhasePoint(here, launch(here), metric.at(here), potential(here, weights=False))
-    path = []
-    for step in range(1, settings.leapfrog_steps + 1):
-        half = point.momentum
+    def _position_gradient(self, point: PhasePoint, momentum: Tensor) -> Tensor:
+        """Gradient of the Hamiltonian in z, at the point's position and another momentum."""
+        kinetic = self.metric.kinetic_gradient(point.position, point.metric, momentum)
+        return point.potential.gradient + kinetic
+
+    def _leapfrog_step(self, point: PhasePoint) -> PhasePoint:
+        """Take one generalized step, without tempering."""
+        size = self.settings.leapfrog_step_size
+        momentum = point.momentum
         for _ in range(FIXED_POINT_ITERATIONS):
-            force = _position_gradient(point, metric, half) + _momentum_term(point, half)
-            half = (point.momentum - size / 2 * force).detach()
-        here = (point.position + size * point.metric.velocity(half)).detach().requires_grad_()
-        arrived = PhasePoint(here, half, metric.at(here), potential(here, weights=False))
-        path.append(
-            _PublishedStep((here - start).detach(), (half - point.momentum).detach(), arrived.potential)
-        )
-        if step < settings.leapfrog_steps:
-            momentum = half - size / 2 * _position_gradient(arrived, metric, half)
-            point = replace(arrived, momentum=_cooling(step, settings) * momentum)
-    return path
+            momentum = point.momentum - size / 2 * self._position_gradient(point, momentum)
+        velocity = point.metric.velocity(momentum)
+        position = point.position + size * velocity  # the first iteration: the metric is still the old one
+        for _ in range(FIXED_POINT_ITERATIONS - 1):
+            mean_velocity = (velocity + self.metric.at(position).velocity(momentum)) / 2
+            position = point.position + size * mean_velocity
+        arrived = self._arrive(position, momentum)
+        return replace(arrived, momentum=momentum - size / 2 * self._position_gradient(arrived, momentum))
+
+    @torch.enable_grad()
+    def _published_path(self, position: Tensor) -> list[_PublishedStep]:
+        """Take the published steps; each position is the root of a graph of its own."""
+        size = self.settings.leapfrog_step_size
+        start = here = position.detach().requires_grad_()
+        point = self._arrive(here, self.launch(here), weights=False)
+        path = []
+        for step in range(1, self.settings.leapfrog_steps + 1):
+            half = point.momentum
+            for _ in range(FIXED_POINT_ITERATIONS):
+                force = self._position_gradient(point, half) + _momentum_term(point, half)
+                half = (point.momentum - size / 2 * force).detach()
+            here = (point.position + size * point.metric.velocity(half)).detach().requires_grad_()
+            arrived = self._arrive(here, half, weights=False)
+            path.append(((here - start).detach(), (half - point.momentum).detach(), arrived.potential))
+            if step < self.settings.leapfrog_steps:
+                momentum = half - size / 2 * self._position_gradient(arrived, half)
+                point = replace(arrived, momentum=self._cooling(step) * momentum)
+        return path
+
+    def _differentiable(self, path: Sequence[_PublishedStep], position: Tensor) -> PhasePoint:
+        """The end of a published path, as a function of z_0, rho_0 and the networks at the positions."""
+        positions = torch.cat([position + drift for drift, _, _ in path])
+        everywhere = self.metric.at(positions)
+        potentials = self.potential(positions, visited=[there for _, _, there in path])
+        momentum = self.launch(position)
+        for number, (_, kick, _) in enumerate(path):
+            rows = slice(number * len(position), (number + 1) * len(position))
+            half = momentum + kick
+            values = everywhere.rows(rows)
+            gradient = potentials.gradient[rows] + self.metric.kinetic_gradient(positions[rows], values, half)
+            momentum = self._cooling(number + 1) * (half - self.settings.leapfrog_step_size / 2 * gradient)
+        end = Potential(potentials.log_likelihood[rows], potentials.gradient[rows], potentials.logits[rows])
+        return PhasePoint(positions[rows], momentum, values, end)
 
 
-def _momentum_term(point: PhasePoint, momentum: torch.Tensor) -> torch.Tensor | float:
+def _momentum_term(point: PhasePoint, momentum: Tensor) -> Tensor | float:
     """The velocity's product with the derivative, in z, of the momentum with which the step began."""
     if not point.momentum.requires_grad:
         return 0.0
@@ -177,35 +156,3 @@ def _momentum_term(point: PhasePoint, momentum: torch.Tensor) -> torch.Tensor | 
         point.momentum, point.position, velocity.detach(), retain_graph=True, materialize_grads=True
     )
     return term
-
-
-def _differentiable(
-    path: Sequence[_PublishedStep],
-    position: torch.Tensor,
-    launch: Launch,
-    metric: LatentMetric,
-    potential: PotentialFunction,
-    settings: RHVAESettings,
-) -> PhasePoint:
-    """The end of a published path, as a function of z_0, rho_0 and the networks at the visited positions."""
-    positions = torch.cat([position + step.drift for step in path])
-    everywhere = metric.at(positions)
-    potentials = potential(positions, visited=[step.potential for step in path])
-    momentum = launch(position)
-    for number, step in enumerate(path):
-        rows = slice(number * len(position), (number + 1) * len(position))
-        half = momentum + step.kick
-        values = everywhere.rows(rows)
-        gradient = potentials.gradient[rows] + metric.kinetic_gradient(positions[rows], values, half)
-        momentum = _cooling(number + 1, settings) * (half - settings.leapfrog_step_size / 2 * gradient)
-    end = Potential(potentials.log_likelihood[rows], potentials.gradient[rows], potentials.logits[rows])
-    return PhasePoint(positions[rows], momentum, values, end)
-
-
-def _cooling(step: int, settings: RHVAESettings) -> float:
-    return sqrt_beta(step - 1, settings) / sqrt_beta(step, settings)
-
-
-def _position_gradient(point: PhasePoint, metric: LatentMetric, momentum: torch.Tensor) -> torch.Tensor:
-    """Gradient of the Hamiltonian in z, at the point's position and another momentum."""
-    return point.potential.gradient + metric.kinetic_gradient(point.position, point.metric, momentum)

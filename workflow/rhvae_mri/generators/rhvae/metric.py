@@ -17,45 +17,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 
 @dataclass(frozen=True)
 class MetricValues:
     """The metric at n latent positions."""
 
-    weights: torch.Tensor  #: w_i(z), the weight of each centroid, (n, N)
-    inverse: torch.Tensor  #: G^{-1}(z), (n, d, d)
-    metric: torch.Tensor  #: G(z), (n, d, d)
-    log_det_inverse: torch.Tensor  #: log det G^{-1}(z), (n,); NaN where that is not positive definite
+    weights: Tensor  #: w_i(z), the weight of each centroid, (n, N)
+    inverse: Tensor  #: G^{-1}(z), (n, d, d)
+    metric: Tensor  #: G(z), (n, d, d)
+    log_det_inverse: Tensor  #: log det G^{-1}(z), (n,); NaN where that is not positive definite
 
-    def velocity(self, momentum: torch.Tensor) -> torch.Tensor:
+    def velocity(self, momentum: Tensor) -> Tensor:
         """G^{-1} rho, of shape (n, d)."""
         return torch.einsum("nij,nj->ni", self.inverse, momentum)
 
     def rows(self, rows: slice) -> MetricValues:
         """The values at some of the positions."""
-        return MetricValues(
-            self.weights[rows], self.inverse[rows], self.metric[rows], self.log_det_inverse[rows]
-        )
+        return MetricValues(*(value[rows] for value in vars(self).values()))
 
 
 class LatentMetric:
-    """The inverse metric that N centroids and their matrices define.
-
-    Parameters
-    ----------
-    centroids : torch.Tensor, shape (N, d)
-        c_i, the latent means of images.
-    matrices : torch.Tensor, shape (N, d, d)
-        M_i = L_i L_i^T.
-    temperature : float
-        T.
-    regularization : float
-        Lambda.
-    """
+    """The inverse metric of centroids c_i (N, d), latent means of images, and matrices M_i (N, d, d)."""
 
     def __init__(
-        self, centroids: torch.Tensor, matrices: torch.Tensor, temperature: float, regularization: float
+        self, centroids: Tensor, matrices: Tensor, temperature: float, regularization: float
     ) -> None:
         self.temperature = temperature
         self.regularization = regularization
@@ -73,10 +60,13 @@ class LatentMetric:
         matrices = self._matrices.detach().view(-1, d, d)
         return LatentMetric(self.centroids.detach(), matrices, self.temperature, self.regularization)
 
-    def at(self, positions: torch.Tensor) -> MetricValues:
+    def at(self, positions: Tensor) -> MetricValues:
         """Evaluate the metric at ``positions`` of shape (n, d)."""
         n, d = positions.shape
-        weights = self._weights(positions)
+        centred = positions - self._middle
+        norms = centred.square().sum(1, keepdim=True)
+        squared = (norms + self._norms - 2 * centred @ self._centred.T).clamp_min(0)
+        weights = torch.exp(squared / -(self.temperature**2))
         ridge = self.regularization * torch.eye(d, dtype=positions.dtype, device=positions.device)
         inverse = (weights @ self._matrices).view(n, d, d) + ridge
         factor, info = torch.linalg.cholesky_ex(inverse)
@@ -84,26 +74,16 @@ class LatentMetric:
         log_det = torch.where(info == 0, log_det, torch.nan)
         return MetricValues(weights, inverse, torch.cholesky_inverse(factor), log_det)
 
-    def kinetic_gradient(
-        self, positions: torch.Tensor, values: MetricValues, momentum: torch.Tensor
-    ) -> torch.Tensor:
+    def kinetic_gradient(self, positions: Tensor, values: MetricValues, momentum: Tensor) -> Tensor:
         """Gradient of 1/2 rho^T G^{-1} rho + 1/2 log det G in z, at fixed momentum; shape (n, d)."""
         outer = momentum.unsqueeze(2) * momentum.unsqueeze(1)
         return self._half_gradient(positions, values.weights, outer - values.metric)
 
-    def log_volume_gradient(self, positions: torch.Tensor, values: MetricValues) -> torch.Tensor:
+    def log_volume_gradient(self, positions: Tensor, values: MetricValues) -> Tensor:
         """Gradient of 1/2 log det G^{-1} in z; shape (n, d)."""
         return self._half_gradient(positions, values.weights, values.metric)
 
-    def _weights(self, positions: torch.Tensor) -> torch.Tensor:
-        centred = positions - self._middle
-        norms = centred.square().sum(1, keepdim=True)
-        squared = (norms + self._norms - 2 * centred @ self._centred.T).clamp_min(0)
-        return torch.exp(squared / -(self.temperature**2))
-
-    def _half_gradient(
-        self, positions: torch.Tensor, weights: torch.Tensor, form: torch.Tensor
-    ) -> torch.Tensor:
+    def _half_gradient(self, positions: Tensor, weights: Tensor, form: Tensor) -> Tensor:
         """Half the gradient of <S, G^{-1}(z)>: 1/T^2 sum_i w_i <S, M_i> (c_i - z)."""
         pulls = weights * (form.flatten(1) @ self._matrices.T)
         total = pulls @ self._centred - pulls.sum(1, keepdim=True) * (positions - self._middle)

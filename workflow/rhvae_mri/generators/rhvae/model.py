@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from rhvae_mri.generators.rhvae.hamiltonian import PhasePoint, flow
+from rhvae_mri.generators.rhvae.hamiltonian import HamiltonianFlow, PhasePoint
 from rhvae_mri.generators.rhvae.kernels.voxel_layers import VoxelLinear
 from rhvae_mri.generators.rhvae.metric import LatentMetric
 from rhvae_mri.generators.rhvae.networks import Networks, build_networks
@@ -26,38 +26,26 @@ from rhvae_mri.io.errors import StudyError
 class RHVAEOutput:
     """What one pass through the model gives."""
 
-    loss: torch.Tensor  #: the mean over the batch of the sum of the four terms below, ()
-    reconstruction: torch.Tensor  #: -log p(x | z_K), (n,)
-    prior: torch.Tensor  #: -log N(z_K; 0, I), (n,)
-    momentum: torch.Tensor  #: -log N(rho_K; 0, G(z_K)), (n,)
-    posterior: torch.Tensor  #: log q(z_0 | x), (n,)
-    mean: torch.Tensor  #: of the encoder, (n, d)
-    log_variance: torch.Tensor  #: of the encoder, (n, d)
+    loss: Tensor  #: the mean over the batch of the sum of the four terms below, ()
+    reconstruction: Tensor  #: -log p(x | z_K), (n,)
+    prior: Tensor  #: -log N(z_K; 0, I), (n,)
+    momentum: Tensor  #: -log N(rho_K; 0, G(z_K)), (n,)
+    posterior: Tensor  #: log q(z_0 | x), (n,)
+    mean: Tensor  #: of the encoder, (n, d)
+    log_variance: Tensor  #: of the encoder, (n, d)
     end: PhasePoint  #: z_K, rho_K, the metric there, and the decoder's logits
 
 
 class RHVAE(nn.Module):
     """Riemannian Hamiltonian variational autoencoder for images of one shape.
 
-    Parameters
-    ----------
-    settings : RHVAESettings
-        The model's settings.
-    image_shape : tuple of int
-        Shape of an image, with as many axes as you like.
-    networks : Networks, optional
-        Your own modules; those that the settings name if not given.
-    generator : torch.Generator, optional
-        Draws the initial weights, unless the networks are your own.
-
-    Attributes
-    ----------
-    centroids, matrices : torch.Tensor, shapes (N, d) and (N, d, d)
-        The final metric; empty until `fit_metric` is called.
+    Your own ``networks`` may take the place of those that the settings name, whose initial weights the
+    ``generator`` draws. ``centroids`` (N, d) and ``matrices`` (N, d, d) are the final metric, empty until
+    `fit_metric` is called.
     """
 
-    centroids: torch.Tensor
-    matrices: torch.Tensor
+    centroids: Tensor
+    matrices: Tensor
 
     def __init__(
         self,
@@ -80,10 +68,10 @@ class RHVAE(nn.Module):
 
     def forward(
         self,
-        images: torch.Tensor,
-        latent_noise: torch.Tensor,
-        gamma: torch.Tensor,
-        encoded: tuple[torch.Tensor, torch.Tensor] | None = None,
+        images: Tensor,
+        latent_noise: Tensor,
+        gamma: Tensor,
+        encoded: tuple[Tensor, Tensor] | None = None,
     ) -> RHVAEOutput:
         """Encode, flow, decode and compute the loss.
 
@@ -91,24 +79,9 @@ class RHVAE(nn.Module):
         momentum is L gamma / sqrt(beta_0), as in the public code: L is the image's own matrix in training
         mode and the Cholesky factor of G(z_0) in evaluation mode.
 
-        Parameters
-        ----------
-        images : torch.Tensor, shape (n, *image_shape)
-            Values in [0, 1].
-        latent_noise, gamma : torch.Tensor, shape (n, d)
-            Standard normal draws, for the latent position and for the momentum.
-        encoded : pair of torch.Tensor, shapes (n, d), optional
-            What the encoder gives for the images, if it is known.
-
-        Returns
-        -------
-        RHVAEOutput
-            The loss, its terms, and where the flow ends.
-
-        Raises
-        ------
-        StudyError
-            If the model is in evaluation mode and has no final metric yet.
+        ``images`` (n, *image_shape) have values in [0, 1]; ``latent_noise`` and ``gamma`` (n, d) are standard
+        normal draws, for the latent position and for the momentum; ``encoded`` is what the encoder gives for
+        the images, if it is known.
         """
         settings = self.settings
         mean, log_variance = self.encoder(images) if encoded is None else encoded
@@ -119,12 +92,12 @@ class RHVAE(nn.Module):
         else:
             factor, metric = None, self.final_metric()
 
-        def launch(positions: torch.Tensor) -> torch.Tensor:
+        def launch(positions: Tensor) -> Tensor:
             scale = torch.linalg.cholesky_ex(metric.at(positions).metric).L if factor is None else factor
             return torch.einsum("nij,nj->ni", scale, gamma) / settings.sqrt_beta_zero
 
         potential = partial(decoder_potential, self.decoder, images, reconstruction=settings.reconstruction)
-        end = flow(start, launch, metric, potential, settings)
+        end = HamiltonianFlow(launch, metric, potential, settings).end(start)
         log_two_pi = settings.latent_dimension * math.log(2 * math.pi)
         energy = torch.einsum("ni,ni->n", end.momentum, end.metric.velocity(end.momentum))
         terms = {
@@ -147,14 +120,14 @@ class RHVAE(nn.Module):
         return self._metric(self.centroids, self.matrices)
 
     @torch.no_grad()
-    def fit_metric(self, images: torch.Tensor, batch_size: int = 64) -> None:
+    def fit_metric(self, images: Tensor, batch_size: int = 64) -> None:
         """Take the centroids and matrices of all training images, (N, *image_shape), as the final metric."""
         batches = images.split(batch_size)
         self.centroids = torch.cat([self.encoder(batch)[0] for batch in batches])
         factors = torch.cat([self.metric_network(batch) for batch in batches])
         self.matrices = factors @ factors.mT
 
-    def decode(self, positions: torch.Tensor) -> torch.Tensor:
+    def decode(self, positions: Tensor) -> Tensor:
         """Decode latent positions (n, d) to images (n, *image_shape) with values in [0, 1]."""
         return torch.sigmoid(self.decoder(positions)).reshape(len(positions), *self.image_shape)
 
@@ -169,5 +142,5 @@ class RHVAE(nn.Module):
             modules.append(self.decoder.logits)
         return list(dict.fromkeys(module for module in modules if isinstance(module, VoxelLinear)))
 
-    def _metric(self, centroids: torch.Tensor, matrices: torch.Tensor) -> LatentMetric:
+    def _metric(self, centroids: Tensor, matrices: Tensor) -> LatentMetric:
         return LatentMetric(centroids, matrices, self.settings.temperature, self.settings.regularization)

@@ -44,7 +44,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import skip_init
 
@@ -55,41 +55,19 @@ from rhvae_mri.io.errors import StudyError
 
 
 class Networks(NamedTuple):
-    """The modules of one RHVAE; images go in as (n, *image_shape).
+    """The modules of one RHVAE; images go in as (n, *image_shape)."""
 
-    Attributes
-    ----------
-    encoder : torch.nn.Module
-        Images to a pair of means and log-variances, each of shape (n, d).
-    decoder : torch.nn.Module
-        Latent positions (n, d) to logits of the voxels, which reshape to (n, *image_shape).
-    metric : torch.nn.Module
-        Images to lower triangular matrices (n, d, d) with a positive diagonal.
-    """
-
-    encoder: nn.Module
-    decoder: nn.Module
-    metric: nn.Module
+    encoder: nn.Module  #: images to a pair of means and log-variances, each of shape (n, d)
+    decoder: nn.Module  #: latent positions (n, d) to logits of the voxels, which reshape to (n, *image_shape)
+    metric: nn.Module  #: images to lower triangular matrices (n, d, d) with a positive diagonal
 
 
 def build_networks(
     settings: RHVAESettings, image_shape: Sequence[int], generator: torch.Generator | None = None
 ) -> Networks:
-    """Build the networks that the settings name, as float32 modules on the CPU.
+    """Build the networks that the settings name, as float32 modules on the CPU, where the weights are drawn.
 
-    Parameters
-    ----------
-    settings : RHVAESettings
-        Kind and size of the networks, latent dimension.
-    image_shape : sequence of int
-        Shape of an image; three axes for convolutions.
-    generator : torch.Generator, optional
-        Draws the initial weights (on the CPU).
-
-    Raises
-    ------
-    StudyError
-        If convolutions are asked for, and images have not three axes.
+    Convolutions need images with three axes; other shapes are a StudyError.
 
     Examples
     --------
@@ -99,13 +77,10 @@ def build_networks(
     """
     d, channels, n_voxels = settings.latent_dimension, settings.channels, math.prod(image_shape)
     if settings.networks == "mlp":
-        return Networks(
-            Encoder(*_hidden_layers(n_voxels, settings.encoder_layers, generator, voxels=True), d, generator),
-            Decoder(d, settings.decoder_layers, n_voxels, generator),
-            MetricNetwork(
-                *_hidden_layers(n_voxels, settings.metric_layers, generator, voxels=True), d, generator
-            ),
-        )
+        encoder = Encoder(*_hidden_layers(n_voxels, settings.encoder_layers, generator, True), d, generator)
+        decoder = Decoder(d, settings.decoder_layers, n_voxels, generator)
+        hidden = _hidden_layers(n_voxels, settings.metric_layers, generator, True)
+        return Networks(encoder, decoder, MetricNetwork(*hidden, d, generator))
     if len(image_shape) != 3:
         raise StudyError(
             f"Images of the shape {tuple(image_shape)} have {len(image_shape)} axes, not 3.",
@@ -133,15 +108,13 @@ class Encoder(nn.Module):
     ``body`` takes the flattened images and gives ``width`` features of each.
     """
 
-    def __init__(
-        self, body: nn.Module, width: int, dimension: int, generator: torch.Generator | None = None
-    ) -> None:
+    def __init__(self, body: nn.Module, width: int, d: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.body = body
-        self.mean = _linear(width, dimension, generator)
-        self.log_variance = _linear(width, dimension, generator)
+        self.mean = _linear(width, d, generator)
+        self.log_variance = _linear(width, d, generator)
 
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Encode a batch."""
         hidden = self.body(images.flatten(1))
         return self.mean(hidden), self.log_variance(hidden)
@@ -155,9 +128,9 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         self.body, width = _hidden_layers(dimension, widths, generator)
-        self.logits = _linear(width, n_voxels, generator, voxels=True)
+        self.logits = _linear(width, n_voxels, generator, True)
 
-    def forward(self, positions: torch.Tensor) -> torch.Tensor:
+    def forward(self, positions: Tensor) -> Tensor:
         """Decode a batch."""
         return self.logits(self.body(positions))
 
@@ -168,15 +141,13 @@ class MetricNetwork(nn.Module):
     ``body`` is as in `Encoder`.
     """
 
-    def __init__(
-        self, body: nn.Module, width: int, dimension: int, generator: torch.Generator | None = None
-    ) -> None:
+    def __init__(self, body: nn.Module, width: int, d: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.body = body
-        self.log_diagonal = _linear(width, dimension, generator)
-        self.lower = _linear(width, dimension * (dimension - 1) // 2, generator)
+        self.log_diagonal = _linear(width, d, generator)
+        self.lower = _linear(width, d * (d - 1) // 2, generator)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """Compute the matrices of a batch."""
         hidden = self.body(images.flatten(1))
         matrices = torch.diag_embed(self.log_diagonal(hidden).exp())
@@ -211,7 +182,7 @@ class ConvolutionalDecoder(nn.Module):
             _convolution(n_inputs, n_outputs, generator) for n_outputs, n_inputs in pairwise((1, *channels))
         )
 
-    def forward(self, positions: torch.Tensor) -> torch.Tensor:
+    def forward(self, positions: Tensor) -> Tensor:
         """Decode a batch."""
         maps = self.body(positions)
         for layer, shape in reversed(list(enumerate(self.shapes))):
@@ -234,12 +205,12 @@ def halved_shapes(image_shape: Sequence[int], n_layers: int) -> list[tuple[int, 
 
 
 def _hidden_layers(
-    n_inputs: int, widths: Sequence[int], generator: torch.Generator | None, *, voxels: bool = False
+    n_inputs: int, widths: Sequence[int], generator: torch.Generator | None, voxels: bool = False
 ) -> tuple[nn.Sequential, int]:
     """Linear layers with ReLU, of which the first one may read voxels, and the width of the last one."""
     layers: list[nn.Module] = []
     for width in widths:
-        layers += [_linear(n_inputs, width, generator, voxels=voxels), nn.ReLU()]
+        layers += [_linear(n_inputs, width, generator, voxels), nn.ReLU()]
         n_inputs, voxels = width, False
     return nn.Sequential(*layers), n_inputs
 
@@ -256,7 +227,7 @@ def _convolutional_features(
 
 
 def _linear(
-    n_inputs: int, n_outputs: int, generator: torch.Generator | None, *, voxels: bool = False
+    n_inputs: int, n_outputs: int, generator: torch.Generator | None, voxels: bool = False
 ) -> nn.Linear:
     """A linear layer, perhaps of voxels, with torch's usual initial weights, drawn from ``generator``."""
     # Made small, so that the large weights are drawn only once. `torch.nn.utils.skip_init` does the same, but

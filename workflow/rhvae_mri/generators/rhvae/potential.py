@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from rhvae_mri.generators.rhvae.kernels.decoder import voxel_likelihood
+from rhvae_mri.generators.rhvae.kernels.decoder import first_derivative, log_likelihood, voxel_likelihood
 from rhvae_mri.generators.rhvae.kernels.voxel_layers import VoxelLinear
-from rhvae_mri.generators.rhvae.likelihood import first_derivative, log_likelihood
 from rhvae_mri.generators.rhvae.networks import Decoder
 
 
@@ -19,10 +18,10 @@ from rhvae_mri.generators.rhvae.networks import Decoder
 class Potential:
     """The decoder's part of the Hamiltonian at n latent positions."""
 
-    log_likelihood: torch.Tensor  #: log p(x | z), summed over the voxels, (n,)
-    gradient: torch.Tensor  #: of -log p(x, z) in z, (n, d)
-    logits: torch.Tensor  #: what the decoder gives, (n, n_voxels); constants, from a kernel
-    pull: torch.Tensor | None = None  #: from a kernel, the gradient of log p(x | z) in the last layer's input
+    log_likelihood: Tensor  #: log p(x | z), summed over the voxels, (n,)
+    gradient: Tensor  #: of -log p(x, z) in z, (n, d)
+    logits: Tensor  #: what the decoder gives, (n, n_voxels); constants, from a kernel
+    pull: Tensor | None = None  #: from a kernel, the gradient of log p(x | z) in the last layer's input
 
 
 def has_voxel_kernel(decoder: nn.Module) -> TypeGuard[Decoder]:
@@ -32,8 +31,8 @@ def has_voxel_kernel(decoder: nn.Module) -> TypeGuard[Decoder]:
 
 def decoder_potential(
     decoder: nn.Module,
-    images: torch.Tensor,
-    positions: torch.Tensor,
+    images: Tensor,
+    positions: Tensor,
     reconstruction: str,
     *,
     weights: bool = True,
@@ -41,25 +40,10 @@ def decoder_potential(
 ) -> Potential:
     """Compute log p(x | z) and the gradient of -log p(x, z) in z.
 
-    Parameters
-    ----------
-    decoder : torch.nn.Module
-        Latent positions to logits.
-    images : torch.Tensor, shape (n, *image_shape)
-        x.
-    positions : torch.Tensor, shape (m n, d)
-        z: m positions for each image, those of all images at the first place first.
-    reconstruction : {"bce", "mse"}
-        The likelihood of a voxel.
-    weights : bool
-        Whether the result is to be differentiated in the weights of the last layer, too.
-    visited : sequence of Potential
-        What was computed at the m places before; the kernel then computes derivatives only.
-
-    Returns
-    -------
-    Potential
-        Differentiable once where torch records gradients, constant otherwise.
+    ``positions`` (m n, d) are m for each image (n, *image_shape), those of all images at the first place
+    first. With ``weights`` the result is to be differentiated in the weights of the last layer, too. What was
+    computed at the m places before may be ``visited``; the kernel then computes derivatives only. The result
+    can be differentiated once where torch records gradients, and is constant otherwise.
     """
     recording = torch.is_grad_enabled()
     with torch.enable_grad():

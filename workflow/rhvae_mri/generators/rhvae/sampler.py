@@ -10,6 +10,10 @@ number alone. Chains are computed in batches that are always filled up, so that 
 last bit, however many are asked for. Batches of another size draw the same numbers and differ by rounding,
 unless a proposal lies so close to the edge of being accepted that rounding decides; in float64 this does not
 happen in practice.
+
+Sources: Geyer, "Practical Markov Chain Monte Carlo", Statistical Science 7 (1992), for the initial monotone
+sequence; Gelman and Rubin, "Inference from Iterative Simulation Using Multiple Sequences", ibid., for the
+scale reduction.
 """
 
 from __future__ import annotations
@@ -22,9 +26,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
-from rhvae_mri.generators.rhvae.chains import effective_sample_size, scale_reduction
 from rhvae_mri.generators.rhvae.metric import LatentMetric
 from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.generators.rhvae.settings import SamplerSettings
@@ -51,14 +55,14 @@ class LatentSample:
     stayed near their own centroids.
     """
 
-    positions: torch.Tensor  #: the last state of each chain, on the device of the metric, (n, d)
-    acceptance: torch.Tensor  #: the fraction of proposals that each chain accepted, (n,)
-    step_acceptance: torch.Tensor  #: the fraction of chains that accepted the proposal of a step, (steps,)
-    effective_size: torch.Tensor  #: of each chain, for log-density and latent coordinates, (n, d + 1)
-    scale_reduction: torch.Tensor  #: over the second halves of all chains, for the same, (d + 1,)
+    positions: Tensor  #: the last state of each chain, on the device of the metric, (n, d)
+    acceptance: Tensor  #: the fraction of proposals that each chain accepted, (n,)
+    step_acceptance: Tensor  #: the fraction of chains that accepted the proposal of a step, (steps,)
+    effective_size: Tensor  #: of each chain, for log-density and latent coordinates, (n, d + 1)
+    scale_reduction: Tensor  #: over the second halves of all chains, for the same, (d + 1,)
 
 
-def log_density(positions: torch.Tensor, metric: LatentMetric) -> tuple[torch.Tensor, torch.Tensor]:
+def log_density(positions: Tensor, metric: LatentMetric) -> tuple[Tensor, Tensor]:
     """The log-density of the target at positions (n, d), 1/2 log det G^{-1}(z), (n,), and its gradient."""
     values = metric.at(positions)
     return values.log_det_inverse / 2, metric.log_volume_gradient(positions, values)
@@ -76,25 +80,8 @@ def sample_latent(
 ) -> LatentSample:
     """Run one chain per sample and keep its last state.
 
-    Parameters
-    ----------
-    metric : LatentMetric
-        The final metric of a trained model.
-    n : int
-        Number of samples.
-    seed : int
-        Determines every draw. The first samples are the same for every ``n``.
-    settings : SamplerSettings, optional
-        Length of the chains and of their steps; the study's if not given.
-    batch_size : int, optional
-        Chains that are computed together; by default the number in `CHAINS`.
-    progress : bool
-        Whether to draw a progress bar on standard error.
-
-    Returns
-    -------
-    LatentSample
-        Positions, acceptance rates and effective sample sizes.
+    Every draw follows from ``seed``; the first samples are the same for every ``n``. Chains are computed
+    together in batches, by default of as many as `CHAINS` says.
     """
     settings = settings or SamplerSettings()
     if batch_size is None:
@@ -119,7 +106,7 @@ def sample_latent(
 
 
 @torch.no_grad()
-def decode_images(model: RHVAE, positions: torch.Tensor, dtype: str = "float32") -> Iterator[numpy.ndarray]:
+def decode_images(model: RHVAE, positions: Tensor, dtype: str = "float32") -> Iterator[numpy.ndarray]:
     """Decode latent positions (n, d) one by one; an image is the same, to the last bit, for every n."""
     for batch in positions.to(model.centroids).split(DECODED):
         # The last bits of a product depend on the number of its rows, so a batch is always full.
@@ -127,19 +114,55 @@ def decode_images(model: RHVAE, positions: torch.Tensor, dtype: str = "float32")
         yield from model.decode(filled)[: len(batch)].cpu().numpy().astype(dtype)
 
 
+def effective_sample_size(trace: Tensor) -> Tensor:
+    """Estimate how many independent draws the states of a chain are worth.
+
+    The sum of the autocorrelations is cut off where the sums of two neighbours stop being positive, and
+    these sums are made to fall (Geyer's initial monotone sequence).
+
+    ``trace`` (n, ...) has the successive states of one number per chain; all further axes are other chains
+    and other numbers. At most n log10(n) (chains whose states alternate can be worth more than n draws); 1
+    for a chain that never moved.
+    """
+    n = len(trace)
+    if n < 2:
+        return torch.full(trace.shape[1:], float(n), dtype=torch.float64, device=trace.device)
+    centred = trace.double() - trace.double().mean(0)
+    spectrum = torch.fft.rfft(centred, n=2 * n, dim=0).abs().square()
+    covariances = torch.fft.irfft(spectrum, n=2 * n, dim=0)[:n] / n
+    pairs = covariances[0 : n - n % 2 : 2] + covariances[1::2]
+    kept = pairs.cummin(0)[0] * (pairs > 0).cumprod(0)
+    time = (2 * kept.sum(0) / covariances[0] - 1).clamp_min(1 / max(math.log10(n), 1))
+    moved = centred.abs().amax(0) > 0
+    return torch.where(moved, n / time, 1.0)
+
+
+def scale_reduction(means: Tensor, variances: Tensor, length: int) -> Tensor:
+    """Compute by how much the spread could still shrink if the chains ran on (Gelman and Rubin's R-hat).
+
+    From mean and unbiased variance (m, ...) of the states of each of m chains of a length. It is 1 where all
+    chains have seen the same distribution, and NaN for fewer than two chains or states, or where no chain has
+    moved.
+    """
+    if len(means) < 2 or length < 2:
+        return torch.full(means.shape[1:], torch.nan, dtype=torch.float64)
+    within = variances.double().mean(0)
+    ratio = (length - 1) / length + means.double().var(0) / within
+    return torch.where(within > 0, ratio.sqrt(), torch.nan)
+
+
 def chain_table(sample: LatentSample, image_ids: Sequence[str]) -> pandas.DataFrame:
     """List the chains by their images; effective_size_lowest is of the coordinate that mixed worst."""
     import pandas
 
     effective = sample.effective_size.cpu()
-    return pandas.DataFrame(
-        {
-            "image_id": list(image_ids),
-            "acceptance_rate": sample.acceptance.cpu().numpy().round(6),
-            "effective_size_log_density": effective[:, 0].numpy().round(3),
-            "effective_size_lowest": effective[:, 1:].amin(1).numpy().round(3),
-        }
-    )
+    columns = {
+        "image_id": list(image_ids),
+        "acceptance_rate": sample.acceptance.cpu().numpy().round(6),
+        "effective_size_log_density": effective[:, 0].numpy().round(3),
+        "effective_size_lowest": effective[:, 1:].amin(1).numpy().round(3),
+    }
+    return pandas.DataFrame(columns)
 
 
 def chain_summary(sample: LatentSample, settings: SamplerSettings) -> dict[str, Any]:
@@ -165,7 +188,7 @@ def chain_summary(sample: LatentSample, settings: SamplerSettings) -> dict[str, 
 
 def _run_chains(
     metric: LatentMetric, numbers: range, seed: int, settings: SamplerSettings
-) -> tuple[torch.Tensor, ...]:
+) -> tuple[Tensor, ...]:
     """Run the chains of these numbers from random centroids.
 
     Of each chain (the first axis): its last position, which proposals it accepted, the effective size of
@@ -192,12 +215,8 @@ def _run_chains(
 
 
 def leapfrog(
-    position: torch.Tensor,
-    momentum: torch.Tensor,
-    slope: torch.Tensor,
-    metric: LatentMetric,
-    settings: SamplerSettings,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    position: Tensor, momentum: Tensor, slope: Tensor, metric: LatentMetric, settings: SamplerSettings
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Follow a trajectory from where the log-density has the gradient ``slope``; the end, and both there."""
     for _ in range(settings.leapfrog_steps):
         momentum = momentum + settings.step_size / 2 * slope
@@ -207,10 +226,7 @@ def leapfrog(
     return position, momentum, value, slope
 
 
-def _draw(
-    centroids: torch.Tensor, numbers: range, seed: int, steps: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Draw the first centroid, the momenta and the uniform numbers of each chain."""
+def _draw(centroids: Tensor, numbers: range, seed: int, steps: int) -> tuple[Tensor, Tensor, Tensor]:
     n, d = len(numbers), centroids.shape[1]
     # On the CPU, so that the draws are the same for every device.
     start = torch.empty(n, dtype=torch.int64)

@@ -6,17 +6,17 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.generators.rhvae.networks import Networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import atomic_path
+from rhvae_mri.runtime.checkpoints import read_stored
 
 #: Tells these files from others, and their version.
 FORMAT = "rhvae-mri RHVAE 1"
@@ -38,7 +38,7 @@ def save_model(path: str | os.PathLike[str], model: RHVAE, metadata: Mapping[str
         save_file(tensors, temporary, metadata=header)
 
 
-def save_codes(path: str | os.PathLike[str], codes: torch.Tensor) -> None:
+def save_codes(path: str | os.PathLike[str], codes: Tensor) -> None:
     """Write latent positions (n, d) as the tensor `codes` of a safetensors file, atomically."""
     with atomic_path(path) as temporary:
         save_file({"codes": codes.detach().cpu().contiguous()}, temporary)
@@ -47,16 +47,7 @@ def save_codes(path: str | os.PathLike[str], codes: torch.Tensor) -> None:
 def load_model(
     path: str | os.PathLike[str], device: torch.device | str = "cpu", networks: Networks | None = None
 ) -> RHVAE:
-    """Read a model that `save_model` wrote.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    device : torch.device or str
-        Where the model is to be.
-    networks : Networks, optional
-        Your own modules, if the model was trained with such.
+    """Read a model that `save_model` wrote; your own ``networks``, if it was trained with such.
 
     Returns
     -------
@@ -68,7 +59,7 @@ def load_model(
     StudyError
         If the file is missing or damaged, is of another kind, or lacks an entry or has one too many.
     """
-    header, tensors = _read(path)
+    header, tensors = read_stored(path, "RHVAE model file", FORMAT, REMEDY)
     settings, image_shape = _parse_header(path, header)
     model = RHVAE(settings, image_shape, networks)
     n, d = len(tensors.get("centroids", ())), settings.latent_dimension
@@ -78,49 +69,27 @@ def load_model(
     if missing or unknown:
         listed = {"missing": sorted(missing), "unknown": sorted(unknown)}
         names = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in listed.items() if names)
-        raise StudyError(
-            f"The model file has other entries than the model ({names}).", where=path, remedy=REMEDY
-        )
+        raise _fault(path, f"The model file has other entries than the model ({names}).")
     for name, value in expected.items():
         if tensors[name].shape != value.shape:
             shapes = f"{tuple(tensors[name].shape)}, not {tuple(value.shape)}"
-            raise StudyError(f"The entry {name} has the shape {shapes}.", where=path, remedy=REMEDY)
+            raise _fault(path, f"The entry {name} has the shape {shapes}.")
     model.load_state_dict(tensors, assign=True)
     return model.to(device).requires_grad_(False).eval()
 
 
-def _read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
-    """The header and the tensors of a model file."""
-    if not Path(path).is_file():
-        raise StudyError("There is no such model file.", where=path, remedy=REMEDY)
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except SafetensorError as error:
-        raise StudyError(
-            "The model file cannot be read.", where=path, cause=str(error), remedy=REMEDY
-        ) from error
-    if header.get("format") != FORMAT:
-        found = f"Found: {header.get('format', 'no format entry')}."
-        raise StudyError(
-            "This is not an RHVAE model file of this version.", where=path, cause=found, remedy=REMEDY
-        )
-    return header, tensors
+def _fault(path: str | os.PathLike[str], message: str, cause: str | None = None) -> StudyError:
+    return StudyError(message, where=path, cause=cause, remedy=REMEDY)
 
 
 def _parse_header(
     path: str | os.PathLike[str], header: Mapping[str, str]
 ) -> tuple[RHVAESettings, tuple[int, ...]]:
-    """The model's settings and the shape of its images."""
     try:
         stored, image_shape = json.loads(header["settings"]), json.loads(header["image_shape"])
     except (KeyError, json.JSONDecodeError) as error:
-        raise StudyError(
-            "The header of the model file is not complete.", where=path, cause=repr(error), remedy=REMEDY
-        ) from error
-    known = RHVAESettings.__dataclass_fields__.keys()
-    if stored.keys() != known:
-        names = ", ".join(sorted(stored.keys() ^ known))
-        raise StudyError(f"The settings in the model file differ in: {names}.", where=path, remedy=REMEDY)
+        raise _fault(path, "The header of the model file is not complete.", repr(error)) from error
+    different = stored.keys() ^ RHVAESettings.__dataclass_fields__.keys()
+    if different:
+        raise _fault(path, f"The settings in the model file differ in: {', '.join(sorted(different))}.")
     return RHVAESettings(**stored), tuple(image_shape)

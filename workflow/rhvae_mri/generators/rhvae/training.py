@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from rhvae_mri.generators.rhvae import kernels
@@ -25,9 +26,8 @@ from rhvae_mri.generators.rhvae.model import RHVAE, RHVAEOutput
 from rhvae_mri.generators.rhvae.networks import Networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.runtime.checkpoints import Optimizer, TrainingState, run_digest
+from rhvae_mri.runtime.checkpoints import RegularCheckpoints, TrainingState, run_digest
 from rhvae_mri.runtime.randomness import own_random_state
-from rhvae_mri.runtime.regular_checkpoints import RegularCheckpoints
 from rhvae_mri.study.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
@@ -50,30 +50,18 @@ RECENT_EPOCHS = 10
 
 @dataclass(frozen=True)
 class TrainedRHVAE:
-    """A trained model and how it came about.
+    """A trained model and how it came about."""
 
-    Attributes
-    ----------
-    model : RHVAE
-        The model with the weights of the epoch of lowest training loss, and its final metric, in evaluation
-        mode.
-    history : list of dict
-        One row per epoch: epoch (from 1), the training loss and its terms (means over the images), the
-        largest latent_norm of z_K, learning_rate and leapfrog_step_size.
-    best_epoch : int
-        The epoch whose weights were kept.
-    recoveries : list of dict
-        Where training went back to its last good weights: epoch, batch (0: when the model was finished),
-        fault, and the learning_rate and leapfrog_step_size that it went on with.
-    final_loss : float
-        Mean loss of the training images under ``model``, with its final metric.
-    """
-
+    #: with the weights of the epoch of lowest training loss, and its final metric, in evaluation mode
     model: RHVAE
+    #: one row per epoch: epoch (from 1), the training loss and its terms (means over the images), the largest
+    #: latent_norm of z_K, learning_rate and leapfrog_step_size
     history: list[dict[str, float]]
-    best_epoch: int
+    best_epoch: int  #: the epoch whose weights were kept
+    #: where training went back to its last good weights: epoch, batch (0: when the model was finished),
+    #: fault, and the learning_rate and leapfrog_step_size that it went on with
     recoveries: list[dict[str, float | str]]
-    final_loss: float
+    final_loss: float  #: mean of the training images under ``model``, with its final metric
 
 
 def train_rhvae(
@@ -131,18 +119,21 @@ def train_rhvae(
         If a signal asked to stop and the checkpoint is written.
     """
     check_images(images)
+    images = numpy.ascontiguousarray(images)
     identity = {
         "state": 2,  # number of the layout of the state
         "images_and_code": digest,
         "settings": asdict(settings),
         "optimizer": [training.learning_rate, training.batch_size],
         "seed": seed,
-        "images": [
-            str(images.dtype),
-            *images.shape,
-            hashlib.sha256(numpy.ascontiguousarray(images).data).hexdigest(),
+        "images": [str(images.dtype), *images.shape, hashlib.sha256(images.data).hexdigest()],
+        # the structure of the user's own modules, and their weights by name and shape
+        "networks": None
+        if networks is None
+        else [
+            " ".join([str(module), *(f"{name} {tuple(w.shape)}" for name, w in module.state_dict().items())])
+            for module in networks
         ],
-        "networks": None if networks is None else _describe_networks(networks),
     }
     with (
         own_random_state(derive_seed(seed, "modules"), torch.device(device)),
@@ -176,7 +167,7 @@ class TrainingRun:
     ) -> None:
         self.training = training
         self.seed = seed
-        self.images = torch.tensor(numpy.ascontiguousarray(images), device=device)  # all of them, at once
+        self.images = torch.tensor(images, device=device)  # all of them, at once
         self.generator = torch.Generator().manual_seed(seed)
         if networks is not None:
             check_networks(networks, settings, images.shape[1:])
@@ -209,14 +200,9 @@ class TrainingRun:
         """The number of finished epochs."""
         return len(self.history)
 
-    @property
-    def best_epoch(self) -> int:
-        """The first epoch of the lowest loss, of those whose last step did not spoil the weights; or 0."""
-        return self.best.epoch
-
     def finished(self) -> bool:
         """Whether the last epoch is done or the loss has stopped falling."""
-        waited = self.epoch - self.best_epoch
+        waited = self.epoch - self.best.epoch
         return self.epoch >= self.training.max_epochs or waited >= self.training.patience
 
     def resume(self) -> None:
@@ -228,11 +214,9 @@ class TrainingRun:
 
     def train_epoch(self) -> bool:
         """Pass once over the training set; False if a batch had a fault and training went back."""
-        n, d = len(self.images), self.model.settings.latent_dimension
-        device = self.images.device
+        n, size, device = len(self.images), self.training.batch_size, self.images.device
         order = torch.randperm(n, generator=self.generator).to(device)
-        noise = torch.randn(2, n, d, generator=self.generator, dtype=self.images.dtype).to(device)
-        size = self.training.batch_size
+        noise = self._noise(self.generator)
         totals = torch.zeros(len(LOSS_TERMS), dtype=torch.float64, device=device)
         self.lowest_loss = self._lowest_loss()
         self.largest_norm = 0.0
@@ -247,12 +231,13 @@ class TrainingRun:
             if fault:
                 self._go_back(batch, fault)
                 return False
-            totals += len(chosen) * _loss_terms(output)
+            means = [getattr(output, name).detach().mean() for name in LOSS_TERMS]
+            totals += len(chosen) * torch.stack(means).double()
         row = {"epoch": self.epoch + 1, **dict(zip(LOSS_TERMS, (totals / n).tolist(), strict=True))}
         row["latent_norm"] = self.largest_norm
         row["learning_rate"], row["leapfrog_step_size"] = self._step_sizes()
         self.history.append(row)
-        best = self.best_epoch
+        best = self.best.epoch
         if not best or row["loss"] < self.history[best - 1]["loss"]:
             self.best.propose(self.epoch)
         return True
@@ -285,28 +270,26 @@ class TrainingRun:
             self._recover(self.epoch, 0, "the loss of the final model has exploded", rate, step_size / 2)
 
     def _is_finite(self) -> bool:
-        """Whether all weights and the final metric are finite."""
         values = self.model.state_dict().values()
         return all(bool(value.isfinite().all()) for value in values if value.is_floating_point())
 
     @torch.no_grad()
     def _final_loss(self) -> float:
-        """Mean loss of the training images under the model in evaluation mode."""
-        n, d = len(self.images), self.model.settings.latent_dimension
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, "final_loss"))
-        noise = torch.randn(2, n, d, generator=generator, dtype=self.images.dtype).to(self.images.device)
+        noise = self._noise(torch.Generator().manual_seed(derive_seed(self.seed, "final_loss")))
         size = self.training.batch_size
-        total = 0.0
-        for images, drawn in zip(self.images.split(size), noise.split(size, dim=1), strict=True):
-            total += len(images) * self.model(images, *drawn).loss.item()
-        return total / n
+        batches = zip(self.images.split(size), noise.split(size, dim=1), strict=True)
+        total = sum(len(images) * self.model(images, *drawn).loss.item() for images, drawn in batches)
+        return total / len(self.images)
+
+    def _noise(self, generator: torch.Generator) -> Tensor:
+        """Draw what each image needs for its latent position and its momentum, on the CPU."""
+        shape = (2, len(self.images), self.model.settings.latent_dimension)
+        return torch.randn(*shape, generator=generator, dtype=self.images.dtype).to(self.images.device)
 
     def _lowest_loss(self) -> float:
-        """The smallest size of the loss in a finished epoch."""
         return min((abs(row["loss"]) for row in self.history), default=math.inf)
 
     def _has_left_the_path(self, loss: float) -> bool:
-        """Whether a loss is not finite or has exploded."""
         return not math.isfinite(loss) or loss > EXPLOSION * max(self.lowest_loss, 1.0)
 
     def _step(self, output: RHVAEOutput) -> str | None:
@@ -338,8 +321,7 @@ class TrainingRun:
         blame and is halved; otherwise the learning rate is.
         """
         rate, step_size = self._step_sizes()
-        untouched = self.state.progress["untouched"]
-        if untouched:
+        if self.state.progress["untouched"]:
             step_size /= 2
         else:
             rate /= 2
@@ -367,31 +349,16 @@ class TrainingRun:
         logger.warning("At %s %s: back to the last good weights, with half the %s.", where, fault, action)
 
     def _step_sizes(self) -> tuple[float, float]:
-        """The learning rate and the leapfrog step."""
         return self.optimizer.param_groups[0]["lr"], self.model.settings.leapfrog_step_size
 
-    def _new_optimizer(self, rate: float) -> Optimizer:
+    def _new_optimizer(self, rate: float) -> Adam | torch.optim.Optimizer:
         if kernels.enabled:
             return Adam(self.model.parameters(), rate, self.model.voxel_layers())
         return torch.optim.Adam(self.model.parameters(), rate, fused=True)
 
     @torch.no_grad()
-    def _gradient_size(self) -> torch.Tensor:
+    def _gradient_size(self) -> Tensor:
         """A bound of the norm of the gradient, of shape (); finite only if the whole gradient is."""
         gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
         norms = [torch.linalg.vector_norm(gradient) for gradient in gradients]
         return torch.stack([*norms, *factor_norms(self.model.voxel_layers())]).sum()
-
-
-def _loss_terms(output: RHVAEOutput) -> torch.Tensor:
-    """The loss and the means of its terms, in the order of `LOSS_TERMS`, as float64 on the device."""
-    return torch.stack([getattr(output, name).detach().mean() for name in LOSS_TERMS]).double()
-
-
-def _describe_networks(networks: Networks) -> list[str]:
-    """The user's own modules by their structure, and their weights by name and shape."""
-    described = []
-    for module in networks:
-        weights = [f"{name} {tuple(value.shape)}" for name, value in module.state_dict().items()]
-        described.append(f"{module} {' '.join(weights)}")
-    return described

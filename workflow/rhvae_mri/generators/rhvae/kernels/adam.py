@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from rhvae_mri.generators.rhvae.kernels.voxel_layers import VoxelLinear, product
 
@@ -28,7 +29,7 @@ class Adam:
         self, weights: Iterable[torch.nn.Parameter], lr: float, layers: Sequence[VoxelLinear] = ()
     ) -> None:
         self.param_groups = [{"lr": lr}]
-        self.state: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
+        self.state: dict[Tensor, dict[str, Tensor]] = {}
         self._weights = list(weights)
         self._layers = list(layers)
 
@@ -77,7 +78,7 @@ class Adam:
             for number, state in saved["state"].items()
         }
 
-    def _advance(self, weight: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _advance(self, weight: Tensor) -> dict[str, Tensor]:
         """The state of a weight, one step further."""
         if weight not in self.state:
             moments = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
@@ -86,10 +87,7 @@ class Adam:
         return self.state[weight]
 
     def _update(
-        self,
-        weights: list[torch.Tensor],
-        gradients: list[torch.Tensor],
-        states: list[dict[str, torch.Tensor]],
+        self, weights: list[Tensor], gradients: list[Tensor], states: list[dict[str, Tensor]]
     ) -> None:
         torch._fused_adam_(
             weights,

@@ -1,4 +1,4 @@
-"""The decoder's last layer and the likelihood of an image as one operation, with its derivatives written out.
+"""The likelihood of an image, and one operation of it and the decoder's last layer, with its derivatives.
 
 The layer has as many rows as an image has voxels and takes nearly all of the time. Written out, its
 derivatives at several positions are computed at once, the weights are read twice, and the gradient of the
@@ -11,13 +11,47 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from rhvae_mri.generators.rhvae.kernels.voxel_layers import GradientFactors, product
-from rhvae_mri.generators.rhvae.likelihood import first_derivative, log_likelihood, side_by_side
 
 if TYPE_CHECKING:
     from rhvae_mri.generators.rhvae.potential import Potential
+
+
+def log_likelihood(logits: Tensor, images: Tensor, reconstruction: str) -> Tensor:
+    """Sum log p(x | z) over the voxels, without the constant of the normal density; (m n,).
+
+    For logits (m n, n_voxels) of m positions z of each image (n, *image_shape): those of all images at the
+    first place, then those at the second. A voxel is Bernoulli (``bce``) or normal with unit variance
+    (``mse``).
+    """
+    logits, target = _side_by_side(logits, images)
+    if reconstruction == "bce":
+        voxels = functional.binary_cross_entropy_with_logits(
+            logits, target.expand_as(logits), reduction="none"
+        )
+        return -voxels.sum(2).flatten()
+    return (torch.sigmoid(logits) - target).square().sum(2).flatten() / -2
+
+
+def first_derivative(logits: Tensor, images: Tensor, reconstruction: str) -> Tensor:
+    """Derivative of log p(x | z) in each logit, of the shape of the logits."""
+    shape = logits.shape
+    logits, target = _side_by_side(logits, images)
+    voxels = torch.sigmoid(logits)
+    residual = target - voxels
+    if reconstruction == "mse":
+        residual = residual * voxels * (1 - voxels)
+    return residual.view(shape)
+
+
+def _side_by_side(logits: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (m, n, n_voxels) and images (n, n_voxels)."""
+    target = images.flatten(1)
+    return logits.view(-1, *target.shape), target
 
 
 class _VoxelLikelihood(torch.autograd.Function):
@@ -30,14 +64,14 @@ class _VoxelLikelihood(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        hidden: torch.Tensor,
-        weight: torch.Tensor,
-        bias: torch.Tensor,
-        images: torch.Tensor,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        images: Tensor,
         reconstruction: str,
         visited: Sequence[Potential],
         factors: GradientFactors | None,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         if visited:
             logits = torch.cat([place.logits for place in visited])
             pull = torch.cat([place.pull for place in visited if place.pull is not None])
@@ -55,8 +89,8 @@ class _VoxelLikelihood(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: Any, value_slope: torch.Tensor | None, pull_slope: torch.Tensor | None, _: None
-    ) -> tuple[torch.Tensor | None, ...]:
+        ctx: Any, value_slope: Tensor | None, pull_slope: Tensor | None, _: None
+    ) -> tuple[Tensor | None, ...]:
         hidden, weight, images, logits = ctx.saved_tensors
         first, second = _derivatives(logits, images, ctx.reconstruction)
         if pull_slope is None:
@@ -83,12 +117,10 @@ class _VoxelLikelihood(torch.autograd.Function):
 voxel_likelihood = _VoxelLikelihood.apply
 
 
-def _derivatives(
-    logits: torch.Tensor, images: torch.Tensor, reconstruction: str
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _derivatives(logits: Tensor, images: Tensor, reconstruction: str) -> tuple[Tensor, Tensor]:
     """First and second derivative of log p(x | z) in each logit, both of the shape of the logits."""
     shape = logits.shape
-    logits, target = side_by_side(logits, images)
+    logits, target = _side_by_side(logits, images)
     voxels = torch.sigmoid(logits)
     residual = target - voxels
     if reconstruction == "bce":

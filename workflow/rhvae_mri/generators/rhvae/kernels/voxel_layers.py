@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 #: Pairs of matrices (n, rows) and (n, columns); the gradient is the sum of left.T @ right.
-GradientFactors = list[tuple[torch.Tensor, torch.Tensor]]
+GradientFactors = list[tuple[Tensor, Tensor]]
 
 #: Whether this build of torch has the product of oneDNN.
 HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
@@ -33,7 +33,7 @@ class VoxelLinear(nn.Linear):
     #: Where the gradient of the weight goes, as factors; None, except within `collected_factors`.
     gradient_factors: GradientFactors | None = None
 
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+    def forward(self, inputs: Tensor) -> Tensor:
         """Multiply ``inputs`` (n, n_inputs) with the weight, and add the bias."""
         return _VoxelProduct.apply(inputs, self.weight, self.bias, self.gradient_factors)
 
@@ -51,7 +51,7 @@ def collected_factors(layers: Sequence[VoxelLinear]) -> Iterator[None]:
 
 
 @torch.no_grad()
-def factor_norms(layers: Sequence[VoxelLinear]) -> list[torch.Tensor]:
+def factor_norms(layers: Sequence[VoxelLinear]) -> list[Tensor]:
     """Bound the norms of the collected gradients: that of a product is at most the product of the norms."""
     return [
         torch.linalg.vector_norm(left) * torch.linalg.vector_norm(right)
@@ -60,7 +60,7 @@ def factor_norms(layers: Sequence[VoxelLinear]) -> list[torch.Tensor]:
     ]
 
 
-def product(inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+def product(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Compute inputs @ weight.T + bias, by oneDNN if they are large, float32 and on a CPU; no gradients."""
     is_plain = inputs.device.type == "cpu" and inputs.dtype == weight.dtype == torch.float32
     if HAS_ONEDNN and is_plain and len(inputs) * weight.numel() >= LEAST_MULTIPLICATIONS:
@@ -73,18 +73,14 @@ class _VoxelProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        inputs: torch.Tensor,
-        weight: torch.Tensor,
-        bias: torch.Tensor,
-        factors: GradientFactors | None,
-    ) -> torch.Tensor:
+        ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, factors: GradientFactors | None
+    ) -> Tensor:
         ctx.save_for_backward(inputs, weight)
         ctx.factors = factors
         return product(inputs, weight, bias)
 
     @staticmethod
-    def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         inputs, weight = ctx.saved_tensors
         bias_slope = slope.sum(0)
         if torch.is_grad_enabled():
