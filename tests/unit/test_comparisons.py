@@ -120,3 +120,18 @@ def test_without_real_images_there_is_nothing_to_compare(tmp_path, published):
     )
     assert table.empty
     assert tuple(table.columns) == COMPARISON_COLUMNS
+
+
+def test_with_one_participant_of_a_diagnosis_there_are_means_and_no_intervals(sets, published):
+    adni = sets[0]
+    rows = numpy.r_[numpy.flatnonzero(adni.labels)[:1], numpy.flatnonzero(~adni.labels)[:1]]
+    few = [replace(adni, labels=adni.labels[rows], probabilities=adni.probabilities[:, :, rows])]
+    estimates = estimate_performance(few, 50, 0.95, 3)
+    assert estimates.table["mean_percent"].notna().all()
+    compared = compare_conditions(few, estimates.replicates, published, **OPTIONS)
+    accuracy = compared[compared["metric"] == "balanced_accuracy"]
+    assert accuracy["difference_percent"].notna().all()
+    for table in (estimates.table, compared):
+        shown = table[table["metric"] == "balanced_accuracy"]
+        assert shown[["low_percent", "high_percent", "degrees_of_freedom"]].isna().all(axis=None)
+    assert accuracy[["p_value", "p_holm"]].isna().all(axis=None)

@@ -37,8 +37,10 @@ def interval_over_resamples(
     """Return the percentile interval of replicates that are brought to a better known standard error.
 
     The replicates of one quantity, shape (n_resamples,), give the interval's shape; it is wider than
-    ``standard_error`` has it by the ratio of Student's quantile to the normal one.
+    ``standard_error`` has it by the ratio of Student's quantile to the normal one. NaN without a standard error.
     """
+    if numpy.isnan(standard_error):
+        return numpy.nan, numpy.nan
     centre, spread = replicates.mean(), replicates.std(ddof=1)
     level = (1 + confidence) / 2
     wider = stats.t.ppf(level, degrees_of_freedom) / stats.norm.ppf(level)

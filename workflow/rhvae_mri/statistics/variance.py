@@ -53,8 +53,10 @@ class VarianceParts(NamedTuple):
 
     @property
     def degrees_of_freedom(self) -> float:
-        """Of the total, by Satterthwaite's approximation; infinite where nothing varies."""
+        """Of the total, by Satterthwaite's approximation; infinite where nothing varies, NaN where it is NaN."""
         of_participants, of_runs = self.n_participants - self.n_classes, self.n_runs - 1
+        if of_participants < 1:
+            return numpy.nan
         if numpy.isnan(self.runs):
             return float(of_participants)
         terms = self.participants**2 / of_participants + self.runs**2 / of_runs
