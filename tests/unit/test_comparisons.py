@@ -133,5 +133,5 @@ def test_with_one_participant_of_a_diagnosis_there_are_means_and_no_intervals(se
     assert accuracy["difference_percent"].notna().all()
     for table in (estimates.table, compared):
         shown = table[table["metric"] == "balanced_accuracy"]
-        assert shown[["low_percent", "high_percent", "degrees_of_freedom"]].isna().all(axis=None)
+        assert shown[["low_percent", "high_percent", "se_percent"]].isna().all(axis=None)
     assert accuracy[["p_value", "p_holm"]].isna().all(axis=None)

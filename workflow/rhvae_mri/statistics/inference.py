@@ -37,7 +37,8 @@ def interval_over_resamples(
     """Return the percentile interval of replicates that are brought to a better known standard error.
 
     The replicates of one quantity, shape (n_resamples,), give the interval's shape; it is wider than
-    ``standard_error`` has it by the ratio of Student's quantile to the normal one. NaN without a standard error.
+    ``standard_error`` has it by the ratio of Student's quantile to the normal one. Without a standard error
+    there is none: NaN.
     """
     if numpy.isnan(standard_error):
         return numpy.nan, numpy.nan
