@@ -53,7 +53,7 @@ class VarianceParts(NamedTuple):
 
     @property
     def degrees_of_freedom(self) -> float:
-        """Of the total, by Satterthwaite's approximation; infinite where nothing varies, NaN where unknown."""
+        """Of the total, by Satterthwaite's approximation; infinite where nothing varies, or NaN."""
         of_participants, of_runs = self.n_participants - self.n_classes, self.n_runs - 1
         if of_participants < 1:
             return numpy.nan
