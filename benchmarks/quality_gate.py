@@ -105,9 +105,7 @@ def preprocess(
         raw,
         corrected,
         spline_distance_mm=600,
-        shrink_factor=4,
         iterations=[50] * 4,
-        convergence_threshold=0.0,
         padding="coarse",
         threads=1,
     )

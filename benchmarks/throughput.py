@@ -27,7 +27,7 @@ from reporting import (
 from rhvae_mri.io.errors import StudyError
 
 TEMPLATE = "mni152_2009_wholehead_1mm.nii.gz"
-STAGES = ("n4", "n4-coarse", "n4-fast", "register", "crop", "quality")
+STAGES = ("n4", "n4-coarse", "register", "crop", "quality")
 SEED = 1
 
 #: The simulated cohort: each participant has one baseline scan, or a follow-up too.
@@ -117,7 +117,6 @@ def _stages(
         "convert": convert,
         "n4": n4,
         "n4-coarse": partial(n4, padding="coarse"),
-        "n4-fast": partial(n4, convergence_threshold=1e-4),
         "register": register,
         "crop": crop,
         "quality": quality,
