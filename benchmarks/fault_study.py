@@ -174,6 +174,7 @@ class Study:
             os.fspath(REPOSITORY / "tests" / "small_study.yaml"),
             *self.arguments,
             *arguments,
+            "--verbose",  # otherwise it does not say which jobs begin
         ]
         return Run(command, os.environ | {"PYTHONPATH": ""})
 

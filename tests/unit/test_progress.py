@@ -23,7 +23,9 @@ class Run:
         dag = SimpleNamespace(
             jobs=self.jobs, needrun_jobs=lambda: self.jobs, finished=lambda job: id(job) in self.done
         )
-        self.progress = Progress(SimpleNamespace(dag=dag, dryrun=False), folder)
+        self.progress = Progress(
+            SimpleNamespace(dag=dag, dryrun=False, output_settings=SimpleNamespace(verbose=False)), folder
+        )
 
     def tell(self, event, **about):
         record = logging.makeLogRecord(
@@ -147,3 +149,12 @@ def test_a_run_with_nothing_to_do_says_where_the_results_are(run, tmp_path, caps
         logging.makeLogRecord({"msg": "Nothing to be done (all requested files are present)."})
     )
     assert capsys.readouterr().err == f"Results are in {tmp_path}.\n"
+
+
+@pytest.mark.parametrize("name", ["dryrun", "verbose"])
+def test_a_dry_run_and_one_that_is_asked_to_show_all(run, name):
+    record = logging.makeLogRecord({"levelno": logging.INFO, "event": SimpleNamespace(name="JOB_INFO")})
+    assert not run.progress.is_for_the_screen(record)
+    workflow = run.progress._workflow
+    setattr(workflow if name == "dryrun" else workflow.output_settings, name, True)
+    assert run.progress.is_for_the_screen(record)

@@ -84,10 +84,11 @@ class Progress(logging.Handler):
 
     def is_for_the_screen(self, record: logging.LogRecord) -> bool:
         """Whether Snakemake shows a record, and does not only keep it in its log."""
+        if self._is_stopped:
+            return False
         is_of_jobs = _event(record) in _OF_JOBS or str(record.msg).startswith(_OF_SCHEDULER)
-        return not self._is_stopped and (
-            self._workflow.dryrun or record.levelno > logging.INFO or not is_of_jobs
-        )
+        shows_all = self._workflow.dryrun or self._workflow.output_settings.verbose
+        return shows_all or record.levelno > logging.INFO or not is_of_jobs
 
     def write_state(self, state: str) -> None:
         """Write the file that `make status` shows; ``state`` is "running", "ended" or "failed"."""
