@@ -23,7 +23,7 @@ def test_a_cohort_that_is_added_later_is_tested_and_nothing_is_trained_again(dem
 
     config["cohorts"]["Third"] = write_dataset(tmp_path / "bids", {"AD": 2, "CN": 2, "MCI": 1})
     targets = (f"{place}/predictions.tsv", "results/split/demographics.tsv")
-    result = run_snakemake(folder, config, "--", *targets, snakefile=study.snakefile)
+    result = run_snakemake(folder, config, "--verbose", "--", *targets, snakefile=study.snakefile)
     assert result.returncode == 0, result.stdout
     assert {path: path.stat().st_mtime_ns for path in trained} == trained
     assert "rule preprocess_image" in result.stdout
@@ -49,6 +49,7 @@ def test_another_cohort_is_split_where_it_has_the_role_of_training(demo, run_sna
     study = demo.copy_to(tmp_path / "study")
     config["cohorts"]["ADNI"]["role"], config["cohorts"]["AIBL"]["role"] = "test", "train"
     config["split"] |= {"n_test_per_class": 1, "train_subsets": [2], "require_balance": False}
+    config["split"]["validation_fraction"] = 0.25  # of four
     config["grid"]["training_sets"] = ["train-2", "train-full"]
     place = "results/cnn/architecture-baseline/training_set-train-2/training_data-real/n_synthetic-0"
     place += "/resolution-downsampled/predictions.tsv"
