@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from collections import Counter, defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,26 +57,25 @@ class Progress(logging.Handler):
         """Count the jobs that begin and end; now and then say so."""
         if self._is_stopped or self._workflow.dryrun:
             return
-        try:
-            if str(record.msg).startswith("Nothing to be done"):
-                print(describe_results(self._results), file=sys.stderr)
-            event, about, now = _event(record), record.__dict__, time.monotonic()
-            if event == "JOB_INFO":
-                self._running[about["jobid"]] = (about["rule_name"], now)
-            elif event == "JOB_FINISHED" and about["job_id"] in self._running:
-                rule, began = self._running.pop(about["job_id"])
-                self._durations[rule].append(now - began)
-            elif event == "JOB_ERROR":
-                self._running.pop(about["jobid"], None)
-                self._failed.append({"rule": about["rule_name"], "log": str(next(iter(about["log"]), ""))})
-            elif event == "PROGRESS":
-                self._done, self._jobs = about["done"], about["total"]
-            if event in ("JOB_INFO", "JOB_ERROR"):
+        if str(record.msg).startswith("Nothing to be done"):
+            print(describe_results(self._results), file=sys.stderr)
+        event, about, now = _event(record), record.__dict__, time.monotonic()
+        if event == "JOB_INFO":
+            self._running[about["jobid"]] = (about["rule_name"], now)
+        elif event == "JOB_FINISHED" and about["job_id"] in self._running:
+            rule, began = self._running.pop(about["job_id"])
+            self._durations[rule].append(now - began)
+        elif event == "JOB_ERROR":
+            self._running.pop(about["jobid"], None)
+            self._failed.append({"rule": about["rule_name"], "log": str(next(iter(about["log"]), ""))})
+        elif event == "PROGRESS":
+            self._done, self._jobs = about["done"], about["total"]
+        if event in ("JOB_INFO", "JOB_ERROR"):
+            # the graph may grow in another thread while it is counted: the next record counts it again
+            with suppress(RuntimeError):
                 self._tell(now)
                 if now - self._written >= STATE_S:
                     self.write_state("running")
-        except Exception:
-            self.handleError(record)
 
     def stop(self) -> None:
         """Say that the user stops the run; after that nothing that jobs or Snakemake say of it is shown."""
@@ -101,10 +101,12 @@ class Progress(logging.Handler):
             for name in jobs
         ]
         process = {"state": state, "time": time.time(), "process": os.getpid(), "host": os.uname().nodename}
-        write_json(
-            self._results / STATE,
-            {**process, "left": _time_in_words(*self._time_left()), "rules": rules, "failed": self._failed},
-        )
+        left_in_words = _time_in_words(*self._time_left())
+        with suppress(OSError):  # of a disk that is full: the jobs say so, and the run does not end for this
+            write_json(
+                self._results / STATE,
+                {**process, "left": left_in_words, "rules": rules, "failed": self._failed},
+            )
 
     def _left(self) -> Counter[str]:
         dag = self._workflow.dag
