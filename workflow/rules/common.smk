@@ -223,6 +223,11 @@ def dataset_digest(wildcards):
     return cohort_digest(wildcards.cohort) if is_given else None
 
 
+def conversion_threads(wildcards):
+    """Threads of a conversion: one where it takes seconds, so that another cohort is prepared at the same time."""
+    return 1 if config["cohorts"][wildcards.cohort]["source"] == "simulated" else 2
+
+
 @cache
 def _read_kept_images(table, contents, modified):
     """Path and content of the kept images of a table, by identifier; read again only when it has changed."""

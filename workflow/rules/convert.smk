@@ -32,7 +32,7 @@ rule convert_to_bids:
         "<benchmarks>/convert_to_bids/cohort-{cohort}.tsv"
     conda:
         "../../envs/convert.yaml"
-    threads: 2
+    threads: conversion_threads
     resources:
         mem_mb=grows_with_attempt(4000),
         runtime=grows_with_attempt(720),

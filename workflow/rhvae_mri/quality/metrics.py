@@ -6,6 +6,7 @@ own voxels. `rhvae_mri.quality.definitions` says what each metric is.
 
 from __future__ import annotations
 
+import math
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -86,6 +87,7 @@ def measure_quality(
         If the template cannot be read or is not on the study's grid, or a column is missing.
     """
     import pandas
+    from threadpoolctl import threadpool_limits
     from tqdm import tqdm
 
     missing = {*IDENTIFIERS, *_FILES} - set(images.columns)
@@ -97,7 +99,8 @@ def measure_quality(
     if processes == 1:
         found = list(tqdm(map(measure, files), **bar))
     else:
-        with ProcessPoolExecutor(processes) as pool:
+        # one thread in each process: those of the linear algebra would be in each other's way
+        with ProcessPoolExecutor(processes, initializer=threadpool_limits, initargs=(1,)) as pool:
             found = list(tqdm(pool.map(measure, files, chunksize=4), **bar))
     names = images[[name for name in COLUMNS[:4] if name in images]].to_dict("records")
     rows = [{"field_strength": None, **name, **values} for name, values in zip(names, found, strict=True)]
@@ -127,7 +130,7 @@ class Reference:
         self.surroundings = dilate(self.head, MARGIN, self.coarse_size)
         self.anatomy = Anatomy(self.head, self.coarse_size)
         # the coarser grid of the fits
-        self.fit_factor = max(1, round(FIT_SIZE / self.coarse_size))
+        self.fit_factor = math.ceil(FIT_SIZE / self.coarse_size)
         self.turned_fit = TurnedFit(*map(self.for_fit, (self.voxels, self.surroundings, self.head)))
         self.regions = Regions(
             head=self.head,

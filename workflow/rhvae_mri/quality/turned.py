@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy
 from numpy import ndarray
 
-#: Voxels of the fit in mm: an optimum that is right to a few mm is enough to tell a turn.
+#: Voxels of the fit in mm, or a bit more: an optimum that is right to a few mm is enough to tell a turn.
 FIT_SIZE = 8.0
 
 #: A fit that ends less than this angle in degrees from the registered pose has come back to it.

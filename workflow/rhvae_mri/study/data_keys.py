@@ -91,7 +91,7 @@ class Simulation(Section):
     """Whether some more participants are not for the study: with MCI, a diagnosis that changes, no image, a
     series that is cut short, a wrong field of view, or motion."""
     participants: dict[Literal["ADNI", "AIBL"], SimulatedParticipants] = Field(
-        default={"ADNI": SimulatedParticipants(AD=25, CN=25), "AIBL": SimulatedParticipants(AD=5, CN=8)},
+        default={"ADNI": SimulatedParticipants(AD=70, CN=70), "AIBL": SimulatedParticipants(AD=6, CN=10)},
         json_schema_extra={"mark": "ours"},
     )
     """How many participants with a good scan each cohort has; `snakemake estimate` takes these numbers for
@@ -106,7 +106,7 @@ class Template(Section):
     resources/template.json, MNI152NLin2009cSym [P]; `file`: a file of yours."""
     file: str | None = key(None, alters_results=False)
     """NIfTI file of a whole-head template in MNI space (source: file)."""
-    voxel_size: int = key(4, "P", study=1, unit="mm", decides=True, ge=1, le=8)
+    voxel_size: int = key(6, "P", study=1, unit="mm", decides=True, ge=1, le=8)
     """Voxel size in mm of the grid that images are registered to: 1 is the study's, larger ones cover the
     same field of view more coarsely. Simulated scans have it too, times 1.0 to 1.25 by site."""
 
@@ -128,13 +128,13 @@ class Registration(Section):
     Images much finer than the template's grid register better with levels in mm.
     """
 
-    shrink_factors: Some[Count] = key([8, 4, 2, 1], "C", study=[8, 4, 2, 1])
+    shrink_factors: Some[Count] = key([4, 2, 1], "C", study=[8, 4, 2, 1])
     """Shrink factor of the template at each level."""
-    smoothing: Some[Annotated[float, Field(ge=0)]] = key([3, 2, 1, 0], "C", study=[3, 2, 1, 0])
+    smoothing: Some[Annotated[float, Field(ge=0)]] = key([8, 4, 2], "C", study=[3, 2, 1, 0])
     """Standard deviation of the smoothing at each level."""
-    smoothing_unit: Literal["vox", "mm"] = key("vox", "C", study="vox")
+    smoothing_unit: Literal["vox", "mm"] = key("mm", "C", study="vox")
     """Unit of the smoothing: voxels or mm."""
-    iterations: Some[Annotated[int, Field(ge=0)]] = key([1000, 500, 250, 0], "C", study=[1000, 500, 250, 0])
+    iterations: Some[Annotated[int, Field(ge=0)]] = key([1000, 500, 5], "C", study=[1000, 500, 250, 0])
     """Most iterations at each level, the same for the rigid and the affine stage."""
 
 
@@ -163,7 +163,7 @@ class Quality(Section):
     outlier_z: Positive = key(6.0, "ours")
     """Robust z-score over the cohort from which a metric is flagged for the auditor; a flag alone leaves no
     image out, but for `pattern` (`limits`)."""
-    threads: Threads = key(1, alters_results=False)
+    threads: Threads = key(2, alters_results=False)
     """Images that are measured, and pictures of the audit that are drawn, at a time, per cohort; threads of
     the pretrained network."""
     deep: DeepQuality = DeepQuality()
@@ -183,11 +183,11 @@ class Tensors(Section):
 class Split(Section):
     """The split of the cohort that is trained on."""
 
-    n_test_per_class: Count = key(10, "P", study=100, decides=True)
+    n_test_per_class: Count = key(20, "P", study=100, decides=True)
     """Test participants per diagnosis."""
     validation_fraction: float = key(0.2, "P", study=0.2, decides=True, gt=0, lt=1)
     """Fraction of the other participants that validate, n = int(fraction * N) per class."""
-    train_subsets: Distinct[Annotated[int, Field(ge=2)]] = key([8], "P", study=[50])
+    train_subsets: Distinct[Annotated[int, Field(ge=2)]] = key([20], "P", study=[50])
     """Sizes per class of the small training sets inside train-full."""
     aibl_per_class: Literal["all"] | Count = key("all", "P/C")
     """Participants per class of the AIBL test set: `all` (76 AD and 429 CN in the public code), or a number

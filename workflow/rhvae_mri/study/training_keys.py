@@ -38,7 +38,7 @@ class RHVAE(Section):
     )
     """Hidden units of the encoder."""
     decoder_layers: Some[Count] = key(
-        [64], "C/D", study=[400, 500, 500], known="400, 500, 500 in Pyraug's default for images of this size"
+        [200], "C/D", study=[400, 500, 500], known="400, 500, 500 in Pyraug's default for images of this size"
     )
     """Hidden units of the decoder."""
     metric_layers: Some[Count] = key(
@@ -72,12 +72,12 @@ class RHVAE(Section):
     reconstruction: Literal["bce", "mse"] = key("bce", "C")
     """Reconstruction term: `bce` as in Pyraug, `mse` (half the summed squared error) as in pythae."""
     learning_rate: Positive = key(
-        0.001, "D", study="1e-5 to 1e-4", known="1e-5 to 1e-4 in the public examples"
+        0.002, "D", study="1e-5 to 1e-4", known="1e-5 to 1e-4 in the public examples"
     )
     """Learning rate of Adam."""
     batch_size: int = key(8, "D", known="not known", ge=2)
     """Images per step."""
-    max_epochs: Count = key(100, "D", known="not known")
+    max_epochs: Count = key(160, "D", known="not known")
     """Most epochs."""
     patience: Count = key(50, "D", study=50, known="50 in the public code")
     """Epochs without a better training loss before training stops."""
@@ -89,7 +89,7 @@ class Synthetic(Section):
     """Synthetic images from the trained models."""
 
     sizes: SomeDistinct[Annotated[int, Field(ge=2)]] = key(
-        [20, 40], "P", study=[500, 1000, 2000, 3000, 5000, 10000]
+        [80], "P", study=[500, 1000, 2000, 3000, 5000, 10000]
     )
     """Sizes of the synthetic sets."""
     count: Literal["total", "per_class"] = key(
@@ -114,9 +114,9 @@ class Synthetic(Section):
 class Epochs(Section):
     """Epochs of each network."""
 
-    baseline: Count = key(20, "P", study=100, decides=True)
+    baseline: Count = key(30, "P", study=100, decides=True)
     """Epochs of the baseline network."""
-    optimized: Count = key(20, "P", study=50, decides=True)
+    optimized: Count = key(30, "P", study=50, decides=True)
     """Epochs of the optimized network."""
 
 
@@ -127,11 +127,11 @@ class CNN(Section):
     """The network called optimized: the published one, or the winner of this study's own search (`searched`),
     with its learning rate, weight decay and dropout; the search then runs first."""
     epochs: Epochs = Epochs()
-    learning_rate: Positive = key(0.0005, "D", study="1e-4", known="1e-4 in the neighbouring public scripts")
+    learning_rate: Positive = key(0.001, "D", study="1e-4", known="1e-4 in the neighbouring public scripts")
     """Learning rate of Adam."""
     weight_decay: float = key(0.0, "D", study=0.0, known="0 or 1e-4 in the neighbouring public scripts", ge=0)
     """Weight decay of Adam."""
-    batch_size: int = key(4, "D", known="2 to 12 in the neighbouring public scripts", ge=2)
+    batch_size: int = key(16, "D", known="2 to 12 in the neighbouring public scripts", ge=2)
     """Images per step."""
     precision: Literal["float32", "bfloat16"] = key("float32", "ours")
     """In which type the networks multiply, in training and evaluation: float32, or bfloat16 with weights,
@@ -140,9 +140,9 @@ class CNN(Section):
     """Image sets of at most this size, in GB, are kept in memory (on a GPU: in its memory), in the type in
     which they are stored (`tensors: dtype`, `synthetic: dtype`); larger ones are read batch by batch from
     their memory-mapped file. Without effect on results."""
-    seeds: int = key(5, "P", study=20, ge=1, le=10_000)
+    seeds: int = key(4, "P", study=20, ge=1, le=10_000)
     """Independent runs of each condition."""
-    seeds_per_job: int = key(5, "ours", alters_results=False, ge=1, le=10_000)
+    seeds_per_job: int = key(4, "ours", alters_results=False, ge=1, le=10_000)
     """Runs in one job: more start faster, fewer spread better over a cluster. Without effect on results; but
     where the number of runs is not a multiple of it, adding runs trains the last, partial job again."""
     threads: Threads = key(1, alters_results=False)
@@ -168,16 +168,12 @@ class ExcludedCondition(Section):
 class Grid(Section):
     """Which conditions are trained."""
 
-    architectures: SomeDistinct[Architecture] = key(
-        ["baseline", "optimized"], "P", study=["baseline", "optimized"]
-    )
+    architectures: SomeDistinct[Architecture] = key(["baseline"], "P", study=["baseline", "optimized"])
     """Networks."""
-    training_sets: SomeDistinct[TrainingSet] = key(
-        ["train-8", "train-full"], "P", study=["train-50", "train-full"]
-    )
+    training_sets: SomeDistinct[TrainingSet] = key(["train-full"], "P", study=["train-50", "train-full"])
     """Training sets."""
     training_data: SomeDistinct[TrainingData] = key(
-        ["real", "synthetic", "augmented"], "P", study=["real", "synthetic", "augmented"]
+        ["real", "classic", "synthetic", "augmented"], "P", study=["real", "synthetic", "augmented"]
     )
     """Training data: real images, synthetic images, both (augmented); `classic`: real images under classic
     augmentation, for comparison [ours]."""
