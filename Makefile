@@ -57,9 +57,12 @@ demo: $(READY) ## Run the whole study on a simulated cohort (minutes, two cores,
 status: $(READY) ## Say how far the last run is, also while it goes on; RESULTS=results-paper for the real study.
 	@PYTHONPATH=workflow $(BIN)/python -m rhvae_mri.runtime.progress $(RESULTS)
 
-.PHONY: test
-test: $(READY) ## Run all tests, the demo included.
+.PHONY: quick-tests
+quick-tests: $(READY) ## Run the tests that need no finished study.
 	$(QUICK_TESTS)
+
+.PHONY: test
+test: quick-tests ## Run all tests, the demo included.
 	@echo "Now two studies are run, and what they write is tested: for some minutes there is nothing to see."
 	$(STUDY_TESTS)
 

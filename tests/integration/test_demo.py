@@ -16,6 +16,7 @@ from rhvae_mri.io.tensor_files import ImageStack
 from rhvae_mri.preprocess.registration import read_itk_affine
 from rhvae_mri.simulate.acquisition import bias_field
 from rhvae_mri.simulate.anatomy import LATTICE_ORIGIN, load_anatomy
+from rhvae_mri.study.grid import list_conditions
 
 pytestmark = pytest.mark.demo
 
@@ -108,8 +109,8 @@ def test_enough_participants_reach_the_networks(demo):
             values = images.read_many(images.keys)
         assert values.min() == 0
         assert values.max() == 1
-    assert sizes["ADNI"] >= 48
-    assert sizes["AIBL"] >= 12
+    assert sizes["ADNI"] >= 156
+    assert sizes["AIBL"] >= 15
 
 
 @pytest.mark.parametrize("cohort", COHORTS)
@@ -165,7 +166,7 @@ def test_registration_recovers_the_true_affine(demo):
         errors[row["image_id"]] = numpy.linalg.norm(millimetres, axis=1).mean()
     errors = pandas.Series(errors)
     print(f"\nmean registration error: median {errors.median():.2f} mm, largest {errors.max():.2f} mm")
-    assert len(errors) >= 60
+    assert len(errors) >= 150
     assert (errors <= demo.config["template"]["voxel_size"]).mean() >= 0.95, errors.sort_values().tail()
 
 
@@ -194,7 +195,7 @@ def test_n4_brings_the_images_closer_to_the_truth(demo):
 
 def test_every_derivative_says_where_it_comes_from(demo):
     images = list((demo.results / "derivatives").rglob("*.nii.gz"))
-    assert len(images) > 3 * 60
+    assert len(images) > 3 * 150
     for image in images:
         sidecar = json.loads(Path(str(image).removesuffix(".nii.gz") + ".json").read_text())
         assert {"Sources", "Description", "SoftwarePackages"} <= sidecar.keys() or "Fault" in sidecar, image
@@ -203,10 +204,9 @@ def test_every_derivative_says_where_it_comes_from(demo):
 def test_the_results_table_is_complete(demo):
     table = read_tsv(demo.results / "tables" / "classification.tsv")
     assert list(table.columns) == TABLE_COLUMNS
-    grid = demo.config["grid"]
-    conditions = len(grid["architectures"]) * len(grid["training_sets"]) * 5
+    conditions = list_conditions(demo.config["grid"], demo.config["synthetic"]["sizes"])
     metrics = table["metric"].nunique()
-    assert len(table) == conditions * 2 * metrics
+    assert len(table) == len(conditions) * len(COHORTS) * metrics
     assert set(table["n_seeds"]) == {demo.config["cnn"]["seeds"]}
     assert table["mean_percent"].between(0, 100).all()
     runs = read_tsv(demo.results / "tables" / "runs.tsv")
@@ -242,6 +242,22 @@ def test_the_index_leads_to_files_that_are_there(demo):
     links = re.findall(r'href="([^"#]+)"', (demo.results / "index.html").read_text())
     assert len(links) > 50
     assert [link for link in links if not (demo.results / link).is_file()] == []
+
+
+def test_networks_on_real_images_are_above_chance_and_the_generative_models_explain_their_images(demo):
+    estimates = read_tsv(demo.results / "statistics/estimates.tsv")
+    shown = estimates[
+        (estimates["training_data"] == "real")
+        & (estimates["test_cohort"] == "ADNI")
+        & (estimates["metric"] == "balanced_accuracy")
+    ]
+    assert len(shown) == 1
+    assert shown["low_percent"].item() > 60
+    assert shown["mean_percent"].item() < 95
+    quality = read_tsv(demo.results / "tables/generation.tsv")
+    unexplained = quality[(quality["measure"] == "unexplained_variance") & (quality["images"] == "training")]
+    assert len(unexplained) == 2
+    assert (unexplained["value"] <= 0.8).all()
 
 
 def test_no_participant_leaks(demo):

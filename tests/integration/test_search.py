@@ -90,9 +90,10 @@ def test_more_candidates_train_only_the_new_ones_and_another_space_all(demo, pla
     assert plan(config, "random_search")["train_candidates"] == 2
 
 
-def test_with_the_winner_as_the_optimized_network_only_that_one_is_trained_again(demo, plan):
+def test_with_the_winner_as_the_optimized_network_only_that_one_is_trained(demo, plan):
     config = copy.deepcopy(demo.config)
     config["cnn"]["optimized"] = "searched"
+    config["grid"]["architectures"] = ["baseline", "optimized"]
     jobs = plan(config, "all")
     conditions = len(
         read_tsv(demo.results / "tables/runs.tsv")[

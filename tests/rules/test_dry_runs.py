@@ -34,10 +34,16 @@ def test_every_target_of_the_simulated_study_can_be_planned(dry_run, tmp_path, l
     assert ("train_cnn" in jobs) == (target != "audit")
 
 
+#: The published study's grid; the simulated one has one network and one training set.
+GRID = {
+    "architectures": ["baseline", "optimized"],
+    "training_sets": ["train-20", "train-full"],
+    "training_data": ["real", "synthetic", "augmented"],
+}
 NO_SYNTHETIC = [
     {"architecture": "optimized", "training_data": "synthetic"},
-    {"training_set": "train-8", "training_data": "synthetic"},
-    {"training_set": "train-8", "training_data": "augmented"},
+    {"training_set": "train-20", "training_data": "synthetic"},
+    {"training_set": "train-20", "training_data": "augmented"},
 ]
 TRAINING = ("train_cnn", "evaluate", "train_rhvae")
 SYNTHETIC = ("train_rhvae", "generate_synthetic", "draw_slices", "draw_generation")
@@ -49,7 +55,7 @@ FULL = {"grid": {"full_resolution": True}}
 @pytest.mark.parametrize(
     ("changes", "target", "expected"),
     [
-        # 2 architectures x 2 training sets x (real + 2 synthetic + 2 augmented), 5 seeds in one job
+        # 2 architectures x 2 training sets x (real + 2 synthetic + 2 augmented), all seeds in one job
         (
             {},
             "all",
@@ -58,11 +64,11 @@ FULL = {"grid": {"full_resolution": True}}
         ),
         # two jobs a condition, of which there are 28
         (
-            {"cnn": {"seeds": 6}, "synthetic": {"sizes": [20, 40, 60]}},
+            {"cnn": {"seeds": 7}, "synthetic": {"sizes": [20, 40, 60]}},
             "all",
             {"train_cnn": 56, "evaluate": 28},
         ),
-        # of each architecture's ten: train-8 real, and of train-full real, 2 augmented and, once, 2 synthetic
+        # of each architecture's ten: train-20 real; of train-full real, 2 augmented and, once, 2 synthetic
         (
             {"grid": {"exclude": NO_SYNTHETIC}},
             "all",
@@ -86,6 +92,8 @@ def test_the_configuration_decides_how_often_a_rule_runs(
     dry_run, tmp_path, load_config, changes, target, expected
 ):
     config = load_config()
+    config["grid"] |= GRID
+    config["synthetic"]["sizes"] = [20, 40]
     for section, values in changes.items():
         config[section] |= values
     jobs = dry_run(tmp_path, config, target)
@@ -97,8 +105,11 @@ def test_only_networks_that_take_their_architecture_from_the_search_wait_for_it(
     dry_run, tmp_path, load_config, architecture, n_jobs
 ):
     config = load_config()
+    config["grid"] |= GRID
     config["cnn"]["optimized"] = "searched"
-    condition = "training_set-train-8/training_data-real/n_synthetic-0/resolution-downsampled/predictions.tsv"
+    condition = (
+        "training_set-train-20/training_data-real/n_synthetic-0/resolution-downsampled/predictions.tsv"
+    )
     jobs = dry_run(tmp_path, config, f"results/cnn/architecture-{architecture}/{condition}")
     assert [jobs.get(rule) for rule in ("train_candidates", "rank_candidates")] == [n_jobs, n_jobs]
 
@@ -110,7 +121,7 @@ def test_a_further_cohort_is_converted_or_taken_as_it_is_and_evaluated(dry_run, 
     jobs = dry_run(tmp_path, config, "all")
     assert jobs["list_images"] == jobs["check_quality"] == jobs["pack_tensors"] == jobs["draw_audit"] == 3
     assert jobs["convert_to_bids"] == 2
-    assert jobs["train_cnn"] == jobs["evaluate"] == 20
+    assert jobs["train_cnn"] == jobs["evaluate"] == 3
     config["cohorts"]["OASIS3"]["source"] = "none"
     assert dry_run(tmp_path, config, "all")["list_images"] == 2
     tables = tmp_path / "tables"
@@ -213,7 +224,7 @@ def test_one_more_seed_trains_again_only_a_batch_that_was_not_whole(
 ):
     folder, config = small_study
     config["cnn"] |= {"seeds": 10, "seeds_per_job": 5}
-    config["grid"] |= {"architectures": ["baseline"], "training_sets": ["train-50"]}
+    config["grid"] |= {**GRID, "architectures": ["baseline"], "training_sets": ["train-50"]}
     config["synthetic"]["sizes"] = [500, 10000]
     pretend_to_have_trained(folder, config)
     config["cnn"]["seeds"] = 12  # 6 conditions; the batches 0-4 and 5-9 are there, 10-11 is new

@@ -40,7 +40,7 @@ def write_reference(results, config, *, left_out=(), gpus=(), speed=lambda job, 
     sets = ["test"] * 2 + ["validation"] * 2 + ["train"] * 6
     split = pandas.DataFrame({"set": sets, "diagnosis": ["AD", "CN"] * 5})
     split["train-full"] = (split["set"] == "train").astype(int)
-    split["train-8"] = split["train-full"] * [0, 0, 0, 0, 1, 1, 0, 0, 0, 0]
+    split["train-20"] = split["train-full"] * [0, 0, 0, 0, 1, 1, 0, 0, 0, 0]
     write_tsv(results / "split/split.tsv", split)
     write_text(results / "provenance/configuration.yaml", yaml.safe_dump(config))
     write_text(results / "provenance/machine.json", json.dumps({"gpus": list(gpus)}))

@@ -16,7 +16,12 @@ SPEEDUP = (10, 200)
 
 @pytest.fixture(scope="module")
 def config(load_config):
-    return load_config()
+    config = load_config()
+    config["grid"] |= {
+        "architectures": ["baseline", "optimized"],
+        "training_sets": ["train-20", "train-full"],
+    }
+    return config
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +71,7 @@ def test_the_sizes_of_a_finished_study_are_counted_in_its_tables(config, tmp_pat
     assert sizes == StudySizes(
         {"ADNI": 10, "AIBL": 3},
         {"ADNI": 20, "AIBL": 6},
-        {("train-8", "AD"): 1, ("train-8", "CN"): 1, ("train-full", "AD"): 3, ("train-full", "CN"): 3},
+        {("train-20", "AD"): 1, ("train-20", "CN"): 1, ("train-full", "AD"): 3, ("train-full", "CN"): 3},
         {"AD": 1, "CN": 1},
         2,
     )
@@ -75,8 +80,8 @@ def test_the_sizes_of_a_finished_study_are_counted_in_its_tables(config, tmp_pat
 
 @pytest.mark.parametrize(("seconds", "startup"), [(12.0, 2.0), (2.0, 1.0)])
 def test_a_worked_example(config, tmp_path, seconds, startup):
-    # 13 scans of 4 mm took 12 s each, 2 s of it startup. A scan of 1 mm has 64 times the voxels, so it
-    # takes 2 + 64 x 10 = 642 s; exponents of 0.85 and 1.15 make 2 + 34.3 x 10 and 2 + 119.4 x 10.
+    # 13 scans of 6 mm took 12 s each, 2 s of it startup. A scan of 1 mm has 216 times the voxels, so it
+    # takes 2 + 216 x 10 = 2162 s; exponents of 0.85 and 1.15 make 2 + 96.4 x 10 and 2 + 483.8 x 10.
     # Of a job of 2 s, no more than half is startup.
     rest = seconds - startup
     results = write_reference(tmp_path, config, left_out=STAGES)
@@ -86,15 +91,15 @@ def test_a_worked_example(config, tmp_path, seconds, startup):
     large = copy.deepcopy(config)
     large["template"]["voxel_size"] = 1
     row = rows(estimate_cost(results, large, SPEEDUP))["preprocess_image"]
-    images = 25 + 25 + 5 + 8
+    images = 80 + 80 + 6 + 10
     assert row["jobs"] == images
     assert row["reference_jobs"] == 13
-    assert row["times_the_reference"] == pytest.approx(64)
-    assert row["core_hours_expected"] == pytest.approx(images * (startup + 64 * rest) / 3600)
-    assert row["core_hours_low"] == pytest.approx(images * (startup + 64**0.85 * rest) / 3600)
-    assert row["core_hours_high"] == pytest.approx(images * (startup + 64**1.15 * rest) / 3600)
+    assert row["times_the_reference"] == pytest.approx(216)
+    assert row["core_hours_expected"] == pytest.approx(images * (startup + 216 * rest) / 3600)
+    assert row["core_hours_low"] == pytest.approx(images * (startup + 216**0.85 * rest) / 3600)
+    assert row["core_hours_high"] == pytest.approx(images * (startup + 216**1.15 * rest) / 3600)
     assert row["gpu_hours_high"] == 0
-    assert row["memory_mb_expected"] == pytest.approx(90 + 64 * 30)
+    assert row["memory_mb_expected"] == pytest.approx(90 + 216 * 30)
 
 
 def test_the_law_of_the_reference_gives_the_cost_of_the_published_study(config, paper, tmp_path):
@@ -149,6 +154,22 @@ def test_what_the_reference_has_not_run_is_named_and_not_in_the_total(config, pa
     text = describe_estimate(table)
     # the small study does without the deep quality check, too
     assert "not in the total: check_deep_quality, train_rhvae." in text
+
+
+def test_a_network_that_the_reference_has_not_trained_is_taken_as_another_one(config, paper, tmp_path):
+    one = copy.deepcopy(config)
+    one["grid"]["architectures"] = ["baseline"]
+    table = estimate_cost(write_reference(tmp_path, one), paper, SPEEDUP)
+    known, taken = (rows(table)[f"train_cnn ({name})"] for name in ("baseline", "optimized"))
+    assert (known["reference_jobs"], taken["reference_jobs"]) == (6, 0)
+    # half of the epochs, in as many jobs
+    assert known["core_hours_expected"] / taken["core_hours_expected"] == pytest.approx(2, rel=0.01)
+    ranges = [row["core_hours_high"] / row["core_hours_low"] for row in (known, taken)]
+    assert ranges[1] > 2.5 * ranges[0]
+    assert rows(table)["total"]["core_hours_expected"] > taken["core_hours_expected"]
+    text = describe_estimate(table)
+    assert "taken as another network of it: train_cnn (optimized), evaluate (optimized)." in text
+    assert "not in the total: check_deep_quality." in text
 
 
 def test_hours_of_a_gpu_follow_from_the_assumed_speedup_or_from_a_gpu(config, tmp_path):

@@ -187,6 +187,11 @@ def test_the_itk_file_is_read_with_its_centre_and_axes(tmp_path):
     flip = numpy.array([-1, -1, 1])
     expected = flip * (turn @ (flip * point - centre) + translation + centre)
     numpy.testing.assert_allclose((affine @ [*point, 1])[:3], expected)
+    whole = (tmp_path / "a.mat").read_bytes()
+    for part in (whole[:-1], whole[: len(whole) // 2], whole[:30], b"\xe8\x03\0\0" + whole[4:]):
+        (tmp_path / "a.mat").write_bytes(part)
+        with pytest.raises(StudyError, match="not an affine transform of ITK"):
+            read_itk_affine(tmp_path / "a.mat")
 
 
 @pytest.mark.parametrize("content", [b"", b"text that is no transform", bytes(20)])

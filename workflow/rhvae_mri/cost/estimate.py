@@ -4,9 +4,10 @@ Each job of the reference gives a rate: its core-seconds, less an assumed startu
 `rhvae_mri.cost.workload`). A job of the other study takes the startup and its work times the rate. The range
 holds three uncertainties: the rates of a stage differ from job to job (it takes the lowest and the highest,
 the estimate the median); work that is x times as much may take x^0.85 to x^1.15 times as long; and where the
-reference was computed on a CPU, hours of a GPU follow from an assumed range of speed-ups. Nothing is said of
-other processors, of threads that share less well than the reference's, or of waiting. Training counts all
-epochs; what stops earlier costs less.
+reference was computed on a CPU, hours of a GPU follow from an assumed range of speed-ups. A network that the
+reference has not trained is assumed to take as long as one that it has, within a factor of two. Nothing is
+said of other processors, of threads that share less well than the reference's, or of waiting. Training counts
+all epochs; what stops earlier costs less.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 #: Uncertainty of the exponent of every scaling rule.
 EXPONENT = 0.15
+
+#: Uncertainty of the time of a network that stands for another one, a factor.
+OTHER_NETWORK = 2.0
+_AS_ANOTHER = ", as another network"
 
 
 class Stage(NamedTuple):
@@ -106,8 +111,13 @@ def estimate_cost(
         about, of_stage = STAGES[jobs[0].rule], measured.get(stage, [])
         row = {"stage": stage, "jobs": sum(job.count for job in jobs), "reference_jobs": len(of_stage)}
         row["scaling"] = about.scaling
+        factor = 1.0
+        if not of_stage:
+            of_stage = [one for found in measured.values() for one in found if one[2].rule == jobs[0].rule]
+            row["scaling"] += _AS_ANOTHER if of_stage else ""
+            factor = OTHER_NETWORK
         if of_stage:
-            row |= _estimate_stage(about, jobs, of_stage, on_gpu, gpu_speedup)
+            row |= _estimate_stage(about, jobs, of_stage, on_gpu, gpu_speedup, factor)
         # both architectures fill one folder
         rows.append(row | _range("disk_gb", disk.pop(about.folder, ())))
     table = pandas.DataFrame(rows, columns=list(COLUMNS))
@@ -139,7 +149,10 @@ def describe_estimate(table: pandas.DataFrame) -> str:
         "\nNetworks are counted twice, as core-hours without a GPU and as GPU-hours with one. In brackets: "
         "the range.\nDownloads are not counted, nor are jobs of seconds (crops, tables, figures)."
     )
-    missing = [row["stage"] for row in rows if not row["reference_jobs"]]
+    borrowed = [row["stage"] for row in rows if row["scaling"].endswith(_AS_ANOTHER)]
+    if borrowed:
+        text += f"\nNot in the reference, taken as another network of it: {', '.join(borrowed)}."
+    missing = [row["stage"] for row in rows if not row["reference_jobs"] and row["stage"] not in borrowed]
     if missing:
         text += f"\nNot in the reference, and so not in the total: {', '.join(missing)}."
     return text
@@ -196,16 +209,21 @@ def _read_benchmarks(folder: Path, jobs: Sequence[Job]) -> dict[str, list[_Measu
 
 
 def _estimate_stage(
-    about: Stage, jobs: Sequence[Job], measured: Sequence[_Measured], on_gpu: bool, speedup: Sequence[float]
+    about: Stage,
+    jobs: Sequence[Job],
+    measured: Sequence[_Measured],
+    on_gpu: bool,
+    speedup: Sequence[float],
+    factor: float,
 ) -> dict[str, float]:
-    """Estimate time and memory of the jobs of a stage."""
-    core = _hours(about, jobs, measured, by_thread=True)
+    """Estimate time and memory of the jobs of a stage; the rates are uncertain by a further factor."""
+    core = _hours(about, jobs, measured, factor, by_thread=True)
     gpu = numpy.zeros(3)
     if jobs[0].rule in ON_GPU:
         slow, fast = speedup
         gpu = core / (fast, math.sqrt(slow * fast), slow)
         if on_gpu:
-            gpu = _hours(about, jobs, measured, by_thread=False)
+            gpu = _hours(about, jobs, measured, factor, by_thread=False)
     _, used, known = max(measured, key=lambda one: one[1])
     base = min(about.base_mb, 0.95 * used)
     memory = base + (used - base) * _grown(max(job.size for job in jobs) / known.size)
@@ -215,7 +233,7 @@ def _estimate_stage(
 
 
 def _hours(
-    about: Stage, jobs: Sequence[Job], measured: Sequence[_Measured], by_thread: bool
+    about: Stage, jobs: Sequence[Job], measured: Sequence[_Measured], factor: float, by_thread: bool
 ) -> numpy.ndarray:
     """Give the lowest, expected and highest number of hours of some jobs: of cores, or on the clock."""
 
@@ -226,7 +244,7 @@ def _hours(
     startup = min(about.startup_s, *(seconds / 2 for seconds, *_ in measured))
     rates = [(seconds - startup) * cores(job) / job.work for seconds, _, job in measured]
     usual = median(job.work for *_, job in measured)
-    seconds = usual * numpy.array([min(rates), median(rates), max(rates)])
+    seconds = usual * numpy.array([min(rates) / factor, median(rates), max(rates) * factor])
     hours = numpy.zeros(3)
     for job in jobs:
         hours += job.count * (startup * cores(job) + seconds * _grown(job.work / usual)) / 3600

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy
@@ -27,7 +29,8 @@ class Levels:
     voxels blurs the template much more than a finer scan: on 4 mm the mean error over the brain is 1.9 mm for
     simulated heads of 4 to 5 mm (median), but 11 mm for two real ones of 0.8 x 0.8 x 3 mm. With factors of
     4x2x1, smoothing of 8, 4 and 2 mm and 1000, 500 and 20 iterations the errors are 1.1 mm, and 0.9 and 1.4
-    mm.
+    mm. On 6 mm the study's levels lose 11 of 140 good simulated heads, the others none, with 5 iterations
+    neither.
     """
 
     shrink_factors: tuple[int, ...] = (8, 4, 2, 1)  # of the template
@@ -161,19 +164,25 @@ def read_itk_affine(path: str | os.PathLike[str]) -> numpy.ndarray:
     """Read ANTs' affine ``.mat`` file as a 4 x 4 matrix, template to image coordinates (mm, axes of NIfTI).
 
     The file is MATLAB version 4, with twelve parameters (matrix by rows, then translation) and the centre of
-    rotation, along ITK's axes (left, back, top).
+    rotation, along ITK's axes (left, back, top). It is read here, because the import of `scipy.io` takes a
+    tenth of a small image's time.
     """
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
+    values: dict[str, numpy.ndarray] = {}
     try:
-        content = loadmat(path)
-        parameters = next(values for name, values in content.items() if name.endswith("Transform_double_3_3"))
-        matrix, translation = parameters[:9].reshape(3, 3), parameters[9:12].ravel()
-        centre = content["fixed"].ravel()
-    except (OSError, MatReadError, ValueError, TypeError, LookupError, StopIteration) as error:
+        content = Path(path).read_bytes()
+        while content:
+            kind, rows, columns, _, length = struct.unpack("<5i", content[:20])
+            name, content = content[20 : 20 + length], content[20 + length :]
+            if kind != 0 or length < 1 or not 0 < 8 * rows * columns <= len(content):
+                raise ValueError("it is no MATLAB file of version 4 with doubles")
+            values[name.rstrip(b"\0").decode()] = numpy.frombuffer(content, "<f8", rows * columns)
+            content = content[8 * rows * columns :]
+        parameters = next(each for name, each in values.items() if name.endswith("Transform_double_3_3"))
+        matrix, translation, centre = parameters[:9].reshape(3, 3), parameters[9:12], values["fixed"]
+        shift = translation + centre - matrix @ centre
+    except (OSError, struct.error, ValueError, LookupError, StopIteration) as error:
         raise StudyError("This is not an affine transform of ITK.", where=path, cause=str(error)) from error
     affine = numpy.eye(4)
     affine[:3, :3] = matrix
-    affine[:3, 3] = translation + centre - matrix @ centre
+    affine[:3, 3] = shift
     return _LPS @ affine @ _LPS

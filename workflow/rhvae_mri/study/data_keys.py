@@ -91,7 +91,7 @@ class Simulation(Section):
     """Whether some more participants are not for the study: with MCI, a diagnosis that changes, no image, a
     series that is cut short, a wrong field of view, or motion."""
     participants: dict[Literal["ADNI", "AIBL"], SimulatedParticipants] = Field(
-        default={"ADNI": SimulatedParticipants(AD=70, CN=70), "AIBL": SimulatedParticipants(AD=6, CN=10)},
+        default={"ADNI": SimulatedParticipants(AD=80, CN=80), "AIBL": SimulatedParticipants(AD=6, CN=10)},
         json_schema_extra={"mark": "ours"},
     )
     """How many participants with a good scan each cohort has; `snakemake estimate` takes these numbers for
@@ -125,7 +125,7 @@ class BiasCorrection(Section):
 class Registration(Section):
     """Affine registration, the recipe of `antsRegistrationSyNQuick.sh -t a` [C].
 
-    Images much finer than the template's grid register better with levels in mm.
+    On coarse grids, or of images much finer than the grid, levels in mm are better.
     """
 
     shrink_factors: Some[Count] = key([4, 2, 1], "C", study=[8, 4, 2, 1])
@@ -183,7 +183,7 @@ class Tensors(Section):
 class Split(Section):
     """The split of the cohort that is trained on."""
 
-    n_test_per_class: Count = key(20, "P", study=100, decides=True)
+    n_test_per_class: Count = key(24, "P", study=100, decides=True)
     """Test participants per diagnosis."""
     validation_fraction: float = key(0.2, "P", study=0.2, decides=True, gt=0, lt=1)
     """Fraction of the other participants that validate, n = int(fraction * N) per class."""

@@ -89,7 +89,7 @@ class Synthetic(Section):
     """Synthetic images from the trained models."""
 
     sizes: SomeDistinct[Annotated[int, Field(ge=2)]] = key(
-        [80], "P", study=[500, 1000, 2000, 3000, 5000, 10000]
+        [90], "P", study=[500, 1000, 2000, 3000, 5000, 10000]
     )
     """Sizes of the synthetic sets."""
     count: Literal["total", "per_class"] = key(
@@ -140,9 +140,9 @@ class CNN(Section):
     """Image sets of at most this size, in GB, are kept in memory (on a GPU: in its memory), in the type in
     which they are stored (`tensors: dtype`, `synthetic: dtype`); larger ones are read batch by batch from
     their memory-mapped file. Without effect on results."""
-    seeds: int = key(4, "P", study=20, ge=1, le=10_000)
+    seeds: int = key(6, "P", study=20, ge=1, le=10_000)
     """Independent runs of each condition."""
-    seeds_per_job: int = key(4, "ours", alters_results=False, ge=1, le=10_000)
+    seeds_per_job: int = key(6, "ours", alters_results=False, ge=1, le=10_000)
     """Runs in one job: more start faster, fewer spread better over a cluster. Without effect on results; but
     where the number of runs is not a multiple of it, adding runs trains the last, partial job again."""
     threads: Threads = key(1, alters_results=False)
@@ -173,7 +173,7 @@ class Grid(Section):
     training_sets: SomeDistinct[TrainingSet] = key(["train-full"], "P", study=["train-50", "train-full"])
     """Training sets."""
     training_data: SomeDistinct[TrainingData] = key(
-        ["real", "classic", "synthetic", "augmented"], "P", study=["real", "synthetic", "augmented"]
+        ["real", "synthetic", "augmented"], "P", study=["real", "synthetic", "augmented"]
     )
     """Training data: real images, synthetic images, both (augmented); `classic`: real images under classic
     augmentation, for comparison [ours]."""
