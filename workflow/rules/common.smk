@@ -223,8 +223,8 @@ def dataset_digest(wildcards):
     return cohort_digest(wildcards.cohort) if is_given else None
 
 
-def conversion_threads(wildcards):
-    """Threads of a conversion: one where it takes seconds, so that another cohort is prepared at the same time."""
+def intake_threads(wildcards):
+    """Threads that read a cohort: one where it takes seconds, so that another is prepared at the same time."""
     return 1 if config["cohorts"][wildcards.cohort]["source"] == "simulated" else 2
 
 

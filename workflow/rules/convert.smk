@@ -32,7 +32,7 @@ rule convert_to_bids:
         "<benchmarks>/convert_to_bids/cohort-{cohort}.tsv"
     conda:
         "../../envs/convert.yaml"
-    threads: conversion_threads
+    threads: intake_threads
     resources:
         mem_mb=grows_with_attempt(4000),
         runtime=grows_with_attempt(720),
@@ -66,7 +66,7 @@ checkpoint list_images:
         "<logs>/list_images/cohort-{cohort}.log",
     conda:
         "../../envs/preprocess.yaml"
-    threads: 2
+    threads: intake_threads
     resources:
         mem_mb=grows_with_attempt(2000),
         runtime=grows_with_attempt(240),

@@ -110,12 +110,12 @@ def estimate_cost(
     for stage, jobs in wanted.items():
         about, of_stage = STAGES[jobs[0].rule], measured.get(stage, [])
         row = {"stage": stage, "jobs": sum(job.count for job in jobs), "reference_jobs": len(of_stage)}
-        row["scaling"] = about.scaling
-        factor = 1.0
+        scaling, factor = about.scaling, 1.0
         if not of_stage:
             of_stage = [one for found in measured.values() for one in found if one[2].rule == jobs[0].rule]
-            row["scaling"] += _AS_ANOTHER if of_stage else ""
+            scaling += _AS_ANOTHER if of_stage else ""
             factor = OTHER_NETWORK
+        row["scaling"] = scaling
         if of_stage:
             row |= _estimate_stage(about, jobs, of_stage, on_gpu, gpu_speedup, factor)
         # both architectures fill one folder
