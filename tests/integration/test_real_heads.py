@@ -49,13 +49,8 @@ def study(tmp_path_factory, load_config, run_snakemake, shared_images):
     }
     template = shared_images / "mni152_2009_wholehead_1mm.nii.gz"
     config = bids_study(folder, load_config(), heads, template)
-    # Levels for scans that are finer than the template's grid, see `imaging.registration.Levels`.
-    config["registration"] |= {
-        "shrink_factors": [4, 2, 1],
-        "smoothing": [8, 4, 2],
-        "smoothing_unit": "mm",
-        "iterations": [1000, 500, 20],
-    }
+    config["template"]["voxel_size"] = 4
+    config["registration"]["iterations"] = [1000, 500, 20]
     result = run_snakemake(folder, config, "audit")
     assert result.returncode == 0, result.stdout
     return folder / "results"
