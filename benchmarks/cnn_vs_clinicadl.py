@@ -28,7 +28,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PEERS = REPOSITORY / ".venv-peers" / "bin" / "python"
 sys.path.insert(0, str(REPOSITORY / "workflow"))
 
-#: The study's size and that of the simulated study.
+#: The study's size and that of the simulated study of medium size.
 SIZES = {"large": (84, 104, 89), "small": (21, 26, 22)}
 #: Images of training and validation, by device.
 IMAGES = {

@@ -1,8 +1,8 @@
 """Train the RHVAE with step sizes from too small to far too large, and count how the trainings end.
 
 Each run has a seed of its own, a learning rate from 1e-5 to 1e-2 and a leapfrog step from 1e-4 to 1e-1 (both
-log-uniform), on simulated images of 28x34x30 voxels with the widths of the default configuration. It has to
-end in a model whose weights, loss and final metric are finite, or in a `StudyError`.
+log-uniform), on simulated images of 28x34x30 voxels with small networks. It has to end in a model whose
+weights, loss and final metric are finite, or in a `StudyError`.
 
     OMP_NUM_THREADS=1 python benchmarks/rhvae_stress.py --json
 """

@@ -15,7 +15,7 @@ from rhvae_mri.io.tensor_files import write_image_stack
 
 FILES = {"svg": "svg", "pdf": "pdf", "table": "tsv"}
 SVG = "{http://www.w3.org/2000/svg}"
-#: Shapes of the images of the demo and of the published study, down-sampled.
+#: Shapes of the images of a small study, twice as fine as the demo, and of the published one, down-sampled.
 SHAPES = {"demo": (21, 26, 22), "paper": (84, 104, 89)}
 
 

@@ -6,7 +6,7 @@ import numpy
 import pandas
 
 PAPER_SIZES = (500, 1000, 2000, 3000, 5000, 10000)
-DEMO_SIZES = (20, 40)
+SIZES = (20, 40)
 
 
 def conditions(

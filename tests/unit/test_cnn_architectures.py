@@ -19,7 +19,7 @@ from rhvae_mri.cnn.architectures import (
 )
 from rhvae_mri.io.errors import StudyError
 
-FULL, DOWNSAMPLED, DEMO = (169, 208, 179), (84, 104, 89), (21, 26, 22)
+FULL, DOWNSAMPLED, DEMO = (169, 208, 179), (84, 104, 89), (14, 17, 15)
 
 
 @pytest.fixture(scope="module")

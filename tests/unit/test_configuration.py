@@ -129,6 +129,10 @@ def test_the_settings_of_the_library_are_filled_from_a_section():
 
 def test_the_paper_configuration_has_the_published_values():
     config = load("paper.yaml")
+    assert config["grid"]["architectures"] == ["baseline", "optimized"]
+    assert config["grid"]["training_sets"] == ["train-50", "train-full"]
+    assert config["grid"]["training_data"] == ["real", "synthetic", "augmented"]
+    assert config["grid"]["full_resolution"]
     assert config["cnn"]["seeds"] == 20
     assert config["cnn"]["epochs"] == {"baseline": 100, "optimized": 50}
     assert config["cnn"]["optimized"] == "published"

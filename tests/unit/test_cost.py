@@ -156,6 +156,12 @@ def test_what_the_reference_has_not_run_is_named_and_not_in_the_total(config, pa
     assert "not in the total: check_deep_quality, train_rhvae." in text
 
 
+def test_the_threads_of_a_conversion_are_those_of_its_rule(config, paper):
+    for study, threads in ((config, 1), (paper, 2)):
+        jobs = list_jobs(study, expected_sizes(study, 1.0))
+        assert {job.threads for job in jobs if job.rule == "convert_to_bids"} == {threads}
+
+
 def test_a_network_that_the_reference_has_not_trained_is_taken_as_another_one(config, paper, tmp_path):
     one = copy.deepcopy(config)
     one["grid"]["architectures"] = ["baseline"]
@@ -166,9 +172,10 @@ def test_a_network_that_the_reference_has_not_trained_is_taken_as_another_one(co
     assert known["core_hours_expected"] / taken["core_hours_expected"] == pytest.approx(2, rel=0.01)
     ranges = [row["core_hours_high"] / row["core_hours_low"] for row in (known, taken)]
     assert ranges[1] > 2.5 * ranges[0]
+    assert taken["memory_mb_high"] == pytest.approx(2 * known["memory_mb_high"])
     assert rows(table)["total"]["core_hours_expected"] > taken["core_hours_expected"]
     text = describe_estimate(table)
-    assert "taken as another network of it: train_cnn (optimized), evaluate (optimized)." in text
+    assert "estimated from another network: train_cnn (optimized), evaluate (optimized)." in text
     assert "not in the total: check_deep_quality." in text
 
 

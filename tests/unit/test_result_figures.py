@@ -11,7 +11,7 @@ from rhvae_mri.io.files import read_tsv
 
 PAIR = ("train-8", "train-full")
 GRIDS = {
-    "demo": made_up_study.conditions(made_up_study.DEMO_SIZES, PAIR, False),
+    "demo": made_up_study.conditions(made_up_study.SIZES, PAIR, False),
     "demo with classic": made_up_study.conditions((20, 40), PAIR, classic=True),
     "paper": made_up_study.conditions(),
     "paper with classic": made_up_study.conditions(classic=True),

@@ -20,7 +20,7 @@ from rhvae_mri.search.space import (
     tabulate_candidates,
 )
 
-DOWNSAMPLED, FULL, DEMO = (84, 104, 89), (169, 208, 179), (21, 26, 22)
+DOWNSAMPLED, FULL, MEDIUM = (84, 104, 89), (169, 208, 179), (21, 26, 22)
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +107,8 @@ def test_what_pools_a_single_voxel_is_no_candidate():
         return find_fault(make_architecture(2, [1] * n_blocks, 1, 0, shape=shape), shape, None)
 
     # 21 -> 11 -> 6 -> 3 -> 2 -> 1: the fifth pooling is the last
-    assert fault(5, DEMO) is None
-    assert fault(6, DEMO) == TOO_MANY_POOLINGS
+    assert fault(5, MEDIUM) is None
+    assert fault(6, MEDIUM) == TOO_MANY_POOLINGS
     assert fault(7, DOWNSAMPLED) is None
     assert fault(8, DOWNSAMPLED) == TOO_MANY_POOLINGS
     assert fault(3, (5, 40, 40)) is None
@@ -117,7 +117,7 @@ def test_what_pools_a_single_voxel_is_no_candidate():
 
 def test_rejected_draws_are_counted_and_drawn_again(space):
     limit = 1_000_000
-    drawn = draw_candidates(changed(space, max_parameters=limit), range(100), DEMO, seed=1)
+    drawn = draw_candidates(changed(space, max_parameters=limit), range(100), MEDIUM, seed=1)
     rejected = {
         reason: sum(candidate.rejected[reason] for candidate in drawn)
         for reason in (TOO_MANY_POOLINGS, TOO_MANY_PARAMETERS)
@@ -131,9 +131,9 @@ def test_rejected_draws_are_counted_and_drawn_again(space):
 
 
 def test_the_size_of_a_network_is_counted_without_building_it(space):
-    architecture = make_architecture(4, [2, 1, 3], 3, 0.1, shape=DEMO)
-    built = count_parameters(build_network(architecture, DEMO))
-    assert size_of_network(architecture, DEMO) == sum(built.values())
+    architecture = make_architecture(4, [2, 1, 3], 3, 0.1, shape=MEDIUM)
+    built = count_parameters(build_network(architecture, MEDIUM))
+    assert size_of_network(architecture, MEDIUM) == sum(built.values())
     # the largest of the space, which would take a terabyte
     largest = make_architecture(32, [3, 3], 3, 0.1, shape=FULL)
     assert size_of_network(largest, FULL) > 2e11
@@ -142,7 +142,7 @@ def test_the_size_of_a_network_is_counted_without_building_it(space):
 
 def test_a_space_without_valid_architectures_is_refused(space):
     with pytest.raises(StudyError, match="None of 1000 architectures") as caught:
-        draw_candidates(changed(space, n_blocks=[6, 6]), range(1), DEMO, seed=1)
+        draw_candidates(changed(space, n_blocks=[6, 6]), range(1), MEDIUM, seed=1)
     assert "1000 with a pooling of a single voxel" in str(caught.value)
 
 
@@ -161,7 +161,7 @@ def test_candidates_survive_their_file_and_stand_in_a_table(candidates, tmp_path
 
 def test_a_job_draws_its_candidates_as_the_list_has_them(space, tmp_path):
     stack = tmp_path / "images.safetensors"
-    write_image_stack(stack, ["sub-1"], [numpy.zeros(DEMO, numpy.float32)], DEMO)
+    write_image_stack(stack, ["sub-1"], [numpy.zeros(MEDIUM, numpy.float32)], MEDIUM)
 
     def draw(batch, resolution="downsampled", study_seed=1):
         return draw_for_study(stack, vars(space), batch, resolution=resolution, study_seed=study_seed)

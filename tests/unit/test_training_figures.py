@@ -11,7 +11,7 @@ from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import write_tsv
 from rhvae_mri.statistics.histories import HISTORY_COLUMNS, read_histories
 
-DEMO = {"sizes": made_up_study.DEMO_SIZES, "training_sets": ("train-8", "train-full")}
+SMALL = {"sizes": made_up_study.SIZES, "training_sets": ("train-8", "train-full")}
 
 
 def folder_of(condition, seeds):
@@ -54,7 +54,7 @@ BASELINE = {"architecture": "baseline", "training_set": "train-50"}
 
 @pytest.mark.parametrize(
     ("grid", "n_seeds", "simulated"),
-    [(DEMO, 5, True), ({"classic": True}, 3, False), ({"sizes": (), "full_resolution": False}, 1, True)],
+    [(SMALL, 5, True), ({"classic": True}, 3, False), ({"sizes": (), "full_resolution": False}, 1, True)],
     ids=["demo", "paper", "smallest"],
 )
 def test_training_curves_say_what_they_are_of(tmp_path, grid, n_seeds, simulated):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-#: Trainings that a study may start without a word about the costs; the simulated study has 104.
+#: Trainings that a study may start without a word about the costs; the simulated study has 20.
 CHEAP = 200
 
 

@@ -1,13 +1,13 @@
 """What a study will cost in time, memory and disk, from the benchmarks of a smaller one.
 
 Each job of the reference gives a rate: its core-seconds, less an assumed startup, over its work (see
-`rhvae_mri.cost.workload`). A job of the other study takes the startup and its work times the rate. The range
-holds three uncertainties: the rates of a stage differ from job to job (it takes the lowest and the highest,
-the estimate the median); work that is x times as much may take x^0.85 to x^1.15 times as long; and where the
-reference was computed on a CPU, hours of a GPU follow from an assumed range of speed-ups. A network that the
-reference has not trained is assumed to take as long as one that it has, within a factor of two. Nothing is
-said of other processors, of threads that share less well than the reference's, or of waiting. Training counts
-all epochs; what stops earlier costs less.
+`rhvae_mri.cost.workload`). A job of the other study takes the startup and its work times the rate. The
+range holds three uncertainties: the rates of a stage differ from job to job (it takes the lowest and the
+highest, the estimate the median); work that is x times as much may take x^0.85 to x^1.15 times as long;
+and where the reference was computed on a CPU, hours of a GPU follow from an assumed range of speed-ups. A
+network that the reference has not trained is assumed to take what another one takes, within a factor of
+two. Nothing is said of other levels of the registration, of other processors, of threads that share less
+well than the reference's, or of waiting. Training counts all epochs; what stops earlier costs less.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 #: Uncertainty of the exponent of every scaling rule.
 EXPONENT = 0.15
 
-#: Uncertainty of the time of a network that stands for another one, a factor.
+#: Uncertainty of time and memory of a network that stands for another one, a factor.
 OTHER_NETWORK = 2.0
 _AS_ANOTHER = ", as another network"
 
@@ -151,7 +151,7 @@ def describe_estimate(table: pandas.DataFrame) -> str:
     )
     borrowed = [row["stage"] for row in rows if row["scaling"].endswith(_AS_ANOTHER)]
     if borrowed:
-        text += f"\nNot in the reference, taken as another network of it: {', '.join(borrowed)}."
+        text += f"\nNot in the reference, estimated from another network: {', '.join(borrowed)}."
     missing = [row["stage"] for row in rows if not row["reference_jobs"] and row["stage"] not in borrowed]
     if missing:
         text += f"\nNot in the reference, and so not in the total: {', '.join(missing)}."
@@ -216,7 +216,7 @@ def _estimate_stage(
     speedup: Sequence[float],
     factor: float,
 ) -> dict[str, float]:
-    """Estimate time and memory of the jobs of a stage; the rates are uncertain by a further factor."""
+    """Estimate time and memory of the jobs of a stage, uncertain by a further factor."""
     core = _hours(about, jobs, measured, factor, by_thread=True)
     gpu = numpy.zeros(3)
     if jobs[0].rule in ON_GPU:
@@ -227,6 +227,7 @@ def _estimate_stage(
     _, used, known = max(measured, key=lambda one: one[1])
     base = min(about.base_mb, 0.95 * used)
     memory = base + (used - base) * _grown(max(job.size for job in jobs) / known.size)
+    memory *= (1 / factor, 1, factor)
     times = max(job.work for job in jobs) / median(job.work for *_, job in measured)
     ranges = _range("core_hours", core) | _range("gpu_hours", gpu) | _range("memory_mb", memory)
     return {"times_the_reference": times} | ranges

@@ -156,7 +156,8 @@ def _preprocessing(config: Mapping[str, Any], sizes: StudySizes, parts: _Parts) 
     for cohort, images in sizes.images.items():
         place = f"cohort-{cohort}"
         if sizes.scans[cohort]:
-            yield Job("convert_to_bids", sizes.scans[cohort] * parts.scan, 1, place, 2)
+            converting = 1 if config["cohorts"][cohort]["source"] == "simulated" else 2
+            yield Job("convert_to_bids", sizes.scans[cohort] * parts.scan, 1, place, converting)
         yield Job("preprocess_image", parts.scan + head, parts.scan + head, f"{place}/", count=images)
         for rule in ("measure_quality", "draw_audit"):
             yield Job(rule, images * head, head * threads, place, threads)

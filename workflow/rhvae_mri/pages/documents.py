@@ -33,7 +33,7 @@ _DEFAULTS = f"""{MODELINE}\
 # The simulated study: runs anywhere, without data. config/paper.yaml is the published study.
 # config/README.md explains every key. Written by `make docs`: give your own values in a file of your own.
 # Marks: [P] published, [C] from the study's public code, [D] assumed, [ours] no counterpart in the study;
-# "study:" says what the published study has where the simulated one is smaller.
+# "study:" says what the published study has where the simulated one differs.
 """
 
 

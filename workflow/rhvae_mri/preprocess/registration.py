@@ -25,12 +25,12 @@ _LPS = numpy.diag([-1.0, -1.0, 1.0, 1.0])
 class Levels:
     """The resolution levels of the registration, the coarsest first; the defaults are the study's.
 
-    They fit images of about 1 mm. On coarser grids the first levels show hardly any anatomy, and smoothing in
-    voxels blurs the template much more than a finer scan: on 4 mm the mean error over the brain is 1.9 mm for
-    simulated heads of 4 to 5 mm (median), but 11 mm for two real ones of 0.8 x 0.8 x 3 mm. With factors of
-    4x2x1, smoothing of 8, 4 and 2 mm and 1000, 500 and 20 iterations the errors are 1.1 mm, and 0.9 and 1.4
-    mm. On 6 mm the study's levels lose 11 of 140 good simulated heads, the others none, with 5 iterations
-    neither.
+    They fit images of about 1 mm. On coarser grids the first levels show hardly any anatomy, and
+    smoothing in voxels blurs the template much more than a finer scan: on 4 mm the mean error over the
+    brain is 1.9 mm for simulated heads of 4 to 5 mm (median), but 11 mm for two real ones of 0.8 x 0.8 x
+    3 mm. With factors of 4x2x1, smoothing of 8, 4 and 2 mm and 1000, 500 and 20 iterations the errors are
+    1.1 mm, and 0.9 and 1.4 mm. On 6 mm the study's levels misplace 11 of 140 good simulated heads; those
+    in mm none, with 20 or with 5 iterations on the finest level.
     """
 
     shrink_factors: tuple[int, ...] = (8, 4, 2, 1)  # of the template

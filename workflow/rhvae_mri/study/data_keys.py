@@ -125,7 +125,7 @@ class BiasCorrection(Section):
 class Registration(Section):
     """Affine registration, the recipe of `antsRegistrationSyNQuick.sh -t a` [C].
 
-    On coarse grids, or of images much finer than the grid, levels in mm are better.
+    These levels are for grids of 4 to 6 mm, those of config/paper.yaml, the study's, for 1 mm.
     """
 
     shrink_factors: Some[Count] = key([4, 2, 1], "C", study=[8, 4, 2, 1])
