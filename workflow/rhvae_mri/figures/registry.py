@@ -64,7 +64,8 @@ FIGURES = {
         architecture, training set and test cohort. Thick curves are means over the runs with intervals over
         participants and runs; small dots are single runs. The horizontal line and band are real images
         alone. Dashed lines are the published means, where the paper has the same condition: with diamonds by
-        number of synthetic images, without them of real images alone.""",
+        number of synthetic images, without them of real images alone. In as many epochs, more images make
+        more steps of training, and a difference may come from these alone.""",
         inputs={"runs": "tables/runs.tsv", "estimates": "statistics/estimates.tsv", "published": _PUBLISHED},
     ),
     "seeds": FigureEntry(
@@ -76,7 +77,8 @@ FIGURES = {
         published_mean_percent""",
         caption="""Balanced accuracy of every run on the test sets: each dot is one trained network, none is
         left out. Crosses are mean and standard deviation over the runs, diamonds the published means where
-        the paper has the same condition. The dashed line is chance.""",
+        the paper has the same condition. The dashed line is chance. More images make more steps of training,
+        and a difference may come from these alone.""",
         inputs={"runs": "tables/runs.tsv", "published": _PUBLISHED},
     ),
     "roc_{architecture}": FigureEntry(
