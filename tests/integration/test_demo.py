@@ -193,7 +193,7 @@ def test_n4_brings_the_images_closer_to_the_truth(demo):
         gains[row["image_id"]] = numpy.corrcoef(corrected[head], truth[head])[0, 1] - before
     gains = pandas.Series(gains)
     print(f"\ngain in correlation by N4: median {gains.median():.3f}, least {gains.min():.3f}")
-    assert (gains > 0).mean() >= 0.8, gains.sort_values().head()
+    assert (gains > 0).mean() >= 0.85, gains.sort_values().head()
     assert gains.median() > 0.01
 
 

@@ -111,7 +111,7 @@ def test_the_report_opens_without_network_and_shows_all_that_is_in_it(report):
         results = json.loads(browser.evaluate("JSON.stringify(results)"))
         menu = browser.evaluate("document.body.innerText").splitlines()
         assert set(browser.evaluate("Object.keys(categories)")) <= set(menu)
-        assert 20 < len(results) < 100
+        assert 25 < len(results) < 100
         assert [name for name, result in results.items() if len(result["caption"]) < 20] == []
         for result in results.values():
             browser.open(report / result["data_uri"])
