@@ -21,7 +21,7 @@ import psutil
 from fault_study import Run, Study
 
 #: The rules whose jobs save their state when they are told that their time is up.
-TRAININGS = ("train_rhvae", "train_cnn")
+TRAININGS = ("train_generator", "train_cnn")
 
 
 def kill_main(study: Study, run: Run, rule: str, dice: random.Random) -> str | None:

@@ -308,20 +308,20 @@ def _pythae_epoch(shape: tuple[int, ...], device: str, turns: Turns) -> None:
 
 
 def _our_generation(shape: tuple[int, ...], device: str, turns: Turns) -> None:
+    from rhvae_mri.generators.contract import decode_each
+    from rhvae_mri.generators.rhvae.generator import RHVAEGenerator
     from rhvae_mri.generators.rhvae.model import RHVAE
-    from rhvae_mri.generators.rhvae.sampler import decode_images, sample_latent
     from rhvae_mri.generators.rhvae.settings import RHVAESettings
 
     model = RHVAE(RHVAESettings(), shape, _networks(shape)).to(device)
     model.fit_metric(_images(CENTROIDS, shape).to(device))
     model.eval()
 
-    clock = Clock(device)
+    generator, clock = RHVAEGenerator(model), Clock(device)
 
     def generate(n: int) -> float:
         clock.lap()
-        sample = sample_latent(model.final_metric(), n, seed=SEED)
-        for _ in decode_images(model, sample.positions):
+        for _ in decode_each("rhvae", generator, generator.draw(n, seed=SEED), shape):
             pass
         return clock.lap()[0]
 

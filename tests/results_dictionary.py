@@ -10,7 +10,7 @@ from rhvae_mri.figures.registry import FIGURES, wildcards_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 
-CONDITION = ("architecture", "training_set", "training_data", "n_synthetic", "resolution")
+CONDITION = ("architecture", "training_set", "training_data", "generator", "n_synthetic", "resolution")
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ pytestmark = pytest.mark.demo
 GOLDEN = Path(__file__).parents[1] / "golden" / "expected_outputs.txt"
 COHORTS = ("ADNI", "AIBL")
 TABLE_COLUMNS = [
-    *("architecture", "training_set", "training_data", "n_synthetic", "resolution", "test_cohort"),
-    *("metric", "mean_percent", "sd_percent", "n_seeds", "published_mean_percent", "published_sd_percent"),
+    *("architecture", "training_set", "training_data", "generator", "n_synthetic", "resolution"),
+    *("test_cohort", "metric", "mean_percent", "sd_percent", "n_seeds"),
+    *("published_mean_percent", "published_sd_percent"),
 ]
 
 

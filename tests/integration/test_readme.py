@@ -27,7 +27,7 @@ class Run:
 
 
 #: Commands that take days are planned.
-PLANNED = Run("^train_rhvae +4$", option=" --dry-run")
+PLANNED = Run("^train_generator +4$", option=" --dry-run")
 
 RUN = {
     "make environment": Run("Nothing to be done"),

@@ -7,7 +7,7 @@ import pytest
 from simulated_bids import write_dataset
 
 from rhvae_mri.io.files import read_tsv
-from rhvae_mri.study.grid import list_conditions
+from rhvae_mri.study.grid import condition_path, list_conditions
 
 pytestmark = pytest.mark.demo
 
@@ -17,7 +17,7 @@ def test_a_cohort_that_is_added_later_is_tested_and_nothing_is_trained_again(dem
     folder = tmp_path / "study"
     study = demo.copy_to(folder)
     condition = list_conditions(config["grid"], config["synthetic"]["sizes"])[0]
-    place = "results/cnn/" + "/".join(f"{name}-{value}" for name, value in condition.items())
+    place = f"results/cnn/{condition_path(condition)}"
     before = read_tsv(folder / place / "predictions.tsv")
     trained = {path: path.stat().st_mtime_ns for path in (folder / place).glob("seeds-*/*")}
 

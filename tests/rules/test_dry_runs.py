@@ -45,8 +45,8 @@ NO_SYNTHETIC = [
     {"training_set": "train-20", "training_data": "synthetic"},
     {"training_set": "train-20", "training_data": "augmented"},
 ]
-TRAINING = ("train_cnn", "evaluate", "train_rhvae")
-SYNTHETIC = ("train_rhvae", "generate_synthetic", "draw_slices", "draw_generation")
+TRAINING = ("train_cnn", "evaluate", "train_generator")
+SYNTHETIC = ("train_generator", "generate_synthetic", "draw_slices", "draw_generation")
 SEARCH = ("split_folds", "train_candidates", "rank_candidates", "draw_search")
 CLASSIC = {"grid": {"training_data": ["real", "classic"]}}
 FULL = {"grid": {"full_resolution": True}}
@@ -59,7 +59,7 @@ FULL = {"grid": {"full_resolution": True}}
         (
             {},
             "all",
-            {"train_cnn": 20, "evaluate": 20, "train_rhvae": 4, "generate_synthetic": 4}
+            {"train_cnn": 20, "evaluate": 20, "train_generator": 4, "generate_synthetic": 4}
             | dict.fromkeys(SEARCH, 0),
         ),
         # two jobs a condition, of which there are 28
@@ -72,7 +72,7 @@ FULL = {"grid": {"full_resolution": True}}
         (
             {"grid": {"exclude": NO_SYNTHETIC}},
             "all",
-            {"train_cnn": 10, "evaluate": 10, "train_rhvae": 2, "measure_generation": 2},
+            {"train_cnn": 10, "evaluate": 10, "train_generator": 2, "measure_generation": 2},
         ),
         (CLASSIC, "all", {"train_cnn": 8, "evaluate": 8} | dict.fromkeys(SYNTHETIC, 0)),
         ({"grid": CLASSIC["grid"] | FULL["grid"]}, "all", {"train_cnn": 12}),
@@ -189,7 +189,7 @@ def small_study(tmp_path, load_config):
     [
         (
             "all",
-            {"convert_to_bids": 0, "train_rhvae": 4}
+            {"convert_to_bids": 0, "train_generator": 4}
             | {"preprocess_image": 765 + 505}
             # 2 architectures x 2 training sets x (2 sizes of real + 6 synthetic + 6 augmented) x 20 seeds
             | {"train_cnn": 2 * 2 * 14 * 20},
@@ -249,4 +249,4 @@ def test_a_cohort_that_is_added_later_trains_nothing_again(dry_run, small_study,
     assert jobs["preprocess_image"] == 7
     assert jobs["select_test_cohorts"] == 1
     assert jobs["evaluate"] == 56
-    assert not jobs.keys() & {"split_cohort", "train_rhvae", "train_cnn", "generate_synthetic"}
+    assert not jobs.keys() & {"split_cohort", "train_generator", "train_cnn", "generate_synthetic"}

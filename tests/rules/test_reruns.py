@@ -34,7 +34,7 @@ RERUNS = {
         "compute_statistics draw_intruders draw_slices generate_synthetic measure_generation "
         "preprocess_image rank_candidates select_test_cohorts simulate_adni simulate_aibl "
         "split_cohort split_folds tabulate_demographics tabulate_results train_candidates train_cnn "
-        "train_rhvae",
+        "train_generator",
     ),
     "study.device": ("cpu", ""),
     "cohorts.AIBL.role": ("train", ""),  # of a cohort that is left out; else two would be trained on
@@ -85,24 +85,25 @@ RERUNS = {
     "split.p_threshold": (0.4, "split_cohort"),
     "split.site_threshold": (0.025, "split_cohort"),
     "split.require_balance": (False, "split_cohort"),
-    "rhvae.latent_dimension": (11, "describe_networks train_rhvae"),
-    "rhvae.networks": ("convolutional", "describe_networks train_rhvae"),
-    "rhvae.encoder_layers": ([201], "describe_networks train_rhvae"),
-    "rhvae.decoder_layers": ([201], "describe_networks train_rhvae"),
-    "rhvae.metric_layers": ([21], "describe_networks train_rhvae"),
-    "rhvae.channels": ([8, 16], "describe_networks train_rhvae"),
-    "rhvae.leapfrog_steps": (4, "train_rhvae"),
-    "rhvae.leapfrog_step_size": (0.0005, "train_rhvae"),
-    "rhvae.sqrt_beta_zero": (0.15, "train_rhvae"),
-    "rhvae.temperature": (0.75, "train_rhvae"),
-    "rhvae.regularization": (0.005, "train_rhvae"),
-    "rhvae.integrator": ("generalized", "train_rhvae"),
-    "rhvae.reconstruction": ("mse", "train_rhvae"),
-    "rhvae.learning_rate": (0.0005, "train_rhvae"),
-    "rhvae.batch_size": (9, "train_rhvae"),
-    "rhvae.max_epochs": (161, "train_rhvae"),
-    "rhvae.patience": (51, "train_rhvae"),
+    "rhvae.latent_dimension": (11, "describe_networks train_generator"),
+    "rhvae.networks": ("convolutional", "describe_networks train_generator"),
+    "rhvae.encoder_layers": ([201], "describe_networks train_generator"),
+    "rhvae.decoder_layers": ([201], "describe_networks train_generator"),
+    "rhvae.metric_layers": ([21], "describe_networks train_generator"),
+    "rhvae.channels": ([8, 16], "describe_networks train_generator"),
+    "rhvae.leapfrog_steps": (4, "train_generator"),
+    "rhvae.leapfrog_step_size": (0.0005, "train_generator"),
+    "rhvae.sqrt_beta_zero": (0.15, "train_generator"),
+    "rhvae.temperature": (0.75, "train_generator"),
+    "rhvae.regularization": (0.005, "train_generator"),
+    "rhvae.integrator": ("generalized", "train_generator"),
+    "rhvae.reconstruction": ("mse", "train_generator"),
+    "rhvae.learning_rate": (0.0005, "train_generator"),
+    "rhvae.batch_size": (9, "train_generator"),
+    "rhvae.max_epochs": (161, "train_generator"),
+    "rhvae.patience": (51, "train_generator"),
     "rhvae.threads": (2, ""),
+    "generators": ({"vae": {"latent_dimension": 5}}, ""),  # of one that the grid does not have
     "synthetic.sizes": ([90, 120], f"{CONDITIONS} generate_synthetic"),
     "synthetic.count": ("per_class", "draw_scheme generate_synthetic train_cnn"),
     "synthetic.steps": (101, "generate_synthetic"),
@@ -123,6 +124,10 @@ RERUNS = {
     "grid.architectures": (["optimized"], f"{CONDITIONS} draw_saliency write_index"),
     "grid.training_sets": (["train-20", "train-full"], SETS),
     "grid.training_data": (["real", "augmented"], CONDITIONS),
+    "grid.generators": (
+        ["rhvae", "ppca"],
+        f"{CONDITIONS} draw_generation draw_intruders draw_slices tabulate_generation write_index",
+    ),
     "grid.full_resolution": (True, CONDITIONS),
     "grid.exclude": ([{"training_data": "synthetic"}], CONDITIONS),
     "search.candidates": (4, "rank_candidates"),
@@ -240,6 +245,7 @@ def kinds_of_jobs(config):
     ):
         named = {"cohort": cohort, "architecture": architecture, "training_data": data}
         named |= {"n_synthetic": n_synthetic.get(data, "0"), "training_set": "train-full"}
+        named |= {"model_folder": "rhvae", "other_generator": ""}
         yield Wildcards(fromdict=named | {"resolution": "downsampled"})
 
 

@@ -152,7 +152,7 @@ def test_trainings_survive_a_cluster_that_disturbs_them(finished, arguments, slu
             shutil.rmtree(made)
     run = study.start()
     # a cancelled job is tried again
-    cancelled = wait_for_job("train_rhvae", run)
+    cancelled = wait_for_job("train_generator", run)
     subprocess.run(["scancel", cancelled], check=True)
     for _ in wait_for_end(cancelled, run):
         pass

@@ -11,6 +11,7 @@ GRID = {
     "architectures": ["baseline", "optimized"],
     "training_sets": ["train-50", "train-full"],
     "training_data": ["real", "synthetic", "augmented"],
+    "generators": ["rhvae"],
     "full_resolution": True,
     "exclude": [],
 }

@@ -5,21 +5,35 @@ from __future__ import annotations
 import numpy
 import pandas
 
+from rhvae_mri.statistics.conditions import CONDITION
+
 PAPER_SIZES = (500, 1000, 2000, 3000, 5000, 10000)
 SIZES = (20, 40)
 
 
+#: Of a study that compares generators.
+GENERATORS = ("rhvae", "vae", "ppca", "class_mean")
+
+
 def conditions(
-    sizes=PAPER_SIZES, training_sets=("train-50", "train-full"), full_resolution=True, classic=False
+    sizes=PAPER_SIZES,
+    training_sets=("train-50", "train-full"),
+    full_resolution=True,
+    classic=False,
+    generators=("rhvae",),
 ):
     """The conditions of a grid, as the columns of the study's tables name them."""
     resolutions = ["full", "downsampled"] if full_resolution else ["downsampled"]
     kinds = ["real", "classic"] if classic else ["real"]
-    data = [(kind, 0, resolution) for kind in kinds for resolution in resolutions]
-    data += [(kind, size, "downsampled") for kind in ("synthetic", "augmented") for size in sizes]
-    names = ("architecture", "training_set", "training_data", "n_synthetic", "resolution")
+    data = [(kind, "none", 0, resolution) for kind in kinds for resolution in resolutions]
+    data += [
+        (kind, generator, size, "downsampled")
+        for kind in ("synthetic", "augmented")
+        for generator in generators
+        for size in sizes
+    ]
     return [
-        dict(zip(names, (architecture, training_set, *one), strict=True))
+        dict(zip(CONDITION, (architecture, training_set, *one), strict=True))
         for architecture in ("baseline", "optimized")
         for training_set in training_sets
         for one in data
@@ -87,6 +101,7 @@ def runs(grid, n_seeds=20, n_ad=100, n_cn=100):
     for condition in grid:
         base = 68 if condition["training_set"] != "train-full" else 80
         base += {"real": 0, "classic": 3, "synthetic": 2, "augmented": 5}[condition["training_data"]]
+        base -= {"vae": 2, "ppca": 4, "class_mean": 9}.get(condition["generator"], 0)
         base += 3 * numpy.log10(condition["n_synthetic"] + 1) / 4 - (condition["resolution"] == "full")
         for seed in range(n_seeds):
             for cohort, part in (("ADNI", "validation"), ("ADNI", "test"), ("AIBL", "test")):

@@ -7,7 +7,7 @@ from rhvae_mri.io.files import write_text
 
 def jobs(n_batches):
     cnn = [("train_cnn", {"seeds": f"{20 * n}-{20 * n + 19}"}) for n in range(n_batches)]
-    return [("correct_bias", {}), ("train_rhvae", {}), ("study_train_rhvae", {}), *cnn]
+    return [("correct_bias", {}), ("train_generator", {}), ("study_train_generator", {}), *cnn]
 
 
 def test_a_small_study_starts_without_a_word(tmp_path):
@@ -17,7 +17,7 @@ def test_a_small_study_starts_without_a_word(tmp_path):
 
 def test_a_large_study_counts_its_trainings_and_leads_to_the_estimate(tmp_path):
     text = announce_start(jobs(56), str(tmp_path))
-    assert text.startswith("This run trains 1,120 classifiers and 2 RHVAEs.")
+    assert text.startswith("This run trains 1,120 classifiers and 2 generators.")
     assert "the target `estimate` says" in text
 
 

@@ -111,7 +111,7 @@ def test_the_tables_have_every_condition_measure_and_bin(tmp_path):
     assert tuple(found.measures.columns) == CALIBRATION_COLUMNS
     assert len(found.measures) == 16 * 2 * len(MEASURES)
     assert len(found.curves) == 16 * 2 * 5
-    assert list(found.curves.columns[:6]) == list(CALIBRATION_COLUMNS[:6])
+    assert list(found.curves.columns[:7]) == list(CALIBRATION_COLUMNS[:7])
     brier = found.measures[found.measures["measure"] == "brier_score"].reset_index(drop=True)
     expected = [brier_score_loss(sets[0].labels, run) for run in sets[0].probabilities[2]]
     assert brier.loc[2, "mean"] == pytest.approx(numpy.mean(expected), abs=1e-4)

@@ -57,7 +57,7 @@ def test_a_comparison_is_of_the_same_architecture_training_set_and_resolution(ta
     for metric in row.index:
         ours, real = (numpy.array([run[metric] for run in values[data]]) for data in ("augmented", "real"))
         assert row.loc[metric, "mean_percent"] == pytest.approx(100 * ours.mean(), abs=1e-3)
-        assert row.loc[metric, "real_mean_percent"] == pytest.approx(100 * real.mean(), abs=1e-3)
+        assert row.loc[metric, "reference_mean_percent"] == pytest.approx(100 * real.mean(), abs=1e-3)
         assert row.loc[metric, "cohens_d"] == pytest.approx(cohens_d(ours, real), abs=1e-3)
         difference = row.loc[metric, "difference_percent"]
         assert difference == pytest.approx(100 * (ours.mean() - real.mean()), abs=1e-3)
@@ -110,6 +110,80 @@ def test_a_better_condition_is_found_and_an_equal_one_is_not(sets, published):
     assert (found["p_holm"] < 0.01).all()
     assert (found["p_participants"] < 0.02).all()
     assert (found["low_percent"] > 0).all()
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """The predictions of a study of three generators, on ADNI."""
+    grid = GRID | {"generators": ["ppca", "rhvae", "vae"], "architectures": ["baseline"]}
+    files = write_predictions(tmp_path_factory.mktemp("several"), grid=grid)
+    return next(each for each in read_predictions(files) if each.set == "test")
+
+
+def compare(each, published, **options):
+    replicates = estimate_performance([each], 300, 0.95, 3).replicates
+    return compare_conditions([each], replicates, published, **OPTIONS | options)
+
+
+def test_generators_are_compared_with_each_other_by_hand(several, published):
+    shares = {"none": (0, 1), "rhvae": (1, 1), "vae": (1, 0), "ppca": (0, 0)}  # of AD, of CN that are right
+    probabilities = several.probabilities.copy()
+    for place, generator in enumerate(several.conditions["generator"]):
+        ad, cn = shares[generator]
+        probabilities[place] = numpy.where(several.labels, 0.1 + 0.8 * ad, 0.9 - 0.8 * cn)
+    table = compare(replace(several, probabilities=probabilities), published)
+    assert tuple(table.columns) == COMPARISON_COLUMNS
+    one = where(table, training_set="train-50", training_data="augmented")
+    found = {}
+    for metric in ("sensitivity", "specificity", "balanced_accuracy"):
+        rows = one[one["metric"] == metric]
+        pairs = zip(rows["generator"], rows["reference"], strict=True)
+        found[metric] = dict(zip(pairs, rows["difference_percent"], strict=True))
+    real = {("rhvae", "real"): (100, 0), ("vae", "real"): (100, -100), ("ppca", "real"): (0, -100)}
+    pairs = real | {("vae", "rhvae"): (0, -100), ("ppca", "rhvae"): (-100, -100), ("ppca", "vae"): (-100, 0)}
+    assert found["sensitivity"] == {pair: ad for pair, (ad, _) in pairs.items()}
+    assert found["specificity"] == {pair: cn for pair, (_, cn) in pairs.items()}
+    assert found["balanced_accuracy"] == {pair: (ad + cn) / 2 for pair, (ad, cn) in pairs.items()}
+    row = where(one, metric="sensitivity", generator="ppca", reference="vae").iloc[0]
+    assert (row["mean_percent"], row["reference_mean_percent"]) == (0, 100)
+
+
+def test_all_pairs_are_corrected_together_and_none_changes_the_others_own_numbers(several, published):
+    table = compare(several, published)
+    # in each of 2 training sets and 2 kinds of data 3 generators against real, and 3 pairs of them
+    assert set(table["n_tests"]) == {2 * 2 * (3 + 3)}
+    for _, family in table.groupby("metric"):
+        numpy.testing.assert_allclose(family["p_holm"], holm(family["p_value"]))
+    kept = several.conditions["generator"].isin(["none", "rhvae"]).to_numpy()
+    conditions = several.conditions[kept].reset_index(drop=True)
+    alone = compare(
+        replace(several, conditions=conditions, probabilities=several.probabilities[kept]), published
+    )
+    assert set(alone["reference"]) == {"real"}
+    same = where(table, generator="rhvae", reference="real").reset_index(drop=True)
+    columns = [name for name in table if name not in ("p_holm", "p_benjamini_hochberg", "n_tests")]
+    pandas.testing.assert_frame_equal(same[columns], alone[columns], check_exact=True)
+
+
+def test_the_published_difference_is_that_of_the_rhvae_to_real_images(several, published):
+    table = compare(several, published)
+    known = table[table["published_difference_percent"].notna()]
+    assert set(known["generator"]) == {"rhvae"}
+    assert set(known["reference"]) == {"real"}
+    assert len(known) == 2 * 3  # training sets, metrics
+
+
+def test_generators_are_compared_without_real_images_too(several, published):
+    kept = (several.conditions["training_data"] != "real").to_numpy()
+    conditions = several.conditions[kept].reset_index(drop=True)
+    table = compare(
+        replace(several, conditions=conditions, probabilities=several.probabilities[kept]), published
+    )
+    assert set(zip(table["generator"], table["reference"], strict=True)) == {
+        ("vae", "rhvae"),
+        ("ppca", "rhvae"),
+        ("ppca", "vae"),
+    }
 
 
 def test_without_real_images_there_is_nothing_to_compare(tmp_path, published):

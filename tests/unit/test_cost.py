@@ -61,7 +61,7 @@ def test_the_jobs_of_the_published_study(paper):
     assert counts["train_cnn"] == 2 * 2 * 14 * 20
     assert counts["evaluate"] == 2 * 2 * 14
     assert counts["train_candidates"] == 2 * 100
-    assert counts["train_rhvae"] == 4
+    assert counts["train_generator"] == 4
     assert counts["check_deep_quality"] == 2
     assert set(counts) == set(STAGES)
 
@@ -135,25 +135,25 @@ def test_the_range_holds_the_estimate_and_grows_with_the_distance(config, paper,
             for quantity in QUANTITIES:
                 low, expected, high = (row[f"{quantity}_{end}"] for end in ("low", "expected", "high"))
                 assert math.isnan(expected) or low <= expected <= high
-    for stage in ("measure_quality", "train_rhvae", "train_cnn (baseline)"):
+    for stage in ("measure_quality", "train_generator (rhvae)", "train_cnn (baseline)"):
         spread = [row[stage]["core_hours_high"] / row[stage]["core_hours_low"] for row in (near, far)]
         assert spread[0] < spread[1]
     assert near["preprocess_image"]["core_hours_low"] < near["preprocess_image"]["core_hours_expected"]
 
 
 def test_what_the_reference_has_not_run_is_named_and_not_in_the_total(config, paper, tmp_path):
-    results = write_reference(tmp_path, config, left_out=("train_rhvae",))
+    results = write_reference(tmp_path, config, left_out=("train_generator",))
     table = estimate_cost(results, paper, SPEEDUP)
     assert tuple(table.columns) == COLUMNS
-    missing = rows(table)["train_rhvae"]
+    missing = rows(table)["train_generator (rhvae)"]
     assert missing["reference_jobs"] == 0
     assert math.isnan(missing["core_hours_expected"])
-    others = table[~table["stage"].isin(["total", "train_rhvae", "check_deep_quality"])]
+    others = table[~table["stage"].isin(["total", "train_generator (rhvae)", "check_deep_quality"])]
     assert rows(table)["total"]["core_hours_high"] == pytest.approx(others["core_hours_high"].sum())
     assert rows(table)["total"]["memory_mb_high"] == others["memory_mb_high"].max()
     text = describe_estimate(table)
     # the small study does without the deep quality check, too
-    assert "not in the total: check_deep_quality, train_rhvae." in text
+    assert "not in the total: check_deep_quality, train_generator (rhvae)." in text
 
 
 def test_the_threads_of_a_conversion_are_those_of_its_rule(config, paper):
@@ -180,14 +180,16 @@ def test_a_network_that_the_reference_has_not_trained_is_taken_as_another_one(co
 
 
 def test_hours_of_a_gpu_follow_from_the_assumed_speedup_or_from_a_gpu(config, tmp_path):
-    without = rows(estimate_cost(write_reference(tmp_path / "a", config), config, SPEEDUP))["train_rhvae"]
+    without = rows(estimate_cost(write_reference(tmp_path / "a", config), config, SPEEDUP))[
+        "train_generator (rhvae)"
+    ]
     assert without["gpu_hours_low"] == pytest.approx(without["core_hours_low"] / 200)
     assert without["gpu_hours_high"] == pytest.approx(without["core_hours_high"] / 10)
     assert without["gpu_hours_expected"] == pytest.approx(without["core_hours_expected"] / math.sqrt(2000))
     config = copy.deepcopy(config)
     config["rhvae"]["threads"] = 4
     results = write_reference(tmp_path / "b", config, gpus=["a GPU"])
-    with_gpu = rows(estimate_cost(results, config, SPEEDUP))["train_rhvae"]
+    with_gpu = rows(estimate_cost(results, config, SPEEDUP))["train_generator (rhvae)"]
     # four threads wait for the GPU
     assert with_gpu["core_hours_expected"] == pytest.approx(4 * with_gpu["gpu_hours_expected"])
 

@@ -110,3 +110,19 @@ def test_the_scheme_has_the_study_s_numbers(split, independent, grid, tmp_path):
     if makes_images:
         sizes = sorted({one["n_synthetic"] for one in grid} - {0})
         assert source.loc[("train-4", "augmented"), "variants"] == "; ".join(f"{size:,}" for size in sizes)
+    assert not any("rhvae" in text for text in texts)
+
+
+def test_the_scheme_names_several_generators_or_one_that_is_not_the_study_s_own(split, independent, tmp_path):
+    options = {"sizes": (20, 40), "training_sets": ("train-4", "train-full")}
+    grid = made_up_study.conditions(**options, generators=made_up_study.GENERATORS)
+    _, texts, source = drawn(tmp_path, draw_scheme, split, independent, conditions=grid, **STUDY)
+    assert texts.count("generators") == texts.count("class_mean") == 4
+    assert {"5,000 AD each", "synthetic (rhvae, vae, ppca,"} <= set(texts)
+    assert "RHVAE" not in texts
+    of_synthetic = source[source["training_data"] == "synthetic"]
+    assert of_synthetic["generator"].tolist() == [*made_up_study.GENERATORS] * 2
+    grid = made_up_study.conditions(**options, generators=("vae",))
+    _, texts, _ = drawn(tmp_path, draw_scheme, split, independent, conditions=grid, **STUDY)
+    assert texts.count("vae") == 4
+    assert "synthetic: 20; 40" in texts

@@ -126,7 +126,9 @@ RULES = {
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_has_the_digest_of_its_own_script_and_the_styles_and_templates_that_it_reads(rule):
-    digest = re.findall(r'^        code=script_digest\("(\w+)"\),$', RULES[rule], re.MULTILINE)
+    digest = re.findall(
+        r'^        code=(?:script_digest|code_with_generator)\("(\w+)"\),$', RULES[rule], re.MULTILINE
+    )
     original = re.match(r"(\w+) as ", rule)
     script = re.findall(r'"\.\./scripts/(\w+)\.py"', RULES[original[1]] if original else RULES[rule])
     assert len(script) == 1

@@ -26,7 +26,7 @@ def test_means_and_deviations_are_those_of_the_result_table(sets, estimates, roo
         tabulate_runs(sets), read_published(root / "resources/published_results.tsv")
     )
     assert tuple(estimates.table.columns) == ESTIMATE_COLUMNS
-    key = list(ESTIMATE_COLUMNS[:7])
+    key = list(ESTIMATE_COLUMNS[:8])
     both = estimates.table.merge(expected, on=key, suffixes=("", "_expected"), validate="one_to_one")
     assert len(both) == len(expected) == len(estimates.table) == 16 * 2 * 4
     for name in ("mean_percent", "sd_percent", "n_seeds"):
@@ -59,7 +59,7 @@ def test_a_condition_does_not_change_the_estimates_of_another(sets, estimates):
 
 
 def test_curves_rise_to_one_inside_their_band(estimates):
-    for _, curve in estimates.curves.groupby([*ESTIMATE_COLUMNS[:6]]):
+    for _, curve in estimates.curves.groupby([*ESTIMATE_COLUMNS[:7]]):
         assert (curve["sensitivity"].diff().dropna() >= 0).all()
         assert curve["sensitivity"].iloc[-1] == curve["low"].iloc[-1] == 1
         assert (curve["low"] <= curve["high"]).all()

@@ -59,4 +59,5 @@ def test_the_function_of_a_figure_takes_what_its_entry_names(pattern):
     module, function = entry.draw.split(".")
     draw = getattr(importlib.import_module(f"rhvae_mri.figures.{module}"), function)
     given = [*entry.inputs, *entry.arguments, *wildcards_of(pattern), "simulated"]
+    given += ["other_generator"] * entry.of_generators
     assert sorted(inspect.signature(draw).parameters) == sorted(given)

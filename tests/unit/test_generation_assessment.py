@@ -7,11 +7,13 @@ from torch import nn
 
 from rhvae_mri.generators.assessment import diversity, neighbours
 from rhvae_mri.generators.assessment.diversity import C1, C2, ms_ssim, pair_similarity
-from rhvae_mri.generators.assessment.geodesics import geodesic, straight_line
-from rhvae_mri.generators.assessment.importance import estimate_likelihood
 from rhvae_mri.generators.assessment.measures import COLUMNS, MeasureSettings, measure_generation
 from rhvae_mri.generators.assessment.neighbours import nearest_images, within_manifold
 from rhvae_mri.generators.assessment.pictures import save_pictures
+from rhvae_mri.generators.copies import ClassMean
+from rhvae_mri.generators.rhvae.generator import RHVAEGenerator
+from rhvae_mri.generators.rhvae.geodesics import geodesic, straight_line
+from rhvae_mri.generators.rhvae.importance import estimate_likelihood
 from rhvae_mri.generators.rhvae.metric import LatentMetric
 from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.generators.rhvae.networks import Networks
@@ -246,8 +248,8 @@ def small_study():
 
 
 def measure(model, *sets):
-    quick = MeasureSettings(n_draws=4, n_pairs=10, n_resamples=50)
-    return measure_generation(model, *sets, seed=1, settings=quick)
+    quick = MeasureSettings(n_pairs=10, n_resamples=50)
+    return measure_generation(RHVAEGenerator(model), *sets, seed=1, settings=quick)
 
 
 def values(table, measure):
@@ -313,7 +315,7 @@ def test_the_pictures_hold_decoded_and_real_images_with_their_places(small_study
     stack, table = tmp_path / "pictures.safetensors", tmp_path / "pictures.tsv"
     training_ids = [f"sub-{number}" for number in range(len(training))]
     synthetic_ids = [f"synthetic-{number}" for number in range(len(synthetic))]
-    save_pictures(stack, table, model, training, training_ids, synthetic, synthetic_ids)
+    save_pictures(stack, table, RHVAEGenerator(model), training, training_ids, synthetic, synthetic_ids)
     rows = read_tsv(table)
     with ImageStack(stack) as images:
         volumes = {key: images.read(key) for key in images.keys}
@@ -360,3 +362,21 @@ def test_every_synthetic_image_has_its_nearest_real_one_listed():
     assert first.real_neighbour == f"r{(0, 1, 2, 3, 5)[int(numpy.argmin(others))]}"
     assert second.distance == second.real_distance == 0
     assert {second.nearest_real, second.real_neighbour} == {"r2", "r5"}
+
+
+def test_what_a_generator_has_no_method_for_is_left_out_with_the_reason(small_study, tmp_path):
+    _, training, held_out, synthetic = small_study
+    mean = ClassMean.fit(training, seed=1)
+    settings = MeasureSettings(n_pairs=10, n_resamples=50)
+    table = measure_generation(mean, training, held_out, synthetic, seed=1, settings=settings)
+    missing = table[table["value"].isna()].set_index("measure")
+    assert missing["n"].to_dict() == {"unexplained_variance": 0, "log_likelihood": 0}
+    assert missing["detail"].str.startswith("not measured of this generator: it has no ").all()
+    assert not set(table["measure"]) & {"reconstruction_mse", "elbo"}
+    assert values(table, "distance_ratio").index.tolist() == ["synthetic to held-out"]
+    ids = [
+        [f"{kind}-{n}" for n in range(len(images))] for kind, images in (("a", training), ("b", synthetic))
+    ]
+    stack, pictures = tmp_path / "pictures.safetensors", tmp_path / "pictures.tsv"
+    save_pictures(stack, pictures, mean, training, ids[0], synthetic, ids[1])
+    assert set(read_tsv(pictures)["picture"]) == {"neighbours"}

@@ -6,12 +6,22 @@ from rhvae_mri.study.names import SIMULATED_MARK
 
 
 def table():
-    columns = ["training_set", "diagnosis", "measure", "images", "value", "uncertainty", "n", "detail"]
+    columns = [
+        "generator",
+        "training_set",
+        "diagnosis",
+        "measure",
+        "images",
+        "value",
+        "uncertainty",
+        "n",
+        "detail",
+    ]
     return pandas.DataFrame(
         [
-            ("train-50", "AD", "elbo", "training", -10.25, 0.5, 40, "nats <per> image"),
-            ("train-50", "CN", "elbo", "training", -11.0, float("nan"), 1, "nats <per> image"),
-            ("train-full", "AD", "copied_share", "synthetic", 0.0, 0.01, 20, "share"),
+            ("rhvae", "train-50", "AD", "elbo", "training", -10.25, 0.5, 40, "nats <per> image"),
+            ("rhvae", "train-50", "CN", "elbo", "training", -11.0, float("nan"), 1, "nats <per> image"),
+            ("rhvae", "train-full", "AD", "copied_share", "synthetic", 0.0, 0.01, 20, "share"),
         ],
         columns=columns,
     )
@@ -27,3 +37,13 @@ def test_the_page_shows_every_measure_of_every_model(tmp_path, simulated):
     assert "nats &lt;per&gt; image" in page
     assert "Study &amp; more" in page
     assert (SIMULATED_MARK in page) == simulated
+
+
+def test_several_generators_are_named_and_what_was_not_measured_says_so(tmp_path):
+    rows = table()
+    other = rows.assign(generator="ppca", value=float("nan"), n=0)
+    both = pandas.concat([rows, other])
+    write_generation(both, tmp_path / "page.html", simulated=True, title="Study")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for text in ("rhvae, train-50, AD", "ppca, train-50, AD", "not measured", "by generator, training set"):
+        assert text in page

@@ -5,7 +5,7 @@ from made_up_runs import SETS, make_predictions, write_predictions
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv, write_tsv
-from rhvae_mri.statistics.conditions import data_label, ordered
+from rhvae_mri.statistics.conditions import data_label, describe, list_generators, ordered, sort_rows
 from rhvae_mri.statistics.metrics import METRICS, metrics_by_run
 from rhvae_mri.statistics.predictions import (
     PREDICTION_COLUMNS,
@@ -16,8 +16,8 @@ from rhvae_mri.statistics.predictions import (
 )
 
 REAL = {"architecture": "baseline", "training_set": "train-full", "training_data": "real"}
-REAL |= {"n_synthetic": 0, "resolution": "downsampled"}
-AUGMENTED = REAL | {"training_data": "augmented", "n_synthetic": "500"}
+REAL |= {"generator": "none", "n_synthetic": 0, "resolution": "downsampled"}
+AUGMENTED = REAL | {"training_data": "augmented", "generator": "rhvae", "n_synthetic": "500"}
 
 
 def predictions(condition=REAL, seed=0, cohort="ADNI", part="test", n=6):
@@ -59,6 +59,8 @@ def test_a_table_of_predictions_has_the_contract_s_columns():
         ({"condition": {"architecture": "baseline"}}, "lacks training_set, training_data"),
         ({"condition": REAL | {"n_synthetic": 5}}, "training data are real, but n_synthetic is 5"),
         ({"condition": AUGMENTED | {"n_synthetic": 0}}, "are augmented, but n_synthetic is 0"),
+        ({"condition": AUGMENTED | {"generator": "none"}}, "are augmented, but generator is none"),
+        ({"condition": REAL | {"generator": "vae"}}, "training data are real, but generator is vae"),
         (
             {"condition": AUGMENTED | {"training_data": "classic"}},
             "training data are classic, but n_synthetic is 500",
@@ -181,6 +183,39 @@ def test_order_and_labels_are_the_paper_s():
     names = ["searched", "optimized", "baseline"]
     assert ordered("architecture", names) == ["baseline", "optimized", "searched"]
     assert ordered("n_synthetic", [10000, 500, 2000, 500]) == [500, 2000, 10000]
-    assert data_label("synthetic", 3000, "downsampled") == "3,000 synthetic"
-    assert data_label("mixed", 0, "full") == "mixed (high resolution)"
-    assert data_label("classic", 0, "downsampled") == "real, classic augmentation"
+    generators = ["ours", "class_mean", "vae", "a", "rhvae", "jitter", "none", "ppca"]
+    known = ["none", "rhvae", "vae", "ppca", "jitter", "class_mean"]
+    assert ordered("generator", generators) == [*known, "a", "ours"]
+    assert data_label("synthetic", "rhvae", 3000, "downsampled") == "3,000 synthetic"
+    assert data_label("mixed", "none", 0, "full") == "mixed (high resolution)"
+    assert data_label("classic", "none", 0, "downsampled") == "real, classic augmentation"
+
+
+def test_labels_name_generators_where_they_are_to_and_never_for_real_images():
+    assert data_label("synthetic", "vae", 1000, "downsampled", named=True) == "1,000 synthetic (vae)"
+    assert data_label("augmented", "rhvae", 10, "downsampled", named=True) == "10 synthetic + real (rhvae)"
+    assert data_label("real", "none", 0, "full", named=True) == "real (high resolution)"
+    one = pandas.DataFrame({"generator": ["vae", "none", "vae"]})
+    assert list_generators(one) == ["vae"]
+    assert list_generators(pandas.concat([one, one.replace("vae", "rhvae")])) == ["rhvae", "vae"]
+
+
+def test_messages_name_every_generator_but_the_study_s_own():
+    row = AUGMENTED | {"n_synthetic": 500}
+    assert describe(row) == "baseline network on train-full, 500 synthetic + real"
+    assert (
+        describe(row | {"generator": "vae"}) == "baseline network on train-full, 500 synthetic + real (vae)"
+    )
+    assert describe(REAL) == "baseline network on train-full, real"
+
+
+def test_rows_are_sorted_by_generator_within_the_kind_of_data():
+    rows = [("real", "none", 0, "full"), ("real", "none", 0, "downsampled")]
+    rows += [
+        (kind, generator, size, "downsampled")
+        for kind in ("synthetic", "augmented")
+        for generator in ("rhvae", "vae", "mine")
+        for size in (20, 100)
+    ]
+    table = pandas.DataFrame(rows, columns=["training_data", "generator", "n_synthetic", "resolution"])
+    pandas.testing.assert_frame_equal(sort_rows(table.sample(frac=1, random_state=1)), table)

@@ -1,11 +1,12 @@
 import made_up_study
 import numpy
+import pandas
 import pytest
 from figure_checks import drawn, marked
 from test_tables import PUBLISHED
 
 from rhvae_mri.figures.accuracy import draw_seeds, draw_sizes
-from rhvae_mri.figures.panels import draw_confusion, draw_reliability, draw_roc
+from rhvae_mri.figures.panels import arrange_conditions, draw_confusion, draw_reliability, draw_roc
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv
 
@@ -17,8 +18,12 @@ GRIDS = {
     "paper with classic": made_up_study.conditions(classic=True),
     "three sets": made_up_study.conditions((16, 24, 32), ("train-8", "train-50", "train-full")),
     "real only": made_up_study.conditions((), ("train-full",), False),
+    "generators": made_up_study.conditions((40,), PAIR, False, generators=made_up_study.GENERATORS),
+    "generators of the paper": made_up_study.conditions(
+        classic=True, generators=(*made_up_study.GENERATORS, "jitter")
+    ),
 }
-FEW = ("demo", "paper with classic", "real only")
+FEW = ("demo", "paper with classic", "real only", "generators")
 BASELINE = {"architecture": "baseline"}
 
 
@@ -43,6 +48,9 @@ def test_strips_show_every_run_and_the_published_means(name, published, tmp_path
         assert {"Baseline network, ADNI", "Optimized network, AIBL", "20", "40"} <= set(texts)
         marks = [mark for ax in figure.axes for mark in marked(ax, "D")]
         assert sorted(mark for mark in marks if numpy.isfinite(mark)) == [77.7, 78.4, 81.9, 85.5]
+    if name == "generators":
+        assert texts.count("class_mean, 40") == 2  # synthetic, and with real images
+    assert any("rhvae" in text for text in texts) == name.startswith("generators")
 
 
 @pytest.mark.parametrize("name", FEW)
@@ -75,6 +83,17 @@ def test_strips_and_curves_need_runs_on_a_test_set(published, tmp_path):
             drawn(tmp_path, draw, runs[runs["metric"] == "auc"], *tables)
 
 
+@pytest.mark.parametrize("name", ["generators", "generators of the paper"])
+def test_each_kind_and_generator_has_a_curve_that_is_told_apart_in_grey(name, published, tmp_path):
+    runs = made_up_study.runs(GRIDS[name], n_seeds=2)
+    figure, texts, _ = drawn(tmp_path, draw_sizes, runs, made_up_study.estimates(runs), published)
+    assert {"synthetic (vae)", "synthetic + real (vae)", "synthetic (rhvae)"} <= set(texts)
+    curves = [container[0] for container in figure.axes[0].containers]
+    n_generators = len({one["generator"] for one in GRIDS[name]} - {"none"})
+    assert len({(one.get_marker(), one.get_markerfacecolor() == "white") for one in curves}) == len(curves)
+    assert len({one.get_color() for one in curves}) == n_generators == len(curves) / 2
+
+
 @pytest.mark.parametrize("name", FEW)
 def test_every_condition_has_a_panel(name, tmp_path):
     grid = GRIDS[name]
@@ -84,8 +103,20 @@ def test_every_condition_has_a_panel(name, tmp_path):
         (draw_reliability, (made_up_study.reliability_curves(grid),), {}),
         (draw_confusion, (made_up_study.confusions(grid, 76, 429),), {"cohort": "AIBL"}),
     ):
-        figure = drawn(tmp_path, draw, *tables, **BASELINE, **wildcards, simulated=name == "demo").figure
+        figure, texts, _ = drawn(tmp_path, draw, *tables, **BASELINE, **wildcards, simulated=name == "demo")
         assert len(figure.axes) == len(grid) // 2
+        assert texts.count("(vae)") == (4 if name == "generators" else 0)
+        assert ("(rhvae)" in texts) == (name == "generators")
+
+
+def test_the_sizes_of_a_generator_are_in_one_row_where_it_holds_them():
+    grid = made_up_study.conditions((20, 40), ("train-8",), generators=made_up_study.GENERATORS)
+    rows = arrange_conditions(pandas.DataFrame(grid), 5, together=True)
+    named = [[part["generator"].iloc[0] for _, part in row] for row in rows]
+    pairs = [["rhvae", "rhvae", "vae", "vae"], ["ppca", "ppca", "class_mean", "class_mean"]]
+    assert named == [["none", "none"], *pairs * 2]
+    rows = arrange_conditions(pandas.DataFrame(made_up_study.conditions()[:14]), 4, together=True)
+    assert [len(row) for row in rows] == [2, 4, 2, 4, 2]
 
 
 def test_roc_curves_have_their_band_and_area(tmp_path):

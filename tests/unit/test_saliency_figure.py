@@ -26,7 +26,13 @@ def made_up(architecture="baseline", method="integrated_gradients", shape=SHAPE,
             brain = float(random.uniform(60, 80))
             rows.append(
                 {"architecture": architecture, "training_set": "train-full", "training_data": "real"}
-                | {"n_synthetic": 0, "resolution": "downsampled", "seed": 3, "validation_percent": 87.5}
+                | {
+                    "generator": "none",
+                    "n_synthetic": 0,
+                    "resolution": "downsampled",
+                    "seed": 3,
+                    "validation_percent": 87.5,
+                }
                 | {"method": method, "steps": 64, "image_id": f"sub-{diagnosis}{number}_ses-M000"}
                 | {"diagnosis": diagnosis, "log_odds": 2.5, "log_odds_empty": 0.5}
                 | {"attribution": 2.0 + 0.1 * (-1) ** number, "brain_percent": brain}

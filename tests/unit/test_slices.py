@@ -18,6 +18,9 @@ from rhvae_mri.io.files import read_tsv
 SPLIT = pandas.DataFrame({"image_id": [f"real-{number:02d}" for number in range(20)]})
 SPLIT = SPLIT.assign(diagnosis=["AD"] * 10 + ["CN"] * 10, **{"train-4": [0, 1] * 10, "train-full": 1})
 
+#: What the figures are told where the RHVAE is the only generator.
+OWN = {"other_generator": "", "generators": ["rhvae"]}
+
 
 def brains(names, shape, seed=0):
     random = numpy.random.default_rng(seed)
@@ -54,7 +57,7 @@ def test_slices_are_those_of_the_middle_with_the_left_on_the_left():
 @pytest.mark.parametrize("size", SHAPES)
 def test_slices_show_each_image_on_one_grey_scale(size, stacks, tmp_path):
     inputs, volumes = stacks(SHAPES[size])
-    given = {"training_set": "train-full", "seed": 1, "simulated": size == "demo"}
+    given = {"training_set": "train-full", "seed": 1, **OWN, "simulated": size == "demo"}
     shown = drawn(tmp_path, draw_slices, *inputs, **given)
     images = shown.images()
     assert len(images) == len(shown.source) == (2 * 3 + 2 * 3) * 3
@@ -98,7 +101,7 @@ def test_intruders_are_mixed_by_the_seed_alone_and_named_in_the_answers_only(sta
     order = [one.image_id for one in mix_images(examples, 5)]
     assert order == [one.image_id for one in mix_images(examples[::-1], 5)]
     assert order != [one.image_id for one in mix_images(examples, 6)]
-    figure, texts, source = drawn(tmp_path, draw_intruders, *inputs, training_set="train-full", seed=1)
+    figure, texts, source = drawn(tmp_path, draw_intruders, *inputs, training_set="train-full", seed=1, **OWN)
     answers = read_tsv(tmp_path / "figure_answers.tsv")
     assert answers["number"].tolist() == list(range(1, 33))
     assert answers["kind"].value_counts().to_dict() == {"real": 16, "synthetic": 16}
@@ -155,7 +158,8 @@ def test_pictures_of_a_model_show_each_image_of_both_classes_and_what_it_is(
     stored = [made_up_pictures(SHAPES[size], seed, picture) for seed in (0, 1)]
     stacks = [write_stack(tmp_path / f"{n}.st", volumes) for n, (_, volumes) in enumerate(stored)]
     tables = [table for table, _ in stored]
-    shown = drawn(tmp_path, draw_generation, stacks, tables, picture=picture, simulated=size == "demo")
+    settings = {"picture": picture, **OWN, "simulated": size == "demo"}
+    shown = drawn(tmp_path, draw_generation, stacks, tables, **settings)
     images = shown.images()
     assert len(images) == len(shown.source) == 2 * len(tables[0])
     assert len({image.get_clim() for image in images}) == 1
@@ -164,3 +168,31 @@ def test_pictures_of_a_model_show_each_image_of_both_classes_and_what_it_is(
     pixels = stored[0][1][first["key"]][:, first["slice_index"]]
     assert first["mean"] == pytest.approx(pixels.mean(), abs=1e-5)
     assert expected <= {line for text in shown.texts for line in text.split("\n")}
+
+
+def test_of_several_generators_the_figures_name_their_own(stacks, tmp_path):
+    inputs, _ = stacks()
+    settings = {"training_set": "train-full", "seed": 1, "generators": ["rhvae", "vae"]}
+    for part, name in (("", "RHVAE"), ("/generator-vae", "vae")):
+        for draw in (draw_slices, draw_intruders):
+            shown = drawn(tmp_path, draw, *inputs, **settings, other_generator=part)
+            assert any(text.endswith(f"({name})") for text in shown.texts)
+
+
+def test_a_generator_without_an_encoder_has_no_traversal_and_the_figure_says_why(tmp_path):
+    stored = [made_up_pictures(SHAPES["demo"], seed, "neighbours") for seed in (0, 1)]
+    stacks = [write_stack(tmp_path / f"{n}.st", volumes) for n, (_, volumes) in enumerate(stored)]
+    tables = [table for table, _ in stored]
+    mean = {"other_generator": "/generator-class_mean", "generators": ["rhvae", "class_mean"]}
+    shown = drawn(tmp_path, draw_generation, stacks, tables, picture="traversal", **mean)
+    assert shown.images() == []
+    assert "Left out: class_mean has no encoder, and so no codes of real images." in shown.texts
+
+
+def test_paths_without_lengths_and_densities_are_shown_without_them(tmp_path):
+    stored = [made_up_pictures(SHAPES["demo"], seed, "interpolation") for seed in (0, 1)]
+    stacks = [write_stack(tmp_path / f"{n}.st", volumes) for n, (_, volumes) in enumerate(stored)]
+    tables = [table.drop(columns=["length", "density"]) for table, _ in stored]
+    shown = drawn(tmp_path, draw_generation, stacks, tables, picture="interpolation", **OWN)
+    assert len(shown.images()) == 2 * len(tables[0])
+    assert not any("length" in text for text in shown.texts)

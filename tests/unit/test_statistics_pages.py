@@ -1,5 +1,6 @@
 from functools import partial
 
+import pandas
 import pytest
 from made_up_runs import write_predictions
 from markup import Page, compiles
@@ -40,6 +41,26 @@ def test_the_primary_comparison_comes_first(tables):
     assert sum("primary" in sheet.caption for sheet in sheets) == 1
     assert sum(len(sheet.rows) for sheet in sheets) == len(tables[0])
     assert sheets[0].rows[-1][0] == "optimized, train-full, 500 synthetic + real"
+
+
+def test_with_several_generators_a_column_says_against_what(tables, tmp_path):
+    one = tables[0]
+    other = one.assign(generator="vae")
+    table = pandas.concat([one, other, other.assign(reference="rhvae")])
+    sheet = comparison_sheets(table, "ADNI")[0]
+    assert sheet.columns[:4] == ("Condition", "Against", "Mean", "Reference")
+    assert sheet.caption.startswith("Conditions against real images alone, generators against each other, in")
+    names = "optimized, train-full, 500 synthetic + real"
+    last = [row[:2] for row in sheet.rows[7::8]]
+    assert last == [(f"{names} (rhvae)", "real"), (f"{names} (vae)", "real"), (f"{names} (vae)", "rhvae")]
+    # the first generator may have no rows of its own, where there are no real images
+    assert comparison_sheets(table[table["reference"] == "rhvae"], "ADNI")[0].columns[1] == "Against"
+    for given, is_named in ((table, True), (one, False), (other, False)):
+        write_comparisons(given, tmp_path / "t.html", title="T", simulated=True, training_cohort="ADNI")
+        html = (tmp_path / "t.html").read_text()
+        assert ("Generators are compared with each other too" in html) == is_named
+        assert ("Against" in html) == ("rhvae" in html) == ("(vae)" in html) == is_named
+    assert comparison_sheets(other, "ADNI")[0].columns[:3] == ("Condition", "Mean", "Real")
 
 
 def test_every_published_number_has_its_row_with_verdict_and_reason(tables):

@@ -2,16 +2,18 @@ import pytest
 
 from rhvae_mri.study.grid import (
     batch_seeds,
+    condition_path,
+    generated_sets,
     idle_exclusions,
     list_conditions,
     saliency_conditions,
-    synthetic_training_sets,
 )
 
 GRID = {
     "architectures": ["baseline", "optimized"],
     "training_sets": ["train-50", "train-full"],
     "training_data": ["real", "synthetic", "augmented"],
+    "generators": ["rhvae"],
     "full_resolution": True,
     "exclude": [],
 }
@@ -20,7 +22,7 @@ GRID = {
 def test_the_grid_of_the_paper_has_56_conditions_in_its_order():
     conditions = list_conditions(GRID, [500, 1000, 2000, 3000, 5000, 10000])
     assert len(conditions) == len({tuple(each.values()) for each in conditions}) == 56
-    assert [*conditions[0].values()] == ["baseline", "train-50", "real", 0, "full"]
+    assert [*conditions[0].values()] == ["baseline", "train-50", "real", "none", 0, "full"]
     assert [each["n_synthetic"] for each in conditions[2:8]] == [500, 1000, 2000, 3000, 5000, 10000]
 
 
@@ -46,17 +48,28 @@ def test_an_exclusion_of_nothing_is_found():
 
 
 def test_training_sets_without_any_synthetic_image_need_no_rhvae():
-    assert synthetic_training_sets(list_conditions(GRID, [500])) == ["train-50", "train-full"]
+    both = [("rhvae", "train-50"), ("rhvae", "train-full")]
+    assert generated_sets(list_conditions(GRID, [500])) == both
     exclude = [{"training_set": "train-50", "n_synthetic": 500}]
-    assert synthetic_training_sets(list_conditions(GRID | {"exclude": exclude}, [500])) == ["train-full"]
-    assert synthetic_training_sets(list_conditions(GRID | {"training_data": ["real"]}, [500])) == []
+    assert generated_sets(list_conditions(GRID | {"exclude": exclude}, [500])) == both[1:]
+    assert generated_sets(list_conditions(GRID | {"training_data": ["real"]}, [500])) == []
 
 
 def test_classic_augmentation_is_one_condition_at_the_downsampled_size():
     changes = {"architectures": ["baseline"], "training_sets": ["train-50"], "training_data": ["classic"]}
     found = list_conditions(GRID | changes, [500, 1000])
     assert [(each["n_synthetic"], each["resolution"]) for each in found] == [(0, "downsampled")]
-    assert synthetic_training_sets(found) == []
+    assert generated_sets(found) == []
+
+
+def test_with_a_further_generator_the_folders_of_all_other_conditions_stay():
+    alone = [condition_path(one) for one in list_conditions(GRID, [500])]
+    both = [condition_path(one) for one in list_conditions(GRID | {"generators": ["vae", "rhvae"]}, [500])]
+    assert set(alone) < set(both)
+    assert len(both) == len(set(both)) == len(alone) + 8
+    assert all("/generator-vae/n_synthetic-500/" in path for path in set(both) - set(alone))
+    excluded = GRID | {"generators": ["vae", "rhvae"], "exclude": [{"generator": "vae"}]}
+    assert [condition_path(one) for one in list_conditions(excluded, [500])] == alone
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,16 @@ from rhvae_mri.statistics.tables import classification_table, sizes_of_test_sets
 
 PUBLISHED = Path(__file__).parents[2] / "resources" / "published_results.tsv"
 COLUMNS = [
-    *("architecture", "training_set", "training_data", "n_synthetic", "resolution", "test_cohort", "metric"),
-    *("mean_percent", "sd_percent", "n_seeds", "published_mean_percent", "published_sd_percent"),
+    *("architecture", "training_set", "training_data", "generator", "n_synthetic", "resolution"),
+    *(
+        "test_cohort",
+        "metric",
+        "mean_percent",
+        "sd_percent",
+        "n_seeds",
+        "published_mean_percent",
+        "published_sd_percent",
+    ),
 ]
 SHOWN = ("sensitivity", "specificity", "balanced_accuracy")
 
@@ -25,12 +33,18 @@ def make_runs(
     training_sets=("train-50", "train-full"),
     n_seeds=3,
     classic=False,
+    generators=("rhvae",),
 ):
     """Make runs of the whole grid of conditions."""
     random = numpy.random.default_rng(0)
-    data = [("real", 0, "full"), ("real", 0, "downsampled")]
-    data += [(kind, size, "downsampled") for kind in ("synthetic", "augmented") for size in sizes]
-    data += [("classic", 0, "downsampled")] if classic else []
+    data = [("real", "none", 0, "full"), ("real", "none", 0, "downsampled")]
+    data += [
+        (kind, generator, size, "downsampled")
+        for kind in ("synthetic", "augmented")
+        for generator in generators
+        for size in sizes
+    ]
+    data += [("classic", "none", 0, "downsampled")] if classic else []
     rows = [
         (architecture, training_set, *one, seed, cohort, part, metric, 100 * random.random(), 7, 8)
         for architecture in ("baseline", "optimized")
@@ -41,7 +55,7 @@ def make_runs(
         for metric in (*SHOWN, "auc")
     ]
     return pandas.DataFrame(
-        rows, columns=[*COLUMNS[:5], "seed", "test_cohort", "set", "metric", "value_percent", "n_AD", "n_CN"]
+        rows, columns=[*COLUMNS[:6], "seed", "test_cohort", "set", "metric", "value_percent", "n_AD", "n_CN"]
     )
 
 
@@ -75,7 +89,7 @@ def test_all_168_published_numbers_stand_beside_the_right_conditions(published):
     beside = table[table["published_mean_percent"].notna()]
     assert len(beside) == 168
     assert set(beside["resolution"]) == {"downsampled"}
-    columns, key = list(published.columns), [name for name in COLUMNS[:7] if name != "resolution"]
+    columns, key = list(published.columns), [name for name in COLUMNS[:8] if name != "resolution"]
     expected = published.sort_values(key, ignore_index=True)
     pandas.testing.assert_frame_equal(beside[columns].sort_values(key, ignore_index=True), expected)
 
@@ -89,6 +103,24 @@ def test_conditions_that_were_not_published_have_no_published_value(published, t
     assert "auc" in set(table["metric"])
     write_tsv(tmp_path / "table.tsv", table)
     assert "\tn/a\tn/a\n" in (tmp_path / "table.tsv").read_text()
+
+
+def test_published_values_are_of_real_images_and_of_the_rhvae_only(published, tmp_path):
+    generators = published.groupby("training_data")["generator"].unique().map(list)
+    assert generators.to_dict() == {"real": ["none"], "augmented": ["rhvae"]}
+    table = classification_table(make_runs(generators=("vae", "rhvae"), n_seeds=1), published)
+    beside = table[table["published_mean_percent"].notna()]
+    assert len(beside) == 168
+    assert set(beside["generator"]) == {"none", "rhvae"}
+
+
+def test_labels_name_generators_where_there_are_several(tmp_path, published):
+    for generators, ends in ((("rhvae", "vae"), (" (rhvae)", " (vae)")), (("vae",), ("",))):
+        runs = make_runs(sizes=(500,), training_sets=("train-full",), generators=generators)
+        labels = [row[0] for row in Page(render(tmp_path, classification_table(runs, published))[0]).rows]
+        expected = ["real (high resolution)", "real", *(f"500 synthetic{end}" for end in ends)]
+        expected += [f"500 synthetic + real{end}" for end in ends]
+        assert [label for label in labels if "real" in label or "500" in label] == expected * 2
 
 
 def test_classic_augmentation_stands_after_real_images_with_nothing_published_beside_it(tmp_path, published):
@@ -110,7 +142,7 @@ def test_means_and_sample_deviations_are_over_all_seeds_of_the_test_set(publishe
     values = [
         run.value_percent
         for run in runs.itertuples()
-        if run.set == "test" and all(getattr(run, name) == row[name] for name in COLUMNS[:7])
+        if run.set == "test" and all(getattr(run, name) == row[name] for name in COLUMNS[:8])
     ]
     mean = sum(values) / 4
     assert row["mean_percent"] == pytest.approx(mean, abs=1e-4)
@@ -176,8 +208,8 @@ def test_the_page_and_the_markdown_have_the_paper_s_layout(tmp_path, published):
     assert groups == ["Training set: train-50", "Training set: train-full"] * 2
     assert page.rows[0] == ["Training data", "ADNI", "AIBL", "Runs"]
     assert page.rows[1] == ["Sensitivity", "Specificity", "Balanced accuracy"] * 2
-    row = ("optimized", "train-full", "augmented", 10000, "downsampled", "AIBL", "balanced_accuracy")
-    ours = table.set_index(COLUMNS[:7]).loc[row]
+    row = ("optimized", "train-full", "augmented", "rhvae", 10000, "downsampled", "AIBL", "balanced_accuracy")
+    ours = table.set_index(COLUMNS[:8]).loc[row]
     cell = f"{ours['mean_percent']:.1f} ± {ours['sd_percent']:.1f} (84.3 ± 1.8)"
     assert page.rows[-1][6:] == [cell, "3"]
     markdown = markdown.replace("**", "")

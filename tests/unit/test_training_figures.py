@@ -9,17 +9,30 @@ from figure_checks import drawn
 from rhvae_mri.figures.training import draw_losses, draw_training
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import write_tsv
-from rhvae_mri.statistics.histories import HISTORY_COLUMNS, read_histories
+from rhvae_mri.statistics.histories import HISTORY_COLUMNS, condition_of, read_histories
+from rhvae_mri.study.grid import condition_path
 
 SMALL = {"sizes": made_up_study.SIZES, "training_sets": ("train-8", "train-full")}
 
 
 def folder_of(condition, seeds):
-    return "/".join(["cnn", *(f"{name}-{value}" for name, value in condition.items()), f"seeds-{seeds}"])
+    return f"cnn/{condition_path(condition)}/seeds-{seeds}"
+
+
+@pytest.mark.parametrize(
+    "condition", made_up_study.conditions((20,), classic=True, generators=("rhvae", "vae"))
+)
+def test_a_condition_is_read_from_the_path_that_it_has(condition):
+    path = f"/work/generator-old/training_data-7/{folder_of(condition, '0-4')}/history.tsv"
+    assert condition_of(path) == condition
+    assert ("/generator-vae/" in path) == (condition["generator"] == "vae")
+    assert "generator-rhvae" not in path
+    assert "generator-none" not in path
 
 
 def test_histories_are_gathered_in_the_order_of_the_tables_whatever_the_order_of_the_files(tmp_path):
-    grid = made_up_study.conditions(sizes=(20,), training_sets=("train-8",), full_resolution=False)
+    options = {"sizes": (20,), "training_sets": ("train-8",), "full_resolution": False}
+    grid = made_up_study.conditions(**options, generators=("rhvae", "ppca"))
     whole = made_up_study.histories(grid, n_seeds=4, n_epochs=3)
     files = []
     for condition in grid:
@@ -54,14 +67,20 @@ BASELINE = {"architecture": "baseline", "training_set": "train-50"}
 
 @pytest.mark.parametrize(
     ("grid", "n_seeds", "simulated"),
-    [(SMALL, 5, True), ({"classic": True}, 3, False), ({"sizes": (), "full_resolution": False}, 1, True)],
-    ids=["demo", "paper", "smallest"],
+    [
+        (SMALL, 5, True),
+        ({"classic": True}, 3, False),
+        ({"sizes": (), "full_resolution": False}, 1, True),
+        (SMALL | {"generators": made_up_study.GENERATORS}, 2, True),
+    ],
+    ids=["demo", "paper", "smallest", "generators"],
 )
 def test_training_curves_say_what_they_are_of(tmp_path, grid, n_seeds, simulated):
     histories = made_up_study.histories(made_up_study.conditions(**grid), n_seeds, 12)
     own = {"architecture": "optimized", "training_set": grid.get("training_sets", ("train-50",))[0]}
     texts = drawn(tmp_path, draw_training, histories, **own, simulated=simulated).texts
     assert any(f"Training of the optimized network on {own['training_set']}" in text for text in texts)
+    assert texts.count("(ppca)") == (4 if "generators" in grid else 0)
 
 
 def test_training_curves_show_every_run_their_means_and_the_selected_epochs(tmp_path):

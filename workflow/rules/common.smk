@@ -42,6 +42,14 @@ if LIBRARY not in sys.path:
     sys.path.insert(0, LIBRARY)
 
 from rhvae_mri.cost.announcements import announce_start
+from rhvae_mri.generators.registry import (
+    check_class,
+    class_path,
+    draw_settings,
+    export_modules,
+    fit_settings,
+    module_digest,
+)
 from rhvae_mri.runtime.digests import script_digest
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_json, read_tsv, reset_future_times
@@ -60,13 +68,15 @@ from rhvae_mri.study.checks import check_configuration, result_settings
 from rhvae_mri.study.names import CLASSES
 from rhvae_mri.study.grid import (
     batch_seeds,
+    OWN_GENERATOR,
     condition_path,
+    generated_sets,
     is_simulated,
     list_cohorts,
     list_conditions,
+    other_generator,
     saliency_conditions,
     synthetic_per_class,
-    synthetic_training_sets,
 )
 
 export_library()
@@ -125,9 +135,16 @@ try:
     config.update(complete_config)
     # first the one that is trained on; the others are tested on
     COHORTS = list_cohorts(config)
+    export_modules(config)
     if workflow.is_main_process:
         from rhvae_mri.convert.sources import check_sources
 
+        for name in config["grid"]["generators"]:
+            if name in config["generators"]:
+                check_class(
+                    class_path(config, name),
+                    fit_settings(result_settings(config), name),
+                )
         check_sources(config, [name for name in COHORTS if not is_converted(name)])
 except StudyError as error:
     raise WorkflowError(f"{error}") from None
@@ -143,7 +160,7 @@ RESULT_SETTINGS = result_settings(config)
 CONVERTED = [name for name in COHORTS if config["cohorts"][name]["source"] != "bids"]
 #: BIDS entity `res` of the registered images, from the template's voxel size in mm.
 RES = "{0}x{0}x{0}".format(config["template"]["voxel_size"])
-#: One entry per trained condition: architecture, training_set, training_data, n_synthetic, resolution.
+#: One entry per trained condition: architecture, training_set, training_data, generator, n_synthetic, resolution.
 CONDITIONS = list_conditions(config["grid"], config["synthetic"]["sizes"])
 #: Architectures with the training sets that they are trained on.
 TRAINED = [
@@ -152,10 +169,17 @@ TRAINED = [
         (one["architecture"], one["training_set"]) for one in CONDITIONS
     )
 ]
-#: The training sets of which an RHVAE makes synthetic images.
-SYNTHETIC_TRAINING_SETS = synthetic_training_sets(CONDITIONS)
-#: The one that the figures show.
-PICTURED_TRAINING_SET = (SYNTHETIC_TRAINING_SETS or config["grid"]["training_sets"])[-1]
+#: The generators of synthetic images, each with the training sets that it learns.
+GENERATED = generated_sets(CONDITIONS)
+GENERATORS = list(dict.fromkeys(generator for generator, _ in GENERATED))
+#: The training sets of the RHVAE, which has figures of its own.
+RHVAE_TRAINING_SETS = [
+    training_set for generator, training_set in GENERATED if generator == OWN_GENERATOR
+]
+#: The training set whose synthetic images the figures show.
+PICTURED_TRAINING_SET = (
+    [training_set for _, training_set in GENERATED] or config["grid"]["training_sets"]
+)[-1]
 #: The conditions whose networks the figure of saliency shows.
 SALIENCY_CONDITIONS = saliency_conditions(CONDITIONS)
 #: The runs of a condition, in batches that one job trains: "0-4", "5-9", …
@@ -188,6 +212,11 @@ wildcard_constraints:
     diagnosis="|".join(CLASSES),
     training_set=r"train-(full|\d+)",
     architecture="baseline|optimized",
+    # the folder of a generator's models, and the part that names another one than the RHVAE in other paths
+    model_folder="|".join(
+        [OWN_GENERATOR, *(f"generators/{name}" for name in GENERATORS)]
+    ),
+    other_generator=f"(/generator-({'|'.join(GENERATORS) or '-'}))?",
     training_data="real|classic|synthetic|augmented",
     picture="traversal|interpolation|neighbours",
     model="cnn|rhvae",
@@ -309,10 +338,55 @@ def synthetic_sets(wildcards):
     if wildcards.n_synthetic == "0":
         return []
     return expand(
-        "<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
+        "<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
+        other_generator=wildcards.other_generator,
         training_set=wildcards.training_set,
         diagnosis=CLASSES,
     )
+
+
+def generator_name(wildcards):
+    """The generator that a path is of: of its models, or of what it makes."""
+    if "model_folder" in wildcards.keys():
+        return wildcards.model_folder.rpartition("/")[2]
+    return wildcards.other_generator.rpartition("-")[2] or OWN_GENERATOR
+
+
+def generator_class(wildcards):
+    """Where the class of a generator is."""
+    return class_path(config, generator_name(wildcards))
+
+
+def generator_settings(wildcards):
+    """The settings that a generator is fitted with."""
+    return fit_settings(RESULT_SETTINGS, generator_name(wildcards))
+
+
+def sampler_settings(wildcards):
+    """The settings that a generator draws codes with."""
+    return draw_settings(config, generator_name(wildcards))
+
+
+def code_with_generator(script):
+    """Digest of a script, and of the generator that it uses: one of the library, or the user's own."""
+
+    @cache
+    def digest(path):
+        own = module_digest(path)
+        library = [] if own else [path.partition(":")[0].removeprefix("rhvae_mri.")]
+        return f"{script_digest(script, *library)} {own or ''}".strip()
+
+    def code(wildcards):
+        return digest(generator_class(wildcards))
+
+    return code
+
+
+def trained_generator(wildcards):
+    """The file of the generator that makes a synthetic set."""
+    name = generator_name(wildcards)
+    folder = name if name == OWN_GENERATOR else f"generators/{name}"
+    return f"<results>/{folder}/training_set-{wildcards.training_set}/diagnosis-{wildcards.diagnosis}/model.safetensors"
 
 
 def searched_architecture(wildcards):
@@ -392,8 +466,8 @@ def image_memory(wildcards, attempt):
     return attempt * max(2000, 500 + int(26e-6 * (extent / voxel_size) ** 3))
 
 
-def rhvae_memory(wildcards, attempt):
-    """Memory of an RHVAE's training in MB.
+def generator_memory(wildcards, attempt):
+    """Memory of a generator's training in MB: that of an RHVAE.
 
     Counted are four float32 copies of the weights (the live and the best ones, both moments of Adam), four
     more while a checkpoint is written, and the voxels of a batch along the flow.

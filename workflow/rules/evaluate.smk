@@ -45,15 +45,12 @@ rule compute_statistics:
     """
     input:
         predictions=collect(
-            "<results>/cnn/architecture-{item[architecture]}/training_set-{item[training_set]}/"
-            "training_data-{item[training_data]}/n_synthetic-{item[n_synthetic]}/resolution-{item[resolution]}/predictions.tsv",
-            item=CONDITIONS,
+            "<results>/cnn/{condition}/predictions.tsv",
+            condition=map(condition_path, CONDITIONS),
         ),
         histories=collect(
-            "<results>/cnn/architecture-{item[architecture]}/training_set-{item[training_set]}/"
-            "training_data-{item[training_data]}/n_synthetic-{item[n_synthetic]}/resolution-{item[resolution]}/"
-            "seeds-{seeds}/history.tsv",
-            item=CONDITIONS,
+            "<results>/cnn/{condition}/seeds-{seeds}/history.tsv",
+            condition=map(condition_path, CONDITIONS),
             seeds=SEED_BATCHES,
         ),
         published=workflow_file("../../resources/published_results.tsv"),
@@ -178,7 +175,7 @@ rule describe_networks:
     params:
         conditions=CONDITIONS,
         resolutions=RESOLUTIONS,
-        has_rhvae=SYNTHETIC_TRAINING_SETS != [],
+        has_rhvae=RHVAE_TRAINING_SETS != [],
         latent_dimension=lookup("rhvae/latent_dimension", within=config),
         networks=lookup("rhvae/networks", within=config),
         encoder_layers=lookup("rhvae/encoder_layers", within=config),

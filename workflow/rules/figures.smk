@@ -8,7 +8,7 @@ FIGURE_FILES = {
     "each_cohort": COHORTS,
     "training_cohort": TRAINING_COHORT,
     "pictured_training_set": PICTURED_TRAINING_SET,
-    "synthetic_training_set": SYNTHETIC_TRAINING_SETS,
+    "rhvae_training_set": RHVAE_TRAINING_SETS,
     "saliency_condition": [
         condition_path(condition) for condition in SALIENCY_CONDITIONS
     ],
@@ -18,7 +18,8 @@ FIGURE_ARGUMENTS = {
     "cohorts": COHORTS,
     "conditions": CONDITIONS,
     "generated_per_class": N_SYNTHETIC,
-    "models": list(product(SYNTHETIC_TRAINING_SETS, CLASSES)),
+    "generators": GENERATORS,
+    "models": list(product(RHVAE_TRAINING_SETS, CLASSES)),
     "n_seeds": config["cnn"]["seeds"],
     "seed": SEED,
     "training_cohort": TRAINING_COHORT,
@@ -27,7 +28,8 @@ FIGURE_ARGUMENTS = {
 #: Whether the study has what figures need.
 FIGURE_NEEDS = {
     "": True,
-    "synthetic images": SYNTHETIC_TRAINING_SETS != [],
+    "synthetic images": GENERATED != [],
+    "RHVAE": RHVAE_TRAINING_SETS != [],
     "saliency": SALIENCY_CONDITIONS != [],
     "search": False,  # a target of its own
 }
@@ -36,6 +38,7 @@ FIGURE_LABELS = {
     "architecture": "network",
     "cohort": "test set",
     "model": "network",
+    "other_generator": "other generator",
     "resolution": "resolution",
     "training_set": "training set",
 }
@@ -53,16 +56,28 @@ def study_files(path):
     return files[0] if all(isinstance(one, str) for one in chosen.values()) else files
 
 
+def figure_name(pattern, entry):
+    """The place of a figure's files without their endings: of other generators in folders of their own."""
+    part = "{other_generator}" if entry.of_generators else ""
+    return f"figures{part}/{pattern}"
+
+
 def figure_files():
     """SVG, PDF and source table of every figure of the study."""
     rest = {
         "cohort": COHORTS,
-        "model": ["cnn", "rhvae"] if SYNTHETIC_TRAINING_SETS else ["cnn"],
+        "model": ["cnn", "rhvae"] if RHVAE_TRAINING_SETS else ["cnn"],
+        "other_generator": [
+            other_generator(generator)
+            for generator, training_set in GENERATED
+            if training_set == PICTURED_TRAINING_SET
+        ],
         "picture": ["traversal", "interpolation", "neighbours"],
     }
     files = []
     for pattern, entry in FIGURES.items():
-        wildcards = wildcards_of(pattern)
+        name = figure_name(pattern, entry)
+        wildcards = wildcards_of(name)
         of_networks = [
             {name: one[name] for name in one if name in wildcards} for one in TRAINED
         ]
@@ -70,7 +85,7 @@ def figure_files():
         if FIGURE_NEEDS[entry.needs]:
             for one in of_networks:
                 files += expand(
-                    f"<results>/figures/{pattern}.{{kind}}",
+                    f"<results>/{name}.{{kind}}",
                     **one,
                     **others,
                     kind=["svg", "pdf", "tsv"],
@@ -88,26 +103,26 @@ for pattern, entry in FIGURES.items():
             style=workflow_file("../style/study.mplstyle"),
         output:
             **{
-                table: f"<results>/figures/{pattern}_{table}.tsv"
+                table: f"<results>/{figure_name(pattern, entry)}_{table}.tsv"
                 for table in entry.tables
             },
             svg=report(
-                f"<results>/figures/{pattern}.svg",
+                f"<results>/{figure_name(pattern, entry)}.svg",
                 caption="../report/figure.rst",
                 category=entry.category,
                 labels={
                     "figure": entry.label,
                     **{
                         FIGURE_LABELS[name]: f"{{{name}}}"
-                        for name in wildcards_of(pattern)
+                        for name in wildcards_of(figure_name(pattern, entry))
                         if name in FIGURE_LABELS
                     },
                 },
             ),
-            pdf=f"<results>/figures/{pattern}.pdf",
-            table=f"<results>/figures/{pattern}.tsv",
+            pdf=f"<results>/{figure_name(pattern, entry)}.pdf",
+            table=f"<results>/{figure_name(pattern, entry)}.tsv",
         log:
-            f"<logs>/draw_{log_name(pattern)}.log",
+            f"<logs>/draw_{log_name(pattern)}{'{other_generator}' if entry.of_generators else ''}.log",
         group:
             # tables and figures of the study must not wait for the search
             "search" if entry.needs == "search" else "reporting"

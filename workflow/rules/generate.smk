@@ -1,101 +1,107 @@
-"""One Riemannian Hamiltonian VAE per class and training set, and the synthetic images that it makes."""
+"""The generators, above all one Riemannian Hamiltonian VAE per class and training set, and their synthetic images."""
 
 
-rule train_rhvae:
-    """Train the RHVAE of one class on the images of one training set."""
+rule train_generator:
+    """Train a generator, such as the RHVAE, of one class on the images of one training set."""
     input:
         stack=f"<results>/tensors/cohort-{TRAINING_COHORT}/resolution-downsampled/images.safetensors",
         split="<results>/split/split.tsv",
     output:
-        model="<results>/rhvae/training_set-{training_set}/diagnosis-{diagnosis}/model.safetensors",
-        history="<results>/rhvae/training_set-{training_set}/diagnosis-{diagnosis}/history.tsv",
+        model="<results>/{model_folder}/training_set-{training_set}/diagnosis-{diagnosis}/model.safetensors",
+        history="<results>/{model_folder}/training_set-{training_set}/diagnosis-{diagnosis}/history.tsv",
     log:
-        "<logs>/train_rhvae/training_set-{training_set}_diagnosis-{diagnosis}.log",
+        "<logs>/train_generator/{model_folder}/training_set-{training_set}_diagnosis-{diagnosis}.log",
     benchmark:
-        "<benchmarks>/train_rhvae/training_set-{training_set}_diagnosis-{diagnosis}.tsv"
+        "<benchmarks>/train_generator/{model_folder}/training_set-{training_set}_diagnosis-{diagnosis}.tsv"
     conda:
         "../../envs/learn.yaml"
     threads: lookup("rhvae/threads", within=config)
     resources:
-        mem_mb=rhvae_memory,
+        mem_mb=generator_memory,
         runtime=training_runtime,
         gpu=GPUS,
     params:
-        rhvae=settings("rhvae"),
+        generator=generator_name,
+        model=generator_class,
+        settings=generator_settings,
         seed=SEED,
-        code=script_digest("train_rhvae"),
+        code=code_with_generator("train_generator"),
     script:
-        "../scripts/train_rhvae.py"
+        "../scripts/train_generator.py"
 
 
 rule generate_synthetic:
-    """Sample the latent space of one RHVAE and decode the synthetic images of its class."""
+    """Draw latent codes of one generator and decode the synthetic images of its class."""
     input:
-        model="<results>/rhvae/training_set-{training_set}/diagnosis-{diagnosis}/model.safetensors",
+        stack=f"<results>/tensors/cohort-{TRAINING_COHORT}/resolution-downsampled/images.safetensors",
+        model=trained_generator,
     output:
-        stack="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
-        index="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.tsv",
-        codes="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/latent_codes.safetensors",
-        chains="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/chains.json",
+        stack="<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
+        index="<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/images.tsv",
+        codes="<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/latent_codes.safetensors",
+        chains="<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/chains.json",
     log:
-        "<logs>/generate_synthetic/training_set-{training_set}_diagnosis-{diagnosis}.log",
+        "<logs>/generate_synthetic{other_generator}/training_set-{training_set}_diagnosis-{diagnosis}.log",
     benchmark:
-        "<benchmarks>/generate_synthetic/training_set-{training_set}_diagnosis-{diagnosis}.tsv"
+        "<benchmarks>/generate_synthetic{other_generator}/training_set-{training_set}_diagnosis-{diagnosis}.tsv"
     conda:
         "../../envs/learn.yaml"
     threads: lookup("rhvae/threads", within=config)
     resources:
-        mem_mb=rhvae_memory,
+        mem_mb=generator_memory,
         runtime=grows_with_attempt(240),
         gpu=GPUS,
     params:
         n_images=N_SYNTHETIC,
-        sampler=settings("synthetic", "steps", "leapfrog_steps", "leapfrog_step_size"),
+        model=generator_class,
+        sampler=sampler_settings,
         dtype=lookup("synthetic/dtype", within=config),
         seed=SEED,
-        code=script_digest("generate_synthetic"),
+        code=code_with_generator("generate_synthetic"),
     script:
         "../scripts/generate_synthetic.py"
 
 
 rule measure_generation:
-    """Measure how well one RHVAE reconstructs, covers and does not copy the images of its class."""
+    """Measure how well one generator reconstructs, covers and does not copy the images of its class."""
     input:
         stack=f"<results>/tensors/cohort-{TRAINING_COHORT}/resolution-downsampled/images.safetensors",
         split="<results>/split/split.tsv",
-        model="<results>/rhvae/training_set-{training_set}/diagnosis-{diagnosis}/model.safetensors",
-        synthetic="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
+        model=trained_generator,
+        synthetic="<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
     output:
-        table="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/quality.tsv",
-        neighbours="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/neighbours.tsv",
-        pictures="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/pictures.safetensors",
-        pictures_table="<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/pictures.tsv",
+        table="<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/quality.tsv",
+        neighbours="<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/neighbours.tsv",
+        pictures="<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/pictures.safetensors",
+        pictures_table="<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/pictures.tsv",
     log:
-        "<logs>/measure_generation/training_set-{training_set}_diagnosis-{diagnosis}.log",
+        "<logs>/measure_generation{other_generator}/training_set-{training_set}_diagnosis-{diagnosis}.log",
     benchmark:
-        "<benchmarks>/measure_generation/training_set-{training_set}_diagnosis-{diagnosis}.tsv"
+        "<benchmarks>/measure_generation{other_generator}/training_set-{training_set}_diagnosis-{diagnosis}.tsv"
     conda:
         "../../envs/learn.yaml"
     threads: lookup("rhvae/threads", within=config)
     resources:
-        mem_mb=rhvae_memory,
+        mem_mb=generator_memory,
         runtime=grows_with_attempt(240),
         gpu=GPUS,
     params:
+        generator=generator_name,
+        model=generator_class,
         seed=SEED,
-        code=script_digest("measure_generation"),
+        code=code_with_generator("measure_generation"),
     script:
         "../scripts/measure_generation.py"
 
 
 rule tabulate_generation:
-    """Set the measures of all RHVAEs side by side."""
+    """Set the measures of all generators side by side."""
     input:
-        tables=collect(
-            "<results>/synthetic/training_set-{training_set}/diagnosis-{diagnosis}/quality.tsv",
-            training_set=SYNTHETIC_TRAINING_SETS,
-            diagnosis=CLASSES,
-        ),
+        tables=[
+            f"<results>/synthetic{other_generator(generator)}/training_set-{training_set}/diagnosis-{diagnosis}/quality.tsv"
+            for generator, training_set in GENERATED
+            for diagnosis in CLASSES
+        ],
         page=page_files("templates/sheets.html.j2"),
     output:
         table="<results>/tables/generation.tsv",

@@ -6,6 +6,7 @@ from rhvae_mri.cohort.image_sets import list_evaluated_sets
 from rhvae_mri.io.files import write_tsv
 from rhvae_mri.runtime.devices import choose_device
 from rhvae_mri.runtime.logs import log_job
+from rhvae_mri.statistics.histories import condition_of
 from rhvae_mri.statistics.predictions import prediction_table
 
 with log_job(snakemake.log[0]):
@@ -16,7 +17,7 @@ with log_job(snakemake.log[0]):
     networks = {
         seed: network for file in snakemake.input.networks for seed, network in load_networks(file).items()
     }
-    condition, tables = dict(snakemake.wildcards.items()), []
+    condition, tables = condition_of(snakemake.output.predictions), []
     options = {"batch_size": params.batch_size, "device": device, "precision": params.precision}
     options["resident_bytes"] = int(snakemake.config["cnn"]["resident_gb"] * 1e9)
     for *evaluated, images, image_ids in sets:

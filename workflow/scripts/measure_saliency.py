@@ -8,6 +8,7 @@ from rhvae_mri.io.tensor_files import write_image_stack
 from rhvae_mri.quality.regions import read_regions
 from rhvae_mri.runtime.devices import choose_device
 from rhvae_mri.runtime.logs import log_job
+from rhvae_mri.statistics.histories import condition_of
 
 with log_job(snakemake.log[0]):
     params = snakemake.params
@@ -29,7 +30,7 @@ with log_job(snakemake.log[0]):
     )
     write_image_stack(snakemake.output.maps, list(maps), maps.values(), images.shape)
     selected = network.history[network.selected_epoch - 1]
-    run = dict(snakemake.wildcards.items()) | {"seed": seed}
+    run = condition_of(snakemake.output.table) | {"seed": seed}
     run["validation_percent"] = 100 * selected["validation_balanced_accuracy"]
     run |= {"method": params.method, "steps": params.steps}
     rows = [run | {"image_id": name} | row for name, row in zip(tested["image_id"], rows, strict=True)]

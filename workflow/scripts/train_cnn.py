@@ -23,7 +23,7 @@ with log_job(snakemake.log[0]):
     batch_size, precision = params.cnn["batch_size"], params.cnn["precision"]
     # Beside the output, because Snakemake deletes the declared outputs of a failed job.
     checkpoints = Path(snakemake.output.networks).with_name("checkpoints")
-    condition = [value for name, value in names.items() if name != "seeds"]
+    condition = [value for name, value in names.items() if value and name != "seeds"]
     trained = train_networks(
         architecture,
         train,

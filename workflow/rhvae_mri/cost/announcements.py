@@ -11,16 +11,16 @@ CHEAP = 200
 
 def announce_start(jobs: Iterable[tuple[str, Mapping[str, str]]], results: str) -> str | None:
     """Warn of many trainings among the jobs (rule, wildcards), and say their cost or how to find out."""
-    n_networks, n_rhvaes = 0, 0
+    n_networks, n_generators = 0, 0
     for rule, wildcards in jobs:
-        if rule.endswith("train_rhvae"):
-            n_rhvaes += 1
+        if rule.endswith("train_generator"):
+            n_generators += 1
         elif rule.endswith(("train_cnn", "train_candidates")):
             first, last = map(int, wildcards.get("seeds", wildcards.get("candidates", "0-0")).split("-"))
             n_networks += last - first + 1
-    if n_networks + n_rhvaes <= CHEAP:
+    if n_networks + n_generators <= CHEAP:
         return None
-    lines = [f"This run trains {n_networks:,} classifiers and {n_rhvaes} RHVAEs."]
+    lines = [f"This run trains {n_networks:,} classifiers and {n_generators} generators."]
     estimate = Path(results, "estimate.tsv")
     if estimate.is_file():
         from rhvae_mri.cost.estimate import describe_estimate

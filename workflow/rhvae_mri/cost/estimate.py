@@ -54,7 +54,7 @@ STAGES = {
     "check_deep_quality": Stage("images", 3, 300),
     "draw_audit": Stage("images x voxels of the template", 2, 120, "audit"),
     "pack_tensors": Stage("images x voxels of the crop", 3, 255, "tensors"),
-    "train_rhvae": Stage(
+    "train_generator": Stage(
         "epochs (all of max_epochs) x images x weights of the outer layers", 3, 430, "rhvae"
     ),
     "generate_synthetic": Stage(
@@ -69,7 +69,7 @@ STAGES = {
 
 #: Those whose jobs would use a GPU.
 ON_GPU = (
-    *("check_deep_quality", "train_rhvae", "generate_synthetic", "measure_generation"),
+    *("check_deep_quality", "train_generator", "generate_synthetic", "measure_generation"),
     *("train_cnn", "evaluate", "measure_saliency", "train_candidates"),
 )
 

@@ -13,14 +13,16 @@ from typing import Any, NamedTuple
 
 from rhvae_mri.io.files import read_tsv
 from rhvae_mri.study.grid import (
+    OWN_GENERATOR,
     batch_seeds,
     condition_path,
+    generated_sets,
     is_simulated,
     list_cohorts,
     list_conditions,
+    other_generator,
     saliency_conditions,
     synthetic_per_class,
-    synthetic_training_sets,
 )
 from rhvae_mri.study.names import CLASSES
 
@@ -69,7 +71,7 @@ class _Parts:
         self.per_mm = voxel_size**-3
         self.conditions = list_conditions(config["grid"], config["synthetic"]["sizes"])
         self.resolutions = list(dict.fromkeys(each["resolution"] for each in self.conditions))
-        self.synthetic_sets = synthetic_training_sets(self.conditions)
+        self.generated = generated_sets(self.conditions)
         self.per_class = synthetic_per_class(config["synthetic"]["sizes"], config["synthetic"]["count"])
         self.voxels = {"full": _CROP * self.per_mm, "downsampled": _HALF * self.per_mm}
         # those of real cohorts measure 1 mm
@@ -132,7 +134,7 @@ def disk_work(config: Mapping[str, Any], sizes: StudySizes) -> dict[str, float]:
     stored = {"float32": 4, "float16": 2}
     tensor = sum(parts.voxels[name] for name in parts.resolutions)
     n_synthetic = max(parts.per_class.values())
-    models = len(CLASSES) * len(parts.synthetic_sets)
+    models = len(CLASSES) * len(parts.generated)
     return {
         "bids": sum(sizes.scans.values()) * parts.scan,
         "derivatives": images * (parts.scan + (_HEAD + _CROP) * parts.per_mm),
@@ -170,18 +172,20 @@ def _preprocessing(config: Mapping[str, Any], sizes: StudySizes, parts: _Parts) 
 def _generation(config: Mapping[str, Any], sizes: StudySizes, parts: _Parts) -> Iterator[Job]:
     settings, sampler, weights = config["rhvae"], config["synthetic"], parts.weights
     steps = sampler["steps"] * sampler["leapfrog_steps"]
-    for name in parts.synthetic_sets:
+    for generator, name in parts.generated:
+        part = other_generator(generator)
         for diagnosis in CLASSES:
             images = sizes.training[name, diagnosis]
             made = steps * images * settings["latent_dimension"] ** 2 + weights
+            folder = f"generators/{generator}/" if part else f"{OWN_GENERATOR}/"
             works = {
-                "train_rhvae": settings["max_epochs"] * images * weights,
-                "generate_synthetic": max(parts.per_class.values()) * made,
-                "measure_generation": (images + sizes.validation[diagnosis]) * weights,
+                ("train_generator", folder): settings["max_epochs"] * images * weights,
+                ("generate_synthetic", part): max(parts.per_class.values()) * made,
+                ("measure_generation", part): (images + sizes.validation[diagnosis]) * weights,
             }
-            for rule, work in works.items():
-                key = f"training_set-{name}_diagnosis-{diagnosis}"
-                yield Job(rule, work, weights, key, settings["threads"])
+            for (rule, place), work in works.items():
+                key = f"{place.strip('/')}/training_set-{name}_diagnosis-{diagnosis}".strip("/")
+                yield Job(f"{rule} ({generator})", work, weights, key, settings["threads"])
 
 
 def _networks(config: Mapping[str, Any], sizes: StudySizes, parts: _Parts) -> Iterator[Job]:

@@ -16,7 +16,8 @@ from rhvae_mri.cohort.attrition import attrition_flow, judge_images
 from rhvae_mri.cohort.split import TRAIN_FULL, name_sets
 from rhvae_mri.figures.looks import BAND, INK, QUIET, RESOLUTIONS, Look
 from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, Page, set_heading
-from rhvae_mri.statistics.conditions import ordered
+from rhvae_mri.statistics.conditions import REAL_DATA, list_generators, ordered, sort_rows
+from rhvae_mri.study.grid import OWN_GENERATOR
 from rhvae_mri.study.names import CLASSES
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _REASONS = 4  # how many reasons a box lists
 _REAL, _MODEL, _MADE = (0.06, 0.92), (1.28, 0.88), (2.46, 0.98)
 _DATA, _CLASSIFIER, _HELD_OUT = (3.74, 1.72), (5.76, 1.28), (5.94, 1.1)
 _SCHEME_TOP, _APART = 0.4, 0.2
-_WRAP = 32  # letters in a line of the column of training data
+_WRAP, _WRAP_MODEL = 32, 15  # letters in a line of the columns of training data and of models
 _DATA_NAMES = {"classic": "real, classic augmentation", "augmented": "synthetic + real"}
 
 
@@ -201,9 +202,13 @@ def draw_scheme(
     """Draw the scheme of the augmentation with the study's numbers."""
     source = _scheme_source(split, conditions, generated_per_class)
     sets = [(name, part) for name, part in source.groupby("training_set", sort=False)]
-    data = [_data_lines(part) for _, part in sets]
-    pair = _height(["", ""])
-    heights = [max(_height(lines), 2 * pair + 0.1) for lines in data]
+    several = len(list_generators(source)) > 1
+    data = [_data_lines(part, several) for _, part in sets]
+    models = [_model_lines(part) for _, part in sets]
+    heights = [
+        max(_height(lines), 2 * _height([*of_set, ""]) + 0.1)
+        for lines, of_set in zip(data, models, strict=True)
+    ]
     architectures = ordered("architecture", [one["architecture"] for one in conditions])
     runs = f"{n_seeds} run{'s' if n_seeds > 1 else ''} each"
     networks = [f"{name} network" for name in architectures]
@@ -220,9 +225,9 @@ def draw_scheme(
     ax = page.diagram()
     trunk, entrance = _CLASSIFIER[0] - 0.15, _SCHEME_TOP + _height(classifier) / 2
     top = _SCHEME_TOP
-    for (name, part), lines, height in zip(sets, data, heights, strict=True):
+    for (name, part), lines, of_set, height in zip(sets, data, models, heights, strict=True):
         middle = top + height / 2
-        _draw_training_set(ax, name, part.iloc[0], middle, height)
+        _draw_training_set(ax, name, part.iloc[0], of_set, middle, height, several)
         _box(ax, lines, _DATA[0], middle - _height(lines) / 2, _DATA[1])
         _arrow(ax, (sum(_DATA), middle), (trunk, middle), (trunk, entrance), (_CLASSIFIER[0], entrance))
         top += height + _APART
@@ -249,40 +254,56 @@ def _scheme_source(
     for training_set in ordered("training_set", grid["training_set"]):
         counts = _by_class(split.loc[split[training_set] == 1, "diagnosis"])
         of_set = grid[grid["training_set"] == training_set]
-        for data in ordered("training_data", of_set["training_data"]):
-            chosen = of_set[of_set["training_data"] == data]
+        for (data, generator), chosen in sort_rows(of_set).groupby(
+            ["training_data", "generator"], sort=False
+        ):
             variants = [f"{size:,}" for size in sorted(set(chosen["n_synthetic"]) - {0})] or [
                 RESOLUTIONS.get(name, name) for name in ordered("resolution", chosen["resolution"])
             ]
-            rows.append((training_set, *counts, generated, generated, data, "; ".join(variants)))
-    columns = "training_set n_AD n_CN generated_AD generated_CN training_data variants"
+            rows.append((training_set, *counts, generated, generated, data, generator, "; ".join(variants)))
+    columns = "training_set n_AD n_CN generated_AD generated_CN training_data generator variants"
     return pandas.DataFrame(rows, columns=columns.split())
 
 
-def _data_lines(part: pandas.DataFrame) -> list[str]:
+def _data_lines(part: pandas.DataFrame, several: bool) -> list[str]:
+    """Write the training data of a set; of ``several`` generators those with the same sizes together."""
     lines = ["training data"]
-    for row in part.itertuples():
-        text = f"{_DATA_NAMES.get(row.training_data, row.training_data)}: {row.variants}"
+    for (data, variants), rows in part.groupby(["training_data", "variants"], sort=False):
+        names = f" ({', '.join(rows['generator'])})" if several and data not in REAL_DATA else ""
+        text = f"{_DATA_NAMES.get(data, data)}{names}: {variants}"
         lines += textwrap.wrap(text, _WRAP, subsequent_indent="    ", break_on_hyphens=False)
     return lines
 
 
-def _draw_training_set(ax: Axes, name: str, counts: pandas.Series, middle: float, height: float) -> None:
-    """Draw the real images, the RHVAE of each class and what it makes."""
+def _model_lines(part: pandas.DataFrame) -> list[str]:
+    """Name the generators of a training set."""
+    generators = list_generators(part)
+    if len(generators) > 1:
+        return ["generators", *textwrap.wrap(", ".join(generators), _WRAP_MODEL, break_on_hyphens=False)]
+    return ["RHVAE"] if generators == [OWN_GENERATOR] else generators
+
+
+def _draw_training_set(
+    ax: Axes, name: str, counts: pandas.Series, models: list[str], middle: float, height: float, several: bool
+) -> None:
+    """Draw the real images, the models of each class and what they make."""
     real = [name, "real images:", f"{counts['n_AD']:,} AD", f"{counts['n_CN']:,} CN"]
     _box(ax, real, _REAL[0], middle - _height(real) / 2, _REAL[1])
     edge, data = sum(_REAL), _DATA[0]
     _arrow(ax, (edge, middle), (data, middle))
     if not counts["generated_AD"]:
         return
-    pair = _height(["", ""])
+    box = _height([*models, ""])
     for number, diagnosis in enumerate(CLASSES):
-        y = middle + (number - 0.5) * (height - pair)
+        y = middle + (number - 0.5) * (height - box)
         bend = edge + 0.14
         _arrow(ax, (edge, middle), (bend, middle), (bend, y), (_MODEL[0], y))
-        _box(ax, ["RHVAE", f"{counts[f'n_{diagnosis}']:,} {diagnosis}"], _MODEL[0], y - pair / 2, _MODEL[1])
+        _box(ax, [*models, f"{counts[f'n_{diagnosis}']:,} {diagnosis}"], _MODEL[0], y - box / 2, _MODEL[1])
         _arrow(ax, (sum(_MODEL), y), (_MADE[0], y))
-        made = ["synthetic", f"{counts[f'generated_{diagnosis}']:,} {diagnosis}"]
-        _box(ax, made, _MADE[0], y - pair / 2, _MADE[1])
+        made = [
+            "synthetic",
+            f"{counts[f'generated_{diagnosis}']:,} {diagnosis}" + (" each" if several else ""),
+        ]
+        _box(ax, made, _MADE[0], y - _height(made) / 2, _MADE[1])
         bend = sum(_MADE) + 0.13
         _arrow(ax, (sum(_MADE), y), (bend, y), (bend, middle), (data, middle))

@@ -14,14 +14,21 @@ from matplotlib.patches import Patch
 from rhvae_mri.figures.looks import CHANCE, QUIET, Look
 from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, Page, colours, key, set_heading
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.statistics.conditions import CONDITION, check_columns, data_label, ordered, sort_rows
+from rhvae_mri.statistics.conditions import (
+    CONDITION,
+    DATA,
+    check_columns,
+    data_label,
+    list_generators,
+    ordered,
+    sort_rows,
+)
 from rhvae_mri.study.names import CLASSES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _CELL = [*CONDITION, "test_cohort"]
-_DATA = ["training_data", "n_synthetic", "resolution"]
 _PANELS_ACROSS = 7
 
 # All in inches.
@@ -38,31 +45,47 @@ _DARK = 0.7  # the share of its row above which a cell is so dark that its text 
 Row = list[tuple[str, pandas.DataFrame]]
 
 
-def arrange_conditions(rows: pandas.DataFrame, across: int, *, together: bool) -> list[Row]:
+def arrange_conditions(
+    rows: pandas.DataFrame, across: int, *, together: bool, named: bool = False
+) -> list[Row]:
     """Arrange the conditions of a table: a row for each kind of data, or several where there are many sizes.
 
-    ``together`` they are in one row if it holds them.
+    ``together`` they are in one row if it holds them. The sizes of a generator are in one row if it holds
+    them, with those of other generators where there is room; titles name generators if they are ``named``.
     """
-    kinds: dict[str, Row] = {}
-    for (kind, n_synthetic, resolution), part in rows.groupby(_DATA, sort=False):
-        label = panel_title(kind, n_synthetic, resolution)
-        kinds.setdefault(kind if n_synthetic else "no synthetic images", []).append((label, part))
-    everything = [one for of_kind in kinds.values() for one in of_kind]
-    groups = [everything] if together and len(everything) <= across else kinds.values()
-    return [group[first : first + across] for group in groups for first in range(0, len(group), across)]
+    kinds: dict[str, dict[str, Row]] = {}
+    for (kind, generator, n_synthetic, resolution), part in rows.groupby(list(DATA), sort=False):
+        label = panel_title(kind, generator, n_synthetic, resolution, named=named)
+        of_kind = kinds.setdefault(kind if n_synthetic else "no synthetic images", {})
+        of_kind.setdefault(generator, []).append((label, part))
+    everything = [one for of_kind in kinds.values() for group in of_kind.values() for one in group]
+    if together and len(everything) <= across:
+        return [everything]
+    arranged: list[Row] = []
+    for of_kind in kinds.values():
+        of_rows: list[Row] = [[]]
+        for group in of_kind.values():
+            parts = [group[first : first + across] for first in range(0, len(group), across)]
+            if len(of_rows[-1]) + len(parts[0]) <= across:
+                of_rows[-1] = of_rows[-1] + parts.pop(0)
+            of_rows += parts
+        arranged += of_rows
+    return arranged
 
 
-def panel_title(training_data: str, n_synthetic: int, resolution: str) -> str:
-    """Name the data of a condition on two lines where that is long: panels are narrow.
+def panel_title(
+    training_data: str, generator: str, n_synthetic: int, resolution: str, *, named: bool = False
+) -> str:
+    """Name the data of a condition on several lines where that is long: panels are narrow.
 
     Examples
     --------
-    >>> panel_title("augmented", 500, "downsampled").splitlines()
-    ['500 synthetic', '+ real']
+    >>> panel_title("augmented", "vae", 500, "downsampled", named=True).splitlines()
+    ['500 synthetic', '+ real', '(vae)']
     """
     if training_data == "classic":
         return "classic\n(high resolution)" if resolution == "full" else "classic\naugmentation"
-    label = data_label(training_data, n_synthetic, resolution)
+    label = data_label(training_data, generator, n_synthetic, resolution, named=named)
     return label.replace(" (", "\n(").replace(" + ", "\n+ ")
 
 
@@ -71,11 +94,13 @@ def _title_height(row: Row) -> float:
 
 
 def _lay_out(
-    source: pandas.DataFrame, x_label: str, y_label: str, bottom: float
+    source: pandas.DataFrame, x_label: str, y_label: str, bottom: float, named: bool
 ) -> tuple[Figure, Iterator[tuple[Axes, pandas.DataFrame]]]:
     """Lay out a square panel for each condition of a table, in a block for each training set."""
     blocks = {
-        name: arrange_conditions(source[source["training_set"] == name], _PANELS_ACROSS, together=True)
+        name: arrange_conditions(
+            source[source["training_set"] == name], _PANELS_ACROSS, together=True, named=named
+        )
         for name in ordered("training_set", source["training_set"])
     }
     # wider panels show no more
@@ -113,7 +138,8 @@ def draw_confusion(counts: pandas.DataFrame, *, architecture: str, cohort: str, 
     if source.empty:
         raise StudyError(f"There is no confusion matrix of the {architecture} network on {cohort}.")
     source = sort_rows(source)
-    figure, panels = _lay_out(source, "predicted class", "true class", _FOOTER)
+    named = len(list_generators(counts)) > 1
+    figure, panels = _lay_out(source, "predicted class", "true class", _FOOTER, named)
     for ax, rows in panels:
         _draw_matrix(ax, rows.iloc[0])
     title = f"Confusion matrices of the {architecture} network on the test set of {cohort}"
@@ -152,7 +178,8 @@ def draw_roc(
     title = f"ROC curves of the {architecture} network"
     band = Patch(color=QUIET, alpha=0.4, linewidth=0)
     texts = ("false positive rate", "sensitivity", "mean of the runs", "chance")
-    return Drawing(source, _draw_panels(source, _draw_roc, title, texts, band, simulated), title)
+    named = len(list_generators(curves)) > 1
+    return Drawing(source, _draw_panels(source, _draw_roc, title, texts, band, named, simulated), title)
 
 
 def draw_reliability(curves: pandas.DataFrame, *, architecture: str, simulated: bool) -> Drawing:
@@ -161,7 +188,10 @@ def draw_reliability(curves: pandas.DataFrame, *, architecture: str, simulated: 
     title = f"Calibration of the {architecture} network: predicted and observed AD"
     bar = key("", color=QUIET, linestyle="none", marker="|", markersize=8)
     texts = ("predicted probability", "observed share", "images of all runs", "perfect calibration")
-    return Drawing(source, _draw_panels(source, _draw_reliability, title, texts, bar, simulated), title)
+    named = len(list_generators(curves)) > 1
+    return Drawing(
+        source, _draw_panels(source, _draw_reliability, title, texts, bar, named, simulated), title
+    )
 
 
 def _choose(curves: pandas.DataFrame, columns: tuple[str, ...], architecture: str) -> pandas.DataFrame:
@@ -178,12 +208,16 @@ def _draw_panels(
     title: str,
     texts: tuple[str, str, str, str],
     interval: Artist,
+    named: bool,
     simulated: bool,
 ) -> Figure:
-    """Draw the curves of every condition and cohort; ``texts`` name the axes, a curve and the diagonal."""
+    """Draw the curves of every condition and cohort.
+
+    ``texts`` name the axes, a curve and the diagonal; titles name generators where they are to be ``named``.
+    """
     x_label, y_label, what, diagonal = texts
     shades = colours(ordered("test_cohort", source["test_cohort"]))
-    figure, panels = _lay_out(source, x_label, y_label, _LEGEND)
+    figure, panels = _lay_out(source, x_label, y_label, _LEGEND, named)
     for ax, rows in panels:
         ax.plot([0, 1], [0, 1], **CHANCE, zorder=1)
         for number, (cohort, shade) in enumerate(shades.items()):

@@ -30,10 +30,15 @@ class FigureEntry:
     inputs: Mapping[str, str]
     #: What else the function needs, by names that the rules know.
     arguments: tuple[str, ...] = ()
-    #: What a study must have for it: `synthetic images`, `saliency`, or `search`, which is a target apart.
+    #: What a study must have for it: `synthetic images`, `RHVAE`, `saliency`, or `search`, a target apart.
     needs: str = ""
     #: Further tables, by the end of their names.
     tables: tuple[str, ...] = ()
+
+    @property
+    def of_generators(self) -> bool:
+        """Whether it is drawn for each generator, of others than the RHVAE in folders of their own."""
+        return any("{other_generator}" in path for path in self.inputs.values())
 
     def __post_init__(self) -> None:
         for name in ("contents", "columns", "caption"):
@@ -43,7 +48,7 @@ class FigureEntry:
 _CURVE = "*condition* test_cohort"
 _LAYERS = "model network resolution input_shape layer kind"
 _SLICE = "diagnosis plane slice_index mean"
-_SYNTHETIC = "synthetic/training_set-{pictured_training_set}/diagnosis-{diagnosis}"
+_SYNTHETIC = "synthetic{other_generator}/training_set-{pictured_training_set}/diagnosis-{diagnosis}"
 _EXAMPLES = {
     "real": "tensors/cohort-{training_cohort}/resolution-downsampled/images.safetensors",
     "split": "split/split.tsv",
@@ -122,11 +127,11 @@ FIGURES = {
         label="real and synthetic slices",
         contents="real beside synthetic images",
         columns="diagnosis kind image_id plane slice_index minimum mean maximum",
-        caption="""Middle slices of real training images, drawn at random, beside synthetic images that a
-        Riemannian Hamiltonian variational autoencoder (RHVAE) made from the same training set, on one grey
-        scale.""",
+        caption="""Middle slices of real training images, drawn at random, beside synthetic images that were
+        made from the same training set, on one grey scale (RHVAE: Riemannian Hamiltonian variational
+        autoencoder).""",
         inputs=_EXAMPLES,
-        arguments=("training_set", "seed"),
+        arguments=("training_set", "seed", "generators"),
         needs="synthetic images",
     ),
     "intruders": FigureEntry(
@@ -138,7 +143,7 @@ FIGURES = {
         caption="""Real and synthetic images in random order, one middle slice each, without labels. Which
         are synthetic? The answers are in a table of their own.""",
         inputs=_EXAMPLES,
-        arguments=("training_set", "seed"),
+        arguments=("training_set", "seed", "generators"),
         needs="synthetic images",
         tables=("answers",),
     ),
@@ -149,10 +154,11 @@ FIGURES = {
         contents="""images along the axes of the latent space (`traversal`), between two real ones
         (`interpolation`), and synthetic ones with their nearest real ones (`neighbours`)""",
         columns=f"key row column position? share? image_id? length? density? distance? {_SLICE}",
-        caption="""What the RHVAE of each class has learnt: images along the principal axes of its latent
+        caption="""What the generator of each class has learnt: images along the principal axes of its latent
         space, images on the way between two training images, or synthetic images beside the training images
         that are nearest to them.""",
         inputs={"stacks": f"{_SYNTHETIC}/pictures.safetensors", "tables": f"{_SYNTHETIC}/pictures.tsv"},
+        arguments=("generators",),
         needs="synthetic images",
     ),
     "losses": FigureEntry(
@@ -165,9 +171,9 @@ FIGURES = {
         caption="""Training of the RHVAE of each class and training set: the loss, which is minimized, and
         the terms that it is the sum of, by epoch. Circles mark the epoch whose weights were kept; dotted
         lines mark where training went back to good weights and went on with smaller steps.""",
-        inputs={"histories": "rhvae/training_set-{synthetic_training_set}/diagnosis-{diagnosis}/history.tsv"},
+        inputs={"histories": "rhvae/training_set-{rhvae_training_set}/diagnosis-{diagnosis}/history.tsv"},
         arguments=("models",),
-        needs="synthetic images",
+        needs="RHVAE",
     ),
     "networks_{model}": FigureEntry(
         draw="networks.draw_networks",
@@ -245,7 +251,7 @@ FIGURES = {
         category="Data",
         label="scheme",
         contents="the scheme of augmentation",
-        columns="training_set n_AD n_CN generated_AD generated_CN training_data variants",
+        columns="training_set n_AD n_CN generated_AD generated_CN training_data generator variants",
         caption="""How the classifiers are trained and tested: one RHVAE per training set and class makes
         synthetic images; convolutional neural networks (CNN) are trained on real images, synthetic images,
         or both. Validation chooses the epoch; the test sets choose nothing.""",

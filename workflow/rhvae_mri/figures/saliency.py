@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, Page, colours, set_heading, white_level
 from rhvae_mri.io.tensor_files import ImageStack
 from rhvae_mri.preprocess.grid import PLANES
-from rhvae_mri.statistics.conditions import CONDITION, check_columns, data_label
+from rhvae_mri.statistics.conditions import CONDITION, DATA, check_columns, data_label
 from rhvae_mri.study.names import CLASSES
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _brightest(slices: Mapping[str, Mapping[str, list[numpy.ndarray]]], kind: st
 
 
 def _panel_title(row: pandas.Series) -> str:
-    data = data_label(row["training_data"], int(row["n_synthetic"]), row["resolution"])
+    data = data_label(*row[list(DATA)])
     return (
         f"{row['architecture'].capitalize()} network, {row['training_set']}, {data}; seed {row['seed']}, "
         f"validation balanced accuracy {row['validation_percent']:.1f} %"

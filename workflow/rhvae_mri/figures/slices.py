@@ -88,6 +88,15 @@ def _round(value: float) -> float:
     return round(float(value), 6)
 
 
+def _maker(other_generator: str) -> str:
+    """Name what made the images, from the part of their path that names another generator than the RHVAE."""
+    return other_generator.rpartition("-")[2] or "RHVAE"
+
+
+def _if_several(generators: Sequence[str], maker: str) -> str:
+    return f" ({maker})" if len(generators) > 1 else ""
+
+
 def draw_slices(
     real: str,
     split: pandas.DataFrame,
@@ -95,6 +104,8 @@ def draw_slices(
     *,
     training_set: str,
     seed: int,
+    other_generator: str,
+    generators: Sequence[str],
     simulated: bool,
 ) -> Drawing:
     """Draw the middle slices of a few real images of a training set beside synthetic ones made from it."""
@@ -112,7 +123,8 @@ def draw_slices(
         ax = axes[rows.index((one.diagnosis, one.position)), column]
         ax.imshow(pixels, origin="lower", vmin=0, vmax=white or 1, cmap="gray")
     style = Look(xycoords="axes fraction", textcoords="offset points", weight="bold")
-    names = ("Simulated “real” images" if simulated else "Real images", "Synthetic images (RHVAE)")
+    maker = _maker(other_generator)
+    names = ("Simulated “real” images" if simulated else "Real images", f"Synthetic images ({maker})")
     for first, name in zip((0, len(PLANES) + 1), names, strict=True):
         for column, plane in enumerate(PLANES, first):
             axes[0, column].set_title(plane, loc="center", weight="normal", pad=3)
@@ -120,7 +132,7 @@ def draw_slices(
     for row, (diagnosis, position) in enumerate(rows):
         if position == 0:
             axes[row, 0].annotate(diagnosis, (0, 0.5), xytext=(-4, 0), ha="right", va="center", **style)
-    title = "Real and synthetic images, middle slices"
+    title = "Real and synthetic images, middle slices" + _if_several(generators, maker)
     set_heading(figure, title, simulated=simulated, below=0.08)
     footer = (
         f"One grey scale for all images, from 0 to {white:.2f}. The left of the head is on the left, "
@@ -168,6 +180,8 @@ def draw_intruders(
     *,
     training_set: str,
     seed: int,
+    other_generator: str,
+    generators: Sequence[str],
     simulated: bool,
 ) -> Drawing:
     """Draw a numbered slice of real and of synthetic images, mixed, without saying which are real."""
@@ -197,11 +211,13 @@ def draw_intruders(
             page.slice(x, y, (width, row_height - _NUMBER), pixels[index], vmin=0, vmax=white)
             page.write(x + width / 2, y + row_height - _NUMBER + 0.11, str(index + 1), ha="center")
         top += n_rows * row_height
-    title = "Find the intruders: which of these images are synthetic?"
+    maker = _maker(other_generator)
+    title = "Find the intruders: which of these images are synthetic?" + _if_several(generators, maker)
     set_heading(page.figure, title, simulated=simulated, below=0.06)
+    by = "an RHVAE" if maker == "RHVAE" else maker
     footer = (
         f"{(answers['kind'] == 'synthetic').sum()} of these {len(mixed)} middle {PLANE} slices are of images "
-        f"that an RHVAE made, the others of {'simulated heads' if simulated else 'participants'}. "
+        f"that {by} made, the others of {'simulated heads' if simulated else 'participants'}. "
         "The answers are in a separate file."
     )
     page.write(_EDGE, height - 0.06, footer, va="bottom")
@@ -218,6 +234,11 @@ class _Layout(NamedTuple):
     labels: float  #: inches at the left of a panel, for the names of its rows
     panels_across: int
     footer: str
+    of_lengths: str = ""  #: goes on where the table has lengths and densities
+
+
+def _in_brackets(length: float | None) -> str:
+    return "" if length is None else f"\n({length:.3g})"
 
 
 #: The pictures, by their names in the tables.
@@ -234,14 +255,14 @@ LAYOUTS = {
     ),
     "interpolation": _Layout(
         title="Images decoded on the way from one training image to another",
-        row=lambda one: f"{one['row'].replace(' ', chr(10)).capitalize()}\n({one['length']:.3g})",
+        row=lambda one: one["row"].replace(" ", chr(10)).capitalize() + _in_brackets(one.get("length")),
         column=lambda one: {0.0: "image A", 1.0: "image B"}.get(one["position"], ""),
-        caption=lambda one: f"{one['density']:.1f}",
+        caption=lambda one: f"{one['density']:.1f}" if "density" in one else "",
         labels=0.56,
         panels_across=1,
-        footer="A and B are the training images whose latent means are farthest apart, decoded from these. "
-        "In brackets: length of the path\nunder the learned metric. Under the images: logarithm of the "
-        "learned density, the root of det G⁻¹, at their place.",
+        footer="A and B are the training images whose latent means are farthest apart, decoded from these.",
+        of_lengths=" In brackets: length of the path\nunder the learned metric. Under the images: logarithm "
+        "of the learned density, the root of det G⁻¹, at their place.",
     ),
     "neighbours": _Layout(
         title="Synthetic images and the training images nearest to them",
@@ -258,10 +279,24 @@ LAYOUTS = {
 
 
 def draw_generation(
-    stacks: Sequence[str], tables: Sequence[pandas.DataFrame], *, picture: str, simulated: bool
+    stacks: Sequence[str],
+    tables: Sequence[pandas.DataFrame],
+    *,
+    picture: str,
+    other_generator: str,
+    generators: Sequence[str],
+    simulated: bool,
 ) -> Drawing:
     """Draw one of the pictures of `LAYOUTS` for each class, from its images and table."""
-    layout = LAYOUTS[picture]
+    layout, maker = LAYOUTS[picture], _maker(other_generator)
+    layout = layout._replace(title=layout.title + _if_several(generators, maker))
+    if not any((table["picture"] == picture).any() for table in tables):
+        page = Page(_HEADING + _FOOTER + 2 * _SPACE)
+        page.write(
+            _EDGE, _HEADING + _SPACE, f"Left out: {maker} has no encoder, and so no codes of real images."
+        )
+        set_heading(page.figure, layout.title, simulated=simulated, below=0.06)
+        return Drawing(pandas.DataFrame(columns=["diagnosis", "row", "column"]), page.figure, layout.title)
     sources, pixels = [], []
     for diagnosis, stack, table in zip(CLASSES, stacks, tables, strict=True):
         chosen = table[table["picture"] == picture].dropna(axis="columns", how="all")
@@ -293,7 +328,8 @@ def _lay_out(
     height = width * pixels[0].shape[0] / pixels[0].shape[1]
     row_height = height + _GAP + (_CAPTION if layout.caption else 0.0)
     panel_height = _PANEL_TITLE + _COLUMN_TITLES + len(rows) * row_height
-    footer = _FOOTER * (layout.footer.count("\n") + 1) + _SPACE
+    text = layout.footer + (layout.of_lengths if "length" in source else "")
+    footer = _FOOTER * (text.count("\n") + 1) + _SPACE
     down = -(-len(panels) // across)
     page = Page(_HEADING + down * panel_height + (down - 1) * _BETWEEN + footer)
     for number, panel in enumerate(panels):
@@ -312,5 +348,5 @@ def _lay_out(
             if layout.caption:
                 page.write(x + width / 2, y + height + 0.11, layout.caption(one), ha="center")
     set_heading(page.figure, layout.title, simulated=simulated, below=0.06)
-    page.write(_EDGE, page.height - 0.05, layout.footer, va="bottom", linespacing=1.3)
+    page.write(_EDGE, page.height - 0.05, text, va="bottom", linespacing=1.3)
     return page.figure

@@ -15,7 +15,7 @@ from rhvae_mri.figures.looks import Look
 from rhvae_mri.figures.panels import arrange_conditions
 from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, Page, colours, key, set_heading
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.statistics.conditions import check_columns, ordered, sort_rows
+from rhvae_mri.statistics.conditions import check_columns, list_generators, ordered, sort_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ _PANELS_ACROSS = 6
 
 # All in inches.
 _LEFT, _RIGHT, _TOP, _BOTTOM = 0.62, 0.12, 0.16, 0.62
-_PANEL, _BETWEEN, _TITLE = 0.78, 0.09, 0.4
+_PANEL, _BETWEEN, _TITLE, _TITLE_LINE = 0.78, 0.09, 0.4, 0.12
 _GAP = 0.2  # between panels side by side
 
 #: Of each row of panels of the losses the columns of the history.
@@ -40,9 +40,11 @@ def draw_training(
 ) -> Drawing:
     """Draw loss and balanced accuracy of every run by epoch, two panels for each kind of training data."""
     source = _training_source(histories, architecture, training_set)
-    rows = arrange_conditions(source, _PANELS_ACROSS, together=False)
+    named = len(list_generators(histories)) > 1
+    rows = arrange_conditions(source, _PANELS_ACROSS, together=False, named=named)
     n_columns = max(map(len, rows))
-    block = _TITLE + 2 * _PANEL + _BETWEEN
+    title_height = _TITLE + (_TITLE_LINE if named else 0)
+    block = title_height + 2 * _PANEL + _BETWEEN
     width = (PAGE_WIDTH - _LEFT - _RIGHT - (n_columns - 1) * _GAP) / n_columns
     page = Page(_TOP + len(rows) * block + _BOTTOM)
     shades = dict(zip(_PARTS, colours(list(_PARTS)).values(), strict=True))
@@ -52,7 +54,7 @@ def draw_training(
         for column, (label, runs) in enumerate(conditions):
             is_low = row + 1 == len(rows) or column >= len(rows[row + 1])
             for place, (quantity, name) in enumerate(_QUANTITIES.items()):
-                top = _TOP + row * block + _TITLE + place * (_PANEL + _BETWEEN)
+                top = _TOP + row * block + title_height + place * (_PANEL + _BETWEEN)
                 ax = page.axes(_LEFT + column * (width + _GAP), top, width, _PANEL)
                 _draw_runs(ax, runs, quantity, shades)
                 ax.set(xlim=(0, last_epoch * 1.02), ylim=limits[quantity])

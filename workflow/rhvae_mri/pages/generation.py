@@ -1,4 +1,4 @@
-"""The measures of all RHVAEs and of their synthetic images, as a web page."""
+"""The measures of all generators and of their synthetic images, as a web page."""
 
 from __future__ import annotations
 
@@ -21,30 +21,39 @@ _NAMES = {
 def write_generation(
     table: pandas.DataFrame, page: str | os.PathLike[str], *, simulated: bool, title: str
 ) -> None:
-    """Write a stand-alone web page with one table per measure: sets of images by RHVAE.
+    """Write a stand-alone web page with one table per measure: sets of images by model.
 
-    ``table`` has the quality tables of all RHVAEs, one below the other.
+    ``table`` has the quality tables of all models, one below the other; where there are several generators,
+    they are named.
     """
+    makers = list(dict.fromkeys(table["generator"]))
+    model = "model" if len(makers) > 1 or makers != ["rhvae"] else "RHVAE"
+    several = ["generator"] if len(makers) > 1 else []
     introduction = (
         "Each cell is the value ± its standard error by resampling the images; where there is none, only "
-        "one image or value was there. How each measure was taken is written above its table. One RHVAE was "
-        "trained per cell, so the spread between trainings is not in the error."
+        "one image or value was there. How each measure was taken is written above its table. "
+        f"One {model} was trained per cell, so the spread between trainings is not in the error."
     )
-    sheets = [_sheet(measure, table[table["measure"] == measure]) for measure in table["measure"].unique()]
+    names = [*several, "training_set", "diagnosis"]
+    sheets = [
+        _sheet(measure, table[table["measure"] == measure], names) for measure in table["measure"].unique()
+    ]
     title = f"{title}: quality of the generated images"
     write_text(page, page_of_sheets(title, sheets, simulated=simulated, introduction=introduction))
 
 
-def _sheet(measure: str, rows: pandas.DataFrame) -> Sheet:
+def _sheet(measure: str, rows: pandas.DataFrame, names: list[str]) -> Sheet:
+    """One measure: a column for each model, which ``names`` are the columns of."""
     name = _NAMES.get(measure, measure.replace("_", " ").capitalize())
-    values = {(row.images, row.training_set, row.diagnosis): _cell(row) for row in rows.itertuples()}
-    models = list(dict.fromkeys(zip(rows["training_set"], rows["diagnosis"], strict=True)))
+    of_row = list(rows[names].itertuples(index=False, name=None))
+    values = {(row.images, model): _cell(row) for row, model in zip(rows.itertuples(), of_row, strict=True)}
+    models = list(dict.fromkeys(of_row))
     return Sheet(
         name,
-        f"{name} by training set and diagnosis",
-        ("Images", *(f"{training_set}, {diagnosis}" for training_set, diagnosis in models)),
+        f"{name} by {'generator, ' if len(names) > 2 else ''}training set and diagnosis",
+        ("Images", *(", ".join(model) for model in models)),
         tuple(
-            (images, *(values.get((images, *model), "") for model in models))
+            (images, *(values.get((images, model), "") for model in models))
             for images in rows["images"].unique()
         ),
         details=tuple(rows["detail"].unique()),
@@ -53,5 +62,7 @@ def _sheet(measure: str, rows: pandas.DataFrame) -> Sheet:
 
 def _cell(row: Any) -> str:
     """The value of one row with its uncertainty and the number of images."""
+    if not row.n:
+        return "not measured"
     error = "" if pandas.isna(row.uncertainty) else f" ± {row.uncertainty:.2g}"
     return f"{row.value:.4g}{error} (n = {row.n})".replace("-", "−")

@@ -27,7 +27,7 @@ _TABLES = {
     "tables/published": "Every published number, and whether it is reproduced",
     "tables/assumptions": "What had to be assumed, and where it can be changed",
     "tables/demographics": "Who is in each set, with tests and standardized differences",
-    "tables/generation": "Quality of the synthetic images of every RHVAE",
+    "tables/generation": "Quality of every generator and of its synthetic images",
     "tables/runs": "Every metric of every run",
     "tables/histories": "Training history of every run",
     "tables/layers": "Layers of all networks",
@@ -147,7 +147,7 @@ def _figure(picture: Path, files: Mapping[str, Path], caption: str) -> dict[str,
     content = picture.read_bytes()
     found = _TITLE_OF_SVG.search(content.decode("utf-8"))
     own = [link for link, path in files.items() if path.with_suffix("") == picture.with_suffix("")]
-    own += [link for link, path in files.items() if path.name == f"{picture.stem}_answers.tsv"]
+    own += [link for link, path in files.items() if path == picture.with_name(f"{picture.stem}_answers.tsv")]
     return {
         "name": picture.stem,
         "title": unescape(found[1]) if found else picture.stem,

@@ -32,6 +32,13 @@ _DATA = {
     "synthetic": "synthetic images alone",
     "augmented": "real and synthetic images together",
 }
+_GENERATORS = {
+    "rhvae": "the RHVAE",
+    "vae": "a variational autoencoder with the encoder and decoder of the RHVAE and a normal prior",
+    "ppca": "probabilistic principal component analysis",
+    "class_mean": "copies of the mean image",
+    "jitter": "copies of training images with noise",
+}
 _RESOLUTIONS = {"full": "at high resolution", "downsampled": "down-sampled"}
 
 
@@ -80,6 +87,9 @@ def describe_methods(
         smaller=[f"{name} ({count})" for name, count in sizes.items() if name != "train-full"],
         held_out={name: _by_class(split[split["set"] == name]) for name in ("validation", "test")},
         independent={cohort: _by_class(people) for cohort, people in independent.groupby("cohort")},
+        generators=[
+            _GENERATORS.get(name, f"{name} (a class of the user)") for name in config["grid"]["generators"]
+        ],
         sizes=[f"{size:,}" for size in config["synthetic"]["sizes"]],
         rhvae_parts=[
             f"{network} ({count:,} parameters)"

@@ -20,7 +20,8 @@ from rhvae_mri.pages.sheets import (
     sheet_of,
     write_sheets,
 )
-from rhvae_mri.statistics.conditions import METRIC_LABELS, data_label, ordered
+from rhvae_mri.statistics.comparisons import REFERENCE
+from rhvae_mri.statistics.conditions import DATA, METRIC_LABELS, data_label, list_generators, ordered
 from rhvae_mri.statistics.replication import VERDICTS, count_verdicts
 
 #: The metrics that the paper's tables show.
@@ -65,6 +66,11 @@ _COMPARISON_NOTES = (
     "paired are the participants.",
 )
 
+_GENERATOR_NOTE = (
+    "Generators are compared with each other too, where all else is the same: a difference is the one of the "
+    "condition less the one that it is held against. The corrections are for both kinds of tests together."
+)
+
 _REPLICATION_NOTES = (
     *(f"{verdict[0].upper()}{verdict[1:]}: {meaning}." for verdict, meaning in VERDICTS.items()),
     "Our interval is over participants and runs; the published one is Student's over the 20 published runs, "
@@ -97,6 +103,7 @@ def paper_layout(table: pandas.DataFrame) -> list[Sheet]:
     resolution, real images, synthetic ones by number, synthetic and real ones by number.
     """
     sheets = []
+    named = len(list_generators(table)) > 1
     for architecture in ordered("architecture", table["architecture"]):
         rows = table[table["architecture"] == architecture]
         cohorts = ordered("test_cohort", rows["test_cohort"])
@@ -108,7 +115,7 @@ def paper_layout(table: pandas.DataFrame) -> list[Sheet]:
                 ("Training data", *metrics * len(cohorts), "Runs"),
                 spans=tuple(cohorts),
                 groups={
-                    str(name): tuple(_rows(rows[rows["training_set"] == name], cohorts))
+                    str(name): tuple(_rows(rows[rows["training_set"] == name], cohorts, named))
                     for name in ordered("training_set", rows["training_set"])
                 },
             )
@@ -116,13 +123,13 @@ def paper_layout(table: pandas.DataFrame) -> list[Sheet]:
     return sheets
 
 
-def _rows(table: pandas.DataFrame, cohorts: list[str]) -> Iterator[tuple[str | Cell, ...]]:
+def _rows(table: pandas.DataFrame, cohorts: list[str], named: bool) -> Iterator[tuple[str | Cell, ...]]:
     """Give one row per condition of a training set; the table is in the right order already."""
     highest = table.groupby(["test_cohort", "metric"])["mean_percent"].max()
-    for key, rows in table.groupby(["training_data", "n_synthetic", "resolution"], sort=False):
+    for key, rows in table.groupby(list(DATA), sort=False):
         found = {(row.test_cohort, row.metric): row for row in rows.itertuples()}
         cells = (_cell(found.get(place), highest) for place in product(cohorts, SHOWN_METRICS))
-        yield data_label(*key), *cells, " / ".join(map(str, sorted(rows["n_seeds"].unique())))
+        yield data_label(*key, named=named), *cells, " / ".join(map(str, sorted(rows["n_seeds"].unique())))
 
 
 def _cell(row: Any, highest: pandas.Series) -> Cell:
@@ -147,8 +154,11 @@ def write_comparisons(
 ) -> None:
     """Write the comparisons (`rhvae_mri.statistics.comparisons.compare_conditions`) for reading."""
     title = f"{title}: conditions against real images"
-    sheets = comparison_sheets(table, training_cohort)
-    write_sheets(sheets, page, title=title, notes=_COMPARISON_NOTES, simulated=simulated)
+    sheets, notes = comparison_sheets(table, training_cohort), [*_COMPARISON_NOTES]
+    if _has_several(table):
+        title += " and against each other"
+        notes.insert(1, _GENERATOR_NOTE)
+    write_sheets(sheets, page, title=title, notes=notes, simulated=simulated)
 
 
 def write_replication(
@@ -167,6 +177,8 @@ def comparison_sheets(table: pandas.DataFrame, training_cohort: str) -> list[She
         for metric in ordered("metric", table["metric"])
         for cohort in ordered("test_cohort", table["test_cohort"])
     ]
+    named = _has_several(table)
+    what = "Conditions against real images alone" + (", generators against each other" if named else "")
     sheets = []
     for cohort, metric in sorted(families, key=lambda family: family != primary_family):
         rows = table[(table["test_cohort"] == cohort) & (table["metric"] == metric)]
@@ -174,17 +186,25 @@ def comparison_sheets(table: pandas.DataFrame, training_cohort: str) -> list[She
             continue
         primary = " This is the primary comparison." if (cohort, metric) == primary_family else ""
         heading = f"{METRIC_LABELS[metric][0].upper()}{METRIC_LABELS[metric][1:]} on {cohort}"
-        caption = f"Conditions against real images alone, in percent; {len(rows)} tests.{primary}"
-        sheets.append(sheet_of(heading, caption, map(_comparison_row, rows.itertuples())))
+        caption = f"{what}, in percent; {len(rows)} tests.{primary}"
+        cells = [_comparison_row(row, named) for row in rows.itertuples()]
+        sheets.append(sheet_of(heading, caption, cells, labels=("Against",)))
     return sheets
 
 
-def _comparison_row(row: Any) -> dict[str, str]:
-    data = data_label(row.training_data, row.n_synthetic, row.resolution)
+def _has_several(table: pandas.DataFrame) -> bool:
+    """Whether there are several generators: the first may only be what others are compared with."""
+    return len(list_generators(table)) > 1 or (table["reference"] != REFERENCE).any()
+
+
+def _comparison_row(row: Any, named: bool) -> dict[str, str]:
+    """Write one comparison; with several generators it says against what it is."""
+    data = data_label(*(getattr(row, name) for name in DATA), named=named)
     return {
         "Condition": f"{row.architecture}, {row.training_set}, {data}",
+        **({"Against": row.reference} if named else {}),
         "Mean": number(row.mean_percent),
-        "Real": number(row.real_mean_percent),
+        "Reference" if named else "Real": number(row.reference_mean_percent),
         "Difference": number(row.difference_percent, sign=True),
         "Interval": interval(row.low_percent, row.high_percent, sign=True),
         "p": p_value(row.p_value),
@@ -216,7 +236,7 @@ def replication_sheets(table: pandas.DataFrame) -> list[Sheet]:
 
 
 def _replication_row(row: Any) -> dict[str, str]:
-    data = data_label(row.training_data, row.n_synthetic, row.resolution)
+    data = data_label(*(getattr(row, name) for name in DATA))
     return {
         "Condition": f"{row.training_set}, {data}",
         "Test set and metric": f"{row.test_cohort} {METRIC_LABELS[row.metric]}",

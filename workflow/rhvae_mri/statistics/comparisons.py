@@ -1,8 +1,12 @@
-"""Each condition against real images alone: the same participants, architecture, training set, resolution."""
+"""Each condition against real images alone, and generators against each other.
+
+Whatever is compared has the same participants, architecture, training set and resolution.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy
@@ -22,9 +26,10 @@ from rhvae_mri.statistics.metrics import metrics_by_run
 from rhvae_mri.statistics.predictions import SetPredictions
 from rhvae_mri.statistics.published import PUBLISHED_KEY, PUBLISHED_RESOLUTION
 from rhvae_mri.statistics.variance import contributions, outcomes, split_variance
+from rhvae_mri.study.grid import NO_GENERATOR
 from rhvae_mri.study.seeds import derive_seed
 
-#: What conditions are compared with.
+#: What all conditions are compared with.
 REFERENCE = "real"
 
 #: A family of tests, within which p-values are corrected.
@@ -33,9 +38,9 @@ FAMILY = ("test_cohort", "metric")
 #: The columns of the table of comparisons.
 COMPARISON_COLUMNS = (
     *CONDITION,
-    *("test_cohort", "metric", "mean_percent", "real_mean_percent", "difference_percent", "low_percent"),
-    *("high_percent", "se_percent", "p_value", "p_holm", "p_benjamini_hochberg", "n_tests", "cohens_d"),
-    *("participants_test", "p_participants", "published_difference_percent", "n_seeds"),
+    *("test_cohort", "metric", "reference", "mean_percent", "reference_mean_percent", "difference_percent"),
+    *("low_percent", "high_percent", "se_percent", "p_value", "p_holm", "p_benjamini_hochberg", "n_tests"),
+    *("cohens_d", "participants_test", "p_participants", "published_difference_percent", "n_seeds"),
 )
 
 
@@ -47,7 +52,7 @@ def compare_conditions(
     confidence: float,
     seed: int,
 ) -> pandas.DataFrame:
-    """Compare each condition with real images alone, by every metric.
+    """Compare each condition with real images alone, and with earlier generators, by every metric.
 
     The primary test takes participants and runs as samples, as the intervals do: the difference over its
     standard error over both, against Student's distribution. The second one takes the trained networks as
@@ -58,10 +63,11 @@ def compare_conditions(
     Runs of the same number are independent between conditions: random states derive from the condition's
     name too. What is paired are the participants.
 
-    ``replicates`` are those of `rhvae_mri.statistics.estimates.estimate_performance`. Each condition that is
-    not the reference has one row per test cohort and metric: means of both, their difference with its
-    interval, p-values as they are and corrected within the family of one test cohort and metric, Cohen's d
-    over the runs, the p-value of the second test, and the published difference, where there is one.
+    ``replicates`` are those of `rhvae_mri.statistics.estimates.estimate_performance`. Each pair has one
+    row per test cohort and metric, with the columns of the condition and, as ``reference``, ``real`` or the
+    other generator: means of both, their difference with its interval, p-values as they are and corrected
+    within the family of one test cohort and metric, Cohen's d over the runs, the p-value of the second test,
+    and the published difference to real images, where there is one.
     """
     rows: list[dict[str, Any]] = []
     for each in sets:
@@ -73,16 +79,21 @@ def compare_conditions(
     table["p_holm"] = families.transform(holm)
     table["p_benjamini_hochberg"] = families.transform(benjamini_hochberg)
     table["n_tests"] = families.transform("count")
-    table = table.merge(_published_differences(published), how="left", on=[*PUBLISHED_KEY, "resolution"])
+    key = [*PUBLISHED_KEY, "resolution", "reference"]
+    table = table.merge(_published_differences(published), how="left", on=key)
     return table[list(COMPARISON_COLUMNS)]
 
 
 def pair_conditions(conditions: pandas.DataFrame) -> list[tuple[int, int]]:
-    """Return the position of each condition that has a reference, and that of the reference."""
+    """Return the positions of what is compared, and of what with: real images, and earlier generators."""
     same = conditions[["architecture", "training_set", "resolution"]].apply(tuple, axis=1)
     is_reference = conditions["training_data"] == REFERENCE
     references = {key: place for place, key in same[is_reference].items()}
-    return [(place, references[key]) for place, key in same[~is_reference].items() if key in references]
+    pairs = [(place, references[key]) for place, key in same[~is_reference].items() if key in references]
+    # conditions are in the order of the tables, and so are their generators
+    for _, alike in conditions.groupby([name for name in CONDITION if name != "generator"], sort=False):
+        pairs += [(later, earlier) for earlier, later in combinations(alike.index, 2)]
+    return pairs
 
 
 def _compare_on(
@@ -109,9 +120,11 @@ def _compare_on(
             error, freedom = numpy.sqrt(part.total), part.degrees_of_freedom
             resampled = replicates[place, position] - replicates[reference, position]
             low, high = interval_over_resamples(resampled, error, freedom, confidence)
-            percentages = {"mean": runs[place].mean(), "real_mean": runs[reference].mean()}
+            percentages = {"mean": runs[place].mean(), "reference_mean": runs[reference].mean()}
             percentages |= {"difference": difference, "low": low, "high": high, "se": error}
+            generator = each.conditions["generator"][reference]
             row = each.of(place) | {"metric": metric, "n_seeds": len(each.seeds)}
+            row["reference"] = REFERENCE if generator == NO_GENERATOR else generator
             row |= {f"{name}_percent": round(100 * value, DECIMALS) for name, value in percentages.items()}
             row["p_value"] = float(t_test(round(difference, 12), error, freedom))
             row["cohens_d"] = round(float(cohens_d(runs[place], runs[reference])), DECIMALS)
@@ -126,4 +139,5 @@ def _published_differences(published: pandas.DataFrame) -> pandas.DataFrame:
     real = published[is_reference].set_index(key)["published_mean_percent"].rename("real")
     table = published[~is_reference].join(real, on=key)
     table["published_difference_percent"] = (table["published_mean_percent"] - table["real"]).round(1)
-    return table[[*PUBLISHED_KEY, "published_difference_percent"]].assign(resolution=PUBLISHED_RESOLUTION)
+    table = table[[*PUBLISHED_KEY, "published_difference_percent"]]
+    return table.assign(resolution=PUBLISHED_RESOLUTION, reference=REFERENCE)

@@ -1,8 +1,8 @@
 """The study's experimental conditions: the columns that name them, their order and their labels.
 
 A condition is one way to train a network: its architecture, the training set, the data (real images, real
-ones under classic augmentation, synthetic ones, or real ones augmented by synthetic ones), the number of
-synthetic images and the resolution. A run is a condition with one seed.
+ones under classic augmentation, synthetic ones, or real ones augmented by synthetic ones), the generator and
+the number of the synthetic images, and the resolution. A run is a condition with one seed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.statistics.metrics import METRICS
+from rhvae_mri.study.grid import NO_GENERATOR, OWN_GENERATOR
 
 if TYPE_CHECKING:
     import pandas
 
 #: The columns that name a condition.
-CONDITION = ("architecture", "training_set", "training_data", "n_synthetic", "resolution")
+CONDITION = ("architecture", "training_set", "training_data", "generator", "n_synthetic", "resolution")
+
+#: Those of them that name its data.
+DATA = CONDITION[2:]
+
+#: The training data without synthetic images.
+REAL_DATA = ("real", "classic")
 
 #: The columns that name a set of participants on which runs are evaluated.
 EVALUATED_SET = ("test_cohort", "set")
@@ -33,12 +40,13 @@ METRIC_LABELS = {
 
 # The paper's tables have the real images at high resolution in their first row.
 _SORTED_BY = (
-    *("architecture", "training_set", "training_data", "resolution", "n_synthetic"),
+    *("architecture", "training_set", "training_data", "generator", "resolution", "n_synthetic"),
     *("seed", *EVALUATED_SET, "metric"),
 )
 _ORDER = {
     "architecture": ("baseline", "optimized"),
-    "training_data": ("real", "classic", "synthetic", "augmented"),
+    "training_data": (*REAL_DATA, "synthetic", "augmented"),
+    "generator": (NO_GENERATOR, OWN_GENERATOR, "vae", "ppca", "jitter", "class_mean"),
     "resolution": ("full", "downsampled"),
     "test_cohort": ("ADNI", "AIBL"),
     "set": ("train", "validation", "test"),
@@ -93,8 +101,28 @@ def check_columns(
         raise StudyError(f"The table has empty cells in the columns {', '.join(empty)}.", where=where)
 
 
-def data_label(training_data: str, n_synthetic: int, resolution: str) -> str:
-    """Name the data of a condition as the paper's tables do."""
+def own_generator(training_data: str) -> str:
+    """Return the generator of a condition that names none: the study's own, or none where all is real."""
+    return NO_GENERATOR if training_data in REAL_DATA else OWN_GENERATOR
+
+
+def list_generators(conditions: pandas.DataFrame) -> list[str]:
+    """List the generators in a table, in the order of the tables; labels name them if they are several."""
+    return [name for name in ordered("generator", conditions["generator"]) if name != NO_GENERATOR]
+
+
+def data_label(
+    training_data: str, generator: str, n_synthetic: int, resolution: str, *, named: bool = False
+) -> str:
+    """Name the data of a condition as the paper's tables do, and the generator where it is to be ``named``.
+
+    Examples
+    --------
+    >>> data_label("augmented", "vae", 1000, "downsampled")
+    '1,000 synthetic + real'
+    >>> data_label("augmented", "vae", 1000, "downsampled", named=True)
+    '1,000 synthetic + real (vae)'
+    """
     names = {
         "real": "real",
         "classic": "real, classic augmentation",
@@ -102,14 +130,14 @@ def data_label(training_data: str, n_synthetic: int, resolution: str) -> str:
         "augmented": f"{n_synthetic:,} synthetic + real",
     }
     name = names.get(training_data, f"{training_data}, {n_synthetic:,} synthetic" if n_synthetic else None)
-    return (name or training_data) + (" (high resolution)" if resolution == "full" else "")
+    name = (name or training_data) + (" (high resolution)" if resolution == "full" else "")
+    return name + (f" ({generator})" if named and generator != NO_GENERATOR else "")
 
 
 def describe(row: Mapping[str, Any]) -> str:
     """Name a condition in full, with its seed and evaluated set if the row has them, for messages."""
-    condition = {column: row[column] for column in CONDITION}
-    data = data_label(condition["training_data"], int(condition["n_synthetic"]), condition["resolution"])
-    parts = [f"{condition['architecture']} network on {condition['training_set']}, {data}"]
+    data = data_label(*(row[column] for column in DATA), named=row["generator"] != OWN_GENERATOR)
+    parts = [f"{row['architecture']} network on {row['training_set']}, {data}"]
     if "seed" in row:
         parts.append(f"seed {row['seed']}")
     if all(column in row for column in EVALUATED_SET):

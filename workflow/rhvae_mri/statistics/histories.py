@@ -11,7 +11,7 @@ import pandas
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv
-from rhvae_mri.statistics.conditions import CONDITION, check_columns, sort_rows
+from rhvae_mri.statistics.conditions import CONDITION, check_columns, own_generator, sort_rows
 
 #: What the history of one run has in each row, besides its seed.
 HISTORY_COLUMNS = (
@@ -46,8 +46,12 @@ def read_histories(files: Iterable[str | os.PathLike[str]]) -> pandas.DataFrame:
 
 
 def condition_of(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a condition from the parts of a path."""
-    named: dict[str, Any] = dict(part.split("-", 1) for part in PurePath(path).parts if "-" in part)
+    """Read a condition from the parts of a path; one without a generator's name is of the study's own."""
+    named: dict[str, Any] = {}
+    for name, value in (part.split("-", 1) for part in PurePath(path).parts if "-" in part):
+        named[name] = value
+        if name == "training_data":
+            named["generator"] = own_generator(value)
     missing = [name for name in CONDITION if name not in named]
     if missing:
         raise StudyError(f"The path does not name {', '.join(missing)}.", where=path)

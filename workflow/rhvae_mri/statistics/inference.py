@@ -116,7 +116,8 @@ def swap_test(contributions: ndarray, n_permutations: int, seed: int) -> ndarray
 
     ``contributions``, shape (n_participants, n_tests), is what each participant adds to the difference of two
     conditions. Without a difference it might as well have the other sign. Returned are two-sided p-values,
-    each at least 1 / (n_permutations + 1).
+    each at least 1 / (n_permutations + 1). Random signs are the same in all tests, and what a product of
+    matrices rounds is within the tolerance: a p-value does not depend on the other tests.
     """
     signs = 2 * numpy.random.default_rng(seed).integers(0, 2, (n_permutations, len(contributions))) - 1
     observed = numpy.abs(contributions.sum(axis=0))

@@ -12,8 +12,16 @@ from numpy import ndarray
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv
-from rhvae_mri.statistics.conditions import CONDITION, EVALUATED_SET, check_columns, describe, sort_rows
+from rhvae_mri.statistics.conditions import (
+    CONDITION,
+    EVALUATED_SET,
+    REAL_DATA,
+    check_columns,
+    describe,
+    sort_rows,
+)
 from rhvae_mri.statistics.metrics import checked_predictions, metrics_by_run
+from rhvae_mri.study.grid import NO_GENERATOR
 
 _RUN = (*CONDITION, "seed", *EVALUATED_SET)  # a run on a set
 
@@ -66,8 +74,12 @@ def prediction_table(
     entries = {name: condition[name] for name in CONDITION} | {"n_synthetic": n_synthetic}
     entries |= {"seed": int(seed), "test_cohort": test_cohort, "set": set}
     place = describe(entries)
-    if data in (("real", "classic") if n_synthetic > 0 else ("synthetic", "augmented")):
-        raise StudyError(f"The training data are {data}, but n_synthetic is {n_synthetic}.", where=place)
+    for name, is_synthetic in (
+        ("n_synthetic", n_synthetic > 0),
+        ("generator", condition["generator"] != NO_GENERATOR),
+    ):
+        if data in (REAL_DATA if is_synthetic else ("synthetic", "augmented")):
+            raise StudyError(f"The training data are {data}, but {name} is {entries[name]}.", where=place)
     truth, chance = _checked(labels, probabilities, place)
     if len(image_ids) != len(truth):
         raise StudyError(f"There are {len(image_ids)} images for {len(truth)} labels.", where=place)

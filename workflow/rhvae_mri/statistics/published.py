@@ -12,7 +12,7 @@ import pandas
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv
-from rhvae_mri.statistics.conditions import CONDITION, check_columns
+from rhvae_mri.statistics.conditions import CONDITION, check_columns, own_generator
 
 #: The published tables are of networks that see down-sampled images.
 PUBLISHED_RESOLUTION = "downsampled"
@@ -34,11 +34,15 @@ def read_published(path: str | os.PathLike[str]) -> pandas.DataFrame:
 def check_published(
     table: pandas.DataFrame, where: str | os.PathLike[str] = "the table of published results"
 ) -> pandas.DataFrame:
-    """Check the table of published results; the values get ``published_`` before their names."""
-    check_columns(table, (*PUBLISHED_KEY, *_VALUES), where=where)
-    repeated = table.duplicated(list(PUBLISHED_KEY))
+    """Check the table of published results; the values get ``published_`` before their names.
+
+    The file does not name the generator, which is the study's own.
+    """
+    key = [name for name in PUBLISHED_KEY if name != "generator"]
+    check_columns(table, (*key, *_VALUES), where=where)
+    repeated = table.duplicated(key)
     if repeated.any():
-        first = table.loc[repeated, list(PUBLISHED_KEY)].iloc[0]
+        first = table.loc[repeated, key].iloc[0]
         raise StudyError(
             f"A published result occurs twice: {', '.join(map(str, first))}.",
             where=where,
@@ -48,4 +52,5 @@ def check_published(
         values = pandas.to_numeric(table[column], errors="coerce")
         if not values.between(0, 100).all():
             raise StudyError(f"The column {column} has cells that are not percentages.", where=where)
+    table = table.assign(generator=table["training_data"].map(own_generator))
     return table[[*PUBLISHED_KEY, *_VALUES]].rename(columns={name: f"published_{name}" for name in _VALUES})

@@ -185,6 +185,37 @@ def _with_dot(number: str) -> str:
     return f"{mantissa}.0e{sign}{exponent}"
 
 
+def _generators(config: Mapping[str, Any]) -> Iterator[str]:
+    """Rules for the generators; what a class of the user takes is checked where it is imported."""
+    # the built-in ones, with the settings that they have here
+    known: dict[str, set[str]] = {
+        "rhvae": set(),
+        "vae": {*config["rhvae"]} - {"threads"},
+        "class_mean": set(),
+    }
+    known |= {"ppca": {"latent_dimension"}, "jitter": {"noise_share"}}
+    for name in config["grid"]["generators"]:
+        if name not in known and name not in config["generators"]:
+            yield (
+                f"`grid.generators` asks for `{name}`: {_nearest(name, [*known, *config['generators']])} "
+                f"One of your own needs an entry `generators.{name}` with its `model`."
+            )
+    for name, given in config["generators"].items():
+        if name in ("none", "real"):
+            yield f"`generators.{name}`: tables have another meaning for this name."
+        elif name == "rhvae":
+            yield "`generators.rhvae`: the settings of the RHVAE are in the section `rhvae`."
+        elif name in known:
+            for setting in sorted(given.keys() - known[name]):
+                hint = _nearest(setting, sorted(known[name])) if known[name] else "it has no settings."
+                yield f"unknown key `{setting}` in generators.{name}: {hint}"
+        elif not re.fullmatch(r"[\w.]+:\w+", str(given.get("model", ""))):
+            yield (
+                f"`generators.{name}.model` is {given.get('model')!r}: give module:class, such as "
+                "my_package:MyModel."
+            )
+
+
 def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     """Rules between keys."""
     for name, cohort in config["cohorts"].items():
@@ -235,6 +266,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                 f"`grid.training_sets` asks for `{name}`, which the split does not make "
                 f"(it makes {', '.join(sets)}): add its size to `split.train_subsets`."
             )
+    yield from _generators(config)
     for excluded in idle_exclusions(config["grid"], config["synthetic"]["sizes"]):
         names = ", ".join(f"{name}: {value}" for name, value in excluded.items())
         yield f"`grid.exclude` leaves out {{{names}}}, but the grid has no such condition."

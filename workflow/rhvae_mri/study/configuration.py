@@ -22,7 +22,7 @@ from rhvae_mri.study.data_keys import (
     Template,
     Tensors,
 )
-from rhvae_mri.study.keys import CohortName, Section, key
+from rhvae_mri.study.keys import CohortName, GeneratorName, Section, key
 from rhvae_mri.study.training_keys import CNN, RHVAE, Estimate, Grid, Saliency, Search, Statistics, Synthetic
 
 
@@ -56,6 +56,11 @@ class Configuration(Section):
     tensors: Tensors = Tensors()
     split: Split = Split()
     rhvae: RHVAE = RHVAE()
+    generators: dict[GeneratorName, dict[str, Any]] = key({}, "ours")
+    """Settings of generators other than the RHVAE, by their names. Of a built-in one, what is to differ from
+    its defaults: `vae` has the settings of `rhvae`, `ppca` its latent dimension, `jitter` a `noise_share` of
+    0.7. Of your own, `model`, where its class is (`my_package:MyModel`), and what its `fit` takes; see
+    docs/generators.md."""
     synthetic: Synthetic = Synthetic()
     cnn: CNN = CNN()
     grid: Grid = Grid()

@@ -10,6 +10,11 @@ from rhvae_mri.study.seeds import derive_seed
 # The other training data are ``real`` images, and ``classic``: real images, transformed anew at each epoch.
 _SYNTHETIC_DATA = ("synthetic", "augmented")
 
+#: The study's own generator, which paths do not name: with another one beside it, nothing is trained again.
+OWN_GENERATOR = "rhvae"
+#: What conditions without synthetic images have in the place of a generator.
+NO_GENERATOR = "none"
+
 
 def list_conditions(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> list[dict[str, Any]]:
     """List the conditions that the configuration asks for.
@@ -17,7 +22,8 @@ def list_conditions(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> 
     Examples
     --------
     >>> grid = {"architectures": ["baseline"], "training_sets": ["train-50"], "full_resolution": True,
-    ...         "training_data": ["real", "augmented"], "exclude": [{"n_synthetic": 1000}]}
+    ...         "generators": ["rhvae"], "training_data": ["real", "augmented"],
+    ...         "exclude": [{"n_synthetic": 1000}]}
     >>> [(c["training_data"], c["n_synthetic"], c["resolution"]) for c in list_conditions(grid, [500, 1000])]
     [('real', 0, 'full'), ('real', 0, 'downsampled'), ('augmented', 500, 'downsampled')]
     """
@@ -49,14 +55,30 @@ def is_simulated(config: Mapping[str, Any]) -> bool:
     return any(cohort["source"] == "simulated" for cohort in config["cohorts"].values())
 
 
-def synthetic_training_sets(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
-    """List the training sets whose synthetic images some condition trains on, in the order of the grid."""
-    return list(dict.fromkeys(each["training_set"] for each in conditions if each["n_synthetic"]))
+def generated_sets(conditions: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """List the generators with the training sets that they learn, in the order of the grid."""
+    return list(
+        dict.fromkeys((each["generator"], each["training_set"]) for each in conditions if each["n_synthetic"])
+    )
+
+
+def other_generator(name: str) -> str:
+    """Give the part of a path that names a generator; none for the study's own, or for no generator.
+
+    Examples
+    --------
+    >>> other_generator("vae"), other_generator("rhvae")
+    ('/generator-vae', '')
+    """
+    return "" if name in (OWN_GENERATOR, NO_GENERATOR) else f"/generator-{name}"
 
 
 def condition_path(condition: Mapping[str, Any]) -> str:
     """Name the folder of a condition, as the pathvar `condition` does."""
-    return "/".join(f"{name}-{value}" for name, value in condition.items())
+    unnamed = {"generator": (OWN_GENERATOR, NO_GENERATOR)}
+    return "/".join(
+        f"{name}-{value}" for name, value in condition.items() if value not in unnamed.get(name, ())
+    )
 
 
 def saliency_conditions(conditions: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -90,9 +112,12 @@ def _list_data(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> Itera
     """The training data of each condition; synthetic images exist at the down-sampled size only."""
     for data in grid["training_data"]:
         if data == "real" and grid["full_resolution"]:
-            yield {"training_data": data, "n_synthetic": 0, "resolution": "full"}
-        for size in synthetic_sizes if data in _SYNTHETIC_DATA else (0,):
-            yield {"training_data": data, "n_synthetic": size, "resolution": "downsampled"}
+            yield {"training_data": data, "generator": NO_GENERATOR, "n_synthetic": 0, "resolution": "full"}
+        is_made = data in _SYNTHETIC_DATA
+        for generator in grid["generators"] if is_made else (NO_GENERATOR,):
+            for size in synthetic_sizes if is_made else (0,):
+                sizes = {"n_synthetic": size, "resolution": "downsampled"}
+                yield {"training_data": data, "generator": generator, **sizes}
 
 
 def batch_seeds(n_seeds: int, per_job: int) -> list[str]:

@@ -63,6 +63,7 @@ TrainingData = Literal["real", "classic", "synthetic", "augmented"]
 ElementType = Literal["float32", "float16"]
 Variable = Literal["age", "sex", "site", "diagnosis", "mmse", "cdr"]
 Meaning = Literal["AD", "CN", "MCI", "M", "F", "n/a"]
+GeneratorName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 CohortName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
 Entity = Annotated[str, Field(pattern=r"^[a-z]+-[A-Za-z0-9+]+$")]
 

@@ -11,6 +11,7 @@ from rhvae_mri.study.keys import (
     Architecture,
     Count,
     ElementType,
+    GeneratorName,
     Pair,
     Positive,
     Section,
@@ -155,6 +156,7 @@ class ExcludedCondition(Section):
     architecture: Architecture | None = None
     training_set: TrainingSet | None = None
     training_data: TrainingData | None = None
+    generator: GeneratorName | None = None
     n_synthetic: Annotated[int, Field(ge=0)] | None = None
     resolution: Literal["full", "downsampled"] | None = None
 
@@ -177,11 +179,16 @@ class Grid(Section):
     )
     """Training data: real images, synthetic images, both (augmented); `classic`: real images under classic
     augmentation, for comparison [ours]."""
+    generators: SomeDistinct[GeneratorName] = key(["rhvae"], "P", study=["rhvae"], max_length=5)
+    """What makes the synthetic images: `rhvae`, or, for comparison [ours], `vae` (the RHVAE's encoder and
+    decoder with a normal prior, without metric and flow), `ppca` (probabilistic principal components),
+    `class_mean` and `jitter` (copies of the mean image, and of training images with noise: no information,
+    only more steps of training), or a name that `generators` has. Figures can tell five apart."""
     full_resolution: bool = key(False, "P", study=True)
     """Whether `real` is also trained on images that are not down-sampled."""
     exclude: list[ExcludedCondition] = key([], "ours")
     """Conditions that are left out: each entry names some of `architecture`, `training_set`, `training_data`,
-    `n_synthetic` and `resolution`, and every condition with all these values is not trained."""
+    `generator`, `n_synthetic` and `resolution`, and every condition with all these values is not trained."""
 
 
 class SearchSpace(Section):

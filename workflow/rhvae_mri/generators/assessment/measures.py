@@ -1,4 +1,4 @@
-"""The measures of the quality of one RHVAE and of its synthetic images, in one table."""
+"""The measures of the quality of one generator and of its synthetic images, in one table."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy
 import pandas
-import torch
 from numpy import ndarray
-from torch import Tensor
 
 from rhvae_mri.generators.assessment import neighbours
 from rhvae_mri.generators.assessment.diversity import n_scales, pair_similarity
-from rhvae_mri.generators.assessment.importance import estimate_likelihood
-from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.interface import Generator
 from rhvae_mri.study.seeds import derive_seed
 
 #: A synthetic image counts as a copy when its nearest training image is this many times closer than the
@@ -23,7 +20,7 @@ from rhvae_mri.study.seeds import derive_seed
 #: Memorize", ICML workshop 2023, who use 3.
 COPY_RATIO = 3.0
 
-#: Images per pass through the model.
+#: Images per pass through the generator.
 BATCH = 50
 
 COLUMNS = ("measure", "images", "value", "uncertainty", "n", "detail")
@@ -33,7 +30,6 @@ COLUMNS = ("measure", "images", "value", "uncertainty", "n", "detail")
 class MeasureSettings:
     """How much is computed for the measures."""
 
-    n_draws: int = 100  #: importance samples per image for the likelihood
     n_synthetic: int = 500  #: synthetic images, from the first on, that are compared with real ones
     n_neighbours: int = 3  #: k of precision and recall
     n_pairs: int = 200  #: of images, per set, for MS-SSIM
@@ -41,7 +37,7 @@ class MeasureSettings:
 
 
 def measure_generation(
-    model: RHVAE,
+    generator: Generator,
     training: ndarray,
     held_out: ndarray,
     synthetic: ndarray,
@@ -49,16 +45,16 @@ def measure_generation(
     seed: int,
     settings: MeasureSettings,
 ) -> pandas.DataFrame:
-    """Measure how good a model and its synthetic images are.
+    """Measure how good a generator and its synthetic images are.
 
     Parameters
     ----------
-    model : RHVAE
-        A trained model, in evaluation mode, with its final metric.
+    generator : Generator
+        A fitted one. What it has no method for has a row without a value, whose ``detail`` says so.
     training : numpy.ndarray of float32, shape (n, x, y, z)
-        The real images that it was trained on, at least two.
+        The real images that it has learned, at least two.
     held_out : numpy.ndarray of float32, shape (m, x, y, z)
-        Real images of the same class that it was not trained on, at least one.
+        Real images of the same class that it has not learned, at least one.
     synthetic : numpy.ndarray, shape (s, x, y, z)
         Its synthetic images; may be mapped from a file.
     seed : int
@@ -75,10 +71,15 @@ def measure_generation(
     """
     table = _Table(seed, settings)
     synthetic = synthetic[: settings.n_synthetic]
-    decoded = {"training": _reconstruct(model, training), "held-out": _reconstruct(model, held_out)}
-    _add_reconstruction(table, {"training": training, "held-out": held_out}, decoded)
-    _add_likelihood(table, model, {"training": training[: len(held_out)], "held-out": held_out})
-    compared = {"synthetic": synthetic, "held-out": held_out, "reconstructed held-out": decoded["held-out"]}
+    compared = {"synthetic": synthetic, "held-out": held_out}
+    if hasattr(generator, "encode"):
+        real = {"training": training, "held-out": held_out}
+        decoded = {name: _reconstruct(generator, images) for name, images in real.items()}
+        _add_reconstruction(table, real, decoded)
+        compared["reconstructed held-out"] = decoded["held-out"]
+    else:
+        table.leave_out("unexplained_variance", "it has no encoder")
+    _add_likelihood(table, generator, {"training": training[: len(held_out)], "held-out": held_out})
     _add_distances(table, training, compared)
     _add_coverage(table, training, held_out, synthetic)
     _add_diversity(table, {"training": training, "held-out": held_out, "synthetic": synthetic})
@@ -121,6 +122,11 @@ class _Table:
         enough = min(len(sample) for sample in samples) > 1
         self.bootstrap(measure, images, detail, n, statistic(*samples), resampled if enough else None)
 
+    def leave_out(self, measure: str, reason: str) -> None:
+        """Add a measure that the generator does not have."""
+        detail = f"not measured of this generator: {reason}"
+        self.rows.append((measure, "held-out", numpy.nan, numpy.nan, 0, detail))
+
     def bootstrap(
         self,
         measure: str,
@@ -139,10 +145,9 @@ class _Table:
         self.rows.append((measure, images, float(value), uncertainty, n, detail))
 
 
-@torch.no_grad()
-def _reconstruct(model: RHVAE, images: ndarray) -> ndarray:
-    batches = (_tensor(images[start : start + BATCH], model) for start in range(0, len(images), BATCH))
-    decoded = [model.decode(model.encoder(batch)[0]).cpu().numpy() for batch in batches]
+def _reconstruct(generator: Any, images: ndarray) -> ndarray:
+    batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
+    decoded = [generator.decode(generator.encode(batch)) for batch in batches]
     return numpy.concatenate(decoded).astype(numpy.float32)
 
 
@@ -157,17 +162,14 @@ def _add_reconstruction(table: _Table, sets: dict[str, ndarray], decoded: dict[s
         table.add("unexplained_variance", name, how, errors / spread)
 
 
-def _add_likelihood(table: _Table, model: RHVAE, sets: dict[str, ndarray]) -> None:
-    n_draws = table.settings.n_draws
-    kind = {"bce": "Bernoulli likelihood of grey values, no density", "mse": "normal, unit variance"}
-    how = f"nats per image; {n_draws} importance samples; {kind[model.settings.reconstruction]}"
-    near_one = f"of {n_draws}; near 1, log_likelihood is hardly tighter than elbo"
+def _add_likelihood(table: _Table, generator: Any, sets: dict[str, ndarray]) -> None:
     for name, images in sets.items():
         seed = derive_seed(table.seed, name)
-        estimate = estimate_likelihood(model, _tensor(images, model), n_draws=n_draws, seed=seed)
-        table.add("elbo", name, how, estimate.elbo.numpy())
-        table.add("log_likelihood", name, how, estimate.log_likelihood.numpy())
-        table.add("effective_importance_samples", name, near_one, estimate.effective_draws.numpy())
+        found = generator.log_density(images, seed=seed) if hasattr(generator, "log_density") else {}
+        if not found and name == "held-out":
+            table.leave_out("log_likelihood", "it has no density that can be computed")
+        for measure, (how, values) in found.items():
+            table.add(measure, name, how, values)
 
 
 def _add_distances(table: _Table, training: ndarray, sets: dict[str, ndarray]) -> None:
@@ -180,10 +182,12 @@ def _add_distances(table: _Table, training: ndarray, sets: dict[str, ndarray]) -
     def ratio(one: ndarray, other: ndarray) -> float:
         return numpy.median(one) / numpy.maximum(numpy.median(other), 1e-12)
 
-    for reference, note in (
-        ("held-out", "also below 1 because decoded images are smooth"),
-        ("reconstructed held-out", "both are decoded; well below 1, the training images are memorized"),
-    ):
+    for reference, note in {
+        "held-out": "also below 1 because decoded images are smooth",
+        "reconstructed held-out": "both are decoded; well below 1, the training images are memorized",
+    }.items():
+        if reference not in sets:
+            continue
         how = f"ratio of the medians of nearest_training_distance; {note}"
         samples = nearest["synthetic"][:, 0], nearest[reference][:, 0]
         table.add("distance_ratio", f"synthetic to {reference}", how, *samples, statistic=ratio)
@@ -225,7 +229,3 @@ def _add_diversity(table: _Table, sets: dict[str, ndarray]) -> None:
         scales = n_scales(images.shape[1:])
         how = f"mean of {len(values)} random pairs, {scales} scale(s); lower is more diverse"
         table.bootstrap("ms_ssim", name, how, n, values.mean(), resampled)
-
-
-def _tensor(images: ndarray, model: RHVAE) -> Tensor:
-    return torch.tensor(images).to(model.centroids)

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.runtime.checkpoints import TrainingState
 
 
@@ -24,7 +23,7 @@ class BestWeights:
     from before the first epoch, or for no candidate.
     """
 
-    def __init__(self, model: RHVAE, state: TrainingState) -> None:
+    def __init__(self, model: nn.Module, state: TrainingState) -> None:
         self._model = model
         self._state = state
         state.progress.update(best=0, candidate=0)

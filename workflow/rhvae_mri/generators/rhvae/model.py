@@ -7,8 +7,10 @@ Setting Using a Geometry-Based Variational Autoencoder", arXiv 2105.00026.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 from rhvae_mri.generators.rhvae.hamiltonian import HamiltonianFlow, PhasePoint
 from rhvae_mri.generators.rhvae.kernels.voxel_layers import VoxelLinear
 from rhvae_mri.generators.rhvae.metric import LatentMetric
-from rhvae_mri.generators.rhvae.networks import Networks, build_networks
+from rhvae_mri.generators.rhvae.networks import Networks, build_autoencoder, build_networks
 from rhvae_mri.generators.rhvae.potential import decoder_potential, has_voxel_kernel
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
 from rhvae_mri.io.errors import StudyError
@@ -35,14 +37,58 @@ class RHVAEOutput:
     log_variance: Tensor  #: of the encoder, (n, d)
     end: PhasePoint  #: z_K, rho_K, the metric there, and the decoder's logits
 
+    @property
+    def position(self) -> Tensor:
+        """The latent position that is decoded, z_K."""
+        return self.end.position
 
-class RHVAE(nn.Module):
-    """Riemannian Hamiltonian variational autoencoder for images of one shape.
+
+class Autoencoder(nn.Module):
+    """Encoder and decoder for images of one shape, and what `training` asks of a model.
 
     Your own ``networks`` may take the place of those that the settings name, whose initial weights the
-    ``generator`` draws. ``centroids`` (N, d) and ``matrices`` (N, d, d) are the final metric, empty until
-    `fit_metric` is called.
+    ``generator`` draws. Called with images and ``n_draws`` tensors (n, d) of standard normal draws, a model
+    gives an output with the ``loss``, its terms, and the ``position`` that is decoded.
     """
+
+    loss_terms: ClassVar[tuple[str, ...]]  #: the loss and its terms, as they appear in the history
+    n_draws: ClassVar[int]  #: normal draws per image and latent dimension
+    has_flow: ClassVar[bool]  #: with leapfrog steps, which can be made shorter
+
+    def __init__(
+        self,
+        settings: RHVAESettings,
+        image_shape: Sequence[int],
+        networks: Networks | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.image_shape = tuple(int(length) for length in image_shape)
+        built = networks or build_autoencoder(settings, self.image_shape, generator)
+        self.encoder, self.decoder = built[:2]
+
+    def complete(self, images: Tensor) -> None:
+        """Add what the final model takes from the training images beyond weights: here nothing."""
+
+    def decode(self, positions: Tensor) -> Tensor:
+        """Decode latent positions (n, d) to images (n, *image_shape) with values in [0, 1]."""
+        return torch.sigmoid(self.decoder(positions)).reshape(len(positions), *self.image_shape)
+
+    def voxel_layers(self) -> list[VoxelLinear]:
+        """The layers whose gradients can be collected as factors; none without kernels."""
+        return [module for module in self.modules() if isinstance(module, VoxelLinear)]
+
+
+class RHVAE(Autoencoder):
+    """Riemannian Hamiltonian variational autoencoder for images of one shape.
+
+    ``centroids`` (N, d) and ``matrices`` (N, d, d) are the final metric, empty until `fit_metric` is called.
+    """
+
+    loss_terms = ("loss", "reconstruction", "prior", "momentum", "posterior")
+    n_draws = 2  # for the latent position and for the momentum
+    has_flow = True
 
     centroids: Tensor
     matrices: Tensor
@@ -54,13 +100,8 @@ class RHVAE(nn.Module):
         networks: Networks | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__()
-        self.settings = settings
-        self.image_shape = tuple(int(length) for length in image_shape)
-        if networks is None:
-            networks = build_networks(settings, self.image_shape, generator)
-        self.encoder = networks.encoder
-        self.decoder = networks.decoder
+        networks = networks or build_networks(settings, image_shape, generator)
+        super().__init__(settings, image_shape, networks)
         self.metric_network = networks.metric
         d = settings.latent_dimension
         self.register_buffer("centroids", torch.empty(0, d))
@@ -127,9 +168,9 @@ class RHVAE(nn.Module):
         factors = torch.cat([self.metric_network(batch) for batch in batches])
         self.matrices = factors @ factors.mT
 
-    def decode(self, positions: Tensor) -> Tensor:
-        """Decode latent positions (n, d) to images (n, *image_shape) with values in [0, 1]."""
-        return torch.sigmoid(self.decoder(positions)).reshape(len(positions), *self.image_shape)
+    def complete(self, images: Tensor) -> None:
+        """Fit the final metric."""
+        self.fit_metric(images)
 
     def voxel_layers(self) -> list[VoxelLinear]:
         """The layers whose gradients can be collected as factors; none without kernels.

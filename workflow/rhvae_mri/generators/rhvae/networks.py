@@ -75,23 +75,30 @@ def build_networks(
     >>> count_parameters(build_networks(small, (28, 34, 30)))
     {'encoder': 81644, 'decoder': 45329, 'metric': 222799}
     """
+    encoder, decoder = build_autoencoder(settings, image_shape, generator)
+    if settings.networks == "mlp":
+        hidden = _hidden_layers(math.prod(image_shape), settings.metric_layers, generator, True)
+    else:
+        hidden = _convolutional_features(image_shape, settings.channels, generator)
+    return Networks(encoder, decoder, MetricNetwork(*hidden, settings.latent_dimension, generator))
+
+
+def build_autoencoder(
+    settings: RHVAESettings, image_shape: Sequence[int], generator: torch.Generator | None = None
+) -> tuple[nn.Module, nn.Module]:
+    """Build encoder and decoder alone; as in `build_networks`."""
     d, channels, n_voxels = settings.latent_dimension, settings.channels, math.prod(image_shape)
     if settings.networks == "mlp":
         encoder = Encoder(*_hidden_layers(n_voxels, settings.encoder_layers, generator, True), d, generator)
-        decoder = Decoder(d, settings.decoder_layers, n_voxels, generator)
-        hidden = _hidden_layers(n_voxels, settings.metric_layers, generator, True)
-        return Networks(encoder, decoder, MetricNetwork(*hidden, d, generator))
+        return encoder, Decoder(d, settings.decoder_layers, n_voxels, generator)
     if len(image_shape) != 3:
         raise StudyError(
             f"Images of the shape {tuple(image_shape)} have {len(image_shape)} axes, not 3.",
             where="rhvae: networks",
             remedy="Set `networks: mlp`, which takes images with any number of axes.",
         )
-    return Networks(
-        Encoder(*_convolutional_features(image_shape, channels, generator), d, generator),
-        ConvolutionalDecoder(d, channels, image_shape, generator),
-        MetricNetwork(*_convolutional_features(image_shape, channels, generator), d, generator),
-    )
+    encoder = Encoder(*_convolutional_features(image_shape, channels, generator), d, generator)
+    return encoder, ConvolutionalDecoder(d, channels, image_shape, generator)
 
 
 def count_parameters(networks: Networks) -> dict[str, int]:

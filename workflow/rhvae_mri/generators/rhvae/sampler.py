@@ -20,17 +20,15 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from rhvae_mri.generators.rhvae.metric import LatentMetric
-from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.generators.rhvae.settings import SamplerSettings
 from rhvae_mri.study.seeds import derive_seed
 
@@ -41,9 +39,6 @@ logger = logging.getLogger(__name__)
 
 #: Chains that are computed together: a GPU takes as long for thousands as for one.
 CHAINS = {"cpu": 250, "cuda": 2500}
-
-#: Latent positions that are decoded together.
-DECODED = 16
 
 
 @dataclass(frozen=True)
@@ -103,15 +98,6 @@ def sample_latent(
     if n:
         logger.info("%d chains accepted %.1f %% of their proposals.", n, 100 * sample.acceptance.mean())
     return sample
-
-
-@torch.no_grad()
-def decode_images(model: RHVAE, positions: Tensor, dtype: str = "float32") -> Iterator[numpy.ndarray]:
-    """Decode latent positions (n, d) one by one; an image is the same, to the last bit, for every n."""
-    for batch in positions.to(model.centroids).split(DECODED):
-        # The last bits of a product depend on the number of its rows, so a batch is always full.
-        filled = torch.cat([batch, batch.new_zeros(DECODED - len(batch), batch.shape[1])])
-        yield from model.decode(filled)[: len(batch)].cpu().numpy().astype(dtype)
 
 
 def effective_sample_size(trace: Tensor) -> Tensor:

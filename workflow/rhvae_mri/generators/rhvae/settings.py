@@ -6,7 +6,8 @@ A value outside its bounds is a StudyError.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from rhvae_mri.io.errors import StudyError
@@ -88,6 +89,17 @@ class SamplerSettings:
     def __post_init__(self) -> None:
         _check_counts(self, steps=0, leapfrog_steps=1)
         _check_positive(self, "step_size")
+
+
+def split_settings(given: Mapping[str, Any]) -> tuple[RHVAESettings, TrainingSettings]:
+    """Fill model and training with settings by name; StudyError for a name that neither of them has."""
+    names = {kind: {field.name for field in fields(kind)} for kind in (RHVAESettings, TrainingSettings)}
+    known = set().union(*names.values())
+    if unknown := sorted(given.keys() - known):
+        remedy = f"Known are {', '.join(sorted(known))}."
+        raise StudyError(f"Unknown settings: {', '.join(unknown)}.", remedy=remedy)
+    chosen = [{name: given[name] for name in given.keys() & own} for own in names.values()]
+    return RHVAESettings(**chosen[0]), TrainingSettings(**chosen[1])
 
 
 def _check_counts(settings: object, **least: int) -> None:

@@ -6,30 +6,38 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import TypeVar
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
-from rhvae_mri.generators.rhvae.model import RHVAE
+from rhvae_mri.generators.rhvae.model import RHVAE, Autoencoder
 from rhvae_mri.generators.rhvae.networks import Networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import atomic_path
 from rhvae_mri.runtime.checkpoints import read_stored
 
-#: Tells these files from others, and their version.
-FORMAT = "rhvae-mri RHVAE 1"
+#: Tells these files from others, by the name of the model's class, and their version.
+FORMAT = "rhvae-mri {} 1"
 
-REMEDY = "Train the model again, or give the file that train_rhvae wrote."
+REMEDY = "Train the model again, or give the file that its training wrote."
+
+Model = TypeVar("Model", bound=Autoencoder)
 
 
-def save_model(path: str | os.PathLike[str], model: RHVAE, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a trained model, with its final metric, atomically; ``metadata`` is free text for the header."""
-    model.final_metric()
+def save_model(
+    path: str | os.PathLike[str], model: Autoencoder, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a trained model, an RHVAE with its final metric, atomically.
+
+    ``metadata`` is free text for the header.
+    """
+    if isinstance(model, RHVAE):
+        model.final_metric()  # an error without
     header = {
         **(metadata or {}),
-        "format": FORMAT,
+        "format": FORMAT.format(type(model).__name__),
         "settings": json.dumps(asdict(model.settings)),
         "image_shape": json.dumps(model.image_shape),
     }
@@ -38,16 +46,10 @@ def save_model(path: str | os.PathLike[str], model: RHVAE, metadata: Mapping[str
         save_file(tensors, temporary, metadata=header)
 
 
-def save_codes(path: str | os.PathLike[str], codes: Tensor) -> None:
-    """Write latent positions (n, d) as the tensor `codes` of a safetensors file, atomically."""
-    with atomic_path(path) as temporary:
-        save_file({"codes": codes.detach().cpu().contiguous()}, temporary)
-
-
 def load_model(
     path: str | os.PathLike[str], device: torch.device | str = "cpu", networks: Networks | None = None
 ) -> RHVAE:
-    """Read a model that `save_model` wrote; your own ``networks``, if it was trained with such.
+    """Read an RHVAE that `save_model` wrote; your own ``networks``, if it was trained with such.
 
     Returns
     -------
@@ -59,11 +61,22 @@ def load_model(
     StudyError
         If the file is missing or damaged, is of another kind, or lacks an entry or has one too many.
     """
-    header, tensors = read_stored(path, "RHVAE model file", FORMAT, REMEDY)
+    return read_model(RHVAE, path, device, networks)
+
+
+def read_model(
+    kind: type[Model],
+    path: str | os.PathLike[str],
+    device: torch.device | str = "cpu",
+    networks: Networks | None = None,
+) -> Model:
+    """Read a model of a kind; everything else as in `load_model`."""
+    header, tensors = read_stored(path, f"{kind.__name__} model file", FORMAT.format(kind.__name__), REMEDY)
     settings, image_shape = _parse_header(path, header)
-    model = RHVAE(settings, image_shape, networks)
-    n, d = len(tensors.get("centroids", ())), settings.latent_dimension
-    model.centroids, model.matrices = torch.empty(n, d), torch.empty(n, d, d)
+    model = kind(settings, image_shape, networks)
+    if isinstance(model, RHVAE):
+        n, d = len(tensors.get("centroids", ())), settings.latent_dimension
+        model.centroids, model.matrices = torch.empty(n, d), torch.empty(n, d, d)
     expected = model.state_dict()
     missing, unknown = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
     if missing or unknown:

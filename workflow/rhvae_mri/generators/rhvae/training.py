@@ -1,4 +1,4 @@
-"""Training of an RHVAE: deterministic from a seed, resumable, and stopped early on the training loss.
+"""Training of an RHVAE or VAE: deterministic from a seed, resumable, and stopped early on the training loss.
 
 `TrainingRun.train_epoch` is the loop. What surrounds it keeps a training on its path: a batch whose loss or
 latent positions have left it sends the training back to its best weights, with smaller steps.
@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar, cast
 
 import numpy
 import torch
@@ -22,7 +24,7 @@ from rhvae_mri.generators.rhvae.best_weights import BestWeights
 from rhvae_mri.generators.rhvae.checks import check_images, check_networks
 from rhvae_mri.generators.rhvae.kernels.adam import Adam
 from rhvae_mri.generators.rhvae.kernels.voxel_layers import collected_factors, factor_norms
-from rhvae_mri.generators.rhvae.model import RHVAE, RHVAEOutput
+from rhvae_mri.generators.rhvae.model import RHVAE, Autoencoder
 from rhvae_mri.generators.rhvae.networks import Networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.io.errors import StudyError
@@ -32,8 +34,7 @@ from rhvae_mri.study.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
 
-#: The loss and its terms, as they appear in the history.
-LOSS_TERMS = ("loss", "reconstruction", "prior", "momentum", "posterior")
+Model = TypeVar("Model", bound=Autoencoder)
 
 #: A batch whose loss is this many times the lowest loss so far has left the path.
 EXPLOSION = 100.0
@@ -47,21 +48,39 @@ LATENT_JUMP = 10.0
 #: How many epochs are recent.
 RECENT_EPOCHS = 10
 
+#: The step sizes that training may halve, in words.
+STEP_SIZES = {"learning_rate": "learning rate", "leapfrog_step_size": "leapfrog step"}
+
+
+class Output(Protocol):
+    """What the training loop reads of a pass through a model, beside the terms of its loss."""
+
+    @property
+    def loss(self) -> Tensor:
+        """Mean over the batch, ()."""
+
+    @property
+    def position(self) -> Tensor:
+        """Latent positions that are decoded, (n, d)."""
+
 
 @dataclass(frozen=True)
-class TrainedRHVAE:
+class Trained(Generic[Model]):
     """A trained model and how it came about."""
 
-    #: with the weights of the epoch of lowest training loss, and its final metric, in evaluation mode
-    model: RHVAE
+    #: with the weights of the epoch of lowest training loss, and an RHVAE's final metric, in evaluation mode
+    model: Model
     #: one row per epoch: epoch (from 1), the training loss and its terms (means over the images), the largest
-    #: latent_norm of z_K, learning_rate and leapfrog_step_size
+    #: latent_norm of z_K, learning_rate and, with a flow, leapfrog_step_size
     history: list[dict[str, float]]
     best_epoch: int  #: the epoch whose weights were kept
     #: where training went back to its last good weights: epoch, batch (0: when the model was finished),
-    #: fault, and the learning_rate and leapfrog_step_size that it went on with
+    #: fault, and the learning_rate and, with a flow, leapfrog_step_size that it went on with
     recoveries: list[dict[str, float | str]]
-    final_loss: float  #: mean of the training images under ``model``, with its final metric
+    final_loss: float  #: mean of the training images under ``model``
+
+
+TrainedRHVAE = Trained[RHVAE]
 
 
 def train_rhvae(
@@ -107,7 +126,7 @@ def train_rhvae(
 
     Returns
     -------
-    TrainedRHVAE
+    Trained
         The model and its history.
 
     Raises
@@ -118,10 +137,39 @@ def train_rhvae(
     TrainingInterrupted
         If a signal asked to stop and the checkpoint is written.
     """
+    return train_model(
+        RHVAE,
+        images,
+        settings,
+        training,
+        seed=seed,
+        device=device,
+        checkpoint=checkpoint,
+        digest=digest,
+        progress=progress,
+        networks=networks,
+    )
+
+
+def train_model(
+    kind: type[Model],
+    images: numpy.ndarray,
+    settings: RHVAESettings,
+    training: TrainingSettings,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    checkpoint: Path | None = None,
+    digest: str = "",
+    progress: bool = False,
+    networks: Networks | None = None,
+) -> Trained[Model]:
+    """Train a model of a kind; everything else as in `train_rhvae`."""
     check_images(images)
     images = numpy.ascontiguousarray(images)
     identity = {
         "state": 2,  # number of the layout of the state
+        "model": kind.__name__,
         "images_and_code": digest,
         "settings": asdict(settings),
         "optimizer": [training.learning_rate, training.batch_size],
@@ -139,7 +187,7 @@ def train_rhvae(
         own_random_state(derive_seed(seed, "modules"), torch.device(device)),
         RegularCheckpoints(checkpoint, run_digest(identity), training.checkpoint_seconds) as checkpoints,
     ):
-        run = TrainingRun(images, settings, training, seed, device, networks)
+        run = TrainingRun(images, settings, training, seed, device, networks, kind)
         if checkpoints.restore(run.state):
             run.resume()
             logger.info("Going on after epoch %d, from %s.", run.epoch, checkpoint)
@@ -150,11 +198,11 @@ def train_rhvae(
                     bar.set_postfix(loss=f"{run.history[-1]['loss']:.6g}", refresh=False)
                 checkpoints.after_epoch(run.state)
         epoch, final_loss = run.finish()
-        return TrainedRHVAE(run.model, run.history, epoch, run.recoveries, final_loss)
+        return Trained(cast(Model, run.model), run.history, epoch, run.recoveries, final_loss)
 
 
 class TrainingRun:
-    """The state of one training, and its steps; the parameters are those of `train_rhvae`."""
+    """The state of one training, and its steps; the parameters are those of `train_model`."""
 
     def __init__(
         self,
@@ -164,6 +212,7 @@ class TrainingRun:
         seed: int,
         device: torch.device | str,
         networks: Networks | None,
+        kind: Callable[..., Autoencoder] = RHVAE,
     ) -> None:
         self.training = training
         self.seed = seed
@@ -171,13 +220,13 @@ class TrainingRun:
         self.generator = torch.Generator().manual_seed(seed)
         if networks is not None:
             check_networks(networks, settings, images.shape[1:])
-        self.model = RHVAE(settings, images.shape[1:], networks, self.generator)
+        self.model = kind(settings, images.shape[1:], networks, self.generator)
         self.model.to(device=device, dtype=self.images.dtype)
         self.optimizer = self._new_optimizer(training.learning_rate)
         self.lowest_loss = math.inf  # up to the batch under way, and
         self.largest_norm = 0.0  # the largest norm of z_K in the epoch under way
         self.state = TrainingState(
-            modules={"rhvae": self.model},
+            modules={"model": self.model},
             optimizers={"adam": self.optimizer},
             generators={"draws": self.generator},
             # "untouched": no optimizer step was taken since the start, or since training went back
@@ -208,16 +257,16 @@ class TrainingRun:
     def resume(self) -> None:
         """Take up what was restored into the state."""
         self.best.resume()
-        if self.recoveries:
-            step_size = float(self.recoveries[-1]["leapfrog_step_size"])
-            self.model.settings = replace(self.model.settings, leapfrog_step_size=step_size)
+        if self.recoveries and self.model.has_flow:
+            self._set_leapfrog_step(float(self.recoveries[-1]["leapfrog_step_size"]))
 
     def train_epoch(self) -> bool:
         """Pass once over the training set; False if a batch had a fault and training went back."""
         n, size, device = len(self.images), self.training.batch_size, self.images.device
         order = torch.randperm(n, generator=self.generator).to(device)
         noise = self._noise(self.generator)
-        totals = torch.zeros(len(LOSS_TERMS), dtype=torch.float64, device=device)
+        terms = self.model.loss_terms
+        totals = torch.zeros(len(terms), dtype=torch.float64, device=device)
         self.lowest_loss = self._lowest_loss()
         self.largest_norm = 0.0
         self.model.train()
@@ -231,12 +280,10 @@ class TrainingRun:
             if fault:
                 self._go_back(batch, fault)
                 return False
-            means = [getattr(output, name).detach().mean() for name in LOSS_TERMS]
+            means = [getattr(output, name).detach().mean() for name in terms]
             totals += len(chosen) * torch.stack(means).double()
-        row = {"epoch": self.epoch + 1, **dict(zip(LOSS_TERMS, (totals / n).tolist(), strict=True))}
-        row["latent_norm"] = self.largest_norm
-        row["learning_rate"], row["leapfrog_step_size"] = self._step_sizes()
-        self.history.append(row)
+        row = {"epoch": self.epoch + 1, **dict(zip(terms, (totals / n).tolist(), strict=True))}
+        self.history.append(row | {"latent_norm": self.largest_norm} | self._step_sizes())
         best = self.best.epoch
         if not best or row["loss"] < self.history[best - 1]["loss"]:
             self.best.propose(self.epoch)
@@ -247,27 +294,27 @@ class TrainingRun:
 
         If the last step has spoiled the best weights, those before them are taken. Where the loss is not
         finite or has exploded under both, although their metrics are finite, it is the flow that leaves the
-        path along the final metric, and the leapfrog step is halved.
+        path along the final metric, and the leapfrog step is halved. A model without flow is then no result.
         """
         self.model.eval()
         self.lowest_loss = self._lowest_loss()
         while True:
-            has_finite_metric = False
+            is_the_flow = False
             for epoch in self.best.each():
-                self.model.fit_metric(self.images)
+                self.model.complete(self.images)
                 if epoch and self._is_finite():
-                    has_finite_metric = True
+                    is_the_flow = self.model.has_flow
                     loss = self._final_loss()
                     if not self._has_left_the_path(loss):
                         return epoch, loss
-            if not has_finite_metric:
+            if not is_the_flow:
+                concerned = "metric" if self.model.has_flow else "loss"
                 raise StudyError(
-                    "The weights or the metric of the trained RHVAE are not finite.",
+                    f"The weights or the {concerned} of the trained {self._name} are not finite.",
                     cause="The learning rate is too large for images of this size.",
-                    remedy="Lower rhvae: learning_rate.",
+                    remedy=f"Lower the learning_rate of the {self._name}.",
                 )
-            rate, step_size = self._step_sizes()
-            self._recover(self.epoch, 0, "the loss of the final model has exploded", rate, step_size / 2)
+            self._recover(self.epoch, 0, "the loss of the final model has exploded", "leapfrog_step_size")
 
     def _is_finite(self) -> bool:
         values = self.model.state_dict().values()
@@ -282,8 +329,8 @@ class TrainingRun:
         return total / len(self.images)
 
     def _noise(self, generator: torch.Generator) -> Tensor:
-        """Draw what each image needs for its latent position and its momentum, on the CPU."""
-        shape = (2, len(self.images), self.model.settings.latent_dimension)
+        """Draw what the model needs for each image, on the CPU."""
+        shape = (self.model.n_draws, len(self.images), self.model.settings.latent_dimension)
         return torch.randn(*shape, generator=generator, dtype=self.images.dtype).to(self.images.device)
 
     def _lowest_loss(self) -> float:
@@ -292,18 +339,18 @@ class TrainingRun:
     def _has_left_the_path(self, loss: float) -> bool:
         return not math.isfinite(loss) or loss > EXPLOSION * max(self.lowest_loss, 1.0)
 
-    def _step(self, output: RHVAEOutput) -> str | None:
+    def _step(self, output: Output) -> str | None:
         """Take an optimizer step, unless the batch has a fault, which is returned."""
         output.loss.backward()
         size = self._gradient_size()
-        norm = output.end.position.detach().norm(dim=1).max()
+        norm = output.position.detach().norm(dim=1).max()
         # the only numbers of the batch for which the CPU waits
         loss, size, norm = torch.stack([output.loss.detach(), size, norm]).tolist()
         if not (math.isfinite(loss) and math.isfinite(size)):
             return "the loss or its gradient is not finite"
         if self._has_left_the_path(loss):
             return f"the loss has exploded to {loss:.3g}"
-        usual = math.sqrt(output.mean.shape[1])  # of a draw from the prior
+        usual = math.sqrt(output.position.shape[1])  # of a draw from the prior
         recent = [usual, *(row["latent_norm"] for row in self.history[-RECENT_EPOCHS:])]
         if not norm <= LATENT_JUMP * max(recent):
             return f"the norm of the latent positions has jumped to {norm:.3g}"
@@ -318,38 +365,48 @@ class TrainingRun:
         """Return to good weights with a smaller step.
 
         Where no optimizer step was taken from weights that are known to be good, the leapfrog step is to
-        blame and is halved; otherwise the learning rate is.
+        blame and is halved; otherwise, or without a flow, the learning rate is.
         """
-        rate, step_size = self._step_sizes()
-        if self.state.progress["untouched"]:
-            step_size /= 2
-        else:
-            rate /= 2
-        self._recover(self.epoch + 1, batch + 1, fault, rate, step_size)
+        is_the_flow = self.model.has_flow and self.state.progress["untouched"]
+        size = "leapfrog_step_size" if is_the_flow else "learning_rate"
+        rate = self._recover(self.epoch + 1, batch + 1, fault, size)["learning_rate"]
         self.best.go_back()
         self.optimizer = self._new_optimizer(rate)
         self.state.optimizers = {"adam": self.optimizer}
         self.state.progress["untouched"] = True
 
-    def _recover(self, epoch: int, batch: int, fault: str, rate: float, step_size: float) -> None:
-        """Take note of a fault and of the step sizes that training goes on with, if it may."""
+    def _recover(self, epoch: int, batch: int, fault: str, halved: str) -> dict[str, float]:
+        """Take note of a fault and give the step sizes that training goes on with, if it may."""
         where = f"epoch {epoch}, batch {batch}" if batch else f"epoch {epoch}, the last one"
-        old_rate, old_step_size = self._step_sizes()
+        sizes = self._step_sizes()
         if len(self.recoveries) >= self.training.max_recoveries:
+            listed = " or ".join(f"{STEP_SIZES[name]} ({size:.2g})" for name, size in sizes.items())
             raise StudyError(
-                f"The RHVAE cannot be trained: {fault}, after {len(self.recoveries)} recoveries.",
+                f"The {self._name} cannot be trained: {fault}, after {len(self.recoveries)} recoveries.",
                 where=where,
-                cause=f"Learning rate ({old_rate:.2g}) or leapfrog step ({old_step_size:.2g}) are too large.",
-                remedy="Lower rhvae: learning_rate or leapfrog_step_size, or raise the batch size.",
+                cause=f"Too large: {listed}.",
+                remedy=f"Lower {' or '.join(sizes)} of the {self._name}, or raise the batch size.",
             )
-        sizes = {"learning_rate": rate, "leapfrog_step_size": step_size}
+        sizes[halved] /= 2
         self.recoveries.append({"epoch": epoch, "batch": batch, "fault": fault, **sizes})
-        self.model.settings = replace(self.model.settings, leapfrog_step_size=step_size)
-        action = f"learning rate, {rate:.3g}" if rate < old_rate else f"leapfrog step, {step_size:.3g}"
+        if self.model.has_flow:
+            self._set_leapfrog_step(sizes["leapfrog_step_size"])
+        action = f"{STEP_SIZES[halved]}, {sizes[halved]:.3g}"
         logger.warning("At %s %s: back to the last good weights, with half the %s.", where, fault, action)
+        return sizes
 
-    def _step_sizes(self) -> tuple[float, float]:
-        return self.optimizer.param_groups[0]["lr"], self.model.settings.leapfrog_step_size
+    @property
+    def _name(self) -> str:
+        return type(self.model).__name__
+
+    def _step_sizes(self) -> dict[str, float]:
+        sizes = {"learning_rate": self.optimizer.param_groups[0]["lr"]}
+        if self.model.has_flow:
+            sizes["leapfrog_step_size"] = self.model.settings.leapfrog_step_size
+        return sizes
+
+    def _set_leapfrog_step(self, size: float) -> None:
+        self.model.settings = replace(self.model.settings, leapfrog_step_size=size)
 
     def _new_optimizer(self, rate: float) -> Adam | torch.optim.Optimizer:
         if kernels.enabled:

@@ -72,9 +72,14 @@ def estimate_likelihood(
         parts = noise.to(images.device).split(batch_size)
         encoded = model.encoder(image.unsqueeze(0))  # once, not for each draw
         weights[number] = torch.cat([_log_weights(measured, image, encoded, part) for part in parts]).cpu()
+    return summarize_weights(weights)
+
+
+def summarize_weights(weights: Tensor) -> LikelihoodEstimate:
+    """Estimate from the log-weights of draws (n, draws)."""
     shares = torch.softmax(weights, dim=1)
     return LikelihoodEstimate(
-        log_likelihood=weights.logsumexp(1) - math.log(n_draws),
+        log_likelihood=weights.logsumexp(1) - math.log(weights.shape[1]),
         elbo=weights.mean(1),
         effective_draws=1 / shares.square().sum(1),
     )
