@@ -24,7 +24,7 @@ from reporting import Bar, StudyError, describe_machine, finish, run_benchmark
 from scipy.ndimage import gaussian_filter
 
 from rhvae_mri.generators.rhvae.settings import NETWORKS, RHVAESettings, TrainingSettings
-from rhvae_mri.generators.rhvae.training import TrainedRHVAE, train_rhvae
+from rhvae_mri.generators.rhvae.training import Trained, train_rhvae
 
 SHAPE = (28, 34, 30)
 N_IMAGES = 16
@@ -73,7 +73,7 @@ def simulate_images(n: int, shape: tuple[int, ...], seed: int) -> numpy.ndarray:
     return ((images - low) / (high - low)).astype(numpy.float32)
 
 
-def is_finite(trained: TrainedRHVAE) -> bool:
+def is_finite(trained: Trained) -> bool:
     """Whether weights, final metric, losses and a decoded image are finite."""
     model = trained.model
     values = [row["loss"] for row in trained.history] + [trained.final_loss]

@@ -23,7 +23,7 @@ from rhvae_mri.generators.rhvae.generator import RHVAEGenerator
 from rhvae_mri.generators.rhvae.networks import Networks, build_networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.generators.rhvae.storage import load_model
-from rhvae_mri.generators.rhvae.training import TrainingRun, train_model
+from rhvae_mri.generators.rhvae.training import TrainingRun, train_rhvae
 from rhvae_mri.generators.vae import VAE, VAEGenerator
 from rhvae_mri.io.errors import StudyError
 
@@ -462,7 +462,7 @@ def test_a_fault_in_a_vae_halves_the_learning_rate(monkeypatch, caplog):
         )
 
     monkeypatch.setattr(TrainingRun, "_step", step)
-    trained = train_model(VAE, images(), RHVAESettings(**NETWORK), TrainingSettings(**TRAINING), seed=1)
+    trained = train_rhvae(images(), RHVAESettings(**NETWORK), TrainingSettings(**TRAINING), seed=1, kind=VAE)
     assert [row["learning_rate"] for row in trained.recoveries] == [1e-3, 5e-4]
     assert not any("leapfrog_step_size" in row for row in trained.recoveries)
     assert trained.history[-1]["learning_rate"] == 5e-4
@@ -473,7 +473,7 @@ def test_a_fault_in_a_vae_halves_the_learning_rate(monkeypatch, caplog):
 def test_a_vae_that_cannot_be_trained_is_a_clear_error():
     with pytest.raises(StudyError, match=r"The VAE cannot be trained: .* after 2 recoveries") as raised:
         settings = TrainingSettings(**TRAINING | {"learning_rate": 1e12, "max_recoveries": 2})
-        train_model(VAE, images(), RHVAESettings(**NETWORK), settings, seed=1)
+        train_rhvae(images(), RHVAESettings(**NETWORK), settings, seed=1, kind=VAE)
     assert "leapfrog" not in str(raised.value)
 
 

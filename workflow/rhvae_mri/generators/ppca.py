@@ -22,8 +22,8 @@ from numpy import ndarray
 
 from rhvae_mri.generators.interface import normal_codes
 from rhvae_mri.generators.rhvae.checks import check_images
+from rhvae_mri.generators.rhvae.settings import RHVAESettings
 from rhvae_mri.generators.stored_arrays import StoredArrays
-from rhvae_mri.io.errors import StudyError
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,16 +58,7 @@ class PPCA(StoredArrays):
         n - 1 and less than v. If they are all used, no variance is left for the noise.
         """
         check_images(images)
-        if (
-            isinstance(latent_dimension, bool)
-            or not isinstance(latent_dimension, int)
-            or latent_dimension < 1
-        ):
-            raise StudyError(
-                f"The setting latent_dimension is {latent_dimension!r}.",
-                where="latent_dimension",
-                remedy="Give a whole number of at least 1.",
-            )
+        RHVAESettings(latent_dimension=latent_dimension)  # which checks it
         n, v = len(images), images[0].size
         mean = images.mean(0, dtype=numpy.float64)
         # never the covariance, which has a row and a column for each voxel

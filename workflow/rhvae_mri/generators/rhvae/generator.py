@@ -25,8 +25,8 @@ from rhvae_mri.generators.rhvae.sampler import (
     sample_latent,
 )
 from rhvae_mri.generators.rhvae.settings import SamplerSettings, split_settings
-from rhvae_mri.generators.rhvae.storage import read_model, save_model
-from rhvae_mri.generators.rhvae.training import train_model
+from rhvae_mri.generators.rhvae.storage import load_model, save_model
+from rhvae_mri.generators.rhvae.training import train_rhvae
 
 if TYPE_CHECKING:
     import pandas
@@ -65,9 +65,8 @@ class AutoencoderGenerator:
         A VAE takes those of metric and flow as well, without effect.
         """
         chosen = split_settings(settings)
-        trained = train_model(
-            cls.kind, images, *chosen, seed=seed, device=device, checkpoint=checkpoint, progress=True
-        )
+        options: dict[str, Any] = {"seed": seed, "device": device, "checkpoint": checkpoint, "kind": cls.kind}
+        trained = train_rhvae(images, *chosen, **options, progress=True)
         notes = {name: getattr(trained, name) for name in ("best_epoch", "final_loss", "recoveries")}
         return cls(trained.model, trained.history, notes)
 
@@ -83,7 +82,7 @@ class AutoencoderGenerator:
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: str = "cpu") -> Self:
         """Read the model; its history is not in the file."""
-        return cls(read_model(cls.kind, path, device))
+        return cls(load_model(path, device, kind=cls.kind))
 
     @torch.no_grad()
     def encode(self, images: ndarray) -> ndarray:

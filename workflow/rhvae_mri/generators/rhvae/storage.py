@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TypeVar
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -22,8 +22,6 @@ from rhvae_mri.runtime.checkpoints import read_stored
 FORMAT = "rhvae-mri {} 1"
 
 REMEDY = "Train the model again, or give the file that its training wrote."
-
-Model = TypeVar("Model", bound=Autoencoder)
 
 
 def save_model(
@@ -47,30 +45,23 @@ def save_model(
 
 
 def load_model(
-    path: str | os.PathLike[str], device: torch.device | str = "cpu", networks: Networks | None = None
-) -> RHVAE:
-    """Read an RHVAE that `save_model` wrote; your own ``networks``, if it was trained with such.
+    path: str | os.PathLike[str],
+    device: torch.device | str = "cpu",
+    networks: Networks | None = None,
+    kind: type[Autoencoder] = RHVAE,
+) -> Any:
+    """Read a model of a class that `save_model` wrote; your own ``networks``, if it was trained with such.
 
     Returns
     -------
-    RHVAE
-        The model in evaluation mode, with its final metric, in the precision in which it was stored.
+    Autoencoder
+        The model in evaluation mode, an RHVAE with its final metric, in the precision in which it was stored.
 
     Raises
     ------
     StudyError
         If the file is missing or damaged, is of another kind, or lacks an entry or has one too many.
     """
-    return read_model(RHVAE, path, device, networks)
-
-
-def read_model(
-    kind: type[Model],
-    path: str | os.PathLike[str],
-    device: torch.device | str = "cpu",
-    networks: Networks | None = None,
-) -> Model:
-    """Read a model of a kind; everything else as in `load_model`."""
     header, tensors = read_stored(path, f"{kind.__name__} model file", FORMAT.format(kind.__name__), REMEDY)
     settings, image_shape = _parse_header(path, header)
     model = kind(settings, image_shape, networks)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Any
 
 import numpy
 import torch
@@ -34,8 +34,6 @@ from rhvae_mri.study.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
 
-Model = TypeVar("Model", bound=Autoencoder)
-
 #: A batch whose loss is this many times the lowest loss so far has left the path.
 EXPLOSION = 100.0
 
@@ -52,24 +50,12 @@ RECENT_EPOCHS = 10
 STEP_SIZES = {"learning_rate": "learning rate", "leapfrog_step_size": "leapfrog step"}
 
 
-class Output(Protocol):
-    """What the training loop reads of a pass through a model, beside the terms of its loss."""
-
-    @property
-    def loss(self) -> Tensor:
-        """Mean over the batch, ()."""
-
-    @property
-    def position(self) -> Tensor:
-        """Latent positions that are decoded, (n, d)."""
-
-
 @dataclass(frozen=True)
-class Trained(Generic[Model]):
+class Trained:
     """A trained model and how it came about."""
 
     #: with the weights of the epoch of lowest training loss, and an RHVAE's final metric, in evaluation mode
-    model: Model
+    model: Any
     #: one row per epoch: epoch (from 1), the training loss and its terms (means over the images), the largest
     #: latent_norm of z_K, learning_rate and, with a flow, leapfrog_step_size
     history: list[dict[str, float]]
@@ -78,9 +64,6 @@ class Trained(Generic[Model]):
     #: fault, and the learning_rate and, with a flow, leapfrog_step_size that it went on with
     recoveries: list[dict[str, float | str]]
     final_loss: float  #: mean of the training images under ``model``
-
-
-TrainedRHVAE = Trained[RHVAE]
 
 
 def train_rhvae(
@@ -94,8 +77,9 @@ def train_rhvae(
     digest: str = "",
     progress: bool = False,
     networks: Networks | None = None,
-) -> TrainedRHVAE:
-    """Train an RHVAE on a set of images that is held on the device.
+    kind: type[Autoencoder] = RHVAE,
+) -> Trained:
+    """Train an RHVAE, or another autoencoder, on a set of images that is held on the device.
 
     Parameters
     ----------
@@ -123,6 +107,8 @@ def train_rhvae(
         Whether to draw a progress bar on standard error.
     networks : Networks, optional
         Your own modules instead of those that the settings name.
+    kind : type
+        The class of the model.
 
     Returns
     -------
@@ -137,34 +123,6 @@ def train_rhvae(
     TrainingInterrupted
         If a signal asked to stop and the checkpoint is written.
     """
-    return train_model(
-        RHVAE,
-        images,
-        settings,
-        training,
-        seed=seed,
-        device=device,
-        checkpoint=checkpoint,
-        digest=digest,
-        progress=progress,
-        networks=networks,
-    )
-
-
-def train_model(
-    kind: type[Model],
-    images: numpy.ndarray,
-    settings: RHVAESettings,
-    training: TrainingSettings,
-    *,
-    seed: int,
-    device: torch.device | str = "cpu",
-    checkpoint: Path | None = None,
-    digest: str = "",
-    progress: bool = False,
-    networks: Networks | None = None,
-) -> Trained[Model]:
-    """Train a model of a kind; everything else as in `train_rhvae`."""
     check_images(images)
     images = numpy.ascontiguousarray(images)
     identity = {
@@ -198,11 +156,11 @@ def train_model(
                     bar.set_postfix(loss=f"{run.history[-1]['loss']:.6g}", refresh=False)
                 checkpoints.after_epoch(run.state)
         epoch, final_loss = run.finish()
-        return Trained(cast(Model, run.model), run.history, epoch, run.recoveries, final_loss)
+        return Trained(run.model, run.history, epoch, run.recoveries, final_loss)
 
 
 class TrainingRun:
-    """The state of one training, and its steps; the parameters are those of `train_model`."""
+    """The state of one training, and its steps; the parameters are those of `train_rhvae`."""
 
     def __init__(
         self,
@@ -339,7 +297,7 @@ class TrainingRun:
     def _has_left_the_path(self, loss: float) -> bool:
         return not math.isfinite(loss) or loss > EXPLOSION * max(self.lowest_loss, 1.0)
 
-    def _step(self, output: Output) -> str | None:
+    def _step(self, output: Any) -> str | None:
         """Take an optimizer step, unless the batch has a fault, which is returned."""
         output.loss.backward()
         size = self._gradient_size()
