@@ -4,6 +4,7 @@ import numpy
 import pandas
 import pytest
 from made_up_runs import GRID, write_predictions
+from scipy import stats
 
 from rhvae_mri.statistics.comparisons import COMPARISON_COLUMNS, compare_conditions
 from rhvae_mri.statistics.estimates import estimate_performance
@@ -62,14 +63,15 @@ def test_a_comparison_is_of_the_same_architecture_training_set_and_resolution(ta
         difference = row.loc[metric, "difference_percent"]
         assert difference == pytest.approx(100 * (ours.mean() - real.mean()), abs=1e-3)
         assert row.loc[metric, "low_percent"] < difference < row.loc[metric, "high_percent"]
-        change = outcomes(adni.labels, at["augmented"], metric) - outcomes(adni.labels, at["real"], metric)
-        parts = split_variance(adni.labels, change, metric)
+        both = [outcomes(adni.labels, at[data], metric) for data in ("augmented", "real")]
+        parts = split_variance(adni.labels, both[0], metric, both[1])
         mean, freedom = ours.mean() - real.mean(), parts.degrees_of_freedom
         assert row.loc[metric, "p_value"] == pytest.approx(t_test(mean, numpy.sqrt(parts.total), freedom))
         if metric == "auc":
             second = t_test(mean, numpy.sqrt(parts.participants), numpy.inf)
         else:
-            second = swap_test(contributions(adni.labels, change, metric)[:, None], 20_000, 1)[0]
+            change = contributions(adni.labels, both[0], metric) - contributions(adni.labels, both[1], metric)
+            second = swap_test(change[:, None], 20_000, 1)[0]
         assert row.loc[metric, "p_participants"] == pytest.approx(
             second, abs=1e-9 if metric == "auc" else 0.1
         )
@@ -184,6 +186,73 @@ def test_generators_are_compared_without_real_images_too(several, published):
         ("ppca", "rhvae"),
         ("ppca", "vae"),
     }
+
+
+def test_errors_and_p_values_by_hand(several, published):
+    """Two conditions of three runs on four participants of each diagnosis."""
+    labels = numpy.repeat([True, False], 4)
+    ours = numpy.array([[1, 1, 1, 0, 1, 1, 1, 1], [1, 1, 0, 0, 1, 1, 1, 0], [1, 1, 1, 1, 1, 1, 0, 0]])
+    real = numpy.array([[1, 0, 0, 0, 1, 1, 1, 0], [1, 1, 0, 0, 0, 1, 1, 1], [0, 1, 0, 0, 1, 1, 1, 1]])
+    conditions = several.conditions[several.conditions["training_set"] == "train-50"]
+    chosen = conditions[conditions["generator"].isin(["none", "rhvae"])]
+    chosen = chosen[chosen["training_data"].isin(["real", "augmented"])].reset_index(drop=True)
+    right = numpy.stack([real if data == "real" else ours for data in chosen["training_data"]])
+    probabilities = numpy.where(right == labels, 0.9, 0.1)  # right where it is 1
+    study = replace(
+        several,
+        conditions=chosen,
+        labels=labels,
+        probabilities=probabilities,
+        seeds=numpy.arange(3),
+        image_ids=[f"image-{number}" for number in range(8)],
+    )
+    row = where(compare(study, published), metric="sensitivity").iloc[0]
+    assert row["difference_percent"] == pytest.approx(100 * (9 / 12 - 4 / 12), abs=1e-3)
+    # over participants: the means over the runs differ by 1/3, 1/3, 2/3 and 1/3; variance 1/36, of four
+    # over runs: 3/4, 2/4, 4/4 and 1/4, 2/4, 1/4; variances 1/16 and 1/48, of three
+    participants, runs = 1 / 36 / 4, (1 / 16 + 1 / 48) / 3
+    pairs = 0.0  # the mean squares of what rows and columns leave, of both conditions
+    for results in (ours[:, :4], real[:, :4]):
+        rest = results - results.mean(0) - results.mean(1)[:, None] + results.mean()
+        pairs += (rest**2).sum() / (2 * 3) / 12
+    total = max(participants + runs - pairs, pairs)
+    assert row["se_percent"] == pytest.approx(100 * total**0.5, abs=1e-3)
+
+
+def test_the_second_test_is_delongs_for_the_area_and_a_permutation_test_for_all_others(several, published):
+    table = compare(several, published, n_permutations=19)
+    of_area = table["metric"] == "auc"
+    assert set(table.loc[of_area, "participants_test"]) == {"DeLong"}
+    assert set(table.loc[~of_area, "participants_test"]) == {"permutation"}
+    # of a permutation test with 19 permutations p is a twentieth; DeLong's is continuous
+    twentieths = (20 * table["p_participants"]).round(9) % 1 == 0
+    assert twentieths[~of_area].all()
+    assert not twentieths[of_area].all()
+    # DeLong's by his own formula: areas, and the covariance of the placements of both conditions
+    row = table[of_area & (table["reference"] == "real")].iloc[0]
+    names = several.conditions
+    same = {"training_set": row["training_set"], "resolution": row["resolution"]}
+    place = [
+        where(names, **same, training_data=data, generator=generator).index[0]
+        for data, generator in ((row["training_data"], row["generator"]), ("real", "none"))
+    ]
+    placements = []
+    for one in place:
+        runs = several.probabilities[one]
+        positive, negative = runs[:, several.labels], runs[:, ~several.labels]
+        above = (positive[:, :, None] > negative[:, None]) + 0.5 * (positive[:, :, None] == negative[:, None])
+        placements.append((above.mean(axis=(0, 2)), above.mean(axis=(0, 1))))
+    ad, cn = (placements[0][kind] - placements[1][kind] for kind in (0, 1))
+    error = (ad.var(ddof=1) / len(ad) + cn.var(ddof=1) / len(cn)) ** 0.5
+    assert row["p_participants"] == pytest.approx(2 * stats.norm.sf(abs(ad.mean()) / error), rel=1e-6)
+
+
+def test_no_p_value_depends_on_the_numbers_of_the_runs(several, published):
+    random = numpy.random.default_rng(5)
+    mixed = numpy.stack([one[random.permutation(len(one))] for one in several.probabilities])
+    before, after = compare(several, published), compare(replace(several, probabilities=mixed), published)
+    columns = ["difference_percent", "se_percent", "p_value", "p_holm", "p_participants"]
+    pandas.testing.assert_frame_equal(after[columns], before[columns], rtol=1e-9, atol=1e-4)
 
 
 def test_without_real_images_there_is_nothing_to_compare(tmp_path, published):

@@ -109,9 +109,8 @@ def test_intervals_cover_the_truth_and_a_true_null_hypothesis_is_seldom_rejected
             error, freedom = numpy.sqrt(parts.total), parts.degrees_of_freedom
             low, high = interval_over_resamples(replicates[0][position], error, freedom, 0.95)
             covered.append(low <= TRUTH <= high)
-            difference = results[0] - results[1]
-            parts = split_variance(labels, difference, metric)
-            mean = mean_by_run(labels, difference, metric).mean()
+            parts = split_variance(labels, results[0], metric, results[1])
+            mean = mean_by_run(labels, results[0] - results[1], metric).mean()
             rejected.append(t_test(mean, numpy.sqrt(parts.total), parts.degrees_of_freedom) < 0.05)
     coverage = numpy.reshape(covered, (300, 3)).mean(axis=0)
     assert (coverage > least).all()
@@ -119,4 +118,3 @@ def test_intervals_cover_the_truth_and_a_true_null_hypothesis_is_seldom_rejected
     level = numpy.reshape(rejected, (300, 3)).mean(axis=0)
     assert (level > 0.01).all()
     assert (level < 0.08).all()
-    print(coverage, level)

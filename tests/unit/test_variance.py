@@ -48,7 +48,33 @@ def test_the_parts_are_those_of_the_analysis_of_variance():
     run, image = numpy.indices((3, 12))
     table = pandas.DataFrame({"y": results[:, LABELS].ravel(), "run": run.ravel(), "image": image.ravel()})
     squares = anova_lm(ols("y ~ C(run) + C(image)", table).fit())["mean_sq"] / (3 * 12)
-    assert parts[:3] == pytest.approx((squares["C(image)"], squares["C(run)"], squares["Residual"]))
+    found = (parts.participants, parts.runs, parts.pairs)
+    assert found == pytest.approx((squares["C(image)"], squares["C(run)"], squares["Residual"]))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_difference_has_the_participants_in_common_and_the_runs_of_both(metric):
+    one, other = (outcomes(LABELS, made_up(seed), metric) for seed in (4, 5))
+    parts = split_variance(LABELS, one, metric, other)
+    alone = [split_variance(LABELS, each, metric) for each in (one, other)]
+    assert parts.runs == pytest.approx(alone[0].runs + alone[1].runs)
+    assert parts.pairs == pytest.approx(alone[0].pairs + alone[1].pairs)
+    # the variance of a difference by its definition: less twice the covariance over the participants
+    expected = alone[0].participants + alone[1].participants
+    shares = {"sensitivity": (1, 0), "specificity": (0, 1), "balanced_accuracy": (0.5, 0.5), "auc": (1, 1)}
+    for members, share in zip((LABELS, ~LABELS), shares[metric], strict=True):
+        means = [each[:, members].mean(axis=0) for each in (one, other)]
+        expected -= 2 * share**2 * numpy.cov(*means)[0, 1] / members.sum()
+    assert parts.participants == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_other_numbers_of_the_runs_change_no_difference(metric):
+    one, other = (outcomes(LABELS, made_up(seed), metric) for seed in (4, 5))
+    parts = split_variance(LABELS, one, metric, other)
+    again = split_variance(LABELS, one[[2, 0, 1]], metric, other[[0, 2, 1]])
+    assert again.total == pytest.approx(parts.total, rel=1e-12)
+    assert again.degrees_of_freedom == pytest.approx(parts.degrees_of_freedom, rel=1e-12)
 
 
 def test_a_balanced_accuracy_varies_as_half_of_both_classes_do():
@@ -61,9 +87,10 @@ def test_a_balanced_accuracy_varies_as_half_of_both_classes_do():
 
 def test_the_total_counts_single_pairs_once_and_is_never_below_them():
     sizes = (20, 5, 2)
-    assert VarianceParts(3.0, 2.0, 1.0, *sizes).total == 4
-    assert VarianceParts(0.5, 0.5, 1.0, *sizes).total == 1
-    assert VarianceParts(3.0, numpy.nan, numpy.nan, *sizes).total == 3
+    assert VarianceParts(3.0, (2.0,), (1.0,), *sizes).total == 4
+    assert VarianceParts(3.0, (1.0, 1.5), (1.0, 0.5), *sizes).total == 4
+    assert VarianceParts(0.5, (0.5,), (1.0,), *sizes).total == 1
+    assert VarianceParts(3.0, (numpy.nan,), (numpy.nan,), *sizes).total == 3
     one_run = split_variance(LABELS, outcomes(LABELS, made_up()[:1], "auc"), "auc")
     assert one_run.total == one_run.participants > 0
     lonely = numpy.array([True, False, False])
@@ -73,10 +100,13 @@ def test_the_total_counts_single_pairs_once_and_is_never_below_them():
 
 def test_the_degrees_of_freedom_by_hand():
     # 18 of participants, 4 of runs: 4 ** 2 / (3 ** 2 / 18 + 2 ** 2 / 4 + 1 ** 2 / 72)
-    assert VarianceParts(3.0, 2.0, 1.0, 20, 5, 2).degrees_of_freedom == pytest.approx(16 / (0.5 + 1 + 1 / 72))
-    assert VarianceParts(0.0, 2.0, 0.0, 20, 5, 2).degrees_of_freedom == 4
-    assert VarianceParts(3.0, numpy.nan, numpy.nan, 20, 1, 2).degrees_of_freedom == 18
-    assert VarianceParts(0.0, 0.0, 0.0, 20, 5, 2).degrees_of_freedom == numpy.inf
+    one = VarianceParts(3.0, (2.0,), (1.0,), 20, 5, 2)
+    assert one.degrees_of_freedom == pytest.approx(16 / (0.5 + 1 + 1 / 72))
+    assert VarianceParts(0.0, (2.0,), (0.0,), 20, 5, 2).degrees_of_freedom == 4
+    # two conditions whose runs vary alike have the freedom of both
+    assert VarianceParts(0.0, (2.0, 2.0), (0.0, 0.0), 20, 5, 2).degrees_of_freedom == 8
+    assert VarianceParts(3.0, (numpy.nan,), (numpy.nan,), 20, 1, 2).degrees_of_freedom == 18
+    assert VarianceParts(0.0, (0.0,), (0.0,), 20, 5, 2).degrees_of_freedom == numpy.inf
 
 
 def simulate(random, n_runs, n=40):
@@ -101,10 +131,17 @@ def test_the_variance_over_participants_and_runs_is_that_of_repeated_studies(n_r
     for _ in range(1000):
         labels, probabilities = simulate(random, n_runs)
         single = [outcomes(labels, probabilities[0], metric) for metric in metrics]
-        paired = [one - outcomes(labels, probabilities[1], m) for one, m in zip(single, metrics, strict=True)]
-        both = [*zip(single, metrics, strict=True), *zip(paired, metrics, strict=True)]
-        means.append([mean_by_run(labels, one, metric).mean() for one, metric in both])
-        variances.append([split_variance(labels, one, metric).total for one, metric in both])
+        other = [outcomes(labels, probabilities[1], metric) for metric in metrics]
+        both = [*zip(single, [None] * 3, metrics, strict=True), *zip(single, other, metrics, strict=True)]
+        each = [mean_by_run(labels, one, m).mean() for one, m in zip(single, metrics, strict=True)]
+        means.append(
+            each
+            + [
+                mean - mean_by_run(labels, one, m).mean()
+                for mean, one, m in zip(each, other, metrics, strict=True)
+            ]
+        )
+        variances.append([split_variance(labels, one, metric, base).total for one, base, metric in both])
     ratio = numpy.mean(variances, axis=0) / numpy.var(means, axis=0, ddof=1)
     numpy.testing.assert_allclose(ratio[:5], 1, atol=0.15)
     # the difference of balanced accuracies has little but the part of single pairs, the least that is taken

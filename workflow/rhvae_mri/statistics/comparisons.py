@@ -61,7 +61,7 @@ def compare_conditions(
     have been trained with other random states, and therefore does not decide.
 
     Runs of the same number are independent between conditions: random states derive from the condition's
-    name too. What is paired are the participants.
+    name too. What is paired are the participants, and no p-value depends on the runs' numbers.
 
     ``replicates`` are those of `rhvae_mri.statistics.estimates.estimate_performance`. Each pair has one
     row per test cohort and metric, with the columns of the condition and, as ``reference``, ``real`` or the
@@ -105,14 +105,14 @@ def _compare_on(
         return
     for position, (metric, runs) in enumerate(metrics_by_run(each.labels, each.probabilities).items()):
         results = [outcomes(each.labels, one, metric) for one in each.probabilities]
-        changes = [results[place] - results[reference] for place, reference in pairs]
         differences = [runs[place].mean() - runs[reference].mean() for place, reference in pairs]
-        parts = [split_variance(each.labels, change, metric) for change in changes]
+        parts = [split_variance(each.labels, results[one], metric, results[other]) for one, other in pairs]
         if metric == "auc":
             errors = [numpy.sqrt(part.participants) for part in parts]
             of_participants = t_test(numpy.round(differences, 12), errors, numpy.inf)
         else:
-            by_pair = [contributions(each.labels, change, metric) for change in changes]
+            added = [contributions(each.labels, result, metric) for result in results]
+            by_pair = [added[place] - added[reference] for place, reference in pairs]
             own_seed = derive_seed(seed, "swap_test", each.test_cohort, metric)
             of_participants = swap_test(numpy.stack(by_pair, axis=1), n_permutations, own_seed)
         rows = zip(pairs, differences, parts, of_participants, strict=True)

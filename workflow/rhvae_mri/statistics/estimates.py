@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy
@@ -18,6 +17,7 @@ from rhvae_mri.statistics.predictions import SetPredictions
 from rhvae_mri.statistics.resampling import (
     FALSE_POSITIVE_RATES,
     draw_resamples,
+    redraw_runs,
     resample_metrics,
     the_sample_itself,
 )
@@ -60,8 +60,10 @@ def estimate_performance(
     for each in sets:
         own_seed = derive_seed(seed, "bootstrap", each.test_cohort)
         resamples = draw_resamples(each.labels, len(each.seeds), n_resamples, own_seed)
+        names = (map(str, one) for one in each.conditions.itertuples(index=False, name=None))
+        drawn = [redraw_runs(resamples, derive_seed(own_seed, *name)) for name in names]
         with ThreadPoolExecutor(threads) as pool:
-            found = list(pool.map(partial(resample_metrics, resamples=resamples), each.probabilities))
+            found = list(pool.map(resample_metrics, each.probabilities, drawn))
         replicates[each.test_cohort] = numpy.stack([metrics for metrics, _ in found])
         itself = the_sample_itself(each.labels, len(each.seeds))
         for position, (metrics, curve) in enumerate(found):

@@ -3,8 +3,8 @@
 A result of the study is a mean over participants and over runs of the same network, and both are samples:
 other participants could have been tested, other random states could have been trained. One resample draws
 participants, within each diagnosis, and, independently, runs; every participant is predicted by every run, so
-the two are crossed. All conditions of a study share their resamples, which makes every difference between
-two conditions a paired one.
+the two are crossed. All conditions of a study share the resamples of participants, so that these are paired
+in every difference of two conditions; each has resamples of its own runs, which are independent of others.
 
 With n of a kind, n - 1 are drawn: then the variance over the resamples is the unbiased estimate of the
 variance of a mean, where drawing n gives one that is too small by (n - 1) / n, a fifth with five runs. For
@@ -21,7 +21,7 @@ J. N. K. Rao, C. F. J. Wu, "Resampling inference with complex survey data", JASA
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy
 from numpy import ndarray
@@ -50,6 +50,12 @@ def draw_resamples(labels: ndarray, n_runs: int, n_resamples: int, seed: int) ->
         members = numpy.flatnonzero(labels == diagnosis)
         participants[members] = _draw(generator, len(members), n_resamples)
     return Resamples(labels, participants, _draw(generator, n_runs, n_resamples))
+
+
+def redraw_runs(resamples: Resamples, seed: int) -> Resamples:
+    """Keep the participants of resamples, and draw other runs: those of another condition."""
+    n_runs, n_resamples = resamples.runs.shape
+    return replace(resamples, runs=_draw(numpy.random.default_rng(seed), n_runs, n_resamples))
 
 
 def the_sample_itself(labels: ndarray, n_runs: int) -> Resamples:

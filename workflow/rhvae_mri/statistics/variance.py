@@ -28,18 +28,29 @@ SHARES |= {"auc": (1.0, 1.0)}
 
 
 class VarianceParts(NamedTuple):
-    """Estimated variances of a mean over participants and runs.
+    """Estimated variances of a mean over participants and runs, or of the difference of two such means.
 
     Those over participants (with these runs) and over runs (with these participants) hold the part of single
-    pairs of both. Those over runs and of pairs are NaN for a single run.
+    pairs of both. Those over runs and of pairs are NaN for a single run; a difference has those of both
+    conditions.
     """
 
     participants: float
-    runs: float
-    pairs: float
+    by_runs: tuple[float, ...]
+    by_pairs: tuple[float, ...]
     n_participants: int  # of the diagnoses that count
-    n_runs: int
+    n_runs: int  # of each condition
     n_classes: int  # diagnoses that count
+
+    @property
+    def runs(self) -> float:
+        """Over the runs of all conditions, which are independent of each other."""
+        return sum(self.by_runs)
+
+    @property
+    def pairs(self) -> float:
+        """Of single pairs of participant and run, of all conditions."""
+        return sum(self.by_pairs)
 
     @property
     def total(self) -> float:
@@ -59,8 +70,8 @@ class VarianceParts(NamedTuple):
             return numpy.nan
         if numpy.isnan(self.runs):
             return float(of_participants)
-        terms = self.participants**2 / of_participants + self.runs**2 / of_runs
-        terms += self.pairs**2 / (of_participants * of_runs)
+        terms = self.participants**2 / of_participants + sum(part**2 for part in self.by_runs) / of_runs
+        terms += sum(part**2 for part in self.by_pairs) / (of_participants * of_runs)
         return self.total**2 / terms if terms > 0 else numpy.inf
 
 
@@ -90,29 +101,39 @@ def mean_by_run(labels: ndarray, results: ndarray, metric: str) -> ndarray:
     return numpy.sum([share * results[:, members].mean(axis=1) for members, share in classes], axis=0)
 
 
-def split_variance(labels: ndarray, results: ndarray, metric: str) -> VarianceParts:
+def split_variance(
+    labels: ndarray, results: ndarray, metric: str, reference: ndarray | None = None
+) -> VarianceParts:
     """Estimate the parts of a metric's variance, in squares of fractions.
 
-    Participants are a sample within each diagnosis. ``results`` is from `outcomes`, or the difference of two
-    conditions' outcomes. NaN where a diagnosis that counts has fewer than two participants.
+    ``results`` is from `outcomes`. With a ``reference``, the outcomes of another condition, the parts are
+    those of the difference to it: participants are the same, so that theirs is of the differences, and runs
+    are others, whatever their numbers, so that theirs add up. Participants are a sample within each
+    diagnosis. NaN where a diagnosis that counts has fewer than two.
     """
+    conditions = [results] if reference is None else [results, reference]
     n_runs, classes = len(results), _classes(labels, metric)
     sizes = (int(sum(members.sum() for members, _ in classes)), n_runs, len(classes))
-    participants = pairs = 0.0
-    for members, share in classes:
-        of_class, n = results[:, members], int(members.sum())
-        if n < 2:
-            participants = pairs = numpy.nan
-            break
-        by_image = of_class.mean(axis=0)
-        participants += share**2 * by_image.var(ddof=1) / n
-        if n_runs > 1:
-            rest = of_class - by_image - of_class.mean(axis=1, keepdims=True) + of_class.mean()
-            pairs += share**2 * (rest**2).sum() / ((n_runs - 1) * (n - 1)) / (n * n_runs)
+    by_image = results.mean(axis=0) - (0.0 if reference is None else reference.mean(axis=0))
+    participants = sum(
+        share**2 * (by_image[members].var(ddof=1) / members.sum() if members.sum() > 1 else numpy.nan)
+        for members, share in classes
+    )
     if n_runs < 2:
-        return VarianceParts(float(participants), numpy.nan, numpy.nan, *sizes)
-    runs = mean_by_run(labels, results, metric).var(ddof=1) / n_runs
-    return VarianceParts(float(participants), float(runs), float(pairs), *sizes)
+        nothing = (numpy.nan,) * len(conditions)
+        return VarianceParts(float(participants), nothing, nothing, *sizes)
+    runs = [mean_by_run(labels, one, metric).var(ddof=1) / n_runs for one in conditions]
+    pairs = [sum(share**2 * _of_pairs(one[:, members]) for members, share in classes) for one in conditions]
+    return VarianceParts(float(participants), tuple(map(float, runs)), tuple(map(float, pairs)), *sizes)
+
+
+def _of_pairs(of_class: ndarray) -> float:
+    """The variance of a mean over runs and images of one diagnosis, that single pairs of both contribute."""
+    n_runs, n = of_class.shape
+    if n < 2:
+        return numpy.nan
+    rest = of_class - of_class.mean(axis=0) - of_class.mean(axis=1, keepdims=True) + of_class.mean()
+    return (rest**2).sum() / ((n_runs - 1) * (n - 1)) / (n * n_runs)
 
 
 def contributions(labels: ndarray, results: ndarray, metric: str) -> ndarray:
