@@ -52,6 +52,38 @@ class ClassMean(StoredArrays):
 
 
 @dataclass(frozen=True, eq=False)
+class RealSteps(StoredArrays):
+    """The training images themselves, one after the other.
+
+    Trained on real images and on these, a classifier takes as many steps as with other synthetic images, on
+    real images alone. A code is the number of an image; the model file has the images.
+
+    Examples
+    --------
+    >>> images = numpy.random.default_rng(0).random((3, 5, 4, 3), dtype=numpy.float32)
+    >>> fitted = RealSteps.fit(images, seed=1)
+    >>> numpy.array_equal(fitted.decode(fitted.draw(5, seed=2)), images[[0, 1, 2, 0, 1]])
+    True
+    """
+
+    images: ndarray  #: (n, *image_shape), float32
+
+    @classmethod
+    def fit(cls, images: ndarray, *, seed: int, device: str = "cpu", checkpoint: Path | None = None) -> Self:
+        """Keep the images; seed, device and checkpoint have no effect."""
+        check_images(images)
+        return cls(images.astype(numpy.float32))
+
+    def draw(self, n: int, *, seed: int) -> ndarray:
+        """Count through the images, again and again, (n, 1)."""
+        return numpy.arange(n, dtype=numpy.float32)[:, None] % len(self.images)
+
+    def decode(self, codes: ndarray) -> ndarray:
+        """Give the images."""
+        return self.images[codes[:, 0].astype(int)]
+
+
+@dataclass(frozen=True, eq=False)
 class Jitter(StoredArrays):
     """The training images of one class, with white noise.
 

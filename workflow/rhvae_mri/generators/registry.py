@@ -20,6 +20,7 @@ BUILT_IN = {
     "rhvae": "rhvae_mri.generators.rhvae.generator:RHVAEGenerator",
     "vae": "rhvae_mri.generators.vae:VAEGenerator",
     "ppca": "rhvae_mri.generators.ppca:PPCA",
+    "real_steps": "rhvae_mri.generators.copies:RealSteps",
     "class_mean": "rhvae_mri.generators.copies:ClassMean",
     "jitter": "rhvae_mri.generators.copies:Jitter",
 }

@@ -36,6 +36,7 @@ _GENERATORS = {
     "rhvae": "the RHVAE",
     "vae": "a variational autoencoder with the encoder and decoder of the RHVAE and a normal prior",
     "ppca": "probabilistic principal component analysis",
+    "real_steps": "copies of the training images, which add steps of training alone",
     "class_mean": "copies of the mean image",
     "jitter": "copies of training images with noise",
 }

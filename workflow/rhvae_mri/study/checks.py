@@ -193,7 +193,7 @@ def _generators(config: Mapping[str, Any]) -> Iterator[str]:
         "vae": {*config["rhvae"]} - {"threads"},
         "class_mean": set(),
     }
-    known |= {"ppca": {"latent_dimension"}, "jitter": {"noise_share"}}
+    known |= {"real_steps": set(), "ppca": {"latent_dimension"}, "jitter": {"noise_share"}}
     for name in config["grid"]["generators"]:
         if name not in known and name not in config["generators"]:
             yield (

@@ -182,8 +182,9 @@ class Grid(Section):
     generators: SomeDistinct[GeneratorName] = key(["rhvae"], "P", study=["rhvae"], max_length=5)
     """What makes the synthetic images: `rhvae`, or, for comparison [ours], `vae` (the RHVAE's encoder and
     decoder with a normal prior, without metric and flow), `ppca` (probabilistic principal components),
-    `class_mean` and `jitter` (copies of the mean image, and of training images with noise: no information,
-    only more steps of training), or a name that `generators` has. Figures can tell five apart."""
+    `real_steps`, `class_mean` and `jitter` (copies of training images, of the mean image, and of training
+    images with noise: no information, only more steps of training), or a name that `generators` has. Figures
+    can tell five apart."""
     full_resolution: bool = key(False, "P", study=True)
     """Whether `real` is also trained on images that are not down-sampled."""
     exclude: list[ExcludedCondition] = key([], "ours")
