@@ -69,7 +69,9 @@ def test_the_documented_class_takes_part_and_one_that_fails_stops_its_own_jobs_a
     assert predictions["seed"].nunique() == config["cnn"]["seeds"]
     table = read_tsv(study.folder / evidence).set_index(["measure", "images"])
     assert 0 < table.loc[("unexplained_variance", "training"), "value"] < 1.5
-    assert table.loc[("log_likelihood", "held-out"), "detail"].startswith("not measured of this generator")
+    assert table.loc[("log_likelihood", "held-out"), "detail"].startswith(
+        "left out where a generator has none"
+    )
     with ImageStack((study.folder / evidence).with_name("images.safetensors")) as stack:
         images = stack.as_array()
     assert images.std(axis=0).max() > 0.01

@@ -371,7 +371,7 @@ def test_what_a_generator_has_no_method_for_is_left_out_with_the_reason(small_st
     table = measure_generation(mean, training, held_out, synthetic, seed=1, settings=settings)
     missing = table[table["value"].isna()].set_index("measure")
     assert missing["n"].to_dict() == {"unexplained_variance": 0, "log_likelihood": 0}
-    assert missing["detail"].str.startswith("not measured of this generator: it has no ").all()
+    assert missing["detail"].str.startswith("left out where a generator has none: it needs a").all()
     assert not set(table["measure"]) & {"reconstruction_mse", "elbo"}
     assert values(table, "distance_ratio").index.tolist() == ["synthetic to held-out"]
     ids = [

@@ -1,10 +1,13 @@
 import os
+import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import numpy
 import pytest
 
+from rhvae_mri.generators import registry
 from rhvae_mri.generators.contract import check_generator, decode_each, faults_of
 from rhvae_mri.generators.registry import (
     BUILT_IN,
@@ -106,11 +109,11 @@ LOAD = 'return cls(stored["mean"], float(stored["spread"]))'
         (
             DRAW,
             "return numpy.random.default_rng([seed, n]).random((n, 2), 'f')",
-            "draw gives other first codes",
+            "for the first 37 of 100",
         ),
         (DRAW, "return numpy.full((n, 2), numpy.nan, 'f')", "draw gives codes that are NaN or infinite"),
         (DRAW, "return [[0.0, 0.0]] * n", "not list"),
-        (DRAW, "return numpy.zeros((n + 1, 2), 'f')", "of the shape (3, d), not float32 (4, 2)"),
+        (DRAW, "return numpy.zeros((n + 1, 2), 'f')", "of the shape (100, d), not float32 (101, 2)"),
         (
             DECODE,
             "return self.mean + codes[:, :1, None, None] + 1",
@@ -138,8 +141,8 @@ LOAD = 'return cls(stored["mean"], float(stored["spread"]))'
         ),
         (
             "return cls(images.mean(axis=0), spread)",
-            "raise MemoryError('too large')",
-            "failed: MemoryError: too large",
+            "raise KeyError('too large')",
+            "failed: KeyError: 'too large'",
         ),
     ],
 )
@@ -170,6 +173,7 @@ def test_the_error_of_a_model_says_where_it_was_raised(own, tmp_path):
         ),
         ("def draw(self, n, *, seed)", "def draw(self, n)", "draw does not take what it is given"),
         ("    @classmethod\n    def load(cls, ", "    def load(self, ", "load has to be a class method"),
+        ("def decode(self", "@classmethod\n    def decode(self", "decode must not be a class method"),
     ],
 )
 def test_a_class_is_checked_before_anything_runs(own, old, new, message):
@@ -185,7 +189,7 @@ def test_a_class_that_cannot_be_imported_says_what_is_missing(own, tmp_path):
         own().replace("Model", "Modle"): "The module my_models has no class 'Modle'.",
         own(
             "import numpy", "import numpy, no_such_library", "needs_more"
-        ): "It imports no_such_library, which is not",
+        ): "imports no_such_library, which is not",
         own("import numpy", "import numpy; 1 / 0", "broken"): "ZeroDivisionError",
     }.items():
         with pytest.raises(StudyError) as refused:
@@ -254,17 +258,117 @@ def test_the_digest_of_an_own_module_changes_with_its_code_and_not_with_a_commen
     assert module_digest("my_package.models:Model") != whole
 
 
+def test_a_package_without_an_init_file_and_a_file_that_is_no_python_have_digests_too(own, tmp_path):
+    package = tmp_path / "bare_package"
+    package.mkdir()
+    (package / "models.py").write_text(SOURCE)
+    path = "bare_package.models:Model"
+    assert load_class(path).__name__ == "Model"
+    first = module_digest(path)
+    (package / "notes.py").write_text("this is not Python")
+    second = module_digest(path)
+    (package / "models.py").write_text(SOURCE.replace("spread=0.1", "spread=0.2"))
+    assert len({first, second, module_digest(path), None}) == 4
+
+
 def test_a_module_in_the_working_directory_is_found_by_this_process_and_by_those_that_it_starts(
     tmp_path, monkeypatch
 ):
-    (tmp_path / "here_models.py").write_text(SOURCE)
-    monkeypatch.chdir(tmp_path)
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "here_models.py").write_text(SOURCE)
+    (here / "statistics.py").write_text("raise RuntimeError('this stands before the library')")
+    monkeypatch.chdir(here)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    monkeypatch.setenv("RHVAE_MRI_GENERATORS", "")
     config = complete(
         {"generators": {"mine": {"model": "here_models:Model"}}, "grid": {"generators": ["mine"]}}
     )
     export_modules(config)
-    assert load_class("here_models:Model").__name__ == "Model"
-    assert os.environ["PYTHONPATH"] == f"/somewhere:{tmp_path}"
-    sys.modules.pop("here_models")
+    assert os.environ["RHVAE_MRI_GENERATORS"] == str(here)
+    code = "import statistics; from rhvae_mri.generators.registry import load_class; "
+    code += "print(load_class('here_models:Model').__name__, statistics.mean([1, 3]))"
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env=os.environ | {"PYTHONPATH": str(Path(registry.__file__).parents[2])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stdout == "Model 2\n", run.stderr
+
+
+TORCH = "import torch; return torch.randn(n, 5, generator=torch.Generator().manual_seed(seed)).numpy()"
+OPTIONAL = "    def save(self, path):"
+ENCODE = "    def encode(self, images): return images[:, 0, 0] * numpy.nan"
+DENSITY = "    def log_density(self, images, *, seed): return {'a': ('how', numpy.zeros(1))}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        # the first numbers of torch depend on how many are drawn, from sixteen on
+        (DRAW, TORCH, "draw gives other codes when it is called again, for the first 37 of 100"),
+        (DECODE, f"codes *= 2; {DECODE}", "decode changes the codes that it is given"),
+        (OPTIONAL, f"{ENCODE}\n\n{OPTIONAL}", "encode gives codes that are NaN or infinite"),
+        (OPTIONAL, f"{DENSITY}\n\n{OPTIONAL}", "log_density has to give one finite number per image as a"),
+        (OPTIONAL, f"    history = None\n\n{OPTIONAL}", "history has to be a sequence of mappings, not None"),
+    ],
+)
+def test_faults_that_few_codes_would_not_show_and_those_of_optional_methods(own, tmp_path, old, new, message):
+    path = own(old, new)
+    with pytest.raises(StudyError) as refused:
+        check(path, tmp_path)
+    assert message in str(refused.value)
+
+
+def test_an_error_within_a_library_names_the_line_of_the_class(own, tmp_path):
+    line = "return numpy.linalg.solve(numpy.zeros((2, 2)), numpy.zeros(2))"
+    path = own(DRAW, line)
+    with pytest.raises(StudyError) as refused:
+        check(path, tmp_path)
+    assert "LinAlgError" in str(refused.value)
+    place = SOURCE.replace(DRAW, line).splitlines().index(f"        {line}") + 1
+    assert f"my_models.py, line {place}, in draw" in str(refused.value)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError()])
+def test_a_full_disk_is_no_fault_of_the_class(own, error):
+    with pytest.raises(type(error)), faults_of(own()):
+        raise error
+
+
+def test_errors_of_built_in_classes_stay_as_they_are():
+    with pytest.raises(ValueError, match="as it is"), faults_of(BUILT_IN["vae"]):
+        raise ValueError("as it is")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"vae": {"learning_rate": "1e-3"}}, "is the text '1e-3', not a number: write 1.0e-3"),
+        (
+            {"mine": {"model": "a:B", "rate": "1e-3"}},
+            "`generators.mine.rate` is the text",
+        ),
+        (
+            {"vae": {"latent_dimension": -1}},
+            "`generators.vae.latent_dimension` is -1: input",
+        ),
+        ({"ppca": {"latent_dimension": "two"}}, "`generators.ppca.latent_dimension` is 'two'"),
+        (
+            {"jitter": {"noise_share": -1}},
+            "`generators.jitter.noise_share` is -1: give a number",
+        ),
+        (
+            {"mine": {"model": "a:B", "seed": 3}},
+            "`generators.mine.seed`: every generator is given this",
+        ),
+        ({"my-vae": {"model": "a:B"}}, "a name is of small letters, digits and underscores"),
+    ],
+)
+def test_values_of_settings_are_checked_before_anything_runs(given, message):
+    with pytest.raises(StudyError) as refused:
+        check_configuration({"generators": given})
+    assert message in str(refused.value)

@@ -44,8 +44,8 @@ if LIBRARY not in sys.path:
 from rhvae_mri.cost.announcements import announce_start
 from rhvae_mri.generators.registry import (
     check_class,
+    BUILT_IN,
     class_path,
-    draw_settings,
     export_modules,
     fit_settings,
     module_digest,
@@ -71,9 +71,11 @@ from rhvae_mri.study.grid import (
     OWN_GENERATOR,
     condition_path,
     generated_sets,
+    generator_of,
     is_simulated,
     list_cohorts,
     list_conditions,
+    model_folder,
     other_generator,
     saliency_conditions,
     synthetic_per_class,
@@ -140,7 +142,7 @@ try:
         from rhvae_mri.convert.sources import check_sources
 
         for name in config["grid"]["generators"]:
-            if name in config["generators"]:
+            if name not in BUILT_IN:
                 check_class(
                     class_path(config, name),
                     fit_settings(result_settings(config), name),
@@ -176,10 +178,10 @@ GENERATORS = list(dict.fromkeys(generator for generator, _ in GENERATED))
 RHVAE_TRAINING_SETS = [
     training_set for generator, training_set in GENERATED if generator == OWN_GENERATOR
 ]
-#: The training set whose synthetic images the figures show.
-PICTURED_TRAINING_SET = (
-    [training_set for _, training_set in GENERATED] or config["grid"]["training_sets"]
-)[-1]
+#: The training set whose synthetic images the figures show, by what names the generator in a path: its last one.
+PICTURED_TRAINING_SETS = {
+    other_generator(generator): training_set for generator, training_set in GENERATED
+}
 #: The conditions whose networks the figure of saliency shows.
 SALIENCY_CONDITIONS = saliency_conditions(CONDITIONS)
 #: The runs of a condition, in batches that one job trains: "0-4", "5-9", …
@@ -213,9 +215,7 @@ wildcard_constraints:
     training_set=r"train-(full|\d+)",
     architecture="baseline|optimized",
     # the folder of a generator's models, and the part that names another one than the RHVAE in other paths
-    model_folder="|".join(
-        [OWN_GENERATOR, *(f"generators/{name}" for name in GENERATORS)]
-    ),
+    model_folder="|".join(map(model_folder, {OWN_GENERATOR: 0} | dict(GENERATED))),
     other_generator=f"(/generator-({'|'.join(GENERATORS) or '-'}))?",
     training_data="real|classic|synthetic|augmented",
     picture="traversal|interpolation|neighbours",
@@ -347,9 +347,10 @@ def synthetic_sets(wildcards):
 
 def generator_name(wildcards):
     """The generator that a path is of: of its models, or of what it makes."""
-    if "model_folder" in wildcards.keys():
-        return wildcards.model_folder.rpartition("/")[2]
-    return wildcards.other_generator.rpartition("-")[2] or OWN_GENERATOR
+    names = wildcards.keys()
+    return generator_of(
+        wildcards.model_folder if "model_folder" in names else wildcards.other_generator
+    )
 
 
 def generator_class(wildcards):
@@ -363,8 +364,10 @@ def generator_settings(wildcards):
 
 
 def sampler_settings(wildcards):
-    """The settings that a generator draws codes with."""
-    return draw_settings(config, generator_name(wildcards))
+    """The settings that a generator draws codes with; only the RHVAE has a sampler."""
+    names = ("steps", "leapfrog_steps", "leapfrog_step_size")
+    is_sampled = generator_name(wildcards) == OWN_GENERATOR
+    return {name: config["synthetic"][name] for name in names if is_sampled}
 
 
 def code_with_generator(script):
@@ -384,8 +387,7 @@ def code_with_generator(script):
 
 def trained_generator(wildcards):
     """The file of the generator that makes a synthetic set."""
-    name = generator_name(wildcards)
-    folder = name if name == OWN_GENERATOR else f"generators/{name}"
+    folder = model_folder(generator_name(wildcards))
     return f"<results>/{folder}/training_set-{wildcards.training_set}/diagnosis-{wildcards.diagnosis}/model.safetensors"
 
 

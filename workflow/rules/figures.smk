@@ -7,7 +7,6 @@ FIGURE_FILES = {
     "diagnosis": CLASSES,
     "each_cohort": COHORTS,
     "training_cohort": TRAINING_COHORT,
-    "pictured_training_set": PICTURED_TRAINING_SET,
     "rhvae_training_set": RHVAE_TRAINING_SETS,
     "saliency_condition": [
         condition_path(condition) for condition in SALIENCY_CONDITIONS
@@ -23,7 +22,6 @@ FIGURE_ARGUMENTS = {
     "n_seeds": config["cnn"]["seeds"],
     "seed": SEED,
     "training_cohort": TRAINING_COHORT,
-    "training_set": PICTURED_TRAINING_SET,
 }
 #: Whether the study has what figures need.
 FIGURE_NEEDS = {
@@ -48,6 +46,18 @@ def study_files(path):
     """One file that a figure is drawn from, or the list of those of the study."""
     if path.startswith("resources/"):
         return workflow_file(f"../../{path}")
+    if "{other_generator}" in path:
+
+        def of_generator(wildcards):
+            pictured = PICTURED_TRAINING_SETS[wildcards.other_generator]
+            return expand(
+                f"<results>/{path}",
+                other_generator=wildcards.other_generator,
+                training_set=pictured,
+                diagnosis=CLASSES,
+            )
+
+        return of_generator
     # in the order of the path, which is that of the list
     chosen = {
         name: FIGURE_FILES[name] for name in wildcards_of(path) if name in FIGURE_FILES
@@ -62,16 +72,28 @@ def figure_name(pattern, entry):
     return f"figures{part}/{pattern}"
 
 
+def figure_arguments(entry):
+    """What the function that draws a figure is given beside its inputs and wildcards."""
+    given = {
+        name: FIGURE_ARGUMENTS[name]
+        for name in entry.arguments
+        if name in FIGURE_ARGUMENTS
+    }
+
+    def arguments(wildcards):
+        pictured = PICTURED_TRAINING_SETS.get(wildcards.get("other_generator"))
+        own = {"training_set": pictured} if "training_set" in entry.arguments else {}
+        return given | own | {"simulated": SIMULATED}
+
+    return arguments
+
+
 def figure_files():
     """SVG, PDF and source table of every figure of the study."""
     rest = {
         "cohort": COHORTS,
         "model": ["cnn", "rhvae"] if RHVAE_TRAINING_SETS else ["cnn"],
-        "other_generator": [
-            other_generator(generator)
-            for generator, training_set in GENERATED
-            if training_set == PICTURED_TRAINING_SET
-        ],
+        "other_generator": list(PICTURED_TRAINING_SETS),
         "picture": ["traversal", "interpolation", "neighbours"],
     }
     files = []
@@ -133,8 +155,7 @@ for pattern, entry in FIGURES.items():
             runtime=grows_with_attempt(10),
         params:
             draw=entry.draw,
-            arguments={name: FIGURE_ARGUMENTS[name] for name in entry.arguments}
-            | {"simulated": SIMULATED},
+            arguments=figure_arguments(entry),
             caption=entry.caption,
             code=script_digest("draw_figure", f"figures.{entry.draw}"),
         script:

@@ -11,7 +11,7 @@ from rhvae_mri.study.seeds import derive_seed
 
 with log_job(snakemake.log[0]):
     params, names, output = snakemake.params, snakemake.wildcards, snakemake.output
-    device = choose_device(snakemake.config["study"]["device"], snakemake.threads)
+    device = str(choose_device(snakemake.config["study"]["device"], snakemake.threads))
     seed = derive_seed(params.seed, "generate_synthetic", names.training_set, names.diagnosis)
     with ImageStack(snakemake.input.stack) as stack:
         image_shape = stack.shape
@@ -21,7 +21,7 @@ with log_job(snakemake.log[0]):
     with faults_of(params.model):
         generator = load_class(params.model).load(snakemake.input.model, device)
         codes = generator.draw(params.n_images, seed=seed, **params.sampler)
-        check_codes(params.model, codes, params.n_images)
+        check_codes(params.model, "draw", codes, params.n_images)
         if hasattr(generator, "report_draws"):
             table, report = generator.report_draws(image_ids)
         images = decode_each(params.model, generator, codes, image_shape, params.dtype)

@@ -17,7 +17,7 @@ with log_job(snakemake.log[0]):
         for images in (names.training_set, "validation")
     )
     training_ids = list_class_images(snakemake.input.split, names.training_set, names.diagnosis)
-    device = choose_device(snakemake.config["study"]["device"], snakemake.threads)
+    device = str(choose_device(snakemake.config["study"]["device"], snakemake.threads))
     with ImageStack(snakemake.input.synthetic) as stack:
         synthetic, synthetic_ids = stack.as_array(), stack.keys
     seed = derive_seed(params.seed, "measure_generation", names.training_set, names.diagnosis)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pandas
 
 from rhvae_mri.cohort.image_sets import read_class_images
-from rhvae_mri.generators.contract import check_generator, faults_of
+from rhvae_mri.generators.contract import check_generator, faults_of, read_history
 from rhvae_mri.generators.registry import BUILT_IN, load_class
 from rhvae_mri.io.files import write_tsv
 from rhvae_mri.runtime.checkpoints import run_digest
@@ -17,13 +17,15 @@ with log_job(snakemake.log[0]):
     images = read_class_images(
         snakemake.input.stack, snakemake.input.split, names.training_set, names.diagnosis
     )
-    device = choose_device(snakemake.config["study"]["device"], snakemake.threads)
+    device = str(choose_device(snakemake.config["study"]["device"], snakemake.threads))
     seed = derive_seed(params.seed, f"train_{params.generator}", names.training_set, names.diagnosis)
     # Beside the output, because Snakemake deletes the declared outputs of a failed job. One of other images,
     # settings or code has another name.
     folder = Path(output.model).parent
     digest = run_digest(dict(params.items()), *snakemake.input)[:16]
     checkpoint = folder / f"checkpoint-{digest}.safetensors"
+    for old in {*folder.glob("checkpoint*.safetensors")} - {checkpoint}:
+        old.unlink()
     with faults_of(params.model):
         chosen = load_class(params.model)
         fitted = chosen.fit(images, seed=seed, device=device, checkpoint=checkpoint, **params.settings)
@@ -32,7 +34,6 @@ with log_job(snakemake.log[0]):
             check_generator(
                 params.model, fitted, partial(chosen.load, output.model, device), images.shape[1:], seed
             )
-    history = list(getattr(fitted, "history", ()))
+        history = read_history(params.model, fitted)
     write_tsv(output.history, pandas.DataFrame(history, columns=None if history else ["epoch"]))
-    for old in folder.glob("checkpoint-*.safetensors"):
-        old.unlink()
+    checkpoint.unlink(missing_ok=True)

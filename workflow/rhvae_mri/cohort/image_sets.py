@@ -55,8 +55,8 @@ def build_training_sets(
     training_data : {"real", "classic", "synthetic", "augmented"}
         Real images, real ones that the training transforms, synthetic ones, or real and synthetic ones.
     synthetic, n_synthetic_per_class : sequence of path, int
-        The synthetic images of AD and of CN from the RHVAEs of this training set, of which so many are taken
-        from the first on; empty where the data are real.
+        The synthetic images of AD and of CN from the generators of this training set, of which so many are
+        taken from the first on; empty where the data are real.
     """
     rows = read_tsv(split)
     parts: list[ImagePart] = []

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rhvae_mri.generators.registry import fit_settings
 from rhvae_mri.io.files import read_tsv
 from rhvae_mri.study.grid import (
     OWN_GENERATOR,
@@ -20,6 +21,7 @@ from rhvae_mri.study.grid import (
     is_simulated,
     list_cohorts,
     list_conditions,
+    model_folder,
     other_generator,
     saliency_conditions,
     synthetic_per_class,
@@ -134,14 +136,19 @@ def disk_work(config: Mapping[str, Any], sizes: StudySizes) -> dict[str, float]:
     stored = {"float32": 4, "float16": 2}
     tensor = sum(parts.voxels[name] for name in parts.resolutions)
     n_synthetic = max(parts.per_class.values())
-    models = len(CLASSES) * len(parts.generated)
+    trained = len(CLASSES) * sum(generator == OWN_GENERATOR for generator, _ in parts.generated)
     return {
         "bids": sum(sizes.scans.values()) * parts.scan,
         "derivatives": images * (parts.scan + (_HEAD + _CROP) * parts.per_mm),
         "audit": images,
         "tensors": images * tensor * stored[config["tensors"]["dtype"]],
-        "rhvae": models * parts.weights,
-        "synthetic": models * n_synthetic * _HALF * parts.per_mm * stored[config["synthetic"]["dtype"]],
+        "rhvae": trained * parts.weights,
+        "synthetic": len(CLASSES)
+        * len(parts.generated)
+        * n_synthetic
+        * _HALF
+        * parts.per_mm
+        * stored[config["synthetic"]["dtype"]],
         "cnn": sum(parts.voxels[each["resolution"]] for each in parts.conditions) * config["cnn"]["seeds"],
     }
 
@@ -176,13 +183,15 @@ def _generation(config: Mapping[str, Any], sizes: StudySizes, parts: _Parts) -> 
         part = other_generator(generator)
         for diagnosis in CLASSES:
             images = sizes.training[name, diagnosis]
-            made = steps * images * settings["latent_dimension"] ** 2 + weights
-            folder = f"generators/{generator}/" if part else f"{OWN_GENERATOR}/"
+            # of the chains, which only the RHVAE has, and of the decoder
+            made = (0 if part else steps * images * settings["latent_dimension"] ** 2) + weights
             works = {
-                ("train_generator", folder): settings["max_epochs"] * images * weights,
                 ("generate_synthetic", part): max(parts.per_class.values()) * made,
                 ("measure_generation", part): (images + sizes.validation[diagnosis]) * weights,
             }
+            if generator in (OWN_GENERATOR, "vae"):  # the others are fitted in seconds, or are the user's
+                epochs = fit_settings(config, generator)["max_epochs"]
+                works["train_generator", f"{model_folder(generator)}/"] = epochs * images * weights
             for (rule, place), work in works.items():
                 key = f"{place.strip('/')}/training_set-{name}_diagnosis-{diagnosis}".strip("/")
                 yield Job(f"{rule} ({generator})", work, weights, key, settings["threads"])

@@ -48,7 +48,7 @@ class FigureEntry:
 _CURVE = "*condition* test_cohort"
 _LAYERS = "model network resolution input_shape layer kind"
 _SLICE = "diagnosis plane slice_index mean"
-_SYNTHETIC = "synthetic{other_generator}/training_set-{pictured_training_set}/diagnosis-{diagnosis}"
+_SYNTHETIC = "synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}"
 _EXAMPLES = {
     "real": "tensors/cohort-{training_cohort}/resolution-downsampled/images.safetensors",
     "split": "split/split.tsv",
@@ -252,9 +252,10 @@ FIGURES = {
         label="scheme",
         contents="the scheme of augmentation",
         columns="training_set n_AD n_CN generated_AD generated_CN training_data generator variants",
-        caption="""How the classifiers are trained and tested: one RHVAE per training set and class makes
-        synthetic images; convolutional neural networks (CNN) are trained on real images, synthetic images,
-        or both. Validation chooses the epoch; the test sets choose nothing.""",
+        caption="""How the classifiers are trained and tested: one model per training set and class makes
+        synthetic images (RHVAE: Riemannian Hamiltonian variational autoencoder); convolutional neural
+        networks (CNN) are trained on real images, synthetic images, or both. Validation chooses the epoch;
+        the test sets choose nothing.""",
         inputs={"split": "split/split.tsv", "independent": "split/independent.tsv"},
         arguments=("training_cohort", "conditions", "generated_per_class", "n_seeds"),
     ),

@@ -18,6 +18,7 @@ from rhvae_mri.figures.looks import Look
 from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, Page, set_heading, white_level
 from rhvae_mri.io.tensor_files import ImageStack
 from rhvae_mri.preprocess.grid import PLANES
+from rhvae_mri.study.grid import generator_of
 from rhvae_mri.study.names import CLASSES
 from rhvae_mri.study.seeds import derive_seed
 
@@ -90,7 +91,7 @@ def _round(value: float) -> float:
 
 def _maker(other_generator: str) -> str:
     """Name what made the images, from the part of their path that names another generator than the RHVAE."""
-    return other_generator.rpartition("-")[2] or "RHVAE"
+    return generator_of(other_generator) if other_generator else "RHVAE"
 
 
 def _if_several(generators: Sequence[str], maker: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy
 
 from rhvae_mri.generators.contract import check_codes, decode_each
-from rhvae_mri.generators.registry import BUILT_IN, load_class
+from rhvae_mri.generators.registry import BUILT_IN, check_class, load_class
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import atomic_path
 
@@ -21,25 +21,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     path = BUILT_IN.get(given.generator, given.generator)
     try:
-        generator = load_class(path)
-        if given.action == "train":
-            settings = dict(map(_setting, given.settings))
-            images = _read(given.images)
-            fitted = generator.fit(images, seed=given.seed, device=given.device, **settings)
-            fitted.save(given.model)
-        elif given.action == "sample":
-            codes = generator.load(given.model, given.device).draw(given.count, seed=given.seed)
-            check_codes(path, codes, given.count)
-            _write(given.codes, codes)
-        else:
-            codes = _read(given.codes)
-            loaded = generator.load(given.model, given.device)
-            shape = loaded.decode(codes[:1]).shape[1:]
-            _write(given.images, numpy.stack([*decode_each(path, loaded, codes, shape)]))
+        _run(given, path)
     except StudyError as error:
         print(error, file=sys.stderr)
         return 1
+    except Exception as error:  # of a class that cannot take what it was given
+        print(f"{path} failed: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _run(given: argparse.Namespace, path: str) -> None:
+    if ":" not in path:
+        known = f"Known are {', '.join(BUILT_IN)}; of your own give module:class."
+        raise StudyError(f"There is no generator {path}.", where="--generator", remedy=known)
+    settings = dict(map(_setting, given.settings)) if given.action == "train" else {}
+    check_class(path, settings)
+    kind = load_class(path)
+    if given.action == "train":
+        fitted = kind.fit(_read(given.images), seed=given.seed, device=given.device, **settings)
+        fitted.save(given.model)
+        return
+    loaded = kind.load(given.model, given.device)
+    if given.action == "sample":
+        codes = loaded.draw(given.count, seed=given.seed)
+        check_codes(path, "draw", codes, given.count)
+        with atomic_path(given.codes) as temporary, open(temporary, "wb") as file:
+            numpy.save(file, codes, allow_pickle=False)
+        return
+    codes = _read(given.codes)
+    shape = loaded.decode(codes[:1].copy()).shape[1:]
+    with atomic_path(given.images) as temporary:
+        stored = numpy.lib.format.open_memmap(temporary, "w+", numpy.float32, (len(codes), *shape))
+        for number, image in enumerate(decode_each(path, loaded, codes, shape)):
+            stored[number] = image
+
+
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     sample = actions.add_parser("sample", help="draw latent codes (n, d)")
     sample.add_argument("model", help="the file of the trained generator")
     sample.add_argument("codes", help="the array of codes, .npy, to be written")
-    sample.add_argument("--count", type=int, default=100, help="how many (default: 100)")
+    sample.add_argument("--count", type=_positive, default=100, help="how many (default: 100)")
     decode = actions.add_parser("decode", help="decode latent codes to images")
     decode.add_argument("model", help="the file of the trained generator")
     decode.add_argument("codes", help="the array of codes, .npy")
@@ -84,8 +105,3 @@ def _read(path: str) -> numpy.ndarray:
         raise StudyError(
             "The array cannot be read.", where=path, cause=str(error), remedy="Give a .npy file."
         ) from error
-
-
-def _write(path: str, array: numpy.ndarray) -> None:
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        numpy.save(file, array, allow_pickle=False)

@@ -13,7 +13,8 @@ on it is left out of tables and figures, with the reason:
     Ways in the latent space from one code to another: a mapping from the name of the way to codes along it
     (m, d), its length, and the log-density at each code (m,). Without it the straight line is shown.
 
-A generator may also have ``history``, one mapping from column to number per epoch.
+A generator may also have ``history``, one mapping from column to number per epoch. The RHVAE alone has
+settings of its draws, and reports on their chains.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ BUILT_IN = {
     "class_mean": "rhvae_mri.generators.copies:ClassMean",
     "jitter": "rhvae_mri.generators.copies:Jitter",
 }
+
+#: The environment variable with the folders of the user's classes.
+_FOLDERS = "RHVAE_MRI_GENERATORS"
 
 #: How the methods that every generator needs are called, without their first argument.
 _CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
@@ -51,30 +54,27 @@ def fit_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {**inherited.get(name, {}), **given}
 
 
-def draw_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Give the settings with which a generator draws codes; only the RHVAE has a sampler."""
-    names = ("steps", "leapfrog_steps", "leapfrog_step_size") if name == "rhvae" else ()
-    return {key: config["synthetic"][key] for key in names}
-
-
 def load_class(path: str) -> Any:
     """Import a class by its path, ``module:class``."""
     module, _, name = path.partition(":")
-    remedy = (
-        "Give `model` as module:class; the module is installed, on PYTHONPATH or in the working directory."
-    )
+    _look_in_folders()
+    where = "The module has to be installed, on PYTHONPATH or in the working directory"
     try:
         return getattr(import_module(module), name)
     except ModuleNotFoundError as error:
-        is_own = f"{module}.".startswith(f"{error.name}.")
-        cause = None if is_own else f"It imports {error.name}, which is not installed here."
-        what = f"There is no module {module}." if is_own else f"The module {module} cannot be imported."
-        raise StudyError(what, where=path, cause=cause, remedy=remedy) from error
+        if f"{module}.".startswith(f"{error.name}."):
+            raise StudyError(f"There is no module {module}.", where=path, remedy=f"{where}.") from error
+        remedy = f"Install {error.name}, where Snakemake starts and where the jobs run."
+        raise StudyError(
+            f"{module} imports {error.name}, which is not here.", where=path, remedy=remedy
+        ) from error
     except AttributeError as error:
+        remedy = "Give module:class, with the class's own name."
         raise StudyError(f"The module {module} has no class {name!r}.", where=path, remedy=remedy) from error
     except Exception as error:
         cause = f"{type(error).__name__}: {error}"
-        raise StudyError(f"The module {module} cannot be imported.", where=path, cause=cause) from error
+        what = f"The module {module} cannot be imported."
+        raise StudyError(what, where=path, cause=cause, remedy="Correct the module.") from error
 
 
 def check_class(path: str, settings: Mapping[str, Any]) -> None:
@@ -88,7 +88,7 @@ def check_class(path: str, settings: Mapping[str, Any]) -> None:
             continue
         is_bound = inspect.ismethod(method)
         if is_bound != (name in ("fit", "load")):
-            faults.append(f"{name} has to be {'no ' if is_bound else ''}a class method")
+            faults.append(f"{name} {'must not' if is_bound else 'has to'} be a class method")
             continue
         given = {**named, **settings} if name == "fit" else named
         try:
@@ -100,15 +100,14 @@ def check_class(path: str, settings: Mapping[str, Any]) -> None:
 
 
 def own_module(path: str) -> Path | None:
-    """Find file or package of a class of the user, also in the working directory; None for another class."""
+    """Find file or package of a class of the user; None for one of this library, or that is not there."""
     top = path.partition(":")[0].partition(".")[0]
-    if top == "rhvae_mri":
+    _look_in_folders()
+    spec = None if top == "rhvae_mri" else find_spec(top)
+    if spec is None:
         return None
-    spec = PathFinder.find_spec(top, [*sys.path, str(Path.cwd())])
-    if spec is None or not spec.origin:
-        return None
-    file = Path(spec.origin).absolute()
-    return file.parent if spec.submodule_search_locations else file
+    places = [*(spec.submodule_search_locations or ()), *filter(None, [spec.origin])]
+    return Path(places[0]).absolute()
 
 
 def module_digest(path: str) -> str | None:
@@ -117,18 +116,27 @@ def module_digest(path: str) -> str | None:
     if found is None:
         return None
     files = [found] if found.is_file() else sorted(found.rglob("*.py"))
-    trees = [ast.dump(ast.parse(file.read_bytes())) for file in files]
-    return hashlib.sha256("\n".join(trees).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(map(_code_of, files)).encode()).hexdigest()[:16]
 
 
 def export_modules(config: Mapping[str, Any]) -> None:
-    """Let this process and every one that it starts import the classes of the user."""
-    for name in config["grid"]["generators"]:
-        found = own_module(class_path(config, name))
-        if found is None or found.parent.name in ("site-packages", "dist-packages"):
-            continue
-        folder = str(found.parent)
-        if folder not in sys.path:
+    """Let every process that is started from here find the classes of the user.
+
+    Their folders are behind all others: no file beside them stands for a library of the same name.
+    """
+    found = [own_module(class_path(config, name)) for name in config["grid"]["generators"]]
+    folders = dict.fromkeys(str(place.parent) for place in found if place)
+    os.environ[_FOLDERS] = os.pathsep.join(folders)
+
+
+def _look_in_folders() -> None:
+    for folder in (*os.environ.get(_FOLDERS, "").split(os.pathsep), str(Path.cwd())):
+        if folder and folder not in sys.path:
             sys.path.append(folder)
-        paths = [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), folder]
-        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+
+
+def _code_of(file: Path) -> str:
+    try:
+        return ast.dump(ast.parse(file.read_bytes()))
+    except (SyntaxError, ValueError):  # a file that nobody imports need not be Python
+        return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -23,7 +23,7 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri
 #: The tables and pages: their files in the results folder without the ending, and what they are.
 _TABLES = {
     "tables/classification": "The paper's table, ours beside the published numbers",
-    "tables/comparisons": "Every condition compared with real images alone",
+    "tables/comparisons": "Every condition compared with real images alone, generators with each other",
     "tables/published": "Every published number, and whether it is reproduced",
     "tables/assumptions": "What had to be assumed, and where it can be changed",
     "tables/demographics": "Who is in each set, with tests and standardized differences",

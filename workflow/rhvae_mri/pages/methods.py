@@ -17,7 +17,7 @@ from rhvae_mri.provenance.tables import DownloadFacts
 from rhvae_mri.quality.definitions import LIMITS
 from rhvae_mri.quality.verdict import MAXIMUM_PEAK
 from rhvae_mri.statistics.conditions import ordered
-from rhvae_mri.study.grid import is_simulated, list_cohorts
+from rhvae_mri.study.grid import generated_sets, is_simulated, list_cohorts, list_conditions
 from rhvae_mri.study.names import CLASSES
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ def describe_methods(
         held_out={name: _by_class(split[split["set"] == name]) for name in ("validation", "test")},
         independent={cohort: _by_class(people) for cohort, people in independent.groupby("cohort")},
         generators=[
-            _GENERATORS.get(name, f"{name} (a class of the user)") for name in config["grid"]["generators"]
+            _GENERATORS.get(name, f"{name} (a class of the user)")
+            for name in dict(generated_sets(list_conditions(config["grid"], config["synthetic"]["sizes"])))
         ],
         sizes=[f"{size:,}" for size in config["synthetic"]["sizes"]],
         rhvae_parts=[

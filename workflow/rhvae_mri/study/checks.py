@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic_core import ErrorDetails
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.study.configuration import Configuration, build_schema
 from rhvae_mri.study.grid import idle_exclusions, is_simulated, list_conditions
+from rhvae_mri.study.training_keys import RHVAE
 
 #: Numbers such as 1e-5, which YAML 1.1 reads as text because they have no dot.
 _NUMBER_WITHOUT_DOT = re.compile(r"^[-+]?\d+[eE][-+]?\d+$")
@@ -125,7 +127,7 @@ def _explain(errors: Sequence[ErrorDetails], config: Mapping[str, Any]) -> Itera
             yield f"missing key `{last}` in {place}."
         elif last == "[key]":
             known = re.findall("'([^']+)'", str(error.get("ctx", {}).get("expected", "")))
-            hint = _nearest(parents[-1], known) if known else "a name is of letters and digits."
+            hint = _nearest(parents[-1], known) if known else _rule_of_names(parents[0])
             yield f"unknown key `{parents[-1]}` in {'.'.join(parents[:-1])}: {hint}"
         else:
             key, value = _find(config, error["loc"])
@@ -140,6 +142,12 @@ def _explain(errors: Sequence[ErrorDetails], config: Mapping[str, Any]) -> Itera
             )
         else:
             yield f"`{key}` is {value!r}: {', or '.join(dict.fromkeys(texts))}.{_yes_or_no(value)}"
+
+
+def _rule_of_names(section: str) -> str:
+    if section == "generators":
+        return "a name is of small letters, digits and underscores, and begins with a letter."
+    return "a name is of letters and digits."
 
 
 def _find(config: Any, location: Sequence[str | int]) -> tuple[str, Any]:
@@ -187,13 +195,14 @@ def _with_dot(number: str) -> str:
 
 def _generators(config: Mapping[str, Any]) -> Iterator[str]:
     """Rules for the generators; what a class of the user takes is checked where it is imported."""
-    # the built-in ones, with the settings that they have here
-    known: dict[str, set[str]] = {
-        "rhvae": set(),
-        "vae": {*config["rhvae"]} - {"threads"},
-        "class_mean": set(),
+    # the built-in ones, with the settings that they have here and the key with the same bounds
+    known: dict[str, Sequence[str]] = {
+        "rhvae": (),
+        "real_steps": (),
+        "class_mean": (),
+        "jitter": ("noise_share",),
     }
-    known |= {"real_steps": set(), "ppca": {"latent_dimension"}, "jitter": {"noise_share"}}
+    known |= {"vae": [name for name in config["rhvae"] if name != "threads"], "ppca": ("latent_dimension",)}
     for name in config["grid"]["generators"]:
         if name not in known and name not in config["generators"]:
             yield (
@@ -206,14 +215,33 @@ def _generators(config: Mapping[str, Any]) -> Iterator[str]:
         elif name == "rhvae":
             yield "`generators.rhvae`: the settings of the RHVAE are in the section `rhvae`."
         elif name in known:
-            for setting in sorted(given.keys() - known[name]):
-                hint = _nearest(setting, sorted(known[name])) if known[name] else "it has no settings."
+            for setting in sorted(given.keys() - set(known[name])):
+                hint = _nearest(setting, known[name]) if known[name] else "it has no settings."
                 yield f"unknown key `{setting}` in generators.{name}: {hint}"
         elif not re.fullmatch(r"[\w.]+:\w+", str(given.get("model", ""))):
             yield (
                 f"`generators.{name}.model` is {given.get('model')!r}: give module:class, such as "
                 "my_package:MyModel."
             )
+        yield from _generator_settings(name, given, config)
+
+
+def _generator_settings(name: str, given: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
+    for setting, value in given.items():
+        place = f"`generators.{name}.{setting}`"
+        if setting in ("images", "seed", "device", "checkpoint"):
+            yield f"{place}: every generator is given this anyway; leave it out."
+        elif isinstance(value, str) and _NUMBER_WITHOUT_DOT.match(value):
+            yield f"{place} is the text '{value}', not a number: write {_with_dot(value)}."
+        elif name == "jitter" and not (isinstance(value, int | float) and 0 <= value < math.inf):
+            yield f"{place} is {value!r}: give a number of at least 0."
+    if name in ("vae", "ppca"):  # whose settings have the bounds of the RHVAE's
+        try:
+            RHVAE.model_validate({**config["rhvae"], **given})
+        except ValidationError as error:
+            for one in error.errors(include_url=False):
+                place = ".".join(map(str, one["loc"]))
+                yield f"`generators.{name}.{place}` is {one['input']!r}: {one['msg'].lower()}."
 
 
 def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:

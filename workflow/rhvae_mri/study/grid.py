@@ -73,12 +73,33 @@ def other_generator(name: str) -> str:
     return "" if name in (OWN_GENERATOR, NO_GENERATOR) else f"/generator-{name}"
 
 
+def model_folder(generator: str) -> str:
+    """Give the folder of a generator's models, below the results.
+
+    Examples
+    --------
+    >>> model_folder("rhvae"), model_folder("vae")
+    ('rhvae', 'generators/vae')
+    """
+    return generator if generator == OWN_GENERATOR else f"generators/{generator}"
+
+
+def generator_of(part: str) -> str:
+    """Say which generator a path is of, by what `other_generator` or `model_folder` gives.
+
+    Examples
+    --------
+    >>> generator_of("/generator-vae"), generator_of("generators/vae"), generator_of("")
+    ('vae', 'vae', 'rhvae')
+    """
+    return part.rpartition("/")[2].removeprefix("generator-") or OWN_GENERATOR
+
+
 def condition_path(condition: Mapping[str, Any]) -> str:
     """Name the folder of a condition, as the pathvar `condition` does."""
-    unnamed = {"generator": (OWN_GENERATOR, NO_GENERATOR)}
-    return "/".join(
-        f"{name}-{value}" for name, value in condition.items() if value not in unnamed.get(name, ())
-    )
+    parts = [f"{name}-{value}" for name, value in condition.items() if name != "generator"]
+    parts[2] += other_generator(condition["generator"])  # behind the training data
+    return "/".join(parts)
 
 
 def saliency_conditions(conditions: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

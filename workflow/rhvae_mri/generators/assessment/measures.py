@@ -78,7 +78,7 @@ def measure_generation(
         _add_reconstruction(table, real, decoded)
         compared["reconstructed held-out"] = decoded["held-out"]
     else:
-        table.leave_out("unexplained_variance", "it has no encoder")
+        table.leave_out("unexplained_variance", "it needs an encoder")
     _add_likelihood(table, generator, {"training": training[: len(held_out)], "held-out": held_out})
     _add_distances(table, training, compared)
     _add_coverage(table, training, held_out, synthetic)
@@ -124,7 +124,7 @@ class _Table:
 
     def leave_out(self, measure: str, reason: str) -> None:
         """Add a measure that the generator does not have."""
-        detail = f"not measured of this generator: {reason}"
+        detail = f"left out where a generator has none: {reason}"
         self.rows.append((measure, "held-out", numpy.nan, numpy.nan, 0, detail))
 
     def bootstrap(
@@ -167,7 +167,7 @@ def _add_likelihood(table: _Table, generator: Any, sets: dict[str, ndarray]) -> 
         seed = derive_seed(table.seed, name)
         found = generator.log_density(images, seed=seed) if hasattr(generator, "log_density") else {}
         if not found and name == "held-out":
-            table.leave_out("log_likelihood", "it has no density that can be computed")
+            table.leave_out("log_likelihood", "it needs a density that can be computed")
         for measure, (how, values) in found.items():
             table.add(measure, name, how, values)
 
