@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import signal
 import time
 
 import psutil
@@ -20,6 +21,7 @@ def test_an_interrupted_run_says_one_sentence_and_leaves_no_process(tmp_path, lo
     except OSError as error:
         pytest.skip(f"this machine gives no terminal: {error}")
     if process == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a shell's background jobs are started without
         os.execve(command[0], command, os.environ | {"PYTHONPATH": ""})
     begun = tmp_path / "results/logs/simulate_adni.log"
     output, interrupted = b"", None
