@@ -28,6 +28,10 @@ class Drawn(NamedTuple):
         return [image for ax in self.figure.axes for image in ax.get_images()]
 
 
+#: Of a table of comparisons what figures read of it: whose images have flags. None has.
+NO_DOUBT = pandas.DataFrame(columns=["generator", "training_set", "flags"])
+
+
 def saved(folder, draw, *sources, **arguments):
     """Draw a figure as a job does, into files that are called `figure`."""
     files = {name: folder / f"figure.{kind}" for name, kind in FILES.items()}

@@ -7,6 +7,7 @@ from made_up_runs import GRID, write_predictions
 from scipy import stats
 
 from rhvae_mri.statistics.comparisons import COMPARISON_COLUMNS, compare_conditions
+from rhvae_mri.statistics.conditions import list_doubts
 from rhvae_mri.statistics.estimates import estimate_performance
 from rhvae_mri.statistics.inference import benjamini_hochberg, cohens_d, holm, swap_test, t_test
 from rhvae_mri.statistics.metrics import metrics_by_run
@@ -253,6 +254,19 @@ def test_no_p_value_depends_on_the_numbers_of_the_runs(several, published):
     before, after = compare(several, published), compare(replace(several, probabilities=mixed), published)
     columns = ["difference_percent", "se_percent", "p_value", "p_holm", "p_participants"]
     pandas.testing.assert_frame_equal(after[columns], before[columns], rtol=1e-9, atol=1e-4)
+
+
+def test_flags_of_a_generator_stand_beside_all_that_is_compared_of_it(several, published):
+    flags = pandas.DataFrame(
+        [("vae", "train-50", "CN: covers none")], columns=["generator", "training_set", "flags"]
+    )
+    replicates = estimate_performance([several], 100, 0.95, 3).replicates
+    table = compare_conditions([several], replicates, published, **OPTIONS, flags=flags)
+    flagged = (table["generator"] == "vae") & (table["training_set"] == "train-50")
+    assert set(table.loc[flagged, "flags"]) == {"CN: covers none"}
+    assert table.loc[~flagged, "flags"].isna().all()
+    assert list_doubts(table) == ["vae on train-50: CN: covers none"]
+    assert list_doubts(table[~flagged]) == list_doubts(table.iloc[:0]) == []
 
 
 def test_without_real_images_there_is_nothing_to_compare(tmp_path, published):

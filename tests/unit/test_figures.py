@@ -4,7 +4,7 @@ import inspect
 import made_up_study
 import matplotlib
 import pytest
-from figure_checks import overlapping_texts, saved
+from figure_checks import NO_DOUBT, overlapping_texts, saved
 from test_tables import PUBLISHED
 
 from rhvae_mri.figures.accuracy import draw_seeds
@@ -20,7 +20,7 @@ GRID = made_up_study.conditions((16,), ("train-full",), False)
 def test_texts_that_overlap_or_are_cut_are_found():
     with study_style():
         runs = made_up_study.runs(GRID, n_seeds=1)
-        figure = draw_seeds(runs, read_tsv(PUBLISHED), simulated=True).figure
+        figure = draw_seeds(runs, read_tsv(PUBLISHED), NO_DOUBT, simulated=True).figure
         figure.axes[0].set_title("a title that is far too long for its half of the page, and runs on and on")
         figure.text(0.99, 0.5, "cut off")
         cut, pairs = overlapping_texts(figure)
@@ -32,7 +32,7 @@ def test_texts_that_overlap_or_are_cut_are_found():
 def test_a_figure_is_drawn_the_same_twice_whatever_the_user_s_settings(name, tmp_path):
     models = {("train-full", diagnosis): made_up_study.rhvae_history(20) for diagnosis in ("AD", "CN")}
     draw, *sources = {
-        "seeds": (draw_seeds, made_up_study.runs(GRID, n_seeds=2), read_tsv(PUBLISHED)),
+        "seeds": (draw_seeds, made_up_study.runs(GRID, n_seeds=2), read_tsv(PUBLISHED), NO_DOUBT),
         "losses": (lambda *given, **more: draw_losses(*given, models=list(models), **more), models.values()),
     }[name]
     first, second = tmp_path / "first", tmp_path / "second"

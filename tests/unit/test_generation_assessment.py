@@ -1,12 +1,14 @@
 import math
 
 import numpy
+import pandas
 import pytest
 import torch
 from torch import nn
 
 from rhvae_mri.generators.assessment import diversity, neighbours
 from rhvae_mri.generators.assessment.diversity import C1, C2, ms_ssim, pair_similarity
+from rhvae_mri.generators.assessment.flags import list_flags
 from rhvae_mri.generators.assessment.measures import COLUMNS, MeasureSettings, measure_generation
 from rhvae_mri.generators.assessment.neighbours import nearest_images, within_manifold
 from rhvae_mri.generators.assessment.pictures import save_pictures
@@ -263,7 +265,7 @@ def test_the_table_has_every_measure_with_its_uncertainty(small_study):
     assert set(table["measure"]) == {
         *("reconstruction_mse", "unexplained_variance", "elbo", "log_likelihood", "precision", "recall"),
         *("effective_importance_samples", "nearest_training_distance", "distance_ratio", "copied_share"),
-        "ms_ssim",
+        *("ms_ssim", "variance_ratio"),
     }
     assert not table.duplicated(["measure", "images"]).any()
     assert numpy.isfinite(table[["value", "uncertainty"]]).all(axis=None)
@@ -297,6 +299,13 @@ def test_a_collapsed_model_shows_in_recall_and_diversity(small_study):
     collapsed = numpy.repeat(training.mean(axis=0, keepdims=True), 6, axis=0)
     table = measure(model, training, held_out, collapsed)
     assert values(table, "recall")["synthetic"] == 0
+    assert values(table, "variance_ratio")["synthetic"] == pytest.approx(0, abs=1e-9)
+    named = table.assign(generator="rhvae", training_set="train-50", diagnosis="AD")
+    (flags,) = list_flags(named)["flags"]
+    assert flags.split("; ")[-2:] == [
+        "AD: covers none of its training images",
+        "AD: its images vary 0 % as much as real ones",
+    ]
     assert values(table, "ms_ssim")["synthetic"] == pytest.approx(1, abs=1e-6)
     assert values(table, "ms_ssim")["training"] < 0.95
 
@@ -380,3 +389,35 @@ def test_what_a_generator_has_no_method_for_is_left_out_with_the_reason(small_st
     stack, pictures = tmp_path / "pictures.safetensors", tmp_path / "pictures.tsv"
     save_pictures(stack, pictures, mean, training, ids[0], synthetic, ids[1])
     assert set(read_tsv(pictures)["picture"]) == {"neighbours"}
+
+
+@pytest.mark.parametrize(
+    ("measure", "images", "value", "is_flagged"),
+    [
+        ("unexplained_variance", "training", 0.95, True),
+        ("unexplained_variance", "training", 0.949, False),
+        ("unexplained_variance", "held-out", 1.2, False),
+        ("recall", "synthetic", 0.0, True),
+        ("recall", "synthetic", 0.01, False),
+        ("variance_ratio", "synthetic", 0.19, True),
+        ("variance_ratio", "synthetic", 0.2, False),
+        ("unexplained_variance", "held-out", float("nan"), False),
+    ],
+)
+def test_a_measure_has_a_flag_beyond_its_limit_alone(measure, images, value, is_flagged):
+    rows = [("vae", "train-50", diagnosis, measure, images, value) for diagnosis in ("AD", "CN")]
+    table = pandas.DataFrame(
+        rows, columns=["generator", "training_set", "diagnosis", "measure", "images", "value"]
+    )
+    found = list_flags(table)
+    assert list(found.columns) == ["generator", "training_set", "flags"]
+    assert len(found) == is_flagged
+    if is_flagged:
+        assert found["flags"][0].count("AD: ") == found["flags"][0].count("CN: ") == 1
+
+
+def test_the_variance_ratio_is_that_of_the_voxels_around_the_mean_image(small_study):
+    model, training, held_out, synthetic = small_study
+    table = measure(model, training, held_out, synthetic)
+    expected = synthetic.var(axis=0).mean() / training.var(axis=0).mean()
+    assert values(table, "variance_ratio")["synthetic"] == pytest.approx(expected, rel=1e-4)

@@ -11,7 +11,7 @@ import pandas
 import pydicom
 import pytest
 from clinica_dataset import Dataset, write_table
-from figure_checks import saved
+from figure_checks import NO_DOUBT, saved
 from made_up_audit import MadeUpAudit
 from markupsafe import escape
 from nifti_files import encode_nifti, write_nifti
@@ -274,7 +274,7 @@ def test_the_result_tables_and_figures_show_hostile_names_as_text(tmp_path):
     assert not {"img", "script", "svg"} & set(tags.found)
     assert not {name for name in tags.attributes if name.startswith("on")}
     assert "<img" not in markdown.read_text().replace("\\<", "")
-    saved(tmp_path, draw_seeds, runs, read_tsv(PUBLISHED), simulated=True)
+    saved(tmp_path, draw_seeds, runs, read_tsv(PUBLISHED), NO_DOUBT, simulated=True)
     elements = list(ElementTree.parse(tmp_path / "figure.svg").iter())
     tags = {element.tag.rpartition("}")[2] for element in elements}
     assert not {"script", "img", "foreignObject", "image"} & tags

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import jinja2
 import made_up_study
+import pandas
 import pytest
 from figure_checks import FILES, saved
 from headless_browser import Browser, find_chromium
@@ -47,6 +48,12 @@ def study(tmp_path_factory):
         write_text(results / name, text)
     table = made_up_study.confusions(grid).assign(verdict=["reproduced"] * 11 + ["<not> comparable"])
     write_tsv(results / "tables" / "published.tsv", table)
+    flags = {
+        "generator": ["ppca", "rhvae"],
+        "training_set": ["train-8"] * 2,
+        "flags": [None, "AD: covers <none>"],
+    }
+    write_tsv(results / "tables" / "comparisons.tsv", pandas.DataFrame(flags))
     files = [path for path in results.rglob("*") if path.is_file() and "audit" not in path.parts]
     files += [results / "audit" / "cohort-ADNI", results.parent / "elsewhere.css"]
     write_index(results / "index.html", files, title="A <study>", simulated=True)
@@ -56,6 +63,12 @@ def study(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(study):
     return (study / "index.html").read_text()
+
+
+def test_the_page_says_of_which_images_a_gain_is_doubtful(page):
+    assert "A gain by these synthetic images is doubtful:" in page
+    assert "<li>rhvae on train-8: AD: covers &lt;none&gt;</li>" in page
+    assert "ppca on" not in page
 
 
 def test_the_index_leads_to_every_file_and_to_nothing_else(study, page):

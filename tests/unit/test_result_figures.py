@@ -2,7 +2,7 @@ import made_up_study
 import numpy
 import pandas
 import pytest
-from figure_checks import drawn, marked
+from figure_checks import NO_DOUBT, drawn, marked
 from test_tables import PUBLISHED
 
 from rhvae_mri.figures.accuracy import draw_seeds, draw_sizes
@@ -25,6 +25,10 @@ GRIDS = {
 }
 FEW = ("demo", "paper with classic", "real only", "generators")
 BASELINE = {"architecture": "baseline"}
+DOUBT = pandas.DataFrame(
+    [("rhvae", "train-full", "AD: covers none of its training images"), ("vae", "train-full", None)] * 2,
+    columns=NO_DOUBT.columns,
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +43,7 @@ def is_shown(runs):
 @pytest.mark.parametrize("name", GRIDS)
 def test_strips_show_every_run_and_the_published_means(name, published, tmp_path):
     runs = made_up_study.runs(GRIDS[name], {"paper": 20, "real only": 1}.get(name, 5))
-    figure, texts, source = drawn(tmp_path, draw_seeds, runs, published, simulated="demo" in name)
+    figure, texts, source = drawn(tmp_path, draw_seeds, runs, published, NO_DOUBT, simulated="demo" in name)
     shown = sorted(runs.loc[is_shown(runs), "value_percent"])
     assert sorted(source["value_percent"]) == pytest.approx(shown)
     assert sorted(mark for ax in figure.axes for mark in marked(ax, "o")) == pytest.approx(shown)
@@ -57,7 +61,8 @@ def test_strips_show_every_run_and_the_published_means(name, published, tmp_path
 def test_the_curves_by_size_show_means_intervals_runs_and_published_means(name, published, tmp_path):
     runs = made_up_study.runs(GRIDS[name], n_seeds=3)
     estimates = made_up_study.estimates(runs)
-    figure, texts, source = drawn(tmp_path, draw_sizes, runs, estimates, published, simulated=name == "demo")
+    tables = (runs, estimates, published, NO_DOUBT)
+    figure, texts, source = drawn(tmp_path, draw_sizes, *tables, simulated=name == "demo")
     assert ("classic" in " ".join(texts)) == (name == "paper with classic")
     assert ("synthetic + real" in " ".join(texts)) == (name != "real only")
     shown = runs[is_shown(runs) & (runs["resolution"] == "downsampled")]
@@ -75,18 +80,28 @@ def test_the_curves_by_size_show_means_intervals_runs_and_published_means(name, 
         assert numpy.allclose(ends, sorted(zip(made["low_percent"], made["high_percent"], strict=True)))
 
 
+def test_a_doubtful_gain_is_called_so_in_the_heading(published, tmp_path):
+    runs = made_up_study.runs(GRIDS["generators"], n_seeds=2)
+    estimates = made_up_study.estimates(runs)
+    for draw, *tables in ((draw_sizes, estimates, published), (draw_seeds, published)):
+        _, texts, _ = drawn(tmp_path, draw, runs, *tables, DOUBT)
+        line = "A gain is doubtful, rhvae on train-full: AD: covers none of its training images"
+        assert sum(text.endswith(f"\n{line}") or text == line for text in texts) == 1
+        assert not any(" vae on train-full" in text for text in texts)
+
+
 def test_strips_and_curves_need_runs_on_a_test_set(published, tmp_path):
     runs = made_up_study.runs(GRIDS["demo"], n_seeds=2)
     estimates = made_up_study.estimates(runs)
     for draw, *tables in ((draw_sizes, estimates, published), (draw_seeds, published)):
         with pytest.raises(StudyError, match="no run with a balanced accuracy"):
-            drawn(tmp_path, draw, runs[runs["metric"] == "auc"], *tables)
+            drawn(tmp_path, draw, runs[runs["metric"] == "auc"], *tables, NO_DOUBT)
 
 
 @pytest.mark.parametrize("name", ["generators", "generators of the paper"])
 def test_each_kind_and_generator_has_a_curve_that_is_told_apart_in_grey(name, published, tmp_path):
     runs = made_up_study.runs(GRIDS[name], n_seeds=2)
-    figure, texts, _ = drawn(tmp_path, draw_sizes, runs, made_up_study.estimates(runs), published)
+    figure, texts, _ = drawn(tmp_path, draw_sizes, runs, made_up_study.estimates(runs), published, NO_DOUBT)
     assert {"synthetic (vae)", "synthetic + real (vae)", "synthetic (rhvae)"} <= set(texts)
     curves = [container[0] for container in figure.axes[0].containers]
     n_generators = len({one["generator"] for one in GRIDS[name]} - {"none"})

@@ -12,6 +12,7 @@ from rhvae_mri.pages.results import (
     write_replication,
 )
 from rhvae_mri.statistics.comparisons import compare_conditions
+from rhvae_mri.statistics.conditions import list_doubts
 from rhvae_mri.statistics.estimates import estimate_performance
 from rhvae_mri.statistics.predictions import read_predictions
 from rhvae_mri.statistics.published import read_published
@@ -61,6 +62,19 @@ def test_with_several_generators_a_column_says_against_what(tables, tmp_path):
         assert ("Generators are compared with each other too" in html) == is_named
         assert ("Against" in html) == ("rhvae" in html) == ("(vae)" in html) == is_named
     assert comparison_sheets(other, "ADNI")[0].columns[:3] == ("Condition", "Mean", "Real")
+
+
+def test_flags_are_the_first_note_of_both_pages(tables, tmp_path):
+    flagged = tables[0].assign(flags="AD: covers none of its training images")
+    write_comparisons(flagged, tmp_path / "t.html", title="T", simulated=True, training_cohort="ADNI")
+    doubts = list_doubts(flagged)
+    assert doubts[0] == "rhvae on train-50: AD: covers none of its training images"
+    page = (tmp_path / "t.html").read_text()
+    assert page.index("A gain by these synthetic images is doubtful: rhvae on train-50") < page.index(
+        "is compared"
+    )
+    write_comparisons(tables[0], tmp_path / "t.html", title="T", simulated=True, training_cohort="ADNI")
+    assert "doubtful" not in (tmp_path / "t.html").read_text()
 
 
 def test_every_published_number_has_its_row_with_verdict_and_reason(tables):

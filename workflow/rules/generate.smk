@@ -105,6 +105,7 @@ rule tabulate_generation:
         page=page_files("templates/sheets.html.j2"),
     output:
         table="<results>/tables/generation.tsv",
+        flags="<results>/tables/flags.tsv",
         html=report(
             "<results>/tables/generation.html",
             caption="../report/generation_quality.rst",

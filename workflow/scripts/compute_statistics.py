@@ -1,6 +1,6 @@
 from safetensors.numpy import save_file
 
-from rhvae_mri.io.files import atomic_path, write_tsv
+from rhvae_mri.io.files import atomic_path, read_tsv, write_tsv
 from rhvae_mri.runtime.logs import log_job
 from rhvae_mri.statistics.calibration import measure_calibration
 from rhvae_mri.statistics.comparisons import compare_conditions
@@ -26,4 +26,6 @@ with log_job(snakemake.log[0]):
     write_tsv(output.calibration, calibration.measures)
     write_tsv(output.reliability, calibration.curves)
     published = read_published(snakemake.input.published)
-    write_tsv(output.comparisons, compare_conditions(tested, estimates.replicates, published, *sampling))
+    flags = read_tsv(snakemake.input.flags) if snakemake.input.get("flags") else None
+    compared = compare_conditions(tested, estimates.replicates, published, *sampling, flags)
+    write_tsv(output.comparisons, compared)

@@ -1,5 +1,6 @@
 import pandas
 
+from rhvae_mri.generators.assessment.flags import list_flags
 from rhvae_mri.io.files import read_tsv, write_tsv
 from rhvae_mri.pages.generation import write_generation
 from rhvae_mri.runtime.logs import log_job
@@ -8,4 +9,5 @@ with log_job(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output
     table = pandas.concat([read_tsv(path) for path in snakemake.input.tables], ignore_index=True)
     write_tsv(output.table, table)
+    write_tsv(output.flags, list_flags(table))
     write_generation(table, output.html, simulated=params.simulated, title=params.title)

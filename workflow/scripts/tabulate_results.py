@@ -3,6 +3,7 @@ from rhvae_mri.io.files import read_json, read_tsv, read_yaml, write_tsv
 from rhvae_mri.pages.assumptions import list_departures
 from rhvae_mri.pages.results import write_classification, write_comparisons, write_replication
 from rhvae_mri.runtime.logs import log_job
+from rhvae_mri.statistics.conditions import list_doubts
 from rhvae_mri.statistics.published import read_published
 from rhvae_mri.statistics.replication import compare_with_published
 from rhvae_mri.statistics.tables import classification_table, sizes_of_test_sets
@@ -20,9 +21,10 @@ with log_job(snakemake.log[0]):
         "optimized network": params.optimized,
     }
     made |= sizes_of_test_sets(runs)
-    write_classification(classification, output.classification, **study, made=made)
-
     comparisons = read_tsv(given.comparisons)
+    doubts = list_doubts(comparisons)
+    write_classification(classification, output.classification, **study, made=made, doubts=doubts)
+
     write_comparisons(comparisons, given.comparisons, **study, training_cohort=params.training_cohort)
 
     replication = compare_with_published(

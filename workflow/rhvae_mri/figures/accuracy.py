@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -20,6 +21,7 @@ from rhvae_mri.statistics.conditions import (
     CONDITION,
     DATA,
     check_columns,
+    list_doubts,
     list_generators,
     ordered,
     sort_rows,
@@ -40,6 +42,7 @@ _SIDE_BY_SIDE_UP_TO, _WIDE_GROUP, _SLOT = 6, 3, 0.84
 _GROUP_NAMES = {"classic": "classic\naugm.", "augmented": "synthetic\n+ real"}
 _RESOLUTION_NAMES = {"full": "high\nres.", "downsampled": "down-\nsampled"}
 _UPRIGHT = 6.0  # size of upright names
+_LINE = 110  # letters in a line of the heading
 _MANY, _SMALL = 30, Look(markersize=1.5)  # places of which the strips are so narrow that dots are smaller
 _ENTRY = 0.06  # inches that another entry of a legend takes, three in a line
 _LEGEND_LINE = 5  # entries of the legend that fit beside each other
@@ -76,7 +79,9 @@ def _source(runs: pandas.DataFrame, table: pandas.DataFrame, statistics: list[st
     return sort_rows(joined.drop(columns="origin"))
 
 
-def draw_seeds(runs: pandas.DataFrame, published: pandas.DataFrame, *, simulated: bool) -> Drawing:
+def draw_seeds(
+    runs: pandas.DataFrame, published: pandas.DataFrame, comparisons: pandas.DataFrame, *, simulated: bool
+) -> Drawing:
     """Draw every run's balanced accuracy: a panel for each architecture and test cohort."""
     means = classification_table(runs, check_published(published))
     source = _source(runs, means, ["mean_percent", "sd_percent", "published_mean_percent"])
@@ -109,7 +114,7 @@ def draw_seeds(runs: pandas.DataFrame, published: pandas.DataFrame, *, simulated
     axes[0, 0].set_ylim(*_limits(source))
     axes[0, 0].set_yticks([tick for tick in axes[0, 0].get_yticks() if 0 <= tick <= 100])
     title = "Balanced accuracy of every run on the test sets"
-    set_heading(figure, title, simulated=simulated)
+    set_heading(figure, title + _doubts(comparisons), simulated=simulated)
     handles = [key(f"one run, {name}", **looks.MARK, color=shade) for name, shade in shades.items()]
     handles.append(key("mean ± SD of the runs", marker="|", markersize=8, color=looks.INK))
     if source["published_mean_percent"].notna().any():
@@ -198,7 +203,12 @@ def _limits(source: pandas.DataFrame) -> tuple[float, float]:
 
 
 def draw_sizes(
-    runs: pandas.DataFrame, estimates: pandas.DataFrame, published: pandas.DataFrame, *, simulated: bool
+    runs: pandas.DataFrame,
+    estimates: pandas.DataFrame,
+    published: pandas.DataFrame,
+    comparisons: pandas.DataFrame,
+    *,
+    simulated: bool,
 ) -> Drawing:
     """Draw balanced accuracy by number of synthetic images: by architecture, training set and cohort."""
     check_columns(runs, ["resolution"])
@@ -231,10 +241,16 @@ def draw_sizes(
     for ax in axes[-1]:
         ax.set_xlabel("synthetic images")
     title = "Balanced accuracy by the number of synthetic images"
-    set_heading(figure, title, simulated=simulated)
+    set_heading(figure, title + _doubts(comparisons), simulated=simulated)
     entries = _legend_entries(source, curves, shades, simulated)
     figure.legend(handles=list(entries.values()), labels=list(entries), loc="outside lower center", ncols=3)
     return Drawing(source, figure, title)
+
+
+def _doubts(comparisons: pandas.DataFrame) -> str:
+    """Say of which generators a gain is doubtful, in lines below a heading."""
+    lines = [f"A gain is doubtful, {doubt}" for doubt in list_doubts(comparisons)]
+    return "".join(f"\n{part}" for line in lines for part in textwrap.wrap(line, _LINE))
 
 
 def _choose_looks(source: pandas.DataFrame) -> tuple[dict[tuple[str, str], Look], dict[str, str]]:

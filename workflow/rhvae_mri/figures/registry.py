@@ -71,7 +71,12 @@ FIGURES = {
         alone. Dashed lines are the published means, where the paper has the same condition: with diamonds by
         number of synthetic images, without them of real images alone. In as many epochs, more images make
         more steps of training, and a difference may come from these alone.""",
-        inputs={"runs": "tables/runs.tsv", "estimates": "statistics/estimates.tsv", "published": _PUBLISHED},
+        inputs={
+            "runs": "tables/runs.tsv",
+            "estimates": "statistics/estimates.tsv",
+            "published": _PUBLISHED,
+            "comparisons": "tables/comparisons.tsv",
+        },
     ),
     "seeds": FigureEntry(
         draw="accuracy.draw_seeds",
@@ -84,7 +89,11 @@ FIGURES = {
         left out. Crosses are mean and standard deviation over the runs, diamonds the published means where
         the paper has the same condition. The dashed line is chance. More images make more steps of training,
         and a difference may come from these alone.""",
-        inputs={"runs": "tables/runs.tsv", "published": _PUBLISHED},
+        inputs={
+            "runs": "tables/runs.tsv",
+            "published": _PUBLISHED,
+            "comparisons": "tables/comparisons.tsv",
+        },
     ),
     "roc_{architecture}": FigureEntry(
         draw="panels.draw_roc",

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from rhvae_mri.figures.registry import FIGURES, entry_of
 from rhvae_mri.io.files import read_tsv, write_text
 from rhvae_mri.pages.templates import html_page
+from rhvae_mri.statistics.conditions import list_doubts
 
 STYLE_SHEET = Path(__file__).parents[2] / "style" / "index.css"
 
@@ -27,6 +28,7 @@ _TABLES = {
     "tables/published": "Every published number, and whether it is reproduced",
     "tables/assumptions": "What had to be assumed, and where it can be changed",
     "tables/demographics": "Who is in each set, with tests and standardized differences",
+    "tables/flags": "Of which generators a gain is doubtful",
     "tables/generation": "Quality of every generator and of its synthetic images",
     "tables/runs": "Every metric of every run",
     "tables/histories": "Training history of every run",
@@ -104,17 +106,19 @@ def write_index(
         if (cohort := re.fullmatch(r"audit/cohort-(\w+)", link))
     ]
     verdicts = read_tsv(found["tables/published.tsv"])["verdict"] if "tables/published.tsv" in found else None
+    compared = "tables/comparisons.tsv"
     sections: dict[str, dict[str, Any]] = {
         "Start here": {
             "pages": [(text, link) for link, text in _START.items() if link in found],
             "verdicts": {} if verdicts is None else verdicts.value_counts().to_dict(),
+            "doubts": list_doubts(read_tsv(found[compared])) if compared in found else [],
         },
         **{category: {"figures": shown} for category, shown in _figures(found).items()},
         "Tables": {"files": {text: links for text, links in tables.items() if links}},
         "Audit of the preprocessing": {"pages": audits},
         "Provenance": {"files": _provenance(found)},
     }
-    nothing: dict[str, Any] = {"pages": (), "verdicts": {}, "figures": (), "files": {}}
+    nothing: dict[str, Any] = {"pages": (), "verdicts": {}, "doubts": (), "figures": (), "files": {}}
     page = html_page(
         "index.html.j2",
         title,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -21,7 +21,14 @@ from rhvae_mri.pages.sheets import (
     write_sheets,
 )
 from rhvae_mri.statistics.comparisons import REFERENCE
-from rhvae_mri.statistics.conditions import DATA, METRIC_LABELS, data_label, list_generators, ordered
+from rhvae_mri.statistics.conditions import (
+    DATA,
+    METRIC_LABELS,
+    data_label,
+    list_doubts,
+    list_generators,
+    ordered,
+)
 from rhvae_mri.statistics.replication import VERDICTS, count_verdicts
 
 #: The metrics that the paper's tables show.
@@ -66,6 +73,9 @@ _COMPARISON_NOTES = (
     "paired are the participants.",
 )
 
+#: Before all other notes, of each generator with flags.
+_DOUBT = "A gain by these synthetic images is doubtful: {}."
+
 _GENERATOR_NOTE = (
     "Generators are compared with each other too, where all else is the same: a difference is the one of the "
     "condition less the one that it is held against. The corrections are for both kinds of tests together."
@@ -89,9 +99,13 @@ def write_classification(
     simulated: bool,
     title: str,
     made: Mapping[str, Any],
+    doubts: Sequence[str] = (),
 ) -> None:
     """Write the result table (`rhvae_mri.statistics.tables.classification_table`) for reading."""
-    notes = [note.format(_PUBLISHED[simulated]) for note in _CLASSIFICATION_NOTES]
+    notes = [
+        *map(_DOUBT.format, doubts),
+        *(note.format(_PUBLISHED[simulated]) for note in _CLASSIFICATION_NOTES),
+    ]
     sheets = paper_layout(table)
     write_sheets(sheets, page, title=title, notes=notes, simulated=simulated, made=made, wide=False)
 
@@ -154,10 +168,11 @@ def write_comparisons(
 ) -> None:
     """Write the comparisons (`rhvae_mri.statistics.comparisons.compare_conditions`) for reading."""
     title = f"{title}: conditions against real images"
-    sheets, notes = comparison_sheets(table, training_cohort), [*_COMPARISON_NOTES]
+    sheets = comparison_sheets(table, training_cohort)
+    notes = [*map(_DOUBT.format, list_doubts(table)), *_COMPARISON_NOTES]
     if _has_several(table):
         title += " and against each other"
-        notes.insert(1, _GENERATOR_NOTE)
+        notes.append(_GENERATOR_NOTE)
     write_sheets(sheets, page, title=title, notes=notes, simulated=simulated)
 
 

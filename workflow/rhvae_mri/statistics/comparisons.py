@@ -40,7 +40,7 @@ COMPARISON_COLUMNS = (
     *CONDITION,
     *("test_cohort", "metric", "reference", "mean_percent", "reference_mean_percent", "difference_percent"),
     *("low_percent", "high_percent", "se_percent", "p_value", "p_holm", "p_benjamini_hochberg", "n_tests"),
-    *("cohens_d", "participants_test", "p_participants", "published_difference_percent", "n_seeds"),
+    *("cohens_d", "participants_test", "p_participants", "published_difference_percent", "n_seeds", "flags"),
 )
 
 
@@ -51,6 +51,7 @@ def compare_conditions(
     n_permutations: int,
     confidence: float,
     seed: int,
+    flags: pandas.DataFrame | None = None,
 ) -> pandas.DataFrame:
     """Compare each condition with real images alone, and with earlier generators, by every metric.
 
@@ -67,7 +68,8 @@ def compare_conditions(
     row per test cohort and metric, with the columns of the condition and, as ``reference``, ``real`` or the
     other generator: means of both, their difference with its interval, p-values as they are and corrected
     within the family of one test cohort and metric, Cohen's d over the runs, the p-value of the second test,
-    and the published difference to real images, where there is one.
+    the published difference to real images, where there is one, and the ``flags`` of the generator's images
+    (`rhvae_mri.generators.assessment.flags.list_flags`).
     """
     rows: list[dict[str, Any]] = []
     for each in sets:
@@ -81,6 +83,9 @@ def compare_conditions(
     table["n_tests"] = families.transform("count")
     key = [*PUBLISHED_KEY, "resolution", "reference"]
     table = table.merge(_published_differences(published), how="left", on=key)
+    if flags is None:
+        flags = pandas.DataFrame(columns=["generator", "training_set", "flags"])
+    table = table.merge(flags, how="left", on=["generator", "training_set"])
     return table[list(COMPARISON_COLUMNS)]
 
 

@@ -111,6 +111,12 @@ def list_generators(conditions: pandas.DataFrame) -> list[str]:
     return [name for name in ordered("generator", conditions["generator"]) if name != NO_GENERATOR]
 
 
+def list_doubts(comparisons: pandas.DataFrame) -> list[str]:
+    """Say of which generators no gain can be expected, from the table of comparisons."""
+    flagged = comparisons.dropna(subset=["flags"]).drop_duplicates(["generator", "training_set"])
+    return [f"{row.generator} on {row.training_set}: {row.flags}" for row in sort_rows(flagged).itertuples()]
+
+
 def data_label(
     training_data: str, generator: str, n_synthetic: int, resolution: str, *, named: bool = False
 ) -> str:

@@ -207,6 +207,18 @@ def _add_coverage(table: _Table, training: ndarray, held_out: ndarray, synthetic
     table.add("precision", "held-out", f"the same of real images, to compare with; {space}", held)
     how = f"share of training images within {len(made)} synthetic images; {space}"
     table.add("recall", "synthetic", how, recall)
+    how = "variance of the voxels around the mean image, as a part of that of the training images"
+
+    def ratio(made: ndarray, real: ndarray) -> float:
+        return float(made.mean() / real.mean())
+
+    table.add("variance_ratio", "synthetic", how, _spread(synthetic), _spread(training), statistic=ratio)
+
+
+def _spread(images: ndarray) -> ndarray:
+    """The mean squared distance of each image's voxels from the mean image."""
+    mean = images.mean(axis=0, dtype=numpy.float64)
+    return numpy.array([numpy.square(image - mean).mean() for image in images])
 
 
 def _add_diversity(table: _Table, sets: dict[str, ndarray]) -> None:
