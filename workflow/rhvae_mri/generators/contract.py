@@ -96,7 +96,7 @@ def check_images(path: str, images: Any, shape: tuple[int, ...]) -> ndarray:
         )
     if not numpy.isfinite(images).all():
         raise _fault(path, "decode gives voxels that are NaN or infinite")
-    low, high = float(images.min(initial=0)), float(images.max(initial=1))
+    low, high = float(images.min()), float(images.max())
     if low < 0 or high > 1:
         raise _fault(path, f"decode gives values outside [0, 1]: from {low:.4g} to {high:.4g}")
     return images
