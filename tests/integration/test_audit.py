@@ -104,7 +104,7 @@ def test_the_provenance_names_versions_and_no_person_or_host(demo):
     software = read_json(folder / "software.json")
     assert {"snakemake", "clinica", "antspyx", "torch"} <= software["packages"].keys()
     texts = " ".join(file.read_text() for file in folder.glob("*.*"))
-    assert str(Path.home()) not in texts
+    assert Path.home() == Path("/") or str(Path.home()) not in texts
     for name in (platform.node(), getpass.getuser()):
         assert not re.search(rf"\b{re.escape(name)}\b", texts)
 

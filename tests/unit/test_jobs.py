@@ -16,6 +16,23 @@ def test_a_child_process_can_import_the_library(monkeypatch, tmp_path):
     subprocess.run([sys.executable, "-c", "import rhvae_mri.io.errors"], check=True, cwd=tmp_path)
 
 
+@pytest.mark.parametrize("error", [KeyError("uid not found"), OSError("No username set in the environment")])
+def test_a_user_without_a_name_gets_one_and_any_other_keeps_his(monkeypatch, error):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def nobody_there():
+        raise error
+
+    monkeypatch.setattr(jobs.getpass, "getuser", lambda: "somebody")
+    jobs.name_user()
+    assert "USER" not in os.environ
+    monkeypatch.setattr(jobs.getpass, "getuser", nobody_there)
+    jobs.name_user()
+    assert os.environ["USER"] == "nobody"
+    monkeypatch.delenv("USER")
+
+
 @pytest.mark.parametrize(
     ("device", "tool", "expected"),
     [("auto", None, 0), ("auto", "/bin/nvidia-smi", 1), ("cpu", "/bin/nvidia-smi", 0), ("cuda", None, 1)],

@@ -60,6 +60,7 @@ from rhvae_mri.runtime.jobs import (
     end_jobs_on_interrupt,
     export_library,
     ignore_time_warnings,
+    name_user,
 )
 from rhvae_mri.runtime.locks import claim
 from rhvae_mri.runtime.progress import Progress, describe_results, show_progress
@@ -82,6 +83,7 @@ from rhvae_mri.study.grid import (
 )
 
 export_library()
+name_user()
 # a terminal sends Ctrl-C to all processes: Snakemake ends the jobs then, and none of them prints a traceback
 shell.prefix("set -euo pipefail; trap '' INT; ")
 if not workflow.is_main_process:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 import resource
@@ -25,6 +26,14 @@ def export_library() -> None:
     library = str(Path(__file__).parents[2])
     paths = [library, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+
+
+def name_user() -> None:
+    """Give a user without a name one, as in a container or of a service: Snakemake asks for it."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = "nobody"
 
 
 def check_interpreter() -> None:
