@@ -11,10 +11,9 @@ from torch import Tensor
 
 from rhvae_mri.generators.interface import normal_codes
 from rhvae_mri.generators.rhvae.generator import BATCH, AutoencoderGenerator
-from rhvae_mri.generators.rhvae.importance import LikelihoodEstimate, summarize_weights
+from rhvae_mri.generators.rhvae.importance import LikelihoodEstimate, average_weights
 from rhvae_mri.generators.rhvae.kernels.decoder import log_likelihood
 from rhvae_mri.generators.rhvae.model import Autoencoder
-from rhvae_mri.study.seeds import derive_seed
 
 
 @dataclass(frozen=True)
@@ -80,10 +79,5 @@ class VAEGenerator(AutoencoderGenerator):
     @torch.no_grad()
     def estimate_likelihood(self, images: Tensor, *, n_draws: int, seed: int) -> LikelihoodEstimate:
         """Estimate log p(x) with draws from the encoder."""
-        dimension, generator = self.model.settings.latent_dimension, torch.Generator()
-        weights = torch.empty(len(images), n_draws, dtype=torch.float64)
-        for number, image in enumerate(images):
-            generator.manual_seed(derive_seed(seed, "importance", number))
-            noise = torch.randn(n_draws, dimension, generator=generator, dtype=torch.float64)
-            weights[number] = self.model.log_weights(image, noise.to(image)).cpu()
-        return summarize_weights(weights)
+        shape = (n_draws, self.model.settings.latent_dimension)
+        return average_weights(images, shape, torch.float64, seed, self.model.log_weights)

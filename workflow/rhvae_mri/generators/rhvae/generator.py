@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 BATCH = 50
 
 
-class AutoencoderGenerator:
+class AutoencoderGenerator(ABC):
     """A trained autoencoder of the images of one class: what the RHVAE and the VAE have in common."""
 
     kind: type[Autoencoder]
@@ -104,9 +105,9 @@ class AutoencoderGenerator:
             "effective_importance_samples": (near_one, estimate.effective_draws.numpy()),
         }
 
+    @abstractmethod
     def estimate_likelihood(self, images: Tensor, *, n_draws: int, seed: int) -> LikelihoodEstimate:
         """Estimate log p(x) of images on the model's device."""
-        raise NotImplementedError
 
     def _tensor(self, values: ndarray) -> Tensor:
         return torch.tensor(values).to(next(self.model.parameters()))

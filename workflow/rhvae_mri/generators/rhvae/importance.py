@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -62,21 +63,31 @@ def estimate_likelihood(
     """
     measured = copy.copy(model)  # the same networks
     measured.settings = replace(model.settings, integrator="generalized")
-    weights = torch.empty(len(images), n_draws, dtype=torch.float64)
+
+    def log_weights(image: Tensor, noise: Tensor) -> Tensor:
+        encoded = model.encoder(image.unsqueeze(0))  # once, not for each draw
+        parts = noise.split(batch_size)
+        return torch.cat([_log_weights(measured, image, encoded, part) for part in parts])
+
+    return average_weights(
+        images, (n_draws, 2, model.settings.latent_dimension), images.dtype, seed, log_weights
+    )
+
+
+def average_weights(
+    images: Tensor,
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    seed: int,
+    log_weights: Callable[[Tensor, Tensor], Tensor],
+) -> LikelihoodEstimate:
+    """Estimate from the log-weights of an image (n,), given the image and its own normal draws (n, ...)."""
+    weights = torch.empty(len(images), shape[0], dtype=torch.float64)
     generator = torch.Generator()
     for number, image in enumerate(images):
         generator.manual_seed(derive_seed(seed, "importance", number))
-        noise = torch.randn(
-            n_draws, 2, model.settings.latent_dimension, generator=generator, dtype=images.dtype
-        )
-        parts = noise.to(images.device).split(batch_size)
-        encoded = model.encoder(image.unsqueeze(0))  # once, not for each draw
-        weights[number] = torch.cat([_log_weights(measured, image, encoded, part) for part in parts]).cpu()
-    return summarize_weights(weights)
-
-
-def summarize_weights(weights: Tensor) -> LikelihoodEstimate:
-    """Estimate from the log-weights of draws (n, draws)."""
+        noise = torch.randn(*shape, generator=generator, dtype=dtype)
+        weights[number] = log_weights(image, noise.to(images)).cpu()
     shares = torch.softmax(weights, dim=1)
     return LikelihoodEstimate(
         log_likelihood=weights.logsumexp(1) - math.log(weights.shape[1]),
