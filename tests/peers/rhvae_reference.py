@@ -154,7 +154,7 @@ def run(case, tensors):
     }
 
 
-def main(folder):
+def main(folder, run=run):
     logging.disable(logging.INFO)
     torch.set_num_threads(1)
     for case in json.loads((folder / "cases.json").read_text()):

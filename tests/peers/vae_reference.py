@@ -6,13 +6,11 @@ FOLDER/cases.json lists the cases: name, settings and shape of the images. FOLDE
 images and noise. Writes FOLDER/<name>_reference.pt with what pythae makes of them.
 """
 
-import json
-import logging
 import sys
 from pathlib import Path
 
 import torch
-from rhvae_reference import make_networks
+from rhvae_reference import main, make_networks
 
 
 def run(case, tensors):
@@ -47,15 +45,6 @@ def run(case, tensors):
     }
 
 
-def main(folder):
-    logging.disable(logging.INFO)
-    torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float64)
-    for case in json.loads((folder / "cases.json").read_text()):
-        tensors = torch.load(folder / f"{case['name']}.pt", weights_only=True)
-        results = {name: value.detach().clone() for name, value in run(case, tensors).items()}
-        torch.save(results, folder / f"{case['name']}_reference.pt")
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    torch.set_default_dtype(torch.float64)
+    main(Path(sys.argv[1]), run)
