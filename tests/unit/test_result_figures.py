@@ -85,7 +85,7 @@ def test_a_doubtful_gain_is_called_so_in_the_heading(published, tmp_path):
     estimates = made_up_study.estimates(runs)
     for draw, *tables in ((draw_sizes, estimates, published), (draw_seeds, published)):
         _, texts, _ = drawn(tmp_path, draw, runs, *tables, DOUBT)
-        line = "A gain is doubtful, rhvae on train-full: AD: covers none of its training images"
+        line = "A gain is doubtful (tables/flags.tsv says why): rhvae on train-full"
         assert sum(text.endswith(f"\n{line}") or text == line for text in texts) == 1
         assert not any(" vae on train-full" in text for text in texts)
 

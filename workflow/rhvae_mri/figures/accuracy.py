@@ -249,8 +249,9 @@ def draw_sizes(
 
 def _doubts(comparisons: pandas.DataFrame) -> str:
     """Say of which generators a gain is doubtful, in lines below a heading."""
-    lines = [f"A gain is doubtful, {doubt}" for doubt in list_doubts(comparisons)]
-    return "".join(f"\n{part}" for line in lines for part in textwrap.wrap(line, _LINE))
+    names = [doubt.partition(":")[0] for doubt in list_doubts(comparisons)]
+    text = f"A gain is doubtful (tables/flags.tsv says why): {', '.join(names)}" if names else ""
+    return "".join(f"\n{line}" for line in textwrap.wrap(text, _LINE))
 
 
 def _choose_looks(source: pandas.DataFrame) -> tuple[dict[tuple[str, str], Look], dict[str, str]]:
