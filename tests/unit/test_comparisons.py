@@ -31,7 +31,7 @@ def sets(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table(sets, published):
-    return compare_conditions(sets, estimate_performance(sets, 300, 0.95, 3).replicates, published, **OPTIONS)
+    return compare_conditions(sets, estimate_performance(sets, 300, 0.95, 3).resampled, published, **OPTIONS)
 
 
 def where(table, **values):
@@ -104,7 +104,7 @@ def test_a_better_condition_is_found_and_an_equal_one_is_not(sets, published):
     probabilities[better] = numpy.where(adni.labels, 0.99, 0.01)
     known = [replace(adni, probabilities=probabilities)]
     table = compare_conditions(
-        known, estimate_performance(known, 300, 0.95, 3).replicates, published, **OPTIONS
+        known, estimate_performance(known, 300, 0.95, 3).resampled, published, **OPTIONS
     )
     equal = table[table["training_data"] == "synthetic"]
     assert (equal["difference_percent"] == 0).all()
@@ -124,8 +124,8 @@ def several(tmp_path_factory):
 
 
 def compare(each, published, **options):
-    replicates = estimate_performance([each], 300, 0.95, 3).replicates
-    return compare_conditions([each], replicates, published, **OPTIONS | options)
+    resampled = estimate_performance([each], 300, 0.95, 3).resampled
+    return compare_conditions([each], resampled, published, **OPTIONS | options)
 
 
 def test_generators_are_compared_with_each_other_by_hand(several, published):
@@ -260,8 +260,8 @@ def test_flags_of_a_generator_stand_beside_all_that_is_compared_of_it(several, p
     flags = pandas.DataFrame(
         [("vae", "train-50", "CN: covers none")], columns=["generator", "training_set", "flags"]
     )
-    replicates = estimate_performance([several], 100, 0.95, 3).replicates
-    table = compare_conditions([several], replicates, published, **OPTIONS, flags=flags)
+    resampled = estimate_performance([several], 100, 0.95, 3).resampled
+    table = compare_conditions([several], resampled, published, **OPTIONS, flags=flags)
     flagged = (table["generator"] == "vae") & (table["training_set"] == "train-50")
     assert set(table.loc[flagged, "flags"]) == {"CN: covers none"}
     assert table.loc[~flagged, "flags"].isna().all()
@@ -269,12 +269,92 @@ def test_flags_of_a_generator_stand_beside_all_that_is_compared_of_it(several, p
     assert list_doubts(table[~flagged]) == list_doubts(table.iloc[:0]) == []
 
 
+def with_replicates(sets, published, n_replicates, redraws=False):
+    """Compare with six runs, of so many replicates; those of a replicate give nearly the same."""
+    random = numpy.random.default_rng(5)
+    adni = sets[0]
+    shape = (len(adni.conditions), 6, len(adni.labels))
+    shared = random.normal(scale=0.5, size=(shape[0], 3, 1))[:, numpy.arange(6) % 3]
+    score = numpy.where(adni.labels, 0.7, -0.7) * (1 + shared) + random.normal(scale=0.3, size=shape)
+    made = replace(
+        adni,
+        seeds=numpy.arange(6),
+        probabilities=1 / (1 + numpy.exp(-score)),
+        n_replicates=n_replicates,
+        redraws=redraws,
+    )
+    estimates = estimate_performance([made], 300, 0.95, 3)
+    return made, estimates, compare_conditions([made], estimates.resampled, published, **OPTIONS)
+
+
+KEY = {"architecture": "baseline", "training_set": "train-50", "resolution": "downsampled"}
+
+
+def test_runs_of_one_generator_count_as_one_in_intervals_and_tests(sets, published):
+    made, estimates, table = with_replicates(sets, published, 3)
+    row = where(table, **KEY, training_data="augmented", metric="balanced_accuracy").iloc[0]
+    names = made.conditions
+    place, real = (where(names, **KEY, training_data=name).index[0] for name in ("augmented", "real"))
+    results = outcomes(made.labels, made.probabilities[place], "balanced_accuracy")
+    by_generator = (results[:3] + results[3:]) / 2
+    of_real = outcomes(made.labels, made.probabilities[real], "balanced_accuracy")
+    parts = split_variance(made.labels, by_generator, "balanced_accuracy", of_real)
+    assert parts.n_runs == (3, 6)
+    assert row["se_percent"] == pytest.approx(100 * numpy.sqrt(parts.total), abs=1e-4)
+    assert row["n_replicates"] == 3
+    assert row["interval_leaves_out"] == "other draws of train-50"
+    # counting the six runs as independent would claim more
+    *_, single = with_replicates(sets, published, 1)
+    claimed = where(single, **KEY, training_data="augmented", metric="balanced_accuracy").iloc[0]
+    assert claimed["se_percent"] < row["se_percent"]
+    assert claimed["p_value"] < row["p_value"]
+    assert claimed["interval_leaves_out"] == "other models of rhvae, other draws of train-50"
+    own = where(estimates.table, **KEY, training_data="augmented", metric="sensitivity").iloc[0]
+    between = 100 * results[:, made.labels].mean(axis=1).reshape(2, 3).mean(axis=0)
+    assert 0 < own["se_replicates_percent"] <= own["se_seeds_percent"]
+    assert own["se_seeds_percent"] == pytest.approx(between.std(ddof=1) / numpy.sqrt(3), abs=1e-3)
+    assert own["se_AD_percent"] == own["se_participants_percent"]
+    assert own["se_CN_percent"] == 0
+    of_reals = where(estimates.table, **KEY, training_data="real")
+    assert (of_reals["n_replicates"] == 1).all()
+    assert of_reals["se_replicates_percent"].isna().all()
+
+
+def test_draws_of_a_training_set_that_conditions_have_in_common_are_paired(sets, published):
+    made, _, table = with_replicates(sets, published, 3, redraws=True)
+    metric = "specificity"
+    row = where(table, **KEY, training_data="augmented", metric=metric).iloc[0]
+    one, real = (
+        outcomes(
+            made.labels,
+            made.probabilities[where(made.conditions, **KEY, training_data=name).index[0]],
+            metric,
+        )
+        for name in ("augmented", "real")
+    )
+    difference = ((one - real)[:3] + (one - real)[3:]) / 2
+    total = split_variance(made.labels, difference, metric).total
+    assert row["se_percent"] == pytest.approx(100 * numpy.sqrt(total), abs=1e-4)
+    assert row["interval_leaves_out"] == "n/a"
+    # train-full is the same for all, so that its real images have no replicates
+    full = KEY | {"training_set": "train-full"}
+    row = where(table, **full, training_data="augmented", metric=metric).iloc[0]
+    one, real = (
+        outcomes(
+            made.labels,
+            made.probabilities[where(made.conditions, **full, training_data=name).index[0]],
+            metric,
+        )
+        for name in ("augmented", "real")
+    )
+    total = split_variance(made.labels, (one[:3] + one[3:]) / 2, metric, real).total
+    assert row["se_percent"] == pytest.approx(100 * numpy.sqrt(total), abs=1e-4)
+
+
 def test_without_real_images_there_is_nothing_to_compare(tmp_path, published):
     files = write_predictions(tmp_path, grid=GRID | {"training_data": ["synthetic"]})
     sets = [each for each in read_predictions(files) if each.set == "test"]
-    table = compare_conditions(
-        sets, estimate_performance(sets, 100, 0.95, 3).replicates, published, **OPTIONS
-    )
+    table = compare_conditions(sets, estimate_performance(sets, 100, 0.95, 3).resampled, published, **OPTIONS)
     assert table.empty
     assert tuple(table.columns) == COMPARISON_COLUMNS
 
@@ -285,7 +365,7 @@ def test_with_one_participant_of_a_diagnosis_there_are_means_and_no_intervals(se
     few = [replace(adni, labels=adni.labels[rows], probabilities=adni.probabilities[:, :, rows])]
     estimates = estimate_performance(few, 50, 0.95, 3)
     assert estimates.table["mean_percent"].notna().all()
-    compared = compare_conditions(few, estimates.replicates, published, **OPTIONS)
+    compared = compare_conditions(few, estimates.resampled, published, **OPTIONS)
     accuracy = compared[compared["metric"] == "balanced_accuracy"]
     assert accuracy["difference_percent"].notna().all()
     for table in (estimates.table, compared):

@@ -45,8 +45,8 @@ def test_the_same_seed_gives_the_same_and_the_number_of_threads_plays_no_part(se
     pandas.testing.assert_frame_equal(again.table, estimates.table)
     pandas.testing.assert_frame_equal(again.curves, estimates.curves)
     other = estimate_performance(sets[:1], 200, 0.9, seed=6)
-    assert not numpy.allclose(other.replicates["ADNI"], estimates.replicates["ADNI"])
-    assert estimates.replicates["AIBL"].shape == (16, 4, 200)
+    assert not numpy.allclose(other.resampled["ADNI"], estimates.resampled["ADNI"])
+    assert estimates.resampled["AIBL"].shape == (16, 4, 200)
 
 
 def test_a_condition_does_not_change_the_estimates_of_another(sets, estimates):

@@ -26,7 +26,7 @@ def tables(tmp_path_factory, root):
     estimates = estimate_performance(sets, 200, 0.95, 1)
     published = read_published(root / "resources/published_results.tsv")
     comparisons = compare_conditions(
-        sets, estimates.replicates, published, confidence=0.95, n_permutations=99, seed=1
+        sets, estimates.resampled, published, confidence=0.95, n_permutations=99, seed=1
     )
     replication = compare_with_published(
         estimates.table, published, margin=5, confidence=0.95, minimum_runs=2, departures=[]

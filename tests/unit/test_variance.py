@@ -3,7 +3,15 @@ import pytest
 from scipy import stats
 
 from rhvae_mri.statistics.metrics import METRICS, metrics_by_run
-from rhvae_mri.statistics.variance import VarianceParts, contributions, mean_by_run, outcomes, split_variance
+from rhvae_mri.statistics.variance import (
+    VarianceParts,
+    average_replicates,
+    contributions,
+    mean_by_run,
+    outcomes,
+    split_variance,
+    variance_of_replicates,
+)
 
 LABELS = numpy.repeat([True, False], [12, 15])
 
@@ -86,27 +94,45 @@ def test_a_balanced_accuracy_varies_as_half_of_both_classes_do():
 
 
 def test_the_total_counts_single_pairs_once_and_is_never_below_them():
-    sizes = (20, 5, 2)
-    assert VarianceParts(3.0, (2.0,), (1.0,), *sizes).total == 4
-    assert VarianceParts(3.0, (1.0, 1.5), (1.0, 0.5), *sizes).total == 4
-    assert VarianceParts(0.5, (0.5,), (1.0,), *sizes).total == 1
-    assert VarianceParts(3.0, (numpy.nan,), (numpy.nan,), *sizes).total == 3
+    assert VarianceParts((2.0, 1.0), (2.0,), (1.0,), 18, (5,)).total == 4
+    assert VarianceParts((2.0, 1.0), (1.0, 1.5), (1.0, 0.5), 18, (5, 5)).total == 4
+    assert VarianceParts((0.5, 0.0), (0.5,), (1.0,), 18, (5,)).total == 1
+    assert VarianceParts((3.0, 0.0), (numpy.nan,), (numpy.nan,), 18, (1,)).total == 3
     one_run = split_variance(LABELS, outcomes(LABELS, made_up()[:1], "auc"), "auc")
     assert one_run.total == one_run.participants > 0
     lonely = numpy.array([True, False, False])
+    parts = split_variance(LABELS, outcomes(LABELS, made_up(), "specificity"), "specificity")
+    assert parts.by_class[0] == 0
+    assert parts.by_class[1] == parts.participants > 0
     assert numpy.isnan(split_variance(lonely, numpy.ones((2, 3)), "sensitivity").total)
     assert split_variance(lonely, numpy.ones((2, 3)), "specificity").total == 0
 
 
 def test_the_degrees_of_freedom_by_hand():
     # 18 of participants, 4 of runs: 4 ** 2 / (3 ** 2 / 18 + 2 ** 2 / 4 + 1 ** 2 / 72)
-    one = VarianceParts(3.0, (2.0,), (1.0,), 20, 5, 2)
+    both = (2.0, 1.0)
+    one = VarianceParts(both, (2.0,), (1.0,), 18, (5,))
     assert one.degrees_of_freedom == pytest.approx(16 / (0.5 + 1 + 1 / 72))
-    assert VarianceParts(0.0, (2.0,), (0.0,), 20, 5, 2).degrees_of_freedom == 4
+    assert VarianceParts((0.0, 0.0), (2.0,), (0.0,), 18, (5,)).degrees_of_freedom == 4
     # two conditions whose runs vary alike have the freedom of both
-    assert VarianceParts(0.0, (2.0, 2.0), (0.0, 0.0), 20, 5, 2).degrees_of_freedom == 8
-    assert VarianceParts(3.0, (numpy.nan,), (numpy.nan,), 20, 1, 2).degrees_of_freedom == 18
-    assert VarianceParts(0.0, (0.0,), (0.0,), 20, 5, 2).degrees_of_freedom == numpy.inf
+    assert VarianceParts((0.0, 0.0), (2.0, 2.0), (0.0, 0.0), 18, (5, 5)).degrees_of_freedom == 8
+    # 4 ** 2 / (2 ** 2 / 4 + 2 ** 2 / 9)
+    unequal = VarianceParts((0.0, 0.0), (2.0, 2.0), (0.0, 0.0), 18, (5, 10))
+    assert unequal.degrees_of_freedom == pytest.approx(16 / (1 + 4 / 9))
+    assert VarianceParts(both, (numpy.nan,), (numpy.nan,), 18, (1,)).degrees_of_freedom == 18
+    assert VarianceParts((0.0, 0.0), (0.0,), (0.0,), 18, (5,)).degrees_of_freedom == numpy.inf
+
+
+def test_the_means_and_the_variance_of_replicates_by_hand():
+    replicates = numpy.array([0, 1, 0, 1])
+    results = numpy.array([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0], [1.0, 0.0]])
+    numpy.testing.assert_array_equal(average_replicates(results, replicates), [[1, 0.5], [0.5, 0]])
+    # means 3 and 7 vary by 8, of which the runs within, that vary by 2 and 18, explain 10 / 2
+    by_run = numpy.array([2.0, 4.0, 4.0, 10.0])
+    assert variance_of_replicates(by_run, replicates) == pytest.approx(8 / 2 - 10 / 4)
+    assert variance_of_replicates(numpy.array([0.0, 0.0, 9.0, 9.0]), replicates) == 0
+    assert numpy.isnan(variance_of_replicates(by_run, numpy.arange(4)))
+    assert numpy.isnan(variance_of_replicates(by_run, numpy.zeros(4, int)))
 
 
 def simulate(random, n_runs, n=40):

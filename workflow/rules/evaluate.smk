@@ -61,7 +61,7 @@ rule compute_statistics:
         estimates="<results>/statistics/estimates.tsv",
         curves="<results>/statistics/roc.tsv",
         confusions="<results>/statistics/confusion.tsv",
-        replicates="<results>/statistics/replicates.safetensors",
+        resamples="<results>/statistics/resamples.safetensors",
         calibration="<results>/statistics/calibration.tsv",
         reliability="<results>/statistics/reliability.tsv",
         comparisons="<results>/tables/comparisons.tsv",

@@ -20,12 +20,12 @@ with log_job(snakemake.log[0]):
     estimates = estimate_performance(tested, *sampling, threads=snakemake.threads)
     write_tsv(output.estimates, estimates.table)
     write_tsv(output.curves, estimates.curves)
-    with atomic_path(output.replicates) as temporary:
-        save_file(estimates.replicates, temporary)
+    with atomic_path(output.resamples) as temporary:
+        save_file(estimates.resampled, temporary)
     calibration = measure_calibration(tested, params.bins, *sampling)
     write_tsv(output.calibration, calibration.measures)
     write_tsv(output.reliability, calibration.curves)
     published = read_published(snakemake.input.published)
     flags = read_tsv(snakemake.input.flags) if snakemake.input.get("flags") else None
-    compared = compare_conditions(tested, estimates.replicates, published, *sampling, flags)
+    compared = compare_conditions(tested, estimates.resampled, published, *sampling, flags)
     write_tsv(output.comparisons, compared)

@@ -17,9 +17,8 @@ import pandas
 
 from rhvae_mri.cohort.balance import compare_means, compare_sets
 from rhvae_mri.cohort.leakage import check_leakage
-from rhvae_mri.cohort.split import TRAIN_FULL
 from rhvae_mri.io.errors import StudyError
-from rhvae_mri.study.names import CLASSES
+from rhvae_mri.study.names import CLASSES, TRAIN_FULL
 from rhvae_mri.study.seeds import derive_seed
 
 #: A deal is taken when every fold's ages reach this p-value, or else the best of so many deals is.

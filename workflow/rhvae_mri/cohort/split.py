@@ -24,7 +24,8 @@ import pandas
 from rhvae_mri.cohort.balance import Criteria, Draw, draw_balanced_sets
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import write_tsv
-from rhvae_mri.study.names import CLASSES
+from rhvae_mri.study.grid import drawn_set
+from rhvae_mri.study.names import CLASSES, TRAIN_FULL
 from rhvae_mri.study.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
@@ -33,8 +34,6 @@ logger = logging.getLogger(__name__)
 SETS = ("test", "validation", "train")
 #: Most draws per diagnosis [ours].
 MAX_TRIES = 20_000
-#: The training set that holds all others.
-TRAIN_FULL = "train-full"
 
 _COLUMNS = ["image_id", "participant_id", "session_id", "diagnosis", "age", "sex", "site"]
 _BALANCE_COLUMNS = ["comparison", "variable", "test", "statistic", "p_value", "threshold", "n_tries"]
@@ -54,6 +53,7 @@ def split_cohort(
     validation_fraction: float,
     train_subsets: Sequence[int],
     seed: int,
+    n_draws: int = 1,
     p_threshold: float = 0.80,
     site_threshold: float = 0.05,
     max_tries: int = MAX_TRIES,
@@ -74,6 +74,8 @@ def split_cohort(
     seed : int
         Seed of the split. Each smaller training set has a seed of its own, so that adding one changes
         nothing else.
+    n_draws : int
+        How often each smaller training set is drawn, see `rhvae_mri.study.grid.drawn_set`.
     p_threshold, site_threshold : float
         Smallest p-values of the tests of age and sex, and of site.
     max_tries, require_balance : int, bool
@@ -92,8 +94,10 @@ def split_cohort(
     if repeated := sorted(number for number in set(train_subsets) if list(train_subsets).count(number) > 1):
         raise StudyError(f"The training set train-{repeated[0]} is asked for twice.")
     criteria = Criteria(p_threshold, site_threshold, max_tries)
-    names = (TRAIN_FULL, *(f"train-{number}" for number in train_subsets))
-    people = _check_images(images).assign(set="", **dict.fromkeys(names, 0))
+    subsets = {
+        drawn_set(f"train-{number}", draw): number for number in train_subsets for draw in range(n_draws)
+    }
+    people = _check_images(images).assign(set="", **dict.fromkeys((TRAIN_FULL, *subsets), 0))
     balance: list[pandas.DataFrame] = []
     for diagnosis in CLASSES:
         group = people[people["diagnosis"] == diagnosis]
@@ -103,8 +107,8 @@ def split_cohort(
         balance.append(_balance_rows(draw, (*SETS[:2], TRAIN_FULL), diagnosis, require_balance))
         train = group[draw.sets == SETS.index("train")]
         people.loc[train.index, TRAIN_FULL] = 1
-        for number in train_subsets:
-            name, members = f"train-{number}", train.index
+        for name, number in subsets.items():
+            members = train.index
             if number < len(train):
                 parts, own_seed = (number, len(train) - number), derive_seed(seed, name, diagnosis)
                 draw = draw_balanced_sets(train, parts, criteria._replace(site_threshold=None), own_seed)

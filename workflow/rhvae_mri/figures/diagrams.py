@@ -13,12 +13,12 @@ import pandas
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from rhvae_mri.cohort.attrition import attrition_flow, judge_images
-from rhvae_mri.cohort.split import TRAIN_FULL, name_sets
+from rhvae_mri.cohort.split import name_sets
 from rhvae_mri.figures.looks import BAND, INK, QUIET, RESOLUTIONS, Look
 from rhvae_mri.figures.style import PAGE_WIDTH, Drawing, Page, set_heading
 from rhvae_mri.statistics.conditions import REAL_DATA, list_generators, ordered, sort_rows
 from rhvae_mri.study.grid import OWN_GENERATOR
-from rhvae_mri.study.names import CLASSES
+from rhvae_mri.study.names import CLASSES, TRAIN_FULL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

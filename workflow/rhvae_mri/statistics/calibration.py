@@ -18,7 +18,13 @@ from statsmodels.genmod.generalized_linear_model import GLM
 from rhvae_mri.statistics.conditions import CONDITION
 from rhvae_mri.statistics.inference import mean_and_sd, percentile_interval
 from rhvae_mri.statistics.predictions import SetPredictions
-from rhvae_mri.statistics.resampling import Resamples, draw_resamples, resample_mean, the_sample_itself
+from rhvae_mri.statistics.resampling import (
+    Resamples,
+    draw_resamples,
+    redraw_runs,
+    resample_mean,
+    the_sample_itself,
+)
 from rhvae_mri.study.seeds import derive_seed
 
 #: Probabilities are kept this far from 0 and 1 where their logit is needed.
@@ -57,6 +63,7 @@ def measure_calibration(
         resamples = draw_resamples(each.labels, len(each.seeds), n_resamples, own_seed)
         for position, probabilities in enumerate(each.probabilities):
             names = each.of(position)
+            drawn = redraw_runs(resamples, each.replicates(position), derive_seed(own_seed, position))
             scores = (probabilities - each.labels) ** 2
             errors = calibration_errors(each.labels, probabilities, n_bins)
             logistic = logistic_calibration(each.labels, probabilities)
@@ -64,12 +71,12 @@ def measure_calibration(
                 defined = of_runs[~numpy.isnan(of_runs)]
                 values = dict(zip(("mean", "sd"), mean_and_sd(defined), strict=True))
                 if measure == "brier_score":
-                    low, high = percentile_interval(resample_mean(scores, resamples), confidence)
+                    low, high = percentile_interval(resample_mean(scores, drawn), confidence)
                     values |= {"low": float(low), "high": float(high)}
                 values = {name: round(value, _DECIMALS) for name, value in values.items()}
                 counts = {"n_seeds": len(of_runs), "n_defined": len(defined)}
                 measures.append(names | {"measure": measure} | counts | values)
-            curve = reliability_curve(probabilities, resamples, n_bins, confidence)
+            curve = reliability_curve(probabilities, drawn, n_bins, confidence)
             curves.append(curve.assign(**names))
     table = pandas.DataFrame(measures).reindex(columns=list(CALIBRATION_COLUMNS))
     joined = pandas.concat(curves, ignore_index=True)

@@ -25,7 +25,13 @@ from rhvae_mri.statistics.inference import (
 from rhvae_mri.statistics.metrics import metrics_by_run
 from rhvae_mri.statistics.predictions import SetPredictions
 from rhvae_mri.statistics.published import PUBLISHED_KEY, PUBLISHED_RESOLUTION
-from rhvae_mri.statistics.variance import contributions, outcomes, split_variance
+from rhvae_mri.statistics.variance import (
+    VarianceParts,
+    average_replicates,
+    contributions,
+    outcomes,
+    split_variance,
+)
 from rhvae_mri.study.grid import NO_GENERATOR
 from rhvae_mri.study.seeds import derive_seed
 
@@ -40,13 +46,21 @@ COMPARISON_COLUMNS = (
     *CONDITION,
     *("test_cohort", "metric", "reference", "mean_percent", "reference_mean_percent", "difference_percent"),
     *("low_percent", "high_percent", "se_percent", "p_value", "p_holm", "p_benjamini_hochberg", "n_tests"),
-    *("cohens_d", "participants_test", "p_participants", "published_difference_percent", "n_seeds", "flags"),
+    *(
+        "cohens_d",
+        "participants_test",
+        "p_participants",
+        "published_difference_percent",
+        "n_seeds",
+        "n_replicates",
+    ),
+    *("interval_leaves_out", "flags"),
 )
 
 
 def compare_conditions(
     sets: Sequence[SetPredictions],
-    replicates: Mapping[str, numpy.ndarray],
+    resampled: Mapping[str, numpy.ndarray],
     published: pandas.DataFrame,
     n_permutations: int,
     confidence: float,
@@ -64,7 +78,7 @@ def compare_conditions(
     Runs of the same number are independent between conditions: random states derive from the condition's
     name too. What is paired are the participants, and no p-value depends on the runs' numbers.
 
-    ``replicates`` are those of `rhvae_mri.statistics.estimates.estimate_performance`. Each pair has one
+    ``resampled`` is that of `rhvae_mri.statistics.estimates.estimate_performance`. Each pair has one
     row per test cohort and metric, with the columns of the condition and, as ``reference``, ``real`` or the
     other generator: means of both, their difference with its interval, p-values as they are and corrected
     within the family of one test cohort and metric, Cohen's d over the runs, the p-value of the second test,
@@ -73,7 +87,7 @@ def compare_conditions(
     """
     rows: list[dict[str, Any]] = []
     for each in sets:
-        rows += _compare_on(each, replicates[each.test_cohort], confidence, n_permutations, seed)
+        rows += _compare_on(each, resampled[each.test_cohort], confidence, n_permutations, seed)
     if not rows:
         return pandas.DataFrame(columns=list(COMPARISON_COLUMNS))
     table = pandas.DataFrame(rows)
@@ -102,7 +116,7 @@ def pair_conditions(conditions: pandas.DataFrame) -> list[tuple[int, int]]:
 
 
 def _compare_on(
-    each: SetPredictions, replicates: numpy.ndarray, confidence: float, n_permutations: int, seed: int
+    each: SetPredictions, resampled: numpy.ndarray, confidence: float, n_permutations: int, seed: int
 ) -> Iterator[dict[str, Any]]:
     """Compare the conditions on one test set, one row for each metric and pair."""
     pairs = pair_conditions(each.conditions)
@@ -111,7 +125,7 @@ def _compare_on(
     for position, (metric, runs) in enumerate(metrics_by_run(each.labels, each.probabilities).items()):
         results = [outcomes(each.labels, one, metric) for one in each.probabilities]
         differences = [runs[place].mean() - runs[reference].mean() for place, reference in pairs]
-        parts = [split_variance(each.labels, results[one], metric, results[other]) for one, other in pairs]
+        parts = [_parts_of_difference(each, metric, results, *pair) for pair in pairs]
         if metric == "auc":
             errors = [numpy.sqrt(part.participants) for part in parts]
             of_participants = t_test(numpy.round(differences, 12), errors, numpy.inf)
@@ -123,18 +137,32 @@ def _compare_on(
         rows = zip(pairs, differences, parts, of_participants, strict=True)
         for (place, reference), difference, part, p_participants in rows:
             error, freedom = numpy.sqrt(part.total), part.degrees_of_freedom
-            resampled = replicates[place, position] - replicates[reference, position]
-            low, high = interval_over_resamples(resampled, error, freedom, confidence)
+            differences_resampled = resampled[place, position] - resampled[reference, position]
+            low, high = interval_over_resamples(differences_resampled, error, freedom, confidence)
             percentages = {"mean": runs[place].mean(), "reference_mean": runs[reference].mean()}
             percentages |= {"difference": difference, "low": low, "high": high, "se": error}
             generator = each.conditions["generator"][reference]
             row = each.of(place) | {"metric": metric, "n_seeds": len(each.seeds)}
+            row["n_replicates"] = each.count_replicates(place)
+            row["interval_leaves_out"] = each.left_out(place, reference)
             row["reference"] = REFERENCE if generator == NO_GENERATOR else generator
             row |= {f"{name}_percent": round(100 * value, DECIMALS) for name, value in percentages.items()}
             row["p_value"] = float(t_test(round(difference, 12), error, freedom))
             row["cohens_d"] = round(float(cohens_d(runs[place], runs[reference])), DECIMALS)
             row["participants_test"] = "DeLong" if metric == "auc" else "permutation"
             yield row | {"p_participants": p_participants}
+
+
+def _parts_of_difference(
+    each: SetPredictions, metric: str, results: Sequence[numpy.ndarray], place: int, reference: int
+) -> VarianceParts:
+    """Estimate the parts of a difference's variance; replicates in common are paired, as participants are."""
+    one, other = (
+        average_replicates(results[each_one], each.replicates(each_one)) for each_one in (place, reference)
+    )
+    if each.have_replicates_in_common(place, reference):
+        return split_variance(each.labels, one - other, metric)
+    return split_variance(each.labels, one, metric, other)
 
 
 def _published_differences(published: pandas.DataFrame) -> pandas.DataFrame:

@@ -21,19 +21,22 @@ from rhvae_mri.statistics.resampling import (
     resample_metrics,
     the_sample_itself,
 )
-from rhvae_mri.statistics.variance import outcomes, split_variance
+from rhvae_mri.statistics.variance import average_replicates, outcomes, split_variance, variance_of_replicates
+from rhvae_mri.study.names import CLASSES
 from rhvae_mri.study.seeds import derive_seed
 
 #: The columns of the table of estimates.
 ESTIMATE_COLUMNS = (
     *CONDITION,
     *("test_cohort", "metric", "mean_percent", "sd_percent", "low_percent", "high_percent", "se_percent"),
-    *("se_participants_percent", "se_seeds_percent", "degrees_of_freedom", "n_seeds", "n_AD", "n_CN"),
+    *("se_participants_percent", "se_seeds_percent", "se_replicates_percent"),
+    *("se_AD_percent", "se_CN_percent", "degrees_of_freedom", "n_seeds", "n_replicates", "n_AD", "n_CN"),
+    "interval_leaves_out",
 )
 
 
 class Estimates(NamedTuple):
-    """The tables of estimates and of ROC curves, and all replicates.
+    """The tables of estimates and of ROC curves, and the metrics in all resamples.
 
     At the lowest false positive rates the band of a curve lies too high: a resample may lack the CN images
     with the largest probabilities.
@@ -41,7 +44,7 @@ class Estimates(NamedTuple):
 
     table: pandas.DataFrame  # one row per condition, test cohort and metric, `ESTIMATE_COLUMNS`
     curves: pandas.DataFrame  # one row per condition, test cohort and false positive rate
-    replicates: dict[str, ndarray]  # by test cohort; shape (n_conditions, n_metrics, n_resamples)
+    resampled: dict[str, ndarray]  # by test cohort; shape (n_conditions, n_metrics, n_resamples)
 
 
 def estimate_performance(
@@ -50,21 +53,26 @@ def estimate_performance(
     """Estimate every metric of every condition, with its uncertainty over participants and runs.
 
     ``mean`` and ``sd`` are over the runs, as in the paper. ``se`` is the standard error over participants and
-    runs, ``se_participants`` with the runs as they are, ``se_seeds`` with the participants as they are
-    (`rhvae_mri.statistics.variance`). ``low`` and ``high`` are the bootstrap percentile interval over
-    participants and runs, brought to ``se`` and its degrees of freedom. With a single run they are over
-    participants alone. ``threads`` conditions are resampled at a time.
+    runs, ``se_participants`` with the runs as they are, of which ``se_AD`` and ``se_CN`` are the parts of the
+    diagnoses, ``se_seeds`` with the participants as they are (`rhvae_mri.statistics.variance`). With several
+    replicates ``se_seeds`` is over these and the runs in them, and ``se_replicates`` is what they themselves
+    contribute. ``low`` and ``high`` are the bootstrap percentile interval over participants and runs, brought
+    to ``se`` and its degrees of freedom. With a single run they are over participants alone. ``threads``
+    conditions are resampled at a time.
     """
     rows: list[dict[str, Any]] = []
-    curves, replicates = [], {}
+    curves, resampled = [], {}
     for each in sets:
         own_seed = derive_seed(seed, "bootstrap", each.test_cohort)
         resamples = draw_resamples(each.labels, len(each.seeds), n_resamples, own_seed)
         names = (map(str, one) for one in each.conditions.itertuples(index=False, name=None))
-        drawn = [redraw_runs(resamples, derive_seed(own_seed, *name)) for name in names]
+        drawn = [
+            redraw_runs(resamples, each.replicates(position), derive_seed(own_seed, *name))
+            for position, name in enumerate(names)
+        ]
         with ThreadPoolExecutor(threads) as pool:
             found = list(pool.map(resample_metrics, each.probabilities, drawn))
-        replicates[each.test_cohort] = numpy.stack([metrics for metrics, _ in found])
+        resampled[each.test_cohort] = numpy.stack([metrics for metrics, _ in found])
         itself = the_sample_itself(each.labels, len(each.seeds))
         for position, (metrics, curve) in enumerate(found):
             rows += _estimate(each, position, metrics, confidence)
@@ -77,27 +85,34 @@ def estimate_performance(
             }
             curves.append(pandas.DataFrame(each.of(position) | values))
     table = pandas.DataFrame(rows, columns=list(ESTIMATE_COLUMNS))
-    return Estimates(table, pandas.concat(curves, ignore_index=True), replicates)
+    return Estimates(table, pandas.concat(curves, ignore_index=True), resampled)
 
 
 def _estimate(
-    each: SetPredictions, position: int, replicates: ndarray, confidence: float
+    each: SetPredictions, position: int, resampled_metrics: ndarray, confidence: float
 ) -> Iterator[dict[str, Any]]:
     """Estimate the metrics of one condition, a row each."""
     labels, probabilities = each.labels, each.probabilities[position]
     for (metric, runs), resampled in zip(
-        metrics_by_run(labels, probabilities).items(), replicates, strict=True
+        metrics_by_run(labels, probabilities).items(), resampled_metrics, strict=True
     ):
-        parts = split_variance(labels, outcomes(labels, probabilities, metric), metric)
+        replicates = each.replicates(position)
+        results = average_replicates(outcomes(labels, probabilities, metric), replicates)
+        parts = split_variance(labels, results, metric)
         error, freedom = 100 * numpy.sqrt(parts.total), parts.degrees_of_freedom
         mean, sd = mean_and_sd(100 * runs)
         low, high = interval_over_resamples(100 * resampled, error, freedom, confidence)
         percentages = {"mean": mean, "sd": sd, "low": low, "high": high, "se": error}
         percentages["se_participants"] = 100 * numpy.sqrt(parts.participants)
         percentages["se_seeds"] = 100 * numpy.sqrt(parts.runs)
+        percentages["se_replicates"] = 100 * numpy.sqrt(variance_of_replicates(runs, replicates))
+        percentages |= {
+            f"se_{name}": 100 * numpy.sqrt(part) for name, part in zip(CLASSES, parts.by_class, strict=True)
+        }
         row = each.of(position) | each.sizes | {"metric": metric, "n_seeds": len(each.seeds)}
         row |= {f"{name}_percent": round(value, DECIMALS) for name, value in percentages.items()}
-        yield row | {"degrees_of_freedom": round(freedom, 2)}
+        row |= {"degrees_of_freedom": round(freedom, 2), "n_replicates": each.count_replicates(position)}
+        yield row | {"interval_leaves_out": each.left_out(position)}
 
 
 def count_confusions(sets: Sequence[SetPredictions]) -> pandas.DataFrame:

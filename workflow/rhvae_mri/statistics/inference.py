@@ -24,29 +24,29 @@ def mean_and_sd(values: ArrayLike) -> tuple[float, float]:
     return mean, float(values.std(ddof=1)) if len(values) > 1 else numpy.nan
 
 
-def percentile_interval(replicates: ndarray, confidence: float) -> tuple[ndarray, ndarray]:
-    """Return the bootstrap percentile interval along the last axis; NaN where a replicate is."""
+def percentile_interval(resampled: ndarray, confidence: float) -> tuple[ndarray, ndarray]:
+    """Return the bootstrap percentile interval along the last axis; NaN where a resample is."""
     tail = (1 - confidence) / 2
-    low, high = numpy.quantile(replicates, [tail, 1 - tail], axis=-1)
+    low, high = numpy.quantile(resampled, [tail, 1 - tail], axis=-1)
     return low, high
 
 
 def interval_over_resamples(
-    replicates: ndarray, standard_error: float, degrees_of_freedom: float, confidence: float
+    resampled: ndarray, standard_error: float, degrees_of_freedom: float, confidence: float
 ) -> tuple[float, float]:
-    """Return the percentile interval of replicates that are brought to a better known standard error.
+    """Return the percentile interval of resampled values that are brought to a better known standard error.
 
-    The replicates of one quantity, shape (n_resamples,), give the interval's shape; it is wider than
+    The values of one quantity, shape (n_resamples,), give the interval's shape; it is wider than
     ``standard_error`` has it by the ratio of Student's quantile to the normal one. Without a standard error
     there is none: NaN.
     """
     if numpy.isnan(standard_error):
         return numpy.nan, numpy.nan
-    centre, spread = replicates.mean(), replicates.std(ddof=1)
+    centre, spread = resampled.mean(), resampled.std(ddof=1)
     level = (1 + confidence) / 2
     wider = stats.t.ppf(level, degrees_of_freedom) / stats.norm.ppf(level)
     factor = wider * standard_error / spread if spread > 0 else 1.0
-    low, high = percentile_interval(centre + (replicates - centre) * factor, confidence)
+    low, high = percentile_interval(centre + (resampled - centre) * factor, confidence)
     return float(low), float(high)
 
 

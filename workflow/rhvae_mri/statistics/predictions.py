@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy
 import pandas
 from numpy import ndarray
 
@@ -21,7 +22,8 @@ from rhvae_mri.statistics.conditions import (
     sort_rows,
 )
 from rhvae_mri.statistics.metrics import checked_predictions, metrics_by_run
-from rhvae_mri.study.grid import NO_GENERATOR
+from rhvae_mri.study.grid import FIXED, NO_GENERATOR, count_replicates, is_redrawn
+from rhvae_mri.study.names import TRAIN_FULL
 
 _RUN = (*CONDITION, "seed", *EVALUATED_SET)  # a run on a set
 
@@ -45,10 +47,42 @@ class SetPredictions:
     image_ids: list[str]  # one image of each participant
     labels: ndarray  # shape (n_images,), true for AD
     probabilities: ndarray  # of AD, float64, shape (n_conditions, n_runs, n_images)
+    n_replicates: int = 1  # see `rhvae_mri.study.grid.count_replicates`
+    redraws: bool = False
 
     def of(self, position: int) -> dict[str, Any]:
         """Return the columns that name a condition and this set, to begin a row of a table with."""
         return self.conditions.iloc[position].to_dict() | {"test_cohort": self.test_cohort}
+
+    def replicates(self, position: int) -> ndarray:
+        """Number the replicate that each run of a condition is of, shape (n_runs,).
+
+        Where runs have neither a generator nor a draw of the training set in common, each is one of its own.
+        """
+        n = self.count_replicates(position)
+        return self.seeds % n if n > 1 else numpy.arange(len(self.seeds))
+
+    def count_replicates(self, position: int) -> int:
+        """Count the replicates of a condition."""
+        row = self.conditions.iloc[position]
+        return count_replicates(row["generator"], row["training_set"], self.n_replicates, self.redraws)
+
+    def have_replicates_in_common(self, position: int, other: int) -> bool:
+        """Whether two conditions of one training set have the same draws of it, or the same generators."""
+        generators = set(self.conditions["generator"].iloc[[position, other]])
+        is_same_generator = len(generators) == 1 and not generators & {*FIXED}
+        is_drawn = is_redrawn(self.conditions["training_set"].iloc[position], self.redraws)
+        return self.n_replicates > 1 and (is_drawn or is_same_generator)
+
+    def left_out(self, *positions: int) -> str:
+        """Say over what else the results of conditions would vary, that their intervals leave out."""
+        found = []
+        for row in self.conditions.iloc[[*positions]].itertuples():
+            if self.n_replicates == 1 and row.generator not in FIXED:
+                found.append(f"other models of {row.generator}")
+            if row.training_set != TRAIN_FULL and not self.redraws:
+                found.append(f"other draws of {row.training_set}")
+        return ", ".join(dict.fromkeys(found)) or "n/a"
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -90,13 +124,18 @@ def prediction_table(
 
 
 def read_predictions(
-    files: Iterable[str | os.PathLike[str]], seeds: Iterable[int] | None = None
+    files: Iterable[str | os.PathLike[str]],
+    seeds: Iterable[int] | None = None,
+    *,
+    n_replicates: int = 1,
+    redraws: bool = False,
 ) -> list[SetPredictions]:
     """Read tables of predictions: of each evaluated set, ADNI before AIBL, validation before test.
 
     Every run is there; none is chosen. Every condition must have all ``seeds``; without these, the seeds that
-    any condition has. StudyError if a table is not valid, a run occurs twice, a condition lacks a seed or has
-    one too many, or two runs were evaluated on different images of the same set.
+    any condition has. The other arguments are those of `rhvae_mri.study.grid.count_replicates`. StudyError if
+    a table is not valid, a run occurs twice, a condition lacks a seed or has one too many, or two runs were
+    evaluated on different images of the same set.
     """
     tables = []
     for file in files:
@@ -111,7 +150,10 @@ def read_predictions(
     by_set = dict(iter(pandas.concat(tables, ignore_index=True).groupby(list(EVALUATED_SET))))
     sets = sort_rows(pandas.DataFrame(list(by_set), columns=list(EVALUATED_SET)))
     keys = sets.itertuples(index=False, name=None)
-    return [_stack(cohort, part, by_set[cohort, part]) for cohort, part in keys]
+    return [
+        replace(_stack(cohort, part, by_set[cohort, part]), n_replicates=n_replicates, redraws=redraws)
+        for cohort, part in keys
+    ]
 
 
 def _stack(cohort: str, part: str, rows: pandas.DataFrame) -> SetPredictions:

@@ -10,8 +10,8 @@ With n of a kind, n - 1 are drawn: then the variance over the resamples is the u
 variance of a mean, where drawing n gives one that is too small by (n - 1) / n, a fifth with five runs. For
 crossed samples no bootstrap is exact: this one counts the part of the variance that belongs to single pairs
 of participant and run three times instead of once. Where the variance is known without that bias, as that
-of the metrics is (`rhvae_mri.statistics.variance`), the replicates are brought to it; the bands of curves are
-too wide by that much.
+of the metrics is (`rhvae_mri.statistics.variance`), the resampled values are brought to it; the bands of
+curves are too wide by that much.
 
 References
 ----------
@@ -52,10 +52,15 @@ def draw_resamples(labels: ndarray, n_runs: int, n_resamples: int, seed: int) ->
     return Resamples(labels, participants, _draw(generator, n_runs, n_resamples))
 
 
-def redraw_runs(resamples: Resamples, seed: int) -> Resamples:
-    """Keep the participants of resamples, and draw other runs: those of another condition."""
-    n_runs, n_resamples = resamples.runs.shape
-    return replace(resamples, runs=_draw(numpy.random.default_rng(seed), n_runs, n_resamples))
+def redraw_runs(resamples: Resamples, replicates: ndarray, seed: int) -> Resamples:
+    """Keep the participants of resamples, and draw other runs: those of another condition.
+
+    All runs of a replicate are drawn together. ``replicates`` is the number of each run's replicate, from 0,
+    shape (n_runs,); where each run is one of its own, runs are drawn.
+    """
+    n_resamples = resamples.runs.shape[1]
+    drawn = _draw(numpy.random.default_rng(seed), replicates.max() + 1, n_resamples)
+    return replace(resamples, runs=numpy.ascontiguousarray(drawn[replicates]))
 
 
 def the_sample_itself(labels: ndarray, n_runs: int) -> Resamples:

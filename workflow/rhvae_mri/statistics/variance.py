@@ -5,6 +5,10 @@ for the area under the ROC curve, the placement of one image among those of the 
 effects of participants, of runs and of single pairs, the variance of that mean is the sum of three parts, and
 the classical analysis of variance estimates each without bias, also with few runs.
 
+Runs that share a replicate (synthetic images of one generator, one draw of a training set) are not
+independent; the means over the runs of each replicate are (`average_replicates`), and take the place of runs.
+The part "of runs" is then of replicates and of the runs in them together.
+
 References
 ----------
 E. R. DeLong, D. M. DeLong, D. L. Clarke-Pearson, Biometrics 44, 1988 (placements).
@@ -35,12 +39,16 @@ class VarianceParts(NamedTuple):
     conditions.
     """
 
-    participants: float
+    by_class: tuple[float, float]  # over participants with AD and CN; 0 where these do not count
     by_runs: tuple[float, ...]
     by_pairs: tuple[float, ...]
-    n_participants: int  # of the diagnoses that count
-    n_runs: int  # of each condition
-    n_classes: int  # diagnoses that count
+    freedom: int  # of the participants: how many count, less one for each diagnosis
+    n_runs: tuple[int, ...]  # of each condition
+
+    @property
+    def participants(self) -> float:
+        """Over the participants of all diagnoses that count."""
+        return sum(self.by_class)
 
     @property
     def runs(self) -> float:
@@ -65,13 +73,13 @@ class VarianceParts(NamedTuple):
     @property
     def degrees_of_freedom(self) -> float:
         """Of the total, by Satterthwaite's approximation; infinite where nothing varies, or NaN."""
-        of_participants, of_runs = self.n_participants - self.n_classes, self.n_runs - 1
-        if of_participants < 1:
+        if self.freedom < 1:
             return numpy.nan
         if numpy.isnan(self.runs):
-            return float(of_participants)
-        terms = self.participants**2 / of_participants + sum(part**2 for part in self.by_runs) / of_runs
-        terms += sum(part**2 for part in self.by_pairs) / (of_participants * of_runs)
+            return float(self.freedom)
+        terms = self.participants**2 / self.freedom
+        for runs, pairs, n_runs in zip(self.by_runs, self.by_pairs, self.n_runs, strict=True):
+            terms += (runs**2 + pairs**2 / self.freedom) / (n_runs - 1)
         return self.total**2 / terms if terms > 0 else numpy.inf
 
 
@@ -106,25 +114,54 @@ def split_variance(
 ) -> VarianceParts:
     """Estimate the parts of a metric's variance, in squares of fractions.
 
-    ``results`` is from `outcomes`. With a ``reference``, the outcomes of another condition, the parts are
-    those of the difference to it: participants are the same, so that theirs is of the differences, and runs
-    are others, whatever their numbers, so that theirs add up. Participants are a sample within each
-    diagnosis. NaN where a diagnosis that counts has fewer than two.
+    ``results`` is from `outcomes`, or a difference of two such. With a ``reference``, the outcomes of another
+    condition, the parts are those of the difference to it: participants are the same, so that theirs is of
+    the differences, and runs are others, whatever their numbers, so that theirs add up. Participants are a
+    sample within each diagnosis. NaN where a diagnosis that counts has fewer than two.
     """
     conditions = [results] if reference is None else [results, reference]
-    n_runs, classes = len(results), _classes(labels, metric)
-    sizes = (int(sum(members.sum() for members, _ in classes)), n_runs, len(classes))
+    n_runs, classes = tuple(map(len, conditions)), _classes(labels, metric)
+    freedom = int(sum(members.sum() - 1 for members, _ in classes))
     by_image = results.mean(axis=0) - (0.0 if reference is None else reference.mean(axis=0))
-    participants = sum(
-        share**2 * (by_image[members].var(ddof=1) / members.sum() if members.sum() > 1 else numpy.nan)
-        for members, share in classes
+    of_ad, of_cn = (
+        share**2 * _variance_of_mean(by_image[members]) if share else 0.0
+        for members, share in zip((labels, ~labels), SHARES[metric], strict=True)
     )
-    if n_runs < 2:
+    if min(n_runs) < 2:
         nothing = (numpy.nan,) * len(conditions)
-        return VarianceParts(float(participants), nothing, nothing, *sizes)
-    runs = [mean_by_run(labels, one, metric).var(ddof=1) / n_runs for one in conditions]
-    pairs = [sum(share**2 * _of_pairs(one[:, members]) for members, share in classes) for one in conditions]
-    return VarianceParts(float(participants), tuple(map(float, runs)), tuple(map(float, pairs)), *sizes)
+        return VarianceParts((of_ad, of_cn), nothing, nothing, freedom, n_runs)
+    runs = [float(mean_by_run(labels, one, metric).var(ddof=1) / len(one)) for one in conditions]
+    pairs = [
+        float(sum(share**2 * _of_pairs(one[:, members]) for members, share in classes)) for one in conditions
+    ]
+    return VarianceParts((of_ad, of_cn), tuple(runs), tuple(pairs), freedom, n_runs)
+
+
+def average_replicates(results: ndarray, replicates: ndarray) -> ndarray:
+    """Return the mean outcomes of the runs of each replicate, shape (n_replicates, n_images).
+
+    ``replicates`` is the number of each run's replicate, shape (n_runs,); each has as many runs.
+    """
+    return numpy.stack([results[replicates == number].mean(axis=0) for number in numpy.unique(replicates)])
+
+
+def variance_of_replicates(by_run: ndarray, replicates: ndarray) -> float:
+    """Estimate how much of the variance of the mean over runs is the replicates' own.
+
+    ``by_run`` is the metric of each run. What the runs within a replicate contribute is taken off; by chance
+    that leaves less than nothing, which is 0 then. NaN where no replicate has two runs, or there is one only.
+    """
+    groups = [by_run[replicates == number] for number in numpy.unique(replicates)]
+    n_replicates, n_runs = len(groups), len(by_run)
+    if n_replicates < 2 or n_runs == n_replicates:
+        return numpy.nan
+    between = numpy.var([group.mean() for group in groups], ddof=1) / n_replicates
+    within = numpy.mean([group.var(ddof=1) for group in groups]) / n_runs
+    return max(float(between - within), 0.0)
+
+
+def _variance_of_mean(values: ndarray) -> float:
+    return float(values.var(ddof=1) / len(values)) if len(values) > 1 else numpy.nan
 
 
 def _of_pairs(of_class: ndarray) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rhvae_mri.study.names import TRAIN_FULL
 from rhvae_mri.study.seeds import derive_seed
 
 # The other training data are ``real`` images, and ``classic``: real images, transformed anew at each epoch.
@@ -14,6 +15,8 @@ _SYNTHETIC_DATA = ("synthetic", "augmented")
 OWN_GENERATOR = "rhvae"
 #: What conditions without synthetic images have in the place of a generator.
 NO_GENERATOR = "none"
+#: The generators whose images are the same whatever the random state, and none.
+FIXED = (NO_GENERATOR, "real_steps", "class_mean")
 
 
 def list_conditions(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> list[dict[str, Any]]:
@@ -93,6 +96,42 @@ def generator_of(part: str) -> str:
     ('vae', 'vae', 'rhvae')
     """
     return part.rpartition("/")[2].removeprefix("generator-") or OWN_GENERATOR
+
+
+def is_redrawn(training_set: str, redraws: bool) -> bool:
+    """Whether each replicate has a draw of its own of a training set, as only the smaller ones can have."""
+    return redraws and training_set != TRAIN_FULL
+
+
+def count_replicates(generator: str, training_set: str, n_replicates: int, redraws: bool) -> int:
+    """Count the replicates that conditions with a generator and a training set have.
+
+    Each has a trained generator with its synthetic images, and, where training sets are drawn again, its own
+    draw; run s is of replicate s modulo their number. Without either there is nothing to repeat.
+    """
+    return n_replicates if generator not in FIXED or is_redrawn(training_set, redraws) else 1
+
+
+def replicate_part(replicate: int) -> str:
+    """Give the part of a path that names a replicate of a generator; none for the first one.
+
+    Examples
+    --------
+    >>> replicate_part(0), replicate_part(2)
+    ('', '/replicate-2')
+    """
+    return f"/replicate-{replicate}" if replicate else ""
+
+
+def drawn_set(training_set: str, replicate: int) -> str:
+    """Name the draw of a training set that a replicate has, where each has its own.
+
+    Examples
+    --------
+    >>> drawn_set("train-50", 0), drawn_set("train-50", 2), drawn_set("train-full", 2)
+    ('train-50', 'train-50-draw-2', 'train-full')
+    """
+    return f"{training_set}-draw-{replicate}" if is_redrawn(training_set, replicate > 0) else training_set
 
 
 def condition_path(condition: Mapping[str, Any]) -> str:

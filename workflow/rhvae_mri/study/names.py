@@ -8,6 +8,9 @@ CLASSES = ("AD", "CN")
 #: Their labels for the networks.
 LABELS = {"CN": 0, "AD": 1}
 
+#: The training set that holds all others.
+TRAIN_FULL = "train-full"
+
 #: What every page, table and figure of a simulated study says.
 SIMULATED_MARK = "Simulated data"
 
