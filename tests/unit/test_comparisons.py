@@ -308,7 +308,7 @@ def test_runs_of_one_generator_count_as_one_in_intervals_and_tests(sets, publish
     claimed = where(single, **KEY, training_data="augmented", metric="balanced_accuracy").iloc[0]
     assert claimed["se_percent"] < row["se_percent"]
     assert claimed["p_value"] < row["p_value"]
-    assert claimed["interval_leaves_out"] == "other models of rhvae, other draws of train-50"
+    assert claimed["interval_leaves_out"] == "other models of the generator; other draws of train-50"
     own = where(estimates.table, **KEY, training_data="augmented", metric="sensitivity").iloc[0]
     between = 100 * results[:, made.labels].mean(axis=1).reshape(2, 3).mean(axis=0)
     assert 0 < own["se_replicates_percent"] <= own["se_seeds_percent"]
@@ -335,7 +335,7 @@ def test_draws_of_a_training_set_that_conditions_have_in_common_are_paired(sets,
     difference = ((one - real)[:3] + (one - real)[3:]) / 2
     total = split_variance(made.labels, difference, metric).total
     assert row["se_percent"] == pytest.approx(100 * numpy.sqrt(total), abs=1e-4)
-    assert row["interval_leaves_out"] == "n/a"
+    assert row["interval_leaves_out"] is None
     # train-full is the same for all, so that its real images have no replicates
     full = KEY | {"training_set": "train-full"}
     row = where(table, **full, training_data="augmented", metric=metric).iloc[0]
@@ -349,6 +349,27 @@ def test_draws_of_a_training_set_that_conditions_have_in_common_are_paired(sets,
     )
     total = split_variance(made.labels, (one[:3] + one[3:]) / 2, metric, real).total
     assert row["se_percent"] == pytest.approx(100 * numpy.sqrt(total), abs=1e-4)
+
+
+PRIMARY = KEY | {"training_data": "augmented", "generator": "rhvae", "n_synthetic": 500, "reference": "real"}
+
+
+def test_the_primary_test_is_one_and_is_no_part_of_the_other_families(sets, published, table):
+    resampled = estimate_performance(sets, 300, 0.95, 3).resampled
+    primary = PRIMARY | {"test_cohort": "ADNI", "metric": "balanced_accuracy"}
+    chosen = compare_conditions(sets, resampled, published, **OPTIONS, primary=primary)
+    is_primary = chosen["role"] == "primary"
+    assert chosen[is_primary][[*primary]].to_dict("records") == [primary]
+    assert chosen[is_primary]["n_tests"].tolist() == [1]
+    assert (chosen[is_primary]["p_holm"] == chosen[is_primary]["p_value"]).all()
+    assert set(table["role"]) == {"secondary"}
+    family = (table["test_cohort"] == "ADNI") & (table["metric"] == "balanced_accuracy")
+    assert set(chosen[family & ~is_primary]["n_tests"]) == {7}
+    assert set(chosen[~family]["n_tests"]) == set(table["n_tests"]) == {8}
+    rest = chosen[family & ~is_primary]
+    numpy.testing.assert_allclose(rest["p_holm"], holm(rest["p_value"]))
+    columns = [name for name in table if name not in ("role", "n_tests", "p_holm", "p_benjamini_hochberg")]
+    pandas.testing.assert_frame_equal(chosen[columns], table[columns])
 
 
 def test_without_real_images_there_is_nothing_to_compare(tmp_path, published):

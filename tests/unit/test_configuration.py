@@ -15,7 +15,7 @@ from rhvae_mri.pages.documents import DEFAULTS, MODELINE, PAGE, RESULTS, SCHEMA,
 from rhvae_mri.preprocess.registration import Levels
 from rhvae_mri.study.checks import check_configuration, complete, result_settings
 from rhvae_mri.study.configuration import Configuration, build_schema
-from rhvae_mri.study.grid import is_simulated
+from rhvae_mri.study.grid import choose_primary, is_simulated
 from rhvae_mri.study.settings import fill
 
 ROOT = Path(__file__).parents[2]
@@ -189,6 +189,11 @@ def test_a_missing_key_and_a_value_out_of_bounds_are_both_named():
         ),
         ("grid.exclude", [{}], "`grid.exclude.0` is {}"),
         ("grid.exclude", [{"seed": 1}], "unknown key `seed` in grid.exclude.0"),
+        ("rhvae.replicates", 4, "`cnn.seeds` is 6, which is no multiple of `rhvae.replicates`, 4"),
+        ("split.redraw_subsets", True, "`split.redraw_subsets` has no effect"),
+        ("grid.generators", ["rhvae", "oracle"], "`split.n_oracle_per_class` is 0, but the generator"),
+        ("statistics.primary.generator", "vae", "`statistics.primary` names generator: vae, but the grid"),
+        ("statistics.primary.against", "rhvae", "`statistics.primary` names against: rhvae, but the grid"),
         ("synthetic.sizes", [21], "21 cannot be divided into two classes"),
         ("cohorts.OASIS3", {"bids": "oasis"}, "missing key `source` in cohorts.OASIS3"),
         ("cohorts.OASIS3", {"source": "download"}, "`cohorts.OASIS3.source` is 'download'"),
@@ -207,6 +212,31 @@ def test_a_missing_key_and_a_value_out_of_bounds_are_both_named():
 )
 def test_wrong_values_and_contradictions_are_named_with_their_keys(path, value, message):
     assert message in problems(changed(path, value))
+
+
+def test_the_oracle_is_of_simulated_cohorts():
+    config = paper_with_folders()
+    config["grid"]["generators"] = ["rhvae", "oracle"]
+    config["split"]["n_oracle_per_class"] = 5000
+    assert "`oracle`, which only a simulated cohort can give" in problems(config)
+
+
+def test_the_primary_test_follows_from_the_grid_or_is_named():
+    config = load("config.yaml")
+    expected = {"architecture": "baseline", "training_set": "train-full", "training_data": "augmented"}
+    expected |= {"generator": "rhvae", "n_synthetic": 90, "resolution": "downsampled", "test_cohort": "ADNI"}
+    expected |= {"metric": "balanced_accuracy", "reference": "real_steps"}
+    assert choose_primary(check_configuration(config)) == expected
+    without = changed("grid.generators", ["vae", "rhvae"])
+    assert choose_primary(check_configuration(without)) == expected | {
+        "generator": "vae",
+        "reference": "real",
+    }
+    named = changed("statistics.primary.against", "class_mean")
+    assert choose_primary(check_configuration(named)) == expected | {"reference": "class_mean"}
+    nothing = changed("grid.training_data", ["real", "synthetic"])
+    assert choose_primary(check_configuration(nothing)) is None
+    assert choose_primary(check_configuration(paper_with_folders()))["reference"] == "real"
 
 
 def test_missing_folders_are_named_with_their_keys(tmp_path):

@@ -300,7 +300,7 @@ def test_a_collapsed_model_shows_in_recall_and_diversity(small_study):
     table = measure(model, training, held_out, collapsed)
     assert values(table, "recall")["synthetic"] == 0
     assert values(table, "variance_ratio")["synthetic"] == pytest.approx(0, abs=1e-9)
-    named = table.assign(generator="rhvae", training_set="train-50", diagnosis="AD")
+    named = table.assign(generator="rhvae", training_set="train-50", replicate=0, diagnosis="AD")
     (flags,) = list_flags(named)["flags"]
     assert flags.split("; ")[-2:] == [
         "AD: covers none of its training images",
@@ -405,15 +405,15 @@ def test_what_a_generator_has_no_method_for_is_left_out_with_the_reason(small_st
     ],
 )
 def test_a_measure_has_a_flag_beyond_its_limit_alone(measure, images, value, is_flagged):
-    rows = [("vae", "train-50", diagnosis, measure, images, value) for diagnosis in ("AD", "CN")]
-    table = pandas.DataFrame(
-        rows, columns=["generator", "training_set", "diagnosis", "measure", "images", "value"]
-    )
+    rows = [("vae", "train-50", n, name, measure, images, value) for n, name in ((0, "AD"), (2, "CN"))]
+    columns = ["generator", "training_set", "replicate", "diagnosis", "measure", "images", "value"]
+    table = pandas.DataFrame(rows, columns=columns)
+    assert list_flags(table.assign(generator="class_mean")).empty
     found = list_flags(table)
     assert list(found.columns) == ["generator", "training_set", "flags"]
     assert len(found) == is_flagged
     if is_flagged:
-        assert found["flags"][0].count("AD: ") == found["flags"][0].count("CN: ") == 1
+        assert found["flags"][0].count("AD: ") == found["flags"][0].count("CN, replicate 2: ") == 1
 
 
 def test_the_variance_ratio_is_that_of_the_voxels_around_the_mean_image(small_study):

@@ -9,6 +9,7 @@ def table():
     columns = [
         "generator",
         "training_set",
+        "replicate",
         "diagnosis",
         "measure",
         "images",
@@ -19,9 +20,9 @@ def table():
     ]
     return pandas.DataFrame(
         [
-            ("rhvae", "train-50", "AD", "elbo", "training", -10.25, 0.5, 40, "nats <per> image"),
-            ("rhvae", "train-50", "CN", "elbo", "training", -11.0, float("nan"), 1, "nats <per> image"),
-            ("rhvae", "train-full", "AD", "copied_share", "synthetic", 0.0, 0.01, 20, "share"),
+            ("rhvae", "train-50", 0, "AD", "elbo", "training", -10.25, 0.5, 40, "nats <per> image"),
+            ("rhvae", "train-50", 0, "CN", "elbo", "training", -11.0, float("nan"), 1, "nats <per> image"),
+            ("rhvae", "train-full", 0, "AD", "copied_share", "synthetic", 0.0, 0.01, 20, "share"),
         ],
         columns=columns,
     )
@@ -47,3 +48,11 @@ def test_several_generators_are_named_and_what_was_not_measured_says_so(tmp_path
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     for text in ("rhvae, train-50, AD", "ppca, train-50, AD", "not measured", "by generator, training set"):
         assert text in page
+
+
+def test_replicates_are_told_apart(tmp_path):
+    both = pandas.concat([table(), table().assign(replicate=1)])
+    write_generation(both, tmp_path / "page.html", simulated=False, title="Study")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "train-full, 1, AD" in page
+    assert "Copied share by training set, replicate and diagnosis" in page

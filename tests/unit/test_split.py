@@ -4,6 +4,7 @@ import pytest
 from scipy import stats
 
 from rhvae_mri.cohort.balance import Criteria, draw_balanced_sets
+from rhvae_mri.cohort.leakage import check_leakage
 from rhvae_mri.cohort.split import draw_test_cohorts, name_sets, set_sizes, split_cohort, write_independent
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.files import read_tsv
@@ -125,6 +126,29 @@ def test_variables_that_nobody_has_are_not_tested():
     assert set(balance["variable"]) == {"sex"}
     cohort["sex"] = None
     assert split_cohort(cohort, **SMALL).balance.empty
+
+
+def test_training_sets_can_be_drawn_again_and_participants_kept_apart():
+    cohort = make_cohort(60, 70, n_sites=3)
+    options = {**SMALL, "p_threshold": 0.1, "require_balance": False}
+    once = split_cohort(cohort, **options)
+    again = split_cohort(cohort, **options, n_draws=3)
+    draws = [again.split[name] for name in ("train-8", "train-8-draw-1", "train-8-draw-2")]
+    assert all(draw.sum() == 16 for draw in draws)
+    assert (draws[0] != draws[1]).any()
+    assert (draws[1] != draws[2]).any()
+    assert (again.split[["train-8-draw-1", "train-8-draw-2"]].max(axis=1) <= again.split["train-full"]).all()
+    pandas.testing.assert_frame_equal(again.split[once.split.columns], once.split)
+    apart = split_cohort(cohort, **options, n_oracle_per_class=20).split
+    assert counts(apart)["oracle"] == (20, 20)
+    assert counts(apart)["test"] == (10, 10)
+    assert sum(counts(apart)["train-full"]) + sum(counts(apart)["validation"]) == 130 - 2 * 30
+    assert (apart.loc[apart["set"] == "oracle", ["train-full", "train-8"]] == 0).all(axis=None)
+    check_leakage(apart, {}, {})
+    with pytest.raises(
+        StudyError, match=r"needs 69: 10 to test and 9 to .* train, 50 to keep apart as oracle"
+    ):
+        split_cohort(cohort, **options, n_oracle_per_class=50)
 
 
 def test_a_training_set_of_everyone_needs_no_draw_and_one_of_all_but_one_does():

@@ -25,9 +25,10 @@ def tables(tmp_path_factory, root):
     sets = [each for each in read_predictions(files) if each.set == "test"]
     estimates = estimate_performance(sets, 200, 0.95, 1)
     published = read_published(root / "resources/published_results.tsv")
-    comparisons = compare_conditions(
-        sets, estimates.resampled, published, confidence=0.95, n_permutations=99, seed=1
-    )
+    primary = {"architecture": "baseline", "training_set": "train-50", "training_data": "augmented"}
+    primary |= {"reference": "real", "test_cohort": "ADNI", "metric": "balanced_accuracy"}
+    options = {"confidence": 0.95, "n_permutations": 99, "seed": 1, "primary": primary}
+    comparisons = compare_conditions(sets, estimates.resampled, published, **options)
     replication = compare_with_published(
         estimates.table, published, margin=5, confidence=0.95, minimum_runs=2, departures=[]
     )
@@ -36,16 +37,30 @@ def tables(tmp_path_factory, root):
 
 def test_the_primary_comparison_comes_first(tables):
     sheets = comparison_sheets(tables[0], "ADNI")
-    assert sheets[0].heading == "Balanced accuracy on ADNI"
-    assert sheets[0].caption.endswith("8 tests. This is the primary comparison.")
-    assert len({sheet.heading for sheet in sheets}) == 8
-    assert sum("primary" in sheet.caption for sheet in sheets) == 1
+    assert sheets[0].heading == "Primary test"
+    assert sheets[0].caption == "Balanced accuracy on ADNI, in percent."
+    assert [row[0] for row in sheets[0].rows] == ["baseline, train-50, 500 synthetic + real"]
+    assert sheets[1].heading == "Balanced accuracy on ADNI"
+    assert sheets[1].caption.endswith("7 secondary tests.")
+    assert len({sheet.heading for sheet in sheets}) == 9
     assert sum(len(sheet.rows) for sheet in sheets) == len(tables[0])
-    assert sheets[0].rows[-1][0] == "optimized, train-full, 500 synthetic + real"
+    assert sheets[1].rows[-1][0] == "optimized, train-full, 500 synthetic + real"
+    without = comparison_sheets(tables[0].assign(role="secondary"), "ADNI")
+    assert len(without) == 8
+    assert len(without[0].rows) == 8
+
+
+def test_a_note_says_what_the_intervals_leave_out(tables, tmp_path):
+    for given, note in (
+        (tables[0], "leave out: other models of the generator, other draws of train-50."),
+        (tables[0].assign(interval_leaves_out=None), "hold for this split of the cohort."),
+    ):
+        write_comparisons(given, tmp_path / "t.html", title="T", simulated=True, training_cohort="ADNI")
+        assert note in (tmp_path / "t.html").read_text()
 
 
 def test_with_several_generators_a_column_says_against_what(tables, tmp_path):
-    one = tables[0]
+    one = tables[0].assign(role="secondary")
     other = one.assign(generator="vae")
     table = pandas.concat([one, other, other.assign(reference="rhvae")])
     sheet = comparison_sheets(table, "ADNI")[0]

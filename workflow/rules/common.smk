@@ -67,15 +67,22 @@ from rhvae_mri.provenance.study import code_revision, packages_digest
 from rhvae_mri.study.checks import check_configuration, result_settings
 from rhvae_mri.study.names import CLASSES
 from rhvae_mri.study.grid import (
-    batch_seeds,
+    NO_GENERATOR,
     OWN_GENERATOR,
+    batch_seeds,
+    choose_primary,
     condition_path,
+    count_replicates,
+    drawn_set,
     generated_sets,
+    generator_of,
+    group_runs,
     is_simulated,
     list_cohorts,
     list_conditions,
     model_folder,
     other_generator,
+    replicate_part,
     saliency_conditions,
     synthetic_per_class,
 )
@@ -174,6 +181,8 @@ TRAINED = [
 #: The generators of synthetic images, each with the training sets that it learns.
 GENERATED = generated_sets(CONDITIONS)
 GENERATORS = list(dict.fromkeys(generator for generator, _ in GENERATED))
+#: How many replicates each generator has, and whether each has its own draw of a smaller training set.
+REPLICATION = config["rhvae"]["replicates"], config["split"]["redraw_subsets"]
 #: The training sets of the RHVAE, which has figures of its own.
 RHVAE_TRAINING_SETS = [
     training_set for generator, training_set in GENERATED if generator == OWN_GENERATOR
@@ -217,6 +226,8 @@ wildcard_constraints:
     # the folder of a generator's models, and the part that names another one than the RHVAE in other paths
     model_folder="|".join(map(model_folder, {OWN_GENERATOR: 0} | dict(GENERATED))),
     other_generator=f"(/generator-({'|'.join(GENERATORS) or '-'}))?",
+    # the part of a path that names a further replicate of a generator
+    replicate=r"(/replicate-[1-9]\d*)?",
     training_data="real|classic|synthetic|augmented",
     picture="traversal|interpolation|neighbours",
     model="cnn|rhvae",
@@ -333,14 +344,24 @@ def of_cohort_and_training(path):
     return files
 
 
+def batch_replicates(wildcards):
+    """The replicates that the runs of a batch are of, each with the numbers of its runs."""
+    generator = generator_of(wildcards.other_generator)
+    if wildcards.n_synthetic == "0":
+        generator = NO_GENERATOR
+    n = count_replicates(generator, wildcards.training_set, *REPLICATION)
+    return group_runs(wildcards.seeds, n)
+
+
 def synthetic_sets(wildcards):
-    """The synthetic images of both classes, for the conditions that train on them."""
+    """The synthetic images of both classes, for the conditions that train on them; of each replicate in turn."""
     if wildcards.n_synthetic == "0":
         return []
     return expand(
-        "<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
+        "<results>/synthetic{other_generator}/training_set-{training_set}{replicate}/diagnosis-{diagnosis}/images.safetensors",
         other_generator=wildcards.other_generator,
         training_set=wildcards.training_set,
+        replicate=map(replicate_part, batch_replicates(wildcards)),
         diagnosis=CLASSES,
     )
 

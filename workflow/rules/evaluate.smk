@@ -77,6 +77,9 @@ rule compute_statistics:
         runtime=grows_with_attempt(30),
     params:
         seeds=lookup("cnn/seeds", within=config),
+        replicates=REPLICATION[0],
+        redraws=REPLICATION[1],
+        primary=choose_primary(config),
         resamples=lookup("statistics/resamples", within=config),
         confidence=lookup("statistics/confidence", within=config),
         bins=10,

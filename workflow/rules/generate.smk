@@ -7,12 +7,12 @@ rule train_generator:
         stack=f"<results>/tensors/cohort-{TRAINING_COHORT}/resolution-downsampled/images.safetensors",
         split="<results>/split/split.tsv",
     output:
-        model="<results>/{model_folder}/training_set-{training_set}/diagnosis-{diagnosis}/model.safetensors",
-        history="<results>/{model_folder}/training_set-{training_set}/diagnosis-{diagnosis}/history.tsv",
+        model="<results>/{model_folder}/training_set-{training_set}{replicate}/diagnosis-{diagnosis}/model.safetensors",
+        history="<results>/{model_folder}/training_set-{training_set}{replicate}/diagnosis-{diagnosis}/history.tsv",
     log:
-        "<logs>/train_generator/{model_folder}/training_set-{training_set}_diagnosis-{diagnosis}.log",
+        "<logs>/train_generator/{model_folder}/training_set-{training_set}{replicate}_diagnosis-{diagnosis}.log",
     benchmark:
-        "<benchmarks>/train_generator/{model_folder}/training_set-{training_set}_diagnosis-{diagnosis}.tsv"
+        "<benchmarks>/train_generator/{model_folder}/training_set-{training_set}{replicate}_diagnosis-{diagnosis}.tsv"
     conda:
         "../../envs/learn.yaml"
     threads: lookup("rhvae/threads", within=config)
@@ -24,6 +24,7 @@ rule train_generator:
         generator=generator_name,
         model=generator_class,
         settings=generator_settings,
+        images=training_images,
         seed=SEED,
         code=code_with_generator("train_generator"),
     script:
@@ -36,14 +37,14 @@ rule generate_synthetic:
         stack=f"<results>/tensors/cohort-{TRAINING_COHORT}/resolution-downsampled/images.safetensors",
         model=trained_generator,
     output:
-        stack="<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
-        index="<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/images.tsv",
-        codes="<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/latent_codes.safetensors",
-        chains="<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/chains.json",
+        stack="<results>/synthetic{other_generator}/training_set-{training_set}{replicate}/diagnosis-{diagnosis}/images.safetensors",
+        index="<results>/synthetic{other_generator}/training_set-{training_set}{replicate}/diagnosis-{diagnosis}/images.tsv",
+        codes="<results>/synthetic{other_generator}/training_set-{training_set}{replicate}/diagnosis-{diagnosis}/latent_codes.safetensors",
+        chains="<results>/synthetic{other_generator}/training_set-{training_set}{replicate}/diagnosis-{diagnosis}/chains.json",
     log:
-        "<logs>/generate_synthetic{other_generator}/training_set-{training_set}_diagnosis-{diagnosis}.log",
+        "<logs>/generate_synthetic{other_generator}/training_set-{training_set}{replicate}_diagnosis-{diagnosis}.log",
     benchmark:
-        "<benchmarks>/generate_synthetic{other_generator}/training_set-{training_set}_diagnosis-{diagnosis}.tsv"
+        "<benchmarks>/generate_synthetic{other_generator}/training_set-{training_set}{replicate}_diagnosis-{diagnosis}.tsv"
     conda:
         "../../envs/learn.yaml"
     threads: lookup("rhvae/threads", within=config)
@@ -68,16 +69,16 @@ rule measure_generation:
         stack=f"<results>/tensors/cohort-{TRAINING_COHORT}/resolution-downsampled/images.safetensors",
         split="<results>/split/split.tsv",
         model=trained_generator,
-        synthetic="<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/images.safetensors",
+        synthetic="<results>/synthetic{other_generator}/training_set-{training_set}{replicate}/diagnosis-{diagnosis}/images.safetensors",
     output:
-        table="<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/quality.tsv",
-        neighbours="<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/neighbours.tsv",
-        pictures="<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/pictures.safetensors",
-        pictures_table="<results>/synthetic{other_generator}/training_set-{training_set}/diagnosis-{diagnosis}/pictures.tsv",
+        table="<results>/synthetic{other_generator}/training_set-{training_set}{replicate}/diagnosis-{diagnosis}/quality.tsv",
+        neighbours="<results>/synthetic{other_generator}/training_set-{training_set}{replicate}/diagnosis-{diagnosis}/neighbours.tsv",
+        pictures="<results>/synthetic{other_generator}/training_set-{training_set}{replicate}/diagnosis-{diagnosis}/pictures.safetensors",
+        pictures_table="<results>/synthetic{other_generator}/training_set-{training_set}{replicate}/diagnosis-{diagnosis}/pictures.tsv",
     log:
-        "<logs>/measure_generation{other_generator}/training_set-{training_set}_diagnosis-{diagnosis}.log",
+        "<logs>/measure_generation{other_generator}/training_set-{training_set}{replicate}_diagnosis-{diagnosis}.log",
     benchmark:
-        "<benchmarks>/measure_generation{other_generator}/training_set-{training_set}_diagnosis-{diagnosis}.tsv"
+        "<benchmarks>/measure_generation{other_generator}/training_set-{training_set}{replicate}_diagnosis-{diagnosis}.tsv"
     conda:
         "../../envs/learn.yaml"
     threads: lookup("rhvae/threads", within=config)
@@ -88,6 +89,8 @@ rule measure_generation:
     params:
         generator=generator_name,
         model=generator_class,
+        images=drawn_training_set,
+        replicate=replicate_number,
         seed=SEED,
         code=code_with_generator("measure_generation"),
     script:
@@ -98,8 +101,11 @@ rule tabulate_generation:
     """Set the measures of all generators side by side."""
     input:
         tables=[
-            f"<results>/synthetic{other_generator(generator)}/training_set-{training_set}/diagnosis-{diagnosis}/quality.tsv"
+            f"<results>/synthetic{other_generator(generator)}/training_set-{training_set}{replicate_part(replicate)}/diagnosis-{diagnosis}/quality.tsv"
             for generator, training_set in GENERATED
+            for replicate in range(
+                count_replicates(generator, training_set, *REPLICATION)
+            )
             for diagnosis in CLASSES
         ],
         page=page_files("templates/sheets.html.j2"),

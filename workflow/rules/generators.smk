@@ -1,7 +1,6 @@
 """What the rules of generate.smk are given: by the wildcards of a path, which generator it is of, its class, settings and code."""
 
 from rhvae_mri.generators.registry import module_digest
-from rhvae_mri.study.grid import generator_of
 
 
 def generator_name(wildcards):
@@ -44,10 +43,32 @@ def code_with_generator(script):
     return code
 
 
+def replicate_number(wildcards):
+    """The number of a replicate of a generator, from the part of a path that names it."""
+    return int(wildcards.replicate.rpartition("-")[2] or 0)
+
+
+def drawn_training_set(wildcards):
+    """The training set of a replicate as the split has it: all have one, or each its own draw."""
+    redraws = config["split"]["redraw_subsets"]
+    return drawn_set(
+        wildcards.training_set, replicate_number(wildcards) if redraws else 0
+    )
+
+
+def training_images(wildcards):
+    """The images that a generator is fitted to: those of its training set, or of participants kept apart for it."""
+    return (
+        "oracle"
+        if generator_name(wildcards) == "oracle"
+        else drawn_training_set(wildcards)
+    )
+
+
 def trained_generator(wildcards):
     """The file of the generator that makes a synthetic set."""
     folder = model_folder(generator_name(wildcards))
-    return f"<results>/{folder}/training_set-{wildcards.training_set}/diagnosis-{wildcards.diagnosis}/model.safetensors"
+    return f"<results>/{folder}/training_set-{wildcards.training_set}{wildcards.replicate}/diagnosis-{wildcards.diagnosis}/model.safetensors"
 
 
 def generator_memory(wildcards, attempt):

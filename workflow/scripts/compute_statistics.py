@@ -11,7 +11,8 @@ from rhvae_mri.statistics.published import read_published
 
 with log_job(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output
-    sets = read_predictions(snakemake.input.predictions, range(params.seeds))
+    replication = {"n_replicates": params.replicates, "redraws": params.redraws}
+    sets = read_predictions(snakemake.input.predictions, range(params.seeds), **replication)
     write_tsv(output.histories, read_histories(snakemake.input.histories))
     write_tsv(output.runs, tabulate_runs(sets))
     tested = [each for each in sets if each.set == "test"]
@@ -27,5 +28,5 @@ with log_job(snakemake.log[0]):
     write_tsv(output.reliability, calibration.curves)
     published = read_published(snakemake.input.published)
     flags = read_tsv(snakemake.input.flags) if snakemake.input.get("flags") else None
-    compared = compare_conditions(tested, estimates.resampled, published, *sampling, flags)
+    compared = compare_conditions(tested, estimates.resampled, published, *sampling, params.primary, flags)
     write_tsv(output.comparisons, compared)

@@ -12,7 +12,8 @@ from rhvae_mri.study.seeds import derive_seed
 with log_job(snakemake.log[0]):
     params, names, output = snakemake.params, snakemake.wildcards, snakemake.output
     device = str(choose_device(snakemake.config["study"]["device"], snakemake.threads))
-    seed = derive_seed(params.seed, "generate_synthetic", names.training_set, names.diagnosis)
+    model = names.training_set + names.replicate
+    seed = derive_seed(params.seed, "generate_synthetic", model, names.diagnosis)
     with ImageStack(snakemake.input.stack) as stack:
         image_shape = stack.shape
     # The first n images of a file are the synthetic set of size n, whatever the largest size.

@@ -14,13 +14,14 @@ with log_job(snakemake.log[0]):
     params, names, output = snakemake.params, snakemake.wildcards, snakemake.output
     training, held_out = (
         read_class_images(snakemake.input.stack, snakemake.input.split, images, names.diagnosis)
-        for images in (names.training_set, "validation")
+        for images in (params.images, "validation")
     )
-    training_ids = list_class_images(snakemake.input.split, names.training_set, names.diagnosis)
+    training_ids = list_class_images(snakemake.input.split, params.images, names.diagnosis)
     device = str(choose_device(snakemake.config["study"]["device"], snakemake.threads))
     with ImageStack(snakemake.input.synthetic) as stack:
         synthetic, synthetic_ids = stack.as_array(), stack.keys
-    seed = derive_seed(params.seed, "measure_generation", names.training_set, names.diagnosis)
+    model = names.training_set + names.replicate
+    seed = derive_seed(params.seed, "measure_generation", model, names.diagnosis)
     settings = MeasureSettings()
     with faults_of(params.model):
         generator = load_class(params.model).load(snakemake.input.model, device)
@@ -28,7 +29,9 @@ with log_job(snakemake.log[0]):
         synthetic, synthetic_ids = synthetic[: settings.n_synthetic], synthetic_ids[: settings.n_synthetic]
         sets = (training, training_ids, synthetic, synthetic_ids)
         save_pictures(output.pictures, output.pictures_table, generator, *sets)
-    for place, name in enumerate(("generator", "training_set", "diagnosis")):
-        table.insert(place, name, params.generator if name == "generator" else names[name])
+    model = {"generator": params.generator, "training_set": names.training_set}
+    model |= {"replicate": params.replicate, "diagnosis": names.diagnosis}
+    for place, (name, value) in enumerate(model.items()):
+        table.insert(place, name, value)
     write_tsv(output.table, table)
     write_tsv(output.neighbours, neighbour_table(synthetic, synthetic_ids, training, training_ids))

@@ -12,7 +12,8 @@ with log_job(snakemake.log[0]):
     params = snakemake.params
     usable = select_usable(read_images(Path(snakemake.input.images)), read_tsv(snakemake.input.quality))
     usable = leave_out(usable, read_tsv(snakemake.input.duplicates), params.cohort)
-    result = split_cohort(usable, seed=derive_seed(params.seed, "split_cohort"), **params.split)
+    seed = derive_seed(params.seed, "split_cohort")
+    result = split_cohort(usable, seed=seed, n_draws=params.n_draws, **params.split)
     check_leakage(result.split, {}, {}, cohort=params.cohort)
     write_tsv(snakemake.output.split, result.split)
     write_tsv(snakemake.output.balance, result.balance)

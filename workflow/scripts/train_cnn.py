@@ -10,13 +10,12 @@ from rhvae_mri.runtime.checkpoints import run_digest
 from rhvae_mri.runtime.devices import choose_device
 from rhvae_mri.runtime.logs import log_job
 from rhvae_mri.search.leaderboard import choose_network
-from rhvae_mri.study.grid import seeds_of_batch
+from rhvae_mri.study.grid import drawn_set, seeds_of_batch
+from rhvae_mri.study.names import CLASSES
 
 with log_job(snakemake.log[0]):
     given, params, names = snakemake.input, snakemake.params, snakemake.wildcards
     device = choose_device(snakemake.config["study"]["device"], snakemake.threads)
-    sets = (names.training_set, names.training_data, given.synthetic, params.n_synthetic_per_class)
-    train, validation = build_training_sets(given.stack, given.split, *sets)
     chosen = (names.architecture, names.resolution, params.cnn["learning_rate"], params.cnn["weight_decay"])
     architecture, *steps = choose_network(given.architectures, *chosen, given.get("search"))
     augmentation = AugmentationSettings() if names.training_data == "classic" else None
@@ -24,17 +23,25 @@ with log_job(snakemake.log[0]):
     # Beside the output, because Snakemake deletes the declared outputs of a failed job.
     checkpoints = Path(snakemake.output.networks).with_name("checkpoints")
     condition = [value for name, value in names.items() if value and name != "seeds"]
-    trained = train_networks(
-        architecture,
-        train,
-        validation,
-        TrainingSettings(params.epochs, batch_size, *steps, augmentation, precision),
-        seeds=seeds_of_batch(names.seeds, params.seed, condition),
-        device=device,
-        checkpoints=checkpoints,
-        digest=run_digest(dict(params.items()), *given),
-        resident_bytes=int(snakemake.config["cnn"]["resident_gb"] * 1e9),
-    )
+    seeds = seeds_of_batch(names.seeds, params.seed, condition)
+    trained = {}
+    for place, (replicate, runs) in enumerate(params.replicates.items()):
+        training_set = drawn_set(names.training_set, replicate if params.redraws else 0)
+        synthetic = given.synthetic[len(CLASSES) * place :][: len(CLASSES)]
+        sets = (training_set, names.training_data, synthetic, params.n_synthetic_per_class)
+        train, validation = build_training_sets(given.stack, given.split, *sets)
+        trained |= train_networks(
+            architecture,
+            train,
+            validation,
+            TrainingSettings(params.epochs, batch_size, *steps, augmentation, precision),
+            seeds={run: seeds[run] for run in runs},
+            device=device,
+            checkpoints=checkpoints,
+            digest=run_digest(dict(params.items()), *given),
+            resident_bytes=int(snakemake.config["cnn"]["resident_gb"] * 1e9),
+        )
+    trained = dict(sorted(trained.items()))
     save_networks(snakemake.output.networks, trained)
     write_tsv(snakemake.output.history, join_histories(trained))
     write_json(snakemake.output.metrics, training_metrics(trained, len(train), precision, device))

@@ -14,11 +14,10 @@ from rhvae_mri.study.seeds import derive_seed
 
 with log_job(snakemake.log[0]):
     params, names, output = snakemake.params, snakemake.wildcards, snakemake.output
-    images = read_class_images(
-        snakemake.input.stack, snakemake.input.split, names.training_set, names.diagnosis
-    )
+    images = read_class_images(snakemake.input.stack, snakemake.input.split, params.images, names.diagnosis)
     device = str(choose_device(snakemake.config["study"]["device"], snakemake.threads))
-    seed = derive_seed(params.seed, f"train_{params.generator}", names.training_set, names.diagnosis)
+    model = names.training_set + names.replicate
+    seed = derive_seed(params.seed, f"train_{params.generator}", model, names.diagnosis)
     # Beside the output, because Snakemake deletes the declared outputs of a failed job. One of other images,
     # settings or code has another name.
     folder = Path(output.model).parent

@@ -90,7 +90,7 @@ def list_evaluated_sets(
     none; ``stacks`` has the packed images of each cohort, first those of the one that was split.
     """
     held_out = read_tsv(split)
-    held_out = held_out[held_out["set"] != "train"].assign(cohort=next(iter(stacks)))
+    held_out = held_out[held_out["set"].isin(["validation", "test"])].assign(cohort=next(iter(stacks)))
     others = read_tsv(independent).assign(set="test")
     sets = []
     for (cohort, name), rows in pandas.concat([held_out, others]).groupby(["cohort", "set"]):

@@ -63,7 +63,7 @@ def check_leakage(
         "participants in more than one set": set(n_sets.index[n_sets > 1]),
         "participants with more than one image": _repeated(names),
         "images that occur more than once": _repeated(split["image_id"]),
-        "unknown sets": set(split["set"]) - {"train", "validation", "test"},
+        "unknown sets": set(split["set"]) - {"train", "validation", "test", "oracle"},
         "participants of train-full outside the set train, or missing from it": set(
             names[in_full != in_train]
         ),

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 #: The sets of the split, as the column ``set`` names them.
 SETS = ("test", "validation", "train")
+#: The set that is kept apart for the generator of the same name, see `rhvae_mri.generators.copies.RealSteps`.
+ORACLE = "oracle"
 #: Most draws per diagnosis [ours].
 MAX_TRIES = 20_000
 
@@ -54,6 +56,7 @@ def split_cohort(
     train_subsets: Sequence[int],
     seed: int,
     n_draws: int = 1,
+    n_oracle_per_class: int = 0,
     p_threshold: float = 0.80,
     site_threshold: float = 0.05,
     max_tries: int = MAX_TRIES,
@@ -76,6 +79,8 @@ def split_cohort(
         nothing else.
     n_draws : int
         How often each smaller training set is drawn, see `rhvae_mri.study.grid.drawn_set`.
+    n_oracle_per_class : int
+        Participants per diagnosis that are drawn first, at random, and kept apart as the set `ORACLE`.
     p_threshold, site_threshold : float
         Smallest p-values of the tests of age and sex, and of site.
     max_tries, require_balance : int, bool
@@ -101,7 +106,14 @@ def split_cohort(
     balance: list[pandas.DataFrame] = []
     for diagnosis in CLASSES:
         group = people[people["diagnosis"] == diagnosis]
-        sizes = set_sizes(diagnosis, len(group), n_test_per_class, validation_fraction, train_subsets)
+        sizes = set_sizes(
+            diagnosis, len(group), n_test_per_class, validation_fraction, train_subsets, n_oracle_per_class
+        )
+        if n_oracle_per_class:
+            own_seed = derive_seed(seed, ORACLE, diagnosis) % 2**32
+            apart = group.sample(n_oracle_per_class, random_state=own_seed)
+            people.loc[apart.index, "set"] = ORACLE
+            group = group.drop(apart.index)
         draw = draw_balanced_sets(group, sizes, criteria, derive_seed(seed, "sets", diagnosis))
         people.loc[group.index, "set"] = numpy.array(SETS)[draw.sets]
         balance.append(_balance_rows(draw, (*SETS[:2], TRAIN_FULL), diagnosis, require_balance))
@@ -125,8 +137,9 @@ def set_sizes(
     n_test: int,
     validation_fraction: float,
     train_subsets: Sequence[int],
+    n_apart: int = 0,
 ) -> tuple[int, int, int]:
-    """Return how many participants of one diagnosis test, validate and train."""
+    """Return how many participants of one diagnosis test, validate and train; ``n_apart`` do neither."""
     if n_test < 1 or not 0 < validation_fraction < 1:
         raise StudyError(
             f"A test with {n_test} participants and a validation with a fraction of {validation_fraction} of "
@@ -137,21 +150,24 @@ def set_sizes(
     rest = 0
     while (n_validation := _round_down(validation_fraction * rest)) < 1 or rest - n_validation < least:
         rest += 1
-    if n_participants < n_test + rest:
+    if n_participants < n_test + rest + n_apart:
+        apart = f", {n_apart} to keep apart as oracle" if n_apart else ""
         raise StudyError(
             f"Diagnosis {diagnosis} has {n_participants} participants with a usable image, but the split "
-            f"needs {n_test + rest}: {n_test} to test and {rest} to validate and train.",
+            f"needs {n_test + rest + n_apart}: {n_test} to test and {rest} to validate and train{apart}.",
             cause="The cohort is small, or many images were left out: see images.tsv and quality.tsv.",
             remedy="Lower the number of test participants or the size of the largest training set.",
         )
-    n_validation = _round_down(validation_fraction * (n_participants - n_test))
-    return n_test, n_validation, n_participants - n_test - n_validation
+    rest = n_participants - n_test - n_apart
+    n_validation = _round_down(validation_fraction * rest)
+    return n_test, n_validation, rest - n_validation
 
 
 def name_sets(split: pandas.DataFrame) -> dict[str, pandas.DataFrame]:
     """Return the rows of each set by its name: the training sets, validation and test."""
     sets = {name: split[split[name] == 1] for name in split if name.startswith("train-")}
-    return sets | {name: split[split["set"] == name] for name in ("validation", "test")}
+    apart = [ORACLE] if (split["set"] == ORACLE).any() else []
+    return sets | {name: split[split["set"] == name] for name in ("validation", "test", *apart)}
 
 
 def draw_test_cohorts(

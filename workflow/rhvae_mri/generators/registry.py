@@ -23,6 +23,8 @@ BUILT_IN = {
     "real_steps": "rhvae_mri.generators.copies:RealSteps",
     "class_mean": "rhvae_mri.generators.copies:ClassMean",
     "jitter": "rhvae_mri.generators.copies:Jitter",
+    # of other participants, see `training_images` of the rules
+    "oracle": "rhvae_mri.generators.copies:RealSteps",
 }
 
 #: The environment variable with the folders of the user's classes.
@@ -48,7 +50,8 @@ def class_path(config: Mapping[str, Any], name: str) -> str:
 
 def fit_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Give the settings with which a generator is fitted; ``config`` is without what alters no result."""
-    inherited = {"rhvae": config["rhvae"], "vae": config["rhvae"]}
+    layers = {key: value for key, value in config["rhvae"].items() if key != "replicates"}
+    inherited = {"rhvae": layers, "vae": layers}
     inherited["ppca"] = {"latent_dimension": config["rhvae"]["latent_dimension"]}
     given = {key: value for key, value in config["generators"].get(name, {}).items() if key != "model"}
     return {**inherited.get(name, {}), **given}

@@ -29,12 +29,13 @@ def write_generation(
     makers = list(dict.fromkeys(table["generator"]))
     model = "model" if len(makers) > 1 or makers != ["rhvae"] else "RHVAE"
     several = ["generator"] if len(makers) > 1 else []
+    replicates = ["replicate"] if (table["replicate"] > 0).any() else []
     introduction = (
         "Each cell is the value ± its standard error by resampling the images; where there is none, only "
         "one image or value was there. How each measure was taken is written above its table. "
         f"One {model} was trained per cell, so the spread between trainings is not in the error."
     )
-    names = [*several, "training_set", "diagnosis"]
+    names = [*several, "training_set", *replicates, "diagnosis"]
     sheets = [
         _sheet(measure, table[table["measure"] == measure], names) for measure in table["measure"].unique()
     ]
@@ -50,8 +51,8 @@ def _sheet(measure: str, rows: pandas.DataFrame, names: list[str]) -> Sheet:
     models = list(dict.fromkeys(of_row))
     return Sheet(
         name,
-        f"{name} by {'generator, ' if len(names) > 2 else ''}training set and diagnosis",
-        ("Images", *(", ".join(model) for model in models)),
+        f"{name} by {', '.join(names[:-1])} and diagnosis".replace("_", " "),
+        ("Images", *(", ".join(map(str, model)) for model in models)),
         tuple(
             (images, *(values.get((images, model), "") for model in models))
             for images in rows["images"].unique()

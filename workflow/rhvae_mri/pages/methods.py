@@ -16,8 +16,14 @@ from rhvae_mri.pages.templates import html_page, render
 from rhvae_mri.provenance.tables import DownloadFacts
 from rhvae_mri.quality.definitions import LIMITS
 from rhvae_mri.quality.verdict import MAXIMUM_PEAK
-from rhvae_mri.statistics.conditions import ordered
-from rhvae_mri.study.grid import generated_sets, is_simulated, list_cohorts, list_conditions
+from rhvae_mri.statistics.conditions import METRIC_LABELS, describe, ordered
+from rhvae_mri.study.grid import (
+    choose_primary,
+    generated_sets,
+    is_simulated,
+    list_cohorts,
+    list_conditions,
+)
 from rhvae_mri.study.names import CLASSES
 
 if TYPE_CHECKING:
@@ -36,6 +42,7 @@ _GENERATORS = {
     "rhvae": "the RHVAE",
     "vae": "a variational autoencoder with the encoder and decoder of the RHVAE and a normal prior",
     "ppca": "probabilistic principal component analysis",
+    "oracle": "further simulated participants, who have no other part in the study",
     "real_steps": "copies of the training images, which add steps of training alone",
     "class_mean": "copies of the mean image",
     "jitter": "copies of training images with noise",
@@ -106,6 +113,7 @@ def describe_methods(
             for name in ordered("architecture", layers.loc[layers["model"] == "CNN", "network"])
         },
         data=[_DATA[name] for name in ordered("training_data", config["grid"]["training_data"])],
+        primary=_primary_test(config),
         is_simulated=is_simulated(config),
         software=software,
         programs=_with_versions(_PROGRAMS, software["tools"]),
@@ -113,6 +121,16 @@ def describe_methods(
     )
     text, references = number_citations(text)
     return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()], references
+
+
+def _primary_test(config: Mapping[str, Any]) -> str | None:
+    """Say what the primary comparison is."""
+    primary = choose_primary(config)
+    if primary is None:
+        return None
+    against = "real images alone" if primary["reference"] == "real" else primary["reference"]
+    what = f"{METRIC_LABELS[primary['metric']]} on the test set of {primary['test_cohort']}"
+    return f"{what}, {describe(primary)} against {against}"
 
 
 def _by_class(people: pandas.DataFrame) -> str:

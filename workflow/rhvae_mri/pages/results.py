@@ -63,9 +63,10 @@ _COMPARISON_NOTES = (
     "standard error over both (analysis of variance of crossed random effects, Satterthwaite's degrees of "
     "freedom). It answers whether other networks, trained alike and tested on other participants, would "
     "differ.",
-    "p (Holm) and p (BH) are corrected for all tests of one table: Holm bounds the chance of any false "
-    "rejection, Benjamini-Hochberg the share of false ones among all. The primary family is balanced "
-    "accuracy on the test set of the cohort that is trained on.",
+    "The primary test of the study is named in its configuration (statistics.primary), before there are "
+    "results, and needs no correction. All others are secondary: p (Holm) and p (BH) are corrected for those "
+    "of one table. Holm bounds the chance of any false rejection, Benjamini-Hochberg the share of false ones "
+    "among all.",
     "p (participants) takes the trained networks as they are: a permutation test that swaps both conditions "
     "of random participants, for the area under the ROC curve DeLong's test. It is shown for comparison and "
     "decides nothing.",
@@ -75,6 +76,15 @@ _COMPARISON_NOTES = (
 
 #: Before all other notes, of each generator with flags.
 _DOUBT = "A gain by these synthetic images is doubtful: {}."
+
+#: What the intervals and tests of a table leave out, beside the training and validation participants.
+_LEFT_OUT = "Intervals and p-values hold for this split of the cohort; they leave out: {}."
+_ALL_IN = "Intervals and p-values hold for this split of the cohort."
+
+_NO_CONTROL = (
+    "The study has no condition of real images alone with as many steps of training (generator real_steps): "
+    "a gain may come from further steps."
+)
 
 _GENERATOR_NOTE = (
     "Generators are compared with each other too, where all else is the same: a difference is the one of the "
@@ -169,7 +179,11 @@ def write_comparisons(
     """Write the comparisons (`rhvae_mri.statistics.comparisons.compare_conditions`) for reading."""
     title = f"{title}: conditions against real images"
     sheets = comparison_sheets(table, training_cohort)
+    left_out = ", ".join(dict.fromkeys("; ".join(table["interval_leaves_out"].dropna()).split("; ")))
     notes = [*map(_DOUBT.format, list_doubts(table)), *_COMPARISON_NOTES]
+    notes.append(_LEFT_OUT.format(left_out) if left_out else _ALL_IN)
+    if "real_steps" not in {*table["generator"], *table["reference"]}:
+        notes.append(_NO_CONTROL)
     if _has_several(table):
         title += " and against each other"
         notes.append(_GENERATOR_NOTE)
@@ -185,8 +199,8 @@ def write_replication(
 
 
 def comparison_sheets(table: pandas.DataFrame, training_cohort: str) -> list[Sheet]:
-    """Arrange the comparisons, one table for each test cohort and metric, the primary one first."""
-    primary_family = (training_cohort, "balanced_accuracy")
+    """Arrange the comparisons: the primary one, then the others by test cohort and metric."""
+    first_family = (training_cohort, "balanced_accuracy")
     families = [
         (cohort, metric)
         for metric in ordered("metric", table["metric"])
@@ -194,14 +208,20 @@ def comparison_sheets(table: pandas.DataFrame, training_cohort: str) -> list[She
     ]
     named = _has_several(table)
     what = "Conditions against real images alone" + (", generators against each other" if named else "")
+    is_primary = table["role"] == "primary"
     sheets = []
-    for cohort, metric in sorted(families, key=lambda family: family != primary_family):
-        rows = table[(table["test_cohort"] == cohort) & (table["metric"] == metric)]
+    for row in table[is_primary].itertuples():
+        caption = (
+            f"{METRIC_LABELS[row.metric][0].upper()}{METRIC_LABELS[row.metric][1:]} on {row.test_cohort}"
+        )
+        cells = [_comparison_row(row, named)]
+        sheets.append(sheet_of("Primary test", f"{caption}, in percent.", cells, labels=("Against",)))
+    for cohort, metric in sorted(families, key=lambda family: family != first_family):
+        rows = table[(table["test_cohort"] == cohort) & (table["metric"] == metric) & ~is_primary]
         if rows.empty:
             continue
-        primary = " This is the primary comparison." if (cohort, metric) == primary_family else ""
         heading = f"{METRIC_LABELS[metric][0].upper()}{METRIC_LABELS[metric][1:]} on {cohort}"
-        caption = f"{what}, in percent; {len(rows)} tests.{primary}"
+        caption = f"{what}, in percent; {len(rows)} secondary tests."
         cells = [_comparison_row(row, named) for row in rows.itertuples()]
         sheets.append(sheet_of(heading, caption, cells, labels=("Against",)))
     return sheets

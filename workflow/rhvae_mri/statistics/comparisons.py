@@ -38,11 +38,12 @@ from rhvae_mri.study.seeds import derive_seed
 #: What all conditions are compared with.
 REFERENCE = "real"
 
-#: A family of tests, within which p-values are corrected.
-FAMILY = ("test_cohort", "metric")
+#: A family of tests, within which p-values are corrected. The primary test of the study is one by itself.
+FAMILY = ("role", "test_cohort", "metric")
 
 #: The columns of the table of comparisons.
 COMPARISON_COLUMNS = (
+    "role",
     *CONDITION,
     *("test_cohort", "metric", "reference", "mean_percent", "reference_mean_percent", "difference_percent"),
     *("low_percent", "high_percent", "se_percent", "p_value", "p_holm", "p_benjamini_hochberg", "n_tests"),
@@ -65,6 +66,7 @@ def compare_conditions(
     n_permutations: int,
     confidence: float,
     seed: int,
+    primary: Mapping[str, Any] | None = None,
     flags: pandas.DataFrame | None = None,
 ) -> pandas.DataFrame:
     """Compare each condition with real images alone, and with earlier generators, by every metric.
@@ -79,9 +81,10 @@ def compare_conditions(
     name too. What is paired are the participants, and no p-value depends on the runs' numbers.
 
     ``resampled`` is that of `rhvae_mri.statistics.estimates.estimate_performance`. Each pair has one
-    row per test cohort and metric, with the columns of the condition and, as ``reference``, ``real`` or the
-    other generator: means of both, their difference with its interval, p-values as they are and corrected
-    within the family of one test cohort and metric, Cohen's d over the runs, the p-value of the second test,
+    row per test cohort and metric, with its ``role``, the columns of the condition and, as ``reference``,
+    ``real`` or the other generator: means of both, their difference with its interval, p-values as they are
+    and corrected within the family of one test cohort and metric, but for the ``primary`` one, which is one
+    test (`rhvae_mri.study.grid.choose_primary`), Cohen's d over the runs, the p-value of the second test,
     the published difference to real images, where there is one, and the ``flags`` of the generator's images
     (`rhvae_mri.generators.assessment.flags.list_flags`).
     """
@@ -91,6 +94,8 @@ def compare_conditions(
     if not rows:
         return pandas.DataFrame(columns=list(COMPARISON_COLUMNS))
     table = pandas.DataFrame(rows)
+    is_primary = (table[[*primary]] == pandas.Series(primary)).all(axis=1) if primary else table.index < 0
+    table["role"] = numpy.where(is_primary, "primary", "secondary")
     families = table.groupby(list(FAMILY))["p_value"]
     table["p_holm"] = families.transform(holm)
     table["p_benjamini_hochberg"] = families.transform(benjamini_hochberg)

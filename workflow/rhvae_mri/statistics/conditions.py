@@ -46,7 +46,7 @@ _SORTED_BY = (
 _ORDER = {
     "architecture": ("baseline", "optimized"),
     "training_data": (*REAL_DATA, "synthetic", "augmented"),
-    "generator": (NO_GENERATOR, "real_steps", OWN_GENERATOR, "vae", "ppca", "jitter", "class_mean"),
+    "generator": (NO_GENERATOR, "real_steps", OWN_GENERATOR, "vae", "ppca", "jitter", "class_mean", "oracle"),
     "resolution": ("full", "downsampled"),
     "test_cohort": ("ADNI", "AIBL"),
     "set": ("train", "validation", "test"),

@@ -74,15 +74,15 @@ class SetPredictions:
         is_drawn = is_redrawn(self.conditions["training_set"].iloc[position], self.redraws)
         return self.n_replicates > 1 and (is_drawn or is_same_generator)
 
-    def left_out(self, *positions: int) -> str:
+    def left_out(self, *positions: int) -> str | None:
         """Say over what else the results of conditions would vary, that their intervals leave out."""
         found = []
         for row in self.conditions.iloc[[*positions]].itertuples():
             if self.n_replicates == 1 and row.generator not in FIXED:
-                found.append(f"other models of {row.generator}")
+                found.append("other models of the generator")
             if row.training_set != TRAIN_FULL and not self.redraws:
                 found.append(f"other draws of {row.training_set}")
-        return ", ".join(dict.fromkeys(found)) or "n/a"
+        return "; ".join(dict.fromkeys(found)) or None
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -13,7 +13,14 @@ from pydantic_core import ErrorDetails
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.study.configuration import Configuration, build_schema
-from rhvae_mri.study.grid import idle_exclusions, is_simulated, list_conditions
+from rhvae_mri.study.grid import (
+    choose_primary,
+    idle_exclusions,
+    is_simulated,
+    list_cohorts,
+    list_conditions,
+    synthetic_per_class,
+)
 from rhvae_mri.study.training_keys import RHVAE
 
 #: Numbers such as 1e-5, which YAML 1.1 reads as text because they have no dot.
@@ -201,8 +208,12 @@ def _generators(config: Mapping[str, Any]) -> Iterator[str]:
         "real_steps": (),
         "class_mean": (),
         "jitter": ("noise_share",),
+        "oracle": (),
     }
-    known |= {"vae": [name for name in config["rhvae"] if name != "threads"], "ppca": ("latent_dimension",)}
+    known |= {
+        "vae": [name for name in config["rhvae"] if name not in ("threads", "replicates")],
+        "ppca": ("latent_dimension",),
+    }
     for name in config["grid"]["generators"]:
         if name not in known and name not in config["generators"]:
             yield (
@@ -242,6 +253,35 @@ def _generator_settings(name: str, given: Mapping[str, Any], config: Mapping[str
             for one in error.errors(include_url=False):
                 place = ".".join(map(str, one["loc"]))
                 yield f"`generators.{name}.{place}` is {one['input']!r}: {one['msg'].lower()}."
+
+
+def _replicates(config: Mapping[str, Any]) -> Iterator[str]:
+    """Rules for what is repeated, kept apart, and tested first."""
+    n_replicates, n_runs, split = config["rhvae"]["replicates"], config["cnn"]["seeds"], config["split"]
+    if n_runs % n_replicates:
+        yield (
+            f"`cnn.seeds` is {n_runs}, which is no multiple of `rhvae.replicates`, {n_replicates}: each "
+            "model has as many runs."
+        )
+    if split["redraw_subsets"] and n_replicates == 1:
+        yield "`split.redraw_subsets` has no effect with `rhvae.replicates: 1`: give it 2 or more, or false."
+    if "oracle" in config["grid"]["generators"]:
+        trained = config["cohorts"][list_cohorts(config)[0]]["source"]
+        sizes = synthetic_per_class(config["synthetic"]["sizes"], config["synthetic"]["count"])
+        if trained != "simulated":
+            yield "`grid.generators` has `oracle`, which only a simulated cohort can give new participants."
+        elif split["n_oracle_per_class"] < max(sizes.values()):
+            yield (
+                f"`split.n_oracle_per_class` is {split['n_oracle_per_class']}, but the generator `oracle` "
+                f"has to give {max(sizes.values())} images of each class."
+            )
+    primary = config["statistics"]["primary"]
+    named = [name for name, value in primary.items() if value is not None and name != "metric"]
+    if named and choose_primary(config) is None:
+        yield (
+            f"`statistics.primary` names {', '.join(f'{name}: {primary[name]}' for name in named)}, but the "
+            "grid lacks this condition of augmented images, or what it is held against."
+        )
 
 
 def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
@@ -295,6 +335,8 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                 f"(it makes {', '.join(sets)}): add its size to `split.train_subsets`."
             )
     yield from _generators(config)
+    if len(trained) == 1:
+        yield from _replicates(config)
     for excluded in idle_exclusions(config["grid"], config["synthetic"]["sizes"]):
         names = ", ".join(f"{name}: {value}" for name, value in excluded.items())
         yield f"`grid.exclude` leaves out {{{names}}}, but the grid has no such condition."

@@ -189,6 +189,11 @@ class Split(Section):
     """Fraction of the other participants that validate, n = int(fraction * N) per class."""
     train_subsets: Distinct[Annotated[int, Field(ge=2)]] = key([20], "P", study=[50])
     """Sizes per class of the small training sets inside train-full."""
+    redraw_subsets: bool = key(False, "ours")
+    """Whether each replicate of the generators (`rhvae.replicates`) has draws of its own of these training
+    sets, in all conditions: results are then about such sets, not about one draw."""
+    n_oracle_per_class: Participants = key(0, "ours")
+    """Participants per diagnosis of a simulated cohort that are kept apart for the generator `oracle`."""
     aibl_per_class: Literal["all"] | Count = key("all", "P/C")
     """Participants per class of the AIBL test set: `all` (76 AD and 429 CN in the public code), or a number
     drawn at random (100 in the page's figure)."""

@@ -16,7 +16,10 @@ OWN_GENERATOR = "rhvae"
 #: What conditions without synthetic images have in the place of a generator.
 NO_GENERATOR = "none"
 #: The generators whose images are the same whatever the random state, and none.
-FIXED = (NO_GENERATOR, "real_steps", "class_mean")
+FIXED = (NO_GENERATOR, "real_steps", "class_mean", "oracle")
+#: The generators without information beyond the training images, that others are held against; networks are
+#: trained on their images together with real ones only.
+CONTROLS = ("real_steps", "class_mean", "jitter")
 
 
 def list_conditions(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> list[dict[str, Any]]:
@@ -112,6 +115,20 @@ def count_replicates(generator: str, training_set: str, n_replicates: int, redra
     return n_replicates if generator not in FIXED or is_redrawn(training_set, redraws) else 1
 
 
+def group_runs(batch: str, n_replicates: int) -> dict[int, list[int]]:
+    """List the runs of a batch by the replicate that they are of.
+
+    Examples
+    --------
+    >>> group_runs("3-7", 2)
+    {0: [4, 6], 1: [3, 5, 7]}
+    """
+    first, last = map(int, batch.split("-"))
+    runs = range(first, last + 1)
+    replicates = sorted({run % n_replicates for run in runs})
+    return {which: [run for run in runs if run % n_replicates == which] for which in replicates}
+
+
 def replicate_part(replicate: int) -> str:
     """Give the part of a path that names a replicate of a generator; none for the first one.
 
@@ -132,6 +149,35 @@ def drawn_set(training_set: str, replicate: int) -> str:
     ('train-50', 'train-50-draw-2', 'train-full')
     """
     return f"{training_set}-draw-{replicate}" if is_redrawn(training_set, replicate > 0) else training_set
+
+
+def choose_primary(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Choose the primary comparison, by the columns of the table of comparisons.
+
+    It follows from the configuration alone. None where the grid has no such condition, which is an error of
+    the configuration only where it is named there.
+    """
+    grid, primary = config["grid"], config["statistics"]["primary"]
+    conditions = list_conditions(grid, config["synthetic"]["sizes"])
+    tested = [name for name in grid["generators"] if name not in (*CONTROLS, "oracle")] or grid["generators"]
+    chosen = {
+        "architecture": primary["architecture"] or grid["architectures"][0],
+        "training_set": primary["training_set"] or grid["training_sets"][0],
+        "training_data": "augmented",
+        "generator": primary["generator"] or tested[0],
+        "n_synthetic": primary["n_synthetic"] or max(config["synthetic"]["sizes"]),
+        "resolution": "downsampled",
+    }
+    controlled = chosen | {"generator": "real_steps"}
+    against = primary["against"] or (
+        "real_steps" if controlled in conditions and controlled != chosen else "real"
+    )
+    none = {"training_data": "real", "generator": NO_GENERATOR, "n_synthetic": 0}
+    other = chosen | (none if against == "real" else {"generator": against})
+    if chosen not in conditions or other not in conditions or chosen == other:
+        return None
+    tested_on = {"test_cohort": list_cohorts(config)[0], "metric": primary["metric"]}
+    return chosen | tested_on | {"reference": against}
 
 
 def condition_path(condition: Mapping[str, Any]) -> str:
@@ -174,7 +220,8 @@ def _list_data(grid: Mapping[str, Any], synthetic_sizes: Sequence[int]) -> Itera
         if data == "real" and grid["full_resolution"]:
             yield {"training_data": data, "generator": NO_GENERATOR, "n_synthetic": 0, "resolution": "full"}
         is_made = data in _SYNTHETIC_DATA
-        for generator in grid["generators"] if is_made else (NO_GENERATOR,):
+        generators = [name for name in grid["generators"] if data == "augmented" or name not in CONTROLS]
+        for generator in generators if is_made else (NO_GENERATOR,):
             for size in synthetic_sizes if is_made else (0,):
                 sizes = {"n_synthetic": size, "resolution": "downsampled"}
                 yield {"training_data": data, "generator": generator, **sizes}

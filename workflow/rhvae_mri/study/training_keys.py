@@ -82,6 +82,10 @@ class RHVAE(Section):
     """Most epochs."""
     patience: Count = key(50, "D", study=50, known="50 in the public code")
     """Epochs without a better training loss before training stops."""
+    replicates: int = key(1, "ours", ge=1, le=100)
+    """Models of each generator (the RHVAE or another) per class and training set, each with synthetic images
+    of its own: run s of a condition is trained with those of model s modulo their number. With one, as
+    published, intervals and tests hold for this one model; with several, for the generator."""
     threads: Threads = key(1, alters_results=False)
     """CPU threads per job."""
 
@@ -179,12 +183,15 @@ class Grid(Section):
     )
     """Training data: real images, synthetic images, both (augmented); `classic`: real images under classic
     augmentation, for comparison [ours]."""
-    generators: SomeDistinct[GeneratorName] = key(["rhvae"], "P", study=["rhvae"], max_length=5)
+    generators: SomeDistinct[GeneratorName] = key(
+        ["rhvae", "real_steps", "class_mean"], "P", study=["rhvae"], max_length=5
+    )
     """What makes the synthetic images: `rhvae`, or, for comparison [ours], `vae` (the RHVAE's encoder and
-    decoder with a normal prior, without metric and flow), `ppca` (probabilistic principal components),
-    `real_steps`, `class_mean` and `jitter` (copies of training images, of the mean image, and of training
-    images with noise: no information, only more steps of training), or a name that `generators` has. Figures
-    can tell five apart."""
+    decoder with a normal prior, without metric and flow), `ppca` (probabilistic principal components), the
+    controls `real_steps`, `class_mean` and `jitter` (copies of training images, of the mean image, and of
+    training images with noise: no information, only more steps of training; `augmented` only), `oracle` (new
+    participants of a simulated cohort, `split.n_oracle_per_class`: what perfect synthesis would give), or a
+    name that `generators` has. Figures can tell five apart."""
     full_resolution: bool = key(False, "P", study=True)
     """Whether `real` is also trained on images that are not down-sampled."""
     exclude: list[ExcludedCondition] = key([], "ours")
@@ -276,9 +283,30 @@ class Saliency(Section):
     how far the sum is off."""
 
 
+class PrimaryTest(Section):
+    """The one test that the study is made for, of augmented images; all others are secondary."""
+
+    architecture: Architecture | None = key(None, "ours")
+    """Network; null: the first of the grid."""
+    training_set: TrainingSet | None = key(None, "ours")
+    """Training set; null: the first of the grid."""
+    generator: GeneratorName | None = key(None, "ours")
+    """Generator; null: the first of the grid that is no control."""
+    n_synthetic: Count | None = key(None, "ours")
+    """Number of synthetic images; null: the largest of `synthetic.sizes`."""
+    against: GeneratorName | None = key(None, "ours")
+    """What it is held against: `real` images alone, or with the images of another generator; null:
+    `real_steps` where the grid has it, which takes as many steps of training, otherwise `real`."""
+    metric: Literal["balanced_accuracy", "sensitivity", "specificity", "auc"] = key(
+        "balanced_accuracy", "ours"
+    )
+    """Metric."""
+
+
 class Statistics(Section):
     """The statistics of the results [ours]."""
 
+    primary: PrimaryTest = PrimaryTest()
     resamples: int = key(2000, "ours", ge=100, le=100_000)
     """Bootstrap resamples over participants and runs, and permutations of the tests over participants."""
     confidence: float = key(0.95, "ours", ge=0.5, le=0.999)

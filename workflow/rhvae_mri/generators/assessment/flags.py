@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas
 
+from rhvae_mri.study.grid import CONTROLS
+
 #: From which unexplained variance on, and below which part of the real images' variance, there is a flag.
 UNEXPLAINED, VARIED = 0.95, 0.2
 
@@ -13,14 +15,16 @@ COLUMNS = ("generator", "training_set", "flags")
 def list_flags(table: pandas.DataFrame) -> pandas.DataFrame:
     """List the flags of each generator and training set that has any, by diagnosis, in words.
 
-    ``table`` has the rows of `measures.measure_generation` of all models, with their generator, training set
-    and diagnosis. The columns are `COLUMNS`.
+    Controls have none: of them nobody expects anything.
+    ``table`` has the rows of `measures.measure_generation` of all models, with their generator, training set,
+    replicate and diagnosis. The columns are `COLUMNS`.
     """
     found: dict[tuple[str, str], list[str]] = {}
     for row in table.itertuples():
         flag = _flag(row.measure, row.images, row.value)
-        if flag:
-            found.setdefault((row.generator, row.training_set), []).append(f"{row.diagnosis}: {flag}")
+        if flag and row.generator not in CONTROLS:
+            model = row.diagnosis + (f", replicate {row.replicate}" if row.replicate else "")
+            found.setdefault((row.generator, row.training_set), []).append(f"{model}: {flag}")
     rows = [(*key, "; ".join(flags)) for key, flags in found.items()]
     return pandas.DataFrame(rows, columns=list(COLUMNS))
 
