@@ -53,7 +53,13 @@ def study(tmp_path_factory):
         "training_set": ["train-8"] * 2,
         "flags": [None, "AD: covers <none>"],
     }
-    write_tsv(results / "tables" / "comparisons.tsv", pandas.DataFrame(flags))
+    names = {"architecture": "baseline", "training_data": "augmented", "n_synthetic": 90}
+    names |= {"resolution": "downsampled", "test_cohort": "ADNI", "metric": "balanced_accuracy"}
+    numbers = {"mean_percent": 77.8, "reference_mean_percent": 74.3, "difference_percent": 3.5}
+    numbers |= {"low_percent": -3.4, "high_percent": 10.1, "p_value": 0.3}
+    of_roles = {"role": ["secondary", "primary"], "reference": ["real", "real_steps"]}
+    comparisons = pandas.DataFrame(flags | of_roles).assign(**names | numbers)
+    write_tsv(results / "tables" / "comparisons.tsv", comparisons)
     files = [path for path in results.rglob("*") if path.is_file() and "audit" not in path.parts]
     files += [results / "audit" / "cohort-ADNI", results.parent / "elsewhere.css"]
     write_index(results / "index.html", files, title="A <study>", simulated=True)
@@ -69,6 +75,13 @@ def test_the_page_says_of_which_images_a_gain_is_doubtful(page):
     assert "A gain by these synthetic images is doubtful:" in page
     assert "<li>rhvae on train-8: AD: covers &lt;none&gt;</li>" in page
     assert "ppca on" not in page
+
+
+def test_the_page_begins_with_the_primary_test(page):
+    assert "<p>Balanced accuracy on ADNI, baseline network on train-8, 90 synthetic + real:</p>" in page
+    line = "77.8 % against 74.3 %, +3.5 points (−3.4 to +10.1), p 0.300"
+    assert f"<li>primary test, against real_steps: {line}</li>" in page
+    assert "secondary test" not in page  # of another condition
 
 
 def test_the_index_leads_to_every_file_and_to_nothing_else(study, page):

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pandas
+
 from rhvae_mri.figures.registry import FIGURES, entry_of
 from rhvae_mri.io.files import read_tsv, write_text
+from rhvae_mri.pages.sheets import interval, number, p_value
 from rhvae_mri.pages.templates import html_page
-from rhvae_mri.statistics.conditions import list_doubts
+from rhvae_mri.statistics.conditions import CONDITION, METRIC_LABELS, describe, list_doubts
 
 STYLE_SHEET = Path(__file__).parents[2] / "style" / "index.css"
 
@@ -107,18 +110,29 @@ def write_index(
     ]
     verdicts = read_tsv(found["tables/published.tsv"])["verdict"] if "tables/published.tsv" in found else None
     compared = "tables/comparisons.tsv"
+    comparisons = read_tsv(found[compared]) if compared in found else None
+    question, answers = ("", []) if comparisons is None else _answer(comparisons)
     sections: dict[str, dict[str, Any]] = {
         "Start here": {
             "pages": [(text, link) for link, text in _START.items() if link in found],
             "verdicts": {} if verdicts is None else verdicts.value_counts().to_dict(),
-            "doubts": list_doubts(read_tsv(found[compared])) if compared in found else [],
+            "question": question,
+            "answers": answers,
+            "doubts": [] if comparisons is None else list_doubts(comparisons),
         },
         **{category: {"figures": shown} for category, shown in _figures(found).items()},
         "Tables": {"files": {text: links for text, links in tables.items() if links}},
         "Audit of the preprocessing": {"pages": audits},
         "Provenance": {"files": _provenance(found)},
     }
-    nothing: dict[str, Any] = {"pages": (), "verdicts": {}, "doubts": (), "figures": (), "files": {}}
+    nothing: dict[str, Any] = {
+        "pages": (),
+        "verdicts": {},
+        "answers": (),
+        "doubts": (),
+        "figures": (),
+        "files": {},
+    }
     page = html_page(
         "index.html.j2",
         title,
@@ -128,6 +142,25 @@ def write_index(
         sections={heading: nothing | one for heading, one in sections.items() if any(one.values())},
     )
     write_text(target, page)
+
+
+def _answer(comparisons: pandas.DataFrame) -> tuple[str, list[str]]:
+    """Give the primary test, and what else its condition is compared with on the same test set, in words."""
+    primary = comparisons[comparisons["role"] == "primary"]
+    if primary.empty:
+        return "", []
+    first = primary.to_dict("records")[0]
+    same = [*CONDITION, "test_cohort", "metric"]
+    rows = comparisons[(comparisons[same] == primary.iloc[0][same]).all(axis=1)].sort_values("role")
+    question = f"{METRIC_LABELS[first['metric']].capitalize()} on {first['test_cohort']}, {describe(first)}:"
+    answers = []
+    for row in rows.itertuples():
+        against = "real images alone" if row.reference == "real" else row.reference
+        gain = f"{number(row.difference_percent, sign=True)} points"
+        gain += f" ({interval(row.low_percent, row.high_percent, sign=True)}), p {p_value(row.p_value)}"
+        means = f"{number(row.mean_percent)} % against {number(row.reference_mean_percent)} %"
+        answers.append(f"{row.role} test, against {against}: {means}, {gain}")
+    return question, answers
 
 
 def _figures(files: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:

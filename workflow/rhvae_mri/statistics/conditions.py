@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.statistics.metrics import METRICS
-from rhvae_mri.study.grid import NO_GENERATOR, OWN_GENERATOR
+from rhvae_mri.study.grid import CONTROLS, NO_GENERATOR, OWN_GENERATOR
 
 if TYPE_CHECKING:
     import pandas
@@ -46,7 +46,7 @@ _SORTED_BY = (
 _ORDER = {
     "architecture": ("baseline", "optimized"),
     "training_data": (*REAL_DATA, "synthetic", "augmented"),
-    "generator": (NO_GENERATOR, "real_steps", OWN_GENERATOR, "vae", "ppca", "jitter", "class_mean", "oracle"),
+    "generator": (NO_GENERATOR, *CONTROLS, OWN_GENERATOR, "vae", "ppca", "oracle"),
     "resolution": ("full", "downsampled"),
     "test_cohort": ("ADNI", "AIBL"),
     "set": ("train", "validation", "test"),
