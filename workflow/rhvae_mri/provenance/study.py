@@ -23,6 +23,7 @@ from typing import Any
 
 import rhvae_mri
 from rhvae_mri.io.files import write_json, write_text
+from rhvae_mri.runtime.machine import read_processor
 
 UNKNOWN = "unknown"
 NOT_INSTALLED = "not installed"
@@ -101,7 +102,7 @@ def describe_machine() -> dict[str, Any]:
     query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     return {
         "recorded": datetime.now(UTC).isoformat(timespec="seconds"),
-        "processor": _processor(),
+        "processor": read_processor().get("model name", UNKNOWN),
         "cores": os.cpu_count(),
         "cores_for_this_job": len(os.sched_getaffinity(0)),
         "memory_gb": round(gigabytes, 1),
@@ -159,12 +160,3 @@ def _ants_versions() -> dict[str, str]:
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         itk = re.search(rb"itk version (\d+(?:\.\d+)+)", content)
         return {"ANTs": ants[1] if ants else UNKNOWN, "ITK": itk[1].decode() if itk else UNKNOWN}
-
-
-def _processor() -> str:
-    """Return the processor's model."""
-    with suppress(OSError):
-        models = re.findall(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-        if models:
-            return models[0]
-    return platform.processor() or UNKNOWN

@@ -22,6 +22,7 @@ _RUNTIME = {
     for file in (
         "__init__",  # what the version is called: results keep that of the code that made them
         "runtime/logs",  # where messages go
+        "runtime/machine",  # what is recorded of the machine
         "runtime/locks",  # which job waits for which, and which GPU a job gets
         "runtime/interrupts",  # when a training stops, to go on from its checkpoint later
     )

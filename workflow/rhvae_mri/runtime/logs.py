@@ -14,6 +14,7 @@ from pathlib import Path
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.io.texts import visible
 from rhvae_mri.runtime.locks import only_process
+from rhvae_mri.runtime.machine import MACHINES, record_machine
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,8 @@ def log_job(path: str | os.PathLike[str]) -> Iterator[None]:
 
     It redirects file descriptors, because ANTs and dcm2niix print from native code. When the block fails, the
     traceback goes to the log and the error alone to the terminal. Where the same job of an earlier run still
-    runs, its end is waited for, and then the job is done again.
+    runs, its end is waited for, and then the job is done again. The last line names the machine that the job
+    computed on (see `rhvae_mri.runtime.machine`).
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -34,6 +36,18 @@ def log_job(path: str | os.PathLike[str]) -> Iterator[None]:
 
     with only_process(target.with_name(f".{target.name}.lock"), say_waiting), _redirected(target):
         yield
+        _name_machine(target)
+
+
+def _name_machine(log: Path) -> None:
+    # at the end: threads are set then, and what computes is imported
+    try:
+        name = record_machine(log)
+    except OSError as error:  # the results are complete without the record
+        logger.warning("The machine could not be recorded: %s", error)
+    else:
+        if name:
+            logger.info("Computed on the machine %s, see %s.", name, MACHINES)
 
 
 @contextmanager
