@@ -70,7 +70,6 @@ rule check_deep_quality:
         "<benchmarks>/check_deep_quality/cohort-{cohort}.tsv"
     conda:
         "../../envs/learn.yaml"
-    threads: lookup("quality/threads", within=config)
     resources:
         mem_mb=grows_with_attempt(4000),
         runtime=grows_with_attempt(240),

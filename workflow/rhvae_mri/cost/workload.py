@@ -171,7 +171,7 @@ def _preprocessing(config: Mapping[str, Any], sizes: StudySizes, parts: _Parts) 
         for rule in ("measure_quality", "draw_audit"):
             yield Job(rule, images * head, head * threads, place, threads)
         if config["quality"]["deep"]["source"] != "none":
-            yield Job("check_deep_quality", images, 1, place, threads)
+            yield Job("check_deep_quality", images, 1, place)
         for resolution in parts.resolutions:
             yield Job("pack_tensors", images * crop, crop, f"{place}_resolution-{resolution}")
 

@@ -164,8 +164,8 @@ class Quality(Section):
     """Robust z-score over the cohort from which a metric is flagged for the auditor; a flag alone leaves no
     image out, but for `pattern` (`limits`)."""
     threads: Threads = key(2, alters_results=False)
-    """Images that are measured, and pictures of the audit that are drawn, at a time, per cohort; threads of
-    the pretrained network."""
+    """Images that are measured, pictures of the audit that are drawn, and files whose digests are taken, at a
+    time. Without effect on results: each image is measured with one thread."""
     deep: DeepQuality = DeepQuality()
 
 

@@ -87,7 +87,9 @@ class RHVAE(Section):
     of its own: run s of a condition is trained with those of model s modulo their number. With one, as
     published, intervals and tests hold for this one model; with several, for the generator."""
     threads: Threads = key(1, alters_results=False)
-    """CPU threads per job."""
+    """CPU threads per job. Part of the result, although a change of it runs nothing again: sums in another
+    order end in other digits, and a network with other digits may choose another epoch. With one thread
+    results repeat (docs/use.md); more jobs at a time use the other cores."""
 
 
 class Synthetic(Section):
@@ -151,7 +153,9 @@ class CNN(Section):
     """Runs in one job: more start faster, fewer spread better over a cluster. Without effect on results; but
     where the number of runs is not a multiple of it, adding runs trains the last, partial job again."""
     threads: Threads = key(1, alters_results=False)
-    """CPU threads per job."""
+    """CPU threads per job. Part of the result, although a change of it runs nothing again: sums in another
+    order end in other digits, and a network with other digits may choose another epoch. With one thread
+    results repeat (docs/use.md); more jobs at a time use the other cores."""
 
 
 class ExcludedCondition(Section):
