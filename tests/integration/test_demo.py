@@ -61,7 +61,7 @@ def count_kinds(files):
     """Count files of the results, one line for each kind, with participants left open."""
     counts = {}
     for name in files:
-        if not re.match(r"logs/|benchmarks/|downloads/.*/images/", name):
+        if not re.match(r"logs/|benchmarks/|downloads/.*/images/|provenance/machines/", name):
             kind = re.sub(r"(sub|ses)-[A-Za-z0-9]+", r"\1-*", name)
             counts[kind] = counts.get(kind, 0) + 1
     return [f"{count:4d}  {kind}" for kind, count in sorted(counts.items())]

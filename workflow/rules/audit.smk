@@ -54,6 +54,30 @@ rule record_files:
         "../scripts/record_files.py"
 
 
+rule record_chain:
+    """Record size, SHA-256 and a digest of the content of every file from the tensors to the predictions."""
+    input:
+        # not read: they are the end of the chain
+        collect(
+            "<results>/cnn/{condition}/predictions.tsv",
+            condition=map(condition_path, CONDITIONS),
+        ),
+    output:
+        table="<results>/provenance/files.tsv",
+    log:
+        "<logs>/record_chain.log",
+    conda:
+        "../../envs/preprocess.yaml"
+    threads: lookup("quality/threads", within=config)
+    resources:
+        mem_mb=grows_with_attempt(1000),
+        runtime=grows_with_attempt(240),
+    params:
+        code=script_digest("record_chain"),
+    script:
+        "../scripts/record_chain.py"
+
+
 rule describe_derivatives:
     """Write what makes a cohort's derivatives a valid BIDS dataset."""
     input:

@@ -71,6 +71,7 @@ rule write_index:
             cohort=CONVERTED,
             table=["conversion", "tables"],
         ),
+        "<results>/provenance/files.tsv",
         "<results>/split/leakage.json",
         "<results>/tables/histories.tsv",
         "<results>/tables/layers.tsv",

@@ -73,6 +73,7 @@ _PROVENANCE = {
     "provenance/configuration.yaml": "Configuration",
     "provenance/software.json": "Versions of all software",
     "provenance/machine.json": "Machine",
+    "provenance/files.tsv": "Checksums of all files from the tensors to the predictions",
     "report/methods.md": "Methods as Markdown",
 }
 _CONVERSION = {"conversion": "What became of each image folder", "tables": "What was made of each table"}

@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m rhvae_mri.provenance.files",
         description="Compute the SHA-256 of a study's files again; name those that differ from the record.",
     )
-    parser.add_argument("table", help="files.tsv of a cohort, in results/provenance")
+    parser.add_argument("table", help="a table files.tsv in results/provenance")
     parser.add_argument("root", nargs="?", default=".", help="the folder in which the study ran (here)")
     parser.add_argument("--raw", help="the BIDS folder of raw images that lie outside the study's folder")
     parser.add_argument("--threads", type=int, default=1, help="how many files to read at a time (1)")
@@ -192,14 +192,15 @@ def _place(name: str, root: str | os.PathLike[str], raw: str | os.PathLike[str] 
 def _read_recorded(table: str | os.PathLike[str]) -> dict[str, set[str]]:
     """Return the checksums under which each path is recorded, as a file or as a source of one."""
     files = read_tsv(table, text_columns=COLUMNS).fillna(MISSING)
-    if absent := [name for name in COLUMNS if name not in files]:
-        remedy = "Give the table files.tsv of a cohort, in results/provenance."
+    if absent := [name for name in ("path", "sha256") if name not in files]:
+        remedy = "Give a table files.tsv, of results/provenance or of a cohort in it."
         raise StudyError(f"The table has no column {', '.join(absent)}.", where=table, remedy=remedy)
     recorded: dict[str, set[str]] = {}
     for row in files.itertuples():
         recorded.setdefault(row.path, set()).add(row.sha256)
-        sums = row.sources_sha256.split(SEPARATOR)
-        for path, checksum in zip(row.sources.split(SEPARATOR), sums, strict=True):
+        # the table of `rhvae_mri.provenance.chain` has no sources
+        sources, sums = getattr(row, "sources", ""), getattr(row, "sources_sha256", MISSING)
+        for path, checksum in zip(sources.split(SEPARATOR), sums.split(SEPARATOR), strict=True):
             if checksum != MISSING:  # not a folder of DICOM files, nor a name that no file was found for
                 recorded.setdefault(path, set()).add(checksum)
     return recorded
