@@ -57,6 +57,11 @@ demo: $(READY) ## Run the whole study on a simulated cohort (minutes, two cores,
 status: $(READY) ## Say how far the last run is, also while it goes on; RESULTS=results-paper for the real study.
 	@PYTHONPATH=workflow $(BIN)/python -m rhvae_mri.runtime.progress $(RESULTS)
 
+# A difference is no failure of `make`.
+.PHONY: compare
+compare: $(READY) ## Compare two finished studies step by step: make compare OTHER=results-other, and RESULTS=… for the first.
+	@PYTHONPATH=workflow $(BIN)/python -m rhvae_mri.provenance.compare "$(RESULTS)" "$(OTHER)" || [ $$? -eq 1 ]
+
 .PHONY: quick-tests
 quick-tests: $(READY) ## Run the tests that need no finished study.
 	$(QUICK_TESTS)
