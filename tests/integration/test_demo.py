@@ -14,6 +14,7 @@ from results_dictionary import list_figures
 from rhvae_mri.io.files import read_tsv
 from rhvae_mri.io.tensor_files import ImageStack
 from rhvae_mri.preprocess.registration import read_itk_affine
+from rhvae_mri.runtime.machine import LOG_LINE, MACHINES
 from rhvae_mri.simulate.acquisition import bias_field
 from rhvae_mri.simulate.anatomy import LATTICE_ORIGIN, load_anatomy
 from rhvae_mri.study.grid import list_conditions
@@ -77,6 +78,14 @@ def test_it_writes_the_expected_files(demo):
     assert {name for name in demo.written if name.startswith("figures/")} == figures
     others = [name for name in demo.written if name not in figures]
     assert count_kinds(others) == GOLDEN.read_text().splitlines()
+
+
+def test_every_log_names_the_machine_of_its_job_and_there_is_no_other(demo):
+    logs = [name for name in demo.written if re.match(r"logs/.*\.log$", name)]
+    named = {name: LOG_LINE.findall((demo.results / name).read_text(errors="replace")) for name in logs}
+    assert [name for name, found in named.items() if len(found) != 1] == []
+    records = {name for name in demo.written if name.startswith(MACHINES)}
+    assert {f"{MACHINES}/{found[0]}.json" for found in named.values()} == records
 
 
 def test_a_second_run_has_nothing_to_do(demo, run_snakemake):

@@ -39,6 +39,7 @@ RUN = {
     REPORT: Run("Report created", "results/report.zip"),
     ".venv/bin/snakemake random_search": Run(writes="results/figures/search_downsampled.svg"),
     ".venv/bin/snakemake audit": Run("Nothing to be done", "results/audit/cohort-ADNI/index.html"),
+    "make compare OTHER=results-other": Run("The studies are equal in all", "results/comparison.tsv"),
     "PYTHONPATH=workflow .venv/bin/python -m rhvae_mri.provenance.files"
     " results/provenance/cohort-ADNI/files.tsv": Run("All files are as recorded"),
 }
@@ -54,7 +55,7 @@ DOCUMENTED = list(dict.fromkeys(command for document in DOCUMENTS for command in
 
 @pytest.fixture(scope="module")
 def clone(demo):
-    """The clone after `make demo`, whose simulated downloads stand for the real ones."""
+    """The clone after `make demo`; its downloads stand for real ones, its results for another study, too."""
     assert demo.returncode == 0, demo.output
     configuration = demo.folder / "config" / "paper.yaml"
     text = configuration.read_text()
@@ -64,6 +65,7 @@ def clone(demo):
             text, count = entry.subn(rf"\1results/downloads/cohort-{cohort}/{part}", text)
             assert count == 1
     configuration.write_text(text)
+    (demo.folder / "results-other").symlink_to("results")
     return demo
 
 
