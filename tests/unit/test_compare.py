@@ -44,7 +44,10 @@ FILES = {
     PREDICTIONS: "predictions",
     "statistics/estimates.tsv": "tables",
 }
-MACHINES = {"a" * 16: {"torch": {"threads": 1}}, "b" * 16: {"torch": {"threads": 2}}}
+MACHINES = {
+    "a" * 16: {"processor": {"flags": "fpu avx avx2"}, "torch": {"threads": 1}},
+    "b" * 16: {"processor": {"flags": "avx512f avx fpu"}, "torch": {"threads": 2}},
+}
 VALUES = numpy.linspace(-1, 4, 24, dtype=numpy.float32).reshape(2, 3, 4)
 
 
@@ -117,7 +120,7 @@ def test_the_first_step_that_differs_is_named_with_what_made_it(studies, capsys)
     assert status == 1
     assert "first step at which they differ: weights of the generators." in said.out
     # the third class has no such file, so its log does not count
-    assert said.out.endswith("(one | two):\n  torch.threads: 1 | 2\n")
+    assert said.out.endswith("(one | two):\n  processor.flags: avx2 | avx512f\n  torch.threads: 1 | 2\n")
     row = table.loc["weights of the generators"]
     assert (row["files"], row["differ"], row["most_different"]) == (3, 1, RHVAE.format("AD"))
     assert (row["difference"], row["relative"]) == pytest.approx((0.5, 0.125))

@@ -34,6 +34,9 @@ COLUMNS = (
 #: What tells jobs apart in the paths of files and logs, such as ``cohort-ADNI``.
 _ENTITY = re.compile(r"(?<![A-Za-z0-9])[a-z]+(?:_[a-z]+)?-[A-Za-z0-9-]+")
 
+#: What of the record of a machine is compared by its words.
+_MANY_WORDS = ("processor.flags", "processor.Features", "torch.build")
+
 #: Whether two files differ; the largest difference of a number, and its share of the largest absolute value.
 _Difference = tuple[bool, float, float]
 
@@ -89,8 +92,10 @@ def compare_steps(here: Study, there: Study, *, threads: int = 2) -> pandas.Data
 def describe_comparison(here: Study, there: Study, table: pandas.DataFrame) -> str:
     """Say whether two studies are equal, or where they begin to differ and what the records say of that."""
     sides = f"({here.folder} | {there.folder})"
-    shown = table.fillna({"most_different": ""})
-    lines = [shown.to_string(index=False, na_rep="", float_format="{:.3g}".format), ""]
+    shown = table.drop(columns="most_different")
+    text = shown.to_string(index=False, na_rep="", float_format="{:.3g}".format).splitlines()
+    names = ["most_different", *table["most_different"].fillna("")]
+    lines = [*(f"{line}  {name}" for line, name in zip(text, names, strict=True)), ""]
     if settings := _differences(here.settings, there.settings):
         lines += [f"The studies have different configurations {sides}:", *settings, ""]
     if missing := table["by_record"].sum():
@@ -196,11 +201,11 @@ def _read_machines(study: Study, step: Step, names: Collection[str]) -> dict[str
 
 
 def _flatten(node: Any, path: str = "") -> dict[str, set[str]]:
-    """Give the values of a tree by their paths; of a processor's flags each one for itself."""
+    """Give the values of a tree by their paths; of what is many words, each one for itself."""
     if isinstance(node, Mapping):
         parts = (_flatten(child, f"{path}.{name}".lstrip(".")) for name, child in node.items())
         return {key: value for part in parts for key, value in part.items()}
-    return {path: set(node.split()) if path.endswith((".flags", ".Features")) else {str(node)}}
+    return {path: set(str(node).split()) if path in _MANY_WORDS else {str(node)}}
 
 
 def _differences(ours: Mapping[str, set[str]], theirs: Mapping[str, set[str]]) -> list[str]:
