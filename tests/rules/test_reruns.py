@@ -20,7 +20,7 @@ from rhvae_mri.study.configuration import build_schema
 OF_ALL = {"record_provenance", "estimate"}
 
 #: What runs again where the conditions are others.
-CONDITIONS = "compute_statistics describe_networks draw_scheme"
+CONDITIONS = "compute_statistics describe_networks draw_scheme record_chain"
 SETS = f"{CONDITIONS} draw_losses tabulate_generation write_index"
 
 #: For every key another value, and the rules that run again.

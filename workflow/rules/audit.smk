@@ -57,8 +57,11 @@ rule record_files:
 rule record_chain:
     """Record size, SHA-256 and a digest of the content of every file from the tensors to the predictions."""
     input:
-        # not read: when it is made, the chain has ended
-        "<results>/tables/runs.tsv",
+        # not read: when they are made, the chain has ended
+        collect(
+            "<results>/cnn/{condition}/predictions.tsv",
+            condition=map(condition_path, CONDITIONS),
+        ),
     output:
         table="<results>/provenance/files.tsv",
     log:
