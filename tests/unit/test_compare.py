@@ -1,5 +1,6 @@
 """Two folders of results side by side, made by hand, and the record from the tensors to the predictions."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -146,6 +147,18 @@ def test_other_metadata_are_no_difference_and_other_shapes_are(studies, capsys):
     _, said, table = compare(studies, capsys)
     assert "differ: weights of the CNNs." in said.out
     assert numpy.isnan(table.loc["weights of the CNNs", "difference"])
+
+
+def test_a_file_of_equal_size_and_time_is_read_and_another_way_to_write_numbers_is_no_difference(
+    studies, capsys
+):
+    ours, theirs = (study / PREDICTIONS for study in studies)
+    theirs.write_text(theirs.read_text().replace("4.0\t", "4.00\t"))
+    assert ours.read_bytes() != theirs.read_bytes()
+    assert compare(studies, capsys)[0] == 0
+    theirs.write_text(ours.read_text().replace("4.0\t", "5.0\t"))
+    os.utime(theirs, ns=(ours.stat().st_mtime_ns,) * 2)
+    assert compare(studies, capsys)[2].loc["predictions", "difference"] == 1
 
 
 @pytest.mark.parametrize("name", [REGISTERED, NETWORKS, PREDICTIONS])
