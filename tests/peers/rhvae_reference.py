@@ -40,6 +40,8 @@ def make_networks(package, settings, n_voxels):
         def __init__(self):
             super().__init__()
             self.body, width = hidden_layers(n_voxels, settings["encoder_layers"])
+            if settings["encoder_last_activation"] == "none":
+                self.body = self.body[:-1]
             self.mean, self.log_variance = nn.Linear(width, d), nn.Linear(width, d)
 
         def forward(self, x):

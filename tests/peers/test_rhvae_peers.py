@@ -46,6 +46,7 @@ def draw_case(number):
         decoder_layers=tuple(draw.randint(3, 12) for _ in range(draw.randint(1, 3))),
         metric_layers=(draw.randint(3, 12),),
         reconstruction=reconstruction,
+        encoder_last_activation=draw.choice(["relu", "none"]),
     )
     return {
         "name": f"draw-{number}",
@@ -173,6 +174,7 @@ def test_the_draws_cover_the_choices():
     assert len({value["leapfrog_steps"] for value in settings}) > 3
     assert len({value["latent_dimension"] for value in settings}) > 3
     assert len({len(case["image_shape"]) for case in DRAWN}) == 3
+    assert {value["encoder_last_activation"] for value in settings} == {"relu", "none"}
     assert {(case["package"], case["settings"]["reconstruction"]) for case in DRAWN} == set(PEERS)
 
 

@@ -53,6 +53,7 @@ def cases(draw):
         networks=draw(strategies.sampled_from(["mlp", "convolutional"])),
         encoder_layers=draw(widths),
         decoder_layers=draw(widths),
+        encoder_last_activation=draw(strategies.sampled_from(["relu", "none"])),
         metric_layers=draw(widths),
         channels=draw(strategies.lists(strategies.integers(1, 5), min_size=1, max_size=5).map(tuple)),
         reconstruction=draw(strategies.sampled_from(["bce", "mse"])),

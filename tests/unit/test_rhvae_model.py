@@ -244,6 +244,22 @@ def test_the_study_s_networks_have_their_published_size():
     assert total == pytest.approx(1.09e9, rel=0.001)
 
 
+def test_only_the_last_hidden_layer_of_the_encoder_may_have_no_activation():
+    def built(last):
+        settings = RHVAESettings(encoder_last_activation=last)
+        return build_networks(settings, (20,), torch.Generator().manual_seed(1))
+
+    bent, straight = built("relu"), built("none")
+    assert [len(part.body) for part in bent] == [6, 6, 2]
+    assert [len(part.body) for part in straight] == [5, 6, 2]
+    weights = zip(bent.encoder.state_dict().items(), straight.encoder.state_dict().items(), strict=True)
+    assert all(one == other and torch.equal(value, same) for (one, value), (other, same) in weights)
+    images = torch.rand(3, 20)
+    hidden = straight.encoder.body(images)
+    assert hidden.min() < 0
+    assert torch.equal(hidden.relu(), bent.encoder.body(images))
+
+
 @pytest.mark.parametrize("networks", ["mlp", "convolutional"])
 def test_initial_weights_follow_from_the_generator_alone(networks):
     state = torch.get_rng_state()

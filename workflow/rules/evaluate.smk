@@ -186,6 +186,7 @@ rule describe_networks:
         decoder_layers=lookup("rhvae/decoder_layers", within=config),
         metric_layers=lookup("rhvae/metric_layers", within=config),
         channels=lookup("rhvae/channels", within=config),
+        encoder_last_activation=lookup("rhvae/encoder_last_activation", within=config),
         code=script_digest("describe_networks"),
     script:
         "../scripts/describe_networks.py"

@@ -25,6 +25,7 @@ from rhvae_mri.search.leaderboard import choose_network
 #: The settings of the RHVAE on which its networks depend.
 NETWORK_SETTINGS = (
     *("latent_dimension", "networks", "encoder_layers", "decoder_layers", "metric_layers", "channels"),
+    "encoder_last_activation",
 )
 
 #: The columns of the table; the last are those of `list_layers`.

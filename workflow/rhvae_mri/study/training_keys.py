@@ -30,20 +30,33 @@ class RHVAE(Section):
     latent_dimension: int = key(10, "C", study=10, ge=1, le=1000)
     """Latent dimension."""
     networks: Literal["mlp", "convolutional"] = key(
-        "mlp", "C/D", study="mlp", known="multi-layer perceptrons in Pyraug's default for images of this size"
+        "mlp", "C/D", study="mlp", known="multi-layer perceptrons in Pyraug, whatever the images' size"
     )
     """`mlp`: the study's multi-layer perceptrons; `convolutional`: 3-D convolutions with far fewer
     parameters, which the study does not have."""
     encoder_layers: Some[Count] = key(
-        [200], "C/D", study=[500, 500, 400], known="500, 500, 400 in Pyraug's default for images of this size"
+        [200],
+        "C/D",
+        study=[500, 500, 400],
+        known="500, 500, 400 for images of this size in Pyraug's history; its releases have 500 alone",
     )
     """Hidden units of the encoder."""
+    encoder_last_activation: Literal["relu", "none"] = key(
+        "relu", "C/D", study="none", known="none in the code that has the layers of 500, 500, 400 units"
+    )
+    """Activation after the last hidden layer of the encoder; all others have ReLU (`networks: mlp` only)."""
     decoder_layers: Some[Count] = key(
-        [200], "C/D", study=[400, 500, 500], known="400, 500, 500 in Pyraug's default for images of this size"
+        [200],
+        "C/D",
+        study=[400, 500, 500],
+        known="400, 500, 500 for images of this size in Pyraug's history; its releases have 500 alone",
     )
     """Hidden units of the decoder."""
     metric_layers: Some[Count] = key(
-        [20], "C/D", study=[400], known="400 in Pyraug's default for images of this size"
+        [20],
+        "C/D",
+        study=[400],
+        known="400 for images of this size in Pyraug's history; its releases have 500",
     )
     """Hidden units of the metric network."""
     channels: Some[Count] = key([8, 16, 32, 64], "ours")

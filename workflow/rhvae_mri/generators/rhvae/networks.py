@@ -89,7 +89,9 @@ def build_autoencoder(
     """Build encoder and decoder alone; as in `build_networks`."""
     d, channels, n_voxels = settings.latent_dimension, settings.channels, math.prod(image_shape)
     if settings.networks == "mlp":
-        encoder = Encoder(*_hidden_layers(n_voxels, settings.encoder_layers, generator, True), d, generator)
+        last = settings.encoder_last_activation
+        hidden = _hidden_layers(n_voxels, settings.encoder_layers, generator, True, last)
+        encoder = Encoder(*hidden, d, generator)
         return encoder, Decoder(d, settings.decoder_layers, n_voxels, generator)
     if len(image_shape) != 3:
         raise StudyError(
@@ -212,13 +214,19 @@ def halved_shapes(image_shape: Sequence[int], n_layers: int) -> list[tuple[int, 
 
 
 def _hidden_layers(
-    n_inputs: int, widths: Sequence[int], generator: torch.Generator | None, voxels: bool = False
+    n_inputs: int,
+    widths: Sequence[int],
+    generator: torch.Generator | None,
+    voxels: bool = False,
+    last_activation: str = "relu",
 ) -> tuple[nn.Sequential, int]:
     """Linear layers with ReLU, of which the first one may read voxels, and the width of the last one."""
     layers: list[nn.Module] = []
     for width in widths:
         layers += [_linear(n_inputs, width, generator, voxels), nn.ReLU()]
         n_inputs, voxels = width, False
+    if last_activation == "none":
+        layers = layers[:-1]
     return nn.Sequential(*layers), n_inputs
 
 

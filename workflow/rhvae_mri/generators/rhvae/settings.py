@@ -15,6 +15,7 @@ from rhvae_mri.io.errors import StudyError
 RECONSTRUCTIONS = ("bce", "mse")
 NETWORKS = ("mlp", "convolutional")
 INTEGRATORS = ("published", "generalized")
+ACTIVATIONS = ("relu", "none")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,9 @@ class RHVAESettings:
     encoder_layers: tuple[int, ...] = (500, 500, 400)
     decoder_layers: tuple[int, ...] = (400, 500, 500)
     metric_layers: tuple[int, ...] = (400,)
+    #: after the last hidden layer of the encoder, of the perceptrons; ``none`` in Pyraug's networks of these
+    #: widths
+    encoder_last_activation: str = "none"
     #: channels of the convolutions, from the image to the latent space
     channels: tuple[int, ...] = (8, 16, 32, 64)
     #: likelihood of a voxel: Bernoulli (binary cross entropy) or normal with unit variance (half the squared
@@ -55,6 +59,7 @@ class RHVAESettings:
         if self.sqrt_beta_zero > 1:
             raise _outside(self, "sqrt_beta_zero", "a number above 0 and at most 1")
         allowed = {"networks": NETWORKS, "reconstruction": RECONSTRUCTIONS, "integrator": INTEGRATORS}
+        allowed["encoder_last_activation"] = ACTIVATIONS
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise _outside(self, name, " or ".join(values))
