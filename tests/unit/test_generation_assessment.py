@@ -76,7 +76,13 @@ def exact_log_likelihood(images, weights, offset):
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"leapfrog_steps": 6, "sqrt_beta_zero": 0.6}, {"leapfrog_steps": 0}, {"integrator": "generalized"}],
+    [
+        {},
+        {"leapfrog_steps": 6, "sqrt_beta_zero": 0.6},
+        {"leapfrog_steps": 0},
+        {"integrator": "generalized"},
+        {"fixed_point_tolerance": 1e-12, "leapfrog_step_size": 0.03},
+    ],
 )
 def test_importance_sampling_finds_the_likelihood_of_a_linear_gaussian_model(settings):
     model, weights, offset = linear_gaussian(**settings)
@@ -93,6 +99,8 @@ def test_importance_sampling_finds_the_likelihood_of_a_linear_gaussian_model(set
     # 0.01 for the fixed-point iterations, at steps that are a hundred times longer than the study's.
     assert ((estimate.log_likelihood - exact).abs() < 3 * error + 0.01).all()
     assert (estimate.elbo < exact).all()
+    solved = "fixed_point_tolerance" in settings or settings.get("leapfrog_steps") == 0
+    assert ((estimate.volume_error < 1e-8) if solved else (estimate.volume_error > 1e-4)).all()
     assert model.settings.integrator == settings.get("integrator", "published")
 
 
@@ -265,7 +273,7 @@ def test_the_table_has_every_measure_with_its_uncertainty(small_study):
     assert set(table["measure"]) == {
         *("reconstruction_mse", "unexplained_variance", "elbo", "log_likelihood", "precision", "recall"),
         *("effective_importance_samples", "nearest_training_distance", "distance_ratio", "copied_share"),
-        *("ms_ssim", "variance_ratio"),
+        *("ms_ssim", "variance_ratio", "flow_volume_error"),
     }
     assert not table.duplicated(["measure", "images"]).any()
     assert numpy.isfinite(table[["value", "uncertainty"]]).all(axis=None)

@@ -1,3 +1,6 @@
+import dataclasses
+import json
+
 import pytest
 import torch
 from safetensors import safe_open
@@ -47,6 +50,21 @@ def test_a_model_survives_the_round_trip(model, tmp_path):
     images, noise = torch.rand(3, *SHAPE, dtype=dtype), torch.randn(2, 3, 2, dtype=dtype)
     assert torch.equal(again(images, *noise).loss, model(images, *noise).loss)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_from_before_a_setting_is_read_as_what_it_was_trained_as(model, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_model(path, model)
+    tensors, header = load_file(path), header_of(path)
+    settings = json.loads(header["settings"])
+    later = {name: settings.pop(name) for name in ("encoder_last_activation", "fixed_point_tolerance")}
+    assert later["encoder_last_activation"] == "none"
+    save_file(tensors, path, metadata=header | {"settings": json.dumps(settings)})
+    again = load_model(path)
+    assert again.settings == dataclasses.replace(SMALL, encoder_last_activation="relu")
+    images = torch.rand(3, *SHAPE, dtype=model.centroids.dtype)
+    hidden = again.encoder.body(images.flatten(1))
+    torch.testing.assert_close(hidden, model.encoder.body(images.flatten(1)).relu())
 
 
 def test_own_modules_are_loaded_into_those_that_are_given(model, tmp_path):

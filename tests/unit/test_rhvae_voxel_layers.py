@@ -123,6 +123,7 @@ def test_the_bound_is_no_less_than_the_norm_and_shows_what_is_not_finite():
         {},
         {"reconstruction": "mse"},
         {"integrator": "generalized"},
+        {"integrator": "generalized", "fixed_point_tolerance": 1e-9, "leapfrog_step_size": 0.1},
         {"leapfrog_steps": 0},
         {"networks": "convolutional", "channels": (2, 3)},
     ],

@@ -14,6 +14,7 @@ from rhvae_mri.pages.sheets import Sheet, page_of_sheets
 _NAMES = {
     "reconstruction_mse": "Mean squared error of the reconstruction",
     "elbo": "Evidence lower bound (ELBO)",
+    "flow_volume_error": "Error of the flow's volume",
     "ms_ssim": "Multi-scale structural similarity (MS-SSIM)",
 }
 

@@ -83,6 +83,11 @@ class RHVAE(Section):
     """`published`: what the public implementations compute, with the position moved by the metric at its old
     place and parts of the step held constant in the gradient; `generalized`: the leapfrog implicit in both,
     differentiated in full."""
+    fixed_point_tolerance: float = key(0.0, "ours", ge=0, lt=1)
+    """Relative change at which the implicit equations of a `generalized` step count as solved, in
+    training and, with either integrator, where likelihoods are estimated; at most 100 iterations, and after
+    the third only while they come nearer. 0: three iterations, as in the public code. What they leave is
+    `flow_volume_error` in the tables of the generators' quality."""
     reconstruction: Literal["bce", "mse"] = key("bce", "C")
     """Reconstruction term: `bce` as in Pyraug, `mse` (half the summed squared error) as in pythae."""
     learning_rate: Positive = key(

@@ -15,6 +15,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from rhvae_mri.generators.rhvae.geodesics import geodesic, straight_line
+from rhvae_mri.generators.rhvae.hamiltonian import FIXED_POINT_ITERATIONS
 from rhvae_mri.generators.rhvae.importance import LikelihoodEstimate, estimate_likelihood
 from rhvae_mri.generators.rhvae.metric import LatentMetric
 from rhvae_mri.generators.rhvae.model import RHVAE, Autoencoder
@@ -99,11 +100,17 @@ class AutoencoderGenerator(ABC):
         how = f"nats per image; {n_draws} importance samples; {kind[self.model.settings.reconstruction]}"
         near_one = f"of {n_draws}; near 1, log_likelihood is hardly tighter than elbo"
         estimate = self.estimate_likelihood(self._tensor(images), n_draws=n_draws, seed=seed)
-        return {
+        found = {
             "elbo": (how, estimate.elbo.numpy()),
             "log_likelihood": (how, estimate.log_likelihood.numpy()),
             "effective_importance_samples": (near_one, estimate.effective_draws.numpy()),
         }
+        if estimate.volume_error is not None:
+            tolerance = self.model.settings.fixed_point_tolerance
+            solved = f"iterated to {tolerance:g}" if tolerance else f"{FIXED_POINT_ITERATIONS} iterations"
+            left = f"nats per image, which elbo and log_likelihood are off by; implicit steps: {solved}"
+            found["flow_volume_error"] = (left, estimate.volume_error.numpy())
+        return found
 
     @abstractmethod
     def estimate_likelihood(self, images: Tensor, *, n_draws: int, seed: int) -> LikelihoodEstimate:

@@ -12,7 +12,8 @@ One generalized leapfrog step of length epsilon solves
     \rho  &= \rho' - \tfrac\epsilon2 \nabla_z H(z', \rho')
 
 where the first two lines are implicit and solved by fixed-point iteration; afterwards the momentum is
-scaled down (tempering).
+scaled down (tempering). Solved exactly, a step keeps the volume of the phase space. The public code iterates
+three times, which stiff metrics are not satisfied with; ``fixed_point_tolerance`` iterates on.
 
 The ``published`` integrator computes what the public code of Pyraug 0.0.6 and pythae 0.1.2 computes, which
 differs in three ways. The position moves with the metric at its old place. The changes of the first two
@@ -33,6 +34,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -44,6 +46,9 @@ from rhvae_mri.generators.rhvae.settings import RHVAESettings
 
 FIXED_POINT_ITERATIONS = 3
 
+#: The most that a tolerance may ask for [ours].
+MOST_ITERATIONS = 100
+
 
 @dataclass(frozen=True)
 class PhasePoint:
@@ -53,6 +58,8 @@ class PhasePoint:
     momentum: Tensor  #: rho, (n, d)
     metric: MetricValues  #: at z
     potential: Potential  #: at z
+    #: log |det| of the steps so far without tempering, (n,), if measured; 0 for exact generalized ones
+    log_volume: Tensor | float = 0.0
 
 
 def sqrt_beta(step: int, settings: RHVAESettings) -> float:
@@ -74,6 +81,7 @@ class HamiltonianFlow(NamedTuple):
     metric: LatentMetric
     potential: Callable[..., Potential]  #: positions, and the options of `decoder_potential`, to it
     settings: RHVAESettings
+    measured: bool = False  #: with the ``log_volume`` of generalized steps
 
     def end(self, position: Tensor) -> PhasePoint:
         """Give z_K and rho_K of z_0; where torch records gradients, these are as the integrator says."""
@@ -99,17 +107,62 @@ class HamiltonianFlow(NamedTuple):
 
     def _leapfrog_step(self, point: PhasePoint) -> PhasePoint:
         """Take one generalized step, without tempering."""
+        half = self._first_line(point, point.momentum)
+        arrived = self._arrive(self._second_line(point.position, point.metric, half), half)
+        log_volume = point.log_volume
+        if self.measured:
+            # Each line changes one of position and momentum, so its determinant is that of the change alone.
+            log_volume = log_volume + _log_determinant(partial(self._first_line, point), point.momentum)
+            log_volume += _log_determinant(
+                lambda position: self._second_line(position, self.metric.at(position), half), point.position
+            )
+            log_volume += _log_determinant(partial(self._third_line, arrived), half)
+        return replace(arrived, momentum=self._third_line(arrived, half), log_volume=log_volume)
+
+    def _first_line(self, point: PhasePoint, momentum: Tensor) -> Tensor:
         size = self.settings.leapfrog_step_size
-        momentum = point.momentum
-        for _ in range(FIXED_POINT_ITERATIONS):
-            momentum = point.momentum - size / 2 * self._position_gradient(point, momentum)
-        velocity = point.metric.velocity(momentum)
-        position = point.position + size * velocity  # the first iteration: the metric is still the old one
-        for _ in range(FIXED_POINT_ITERATIONS - 1):
-            mean_velocity = (velocity + self.metric.at(position).velocity(momentum)) / 2
-            position = point.position + size * mean_velocity
-        arrived = self._arrive(position, momentum)
-        return replace(arrived, momentum=momentum - size / 2 * self._position_gradient(arrived, momentum))
+
+        def improve(half: Tensor) -> Tensor:
+            return momentum - size / 2 * self._position_gradient(point, half)
+
+        return self._solve(momentum, improve, FIXED_POINT_ITERATIONS)
+
+    def _second_line(self, position: Tensor, values: MetricValues, half: Tensor) -> Tensor:
+        size, velocity = self.settings.leapfrog_step_size, values.velocity(half)
+
+        def improve(moved: Tensor) -> Tensor:
+            return position + size * ((velocity + self.metric.at(moved).velocity(half)) / 2)
+
+        # the first iteration: the metric is still the old one
+        return self._solve(position + size * velocity, improve, FIXED_POINT_ITERATIONS - 1)
+
+    def _third_line(self, arrived: PhasePoint, half: Tensor) -> Tensor:
+        return half - self.settings.leapfrog_step_size / 2 * self._position_gradient(arrived, half)
+
+    def _solve(self, value: Tensor, improve: Callable[[Tensor], Tensor], iterations: int) -> Tensor:
+        """Iterate so many times; with a tolerance until each row (n, d), by itself, changes by no more.
+
+        A row that changes by more than before, after these iterations, has no solution that they lead to, or
+        is solved but for rounding: it stays as it is.
+        """
+        tolerance = self.settings.fixed_point_tolerance
+        if not tolerance:
+            for _ in range(iterations):
+                value = improve(value)
+            return value
+        moving, last = torch.ones_like(value[:, :1], dtype=torch.bool), torch.inf
+        for number in range(MOST_ITERATIONS):
+            better = improve(value)
+            change = (better - value).detach().norm(dim=1, keepdim=True)
+            if number >= iterations:
+                moving = moving & ~(change > last)
+            value = torch.where(moving, better, value)
+            # turned round, as above, so that NaN is not taken for a solution
+            moving = moving & ~(change <= tolerance * value.detach().norm(dim=1, keepdim=True))
+            if not moving.any():
+                break
+            last = change
+        return value
 
     @torch.enable_grad()
     def _published_path(self, position: Tensor) -> list[_PublishedStep]:
@@ -145,6 +198,16 @@ class HamiltonianFlow(NamedTuple):
             momentum = self._cooling(number + 1) * (half - self.settings.leapfrog_step_size / 2 * gradient)
         end = Potential(potentials.log_likelihood[rows], potentials.gradient[rows], potentials.logits[rows])
         return PhasePoint(positions[rows], momentum, values, end)
+
+
+@torch.enable_grad()
+def _log_determinant(change: Callable[[Tensor], Tensor], value: Tensor) -> Tensor:
+    """Log |det| of the Jacobian of a change of each row (n, d) by itself; (n,), a constant."""
+    n, d = value.shape
+    value = value.detach().requires_grad_()
+    rows = torch.eye(d, dtype=value.dtype, device=value.device)[:, None].expand(d, n, d)
+    (jacobian,) = torch.autograd.grad(change(value), value, rows, is_grads_batched=True)
+    return torch.linalg.slogdet(jacobian.transpose(0, 1).double()).logabsdet
 
 
 def _momentum_term(point: PhasePoint, momentum: Tensor) -> Tensor | float:

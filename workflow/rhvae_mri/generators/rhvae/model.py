@@ -113,6 +113,7 @@ class RHVAE(Autoencoder):
         latent_noise: Tensor,
         gamma: Tensor,
         encoded: tuple[Tensor, Tensor] | None = None,
+        measured: bool = False,
     ) -> RHVAEOutput:
         """Encode, flow, decode and compute the loss.
 
@@ -122,7 +123,7 @@ class RHVAE(Autoencoder):
 
         ``images`` (n, *image_shape) have values in [0, 1]; ``latent_noise`` and ``gamma`` (n, d) are standard
         normal draws, for the latent position and for the momentum; ``encoded`` is what the encoder gives for
-        the images, if it is known.
+        the images, if it is known. With ``measured`` the end has its ``log_volume``.
         """
         settings = self.settings
         mean, log_variance = self.encoder(images) if encoded is None else encoded
@@ -138,7 +139,7 @@ class RHVAE(Autoencoder):
             return torch.einsum("nij,nj->ni", scale, gamma) / settings.sqrt_beta_zero
 
         potential = partial(decoder_potential, self.decoder, images, reconstruction=settings.reconstruction)
-        end = HamiltonianFlow(launch, metric, potential, settings).end(start)
+        end = HamiltonianFlow(launch, metric, potential, settings, measured).end(start)
         log_two_pi = settings.latent_dimension * math.log(2 * math.pi)
         energy = torch.einsum("ni,ni->n", end.momentum, end.metric.velocity(end.momentum))
         terms = {

@@ -47,6 +47,8 @@ class RHVAESettings:
     #: `hamiltonian` for how that differs from the equations. ``generalized`` is the leapfrog that is implicit
     #: in momentum and position, time-reversible up to the fixed-point iterations, and differentiated in full
     integrator: str = "published"
+    #: relative change at which the implicit lines of a generalized step are solved; 0: after three iterations
+    fixed_point_tolerance: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("encoder_layers", "decoder_layers", "metric_layers", "channels"):
@@ -58,6 +60,7 @@ class RHVAESettings:
         _check_positive(self, "leapfrog_step_size", "sqrt_beta_zero", "temperature", "regularization")
         if self.sqrt_beta_zero > 1:
             raise _outside(self, "sqrt_beta_zero", "a number above 0 and at most 1")
+        _check_fractions(self, "fixed_point_tolerance")
         allowed = {"networks": NETWORKS, "reconstruction": RECONSTRUCTIONS, "integrator": INTEGRATORS}
         allowed["encoder_last_activation"] = ACTIVATIONS
         for name, values in allowed.items():
@@ -116,9 +119,19 @@ def _check_counts(settings: object, **least: int) -> None:
 def _check_positive(settings: object, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value) or value <= 0:
+        if not _is_number(value) or not math.isfinite(value) or value <= 0:
             raise _outside(settings, name, "a number above 0")
+
+
+def _check_fractions(settings: object, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if not _is_number(value) or not 0 <= value < 1:
+            raise _outside(settings, name, "a number of at least 0 and below 1")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_count(value: Any, least: int) -> bool:

@@ -21,6 +21,9 @@ from rhvae_mri.runtime.checkpoints import read_stored
 #: Tells these files from others, by the name of the model's class, and their version.
 FORMAT = "rhvae-mri {} 1"
 
+#: Settings that came after the first files, with the values that models without them were trained with.
+LATER_SETTINGS = {"encoder_last_activation": "relu", "fixed_point_tolerance": 0.0}
+
 REMEDY = "Train the model again, or give the file that its training wrote."
 
 
@@ -93,6 +96,7 @@ def _parse_header(
         stored, image_shape = json.loads(header["settings"]), json.loads(header["image_shape"])
     except (KeyError, json.JSONDecodeError) as error:
         raise _fault(path, "The header of the model file is not complete.", repr(error)) from error
+    stored = {**LATER_SETTINGS, **stored}
     different = stored.keys() ^ RHVAESettings.__dataclass_fields__.keys()
     if different:
         raise _fault(path, f"The settings in the model file differ in: {', '.join(sorted(different))}.")
