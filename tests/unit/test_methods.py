@@ -111,6 +111,16 @@ def test_the_methods_say_what_is_simulated_and_what_was_not_run(methods):
     [
         ({"rhvae__reconstruction": "mse"}, "half the squared error"),
         ({"rhvae__networks": "convolutional"}, "which the published study does not have"),
+        ({"rhvae__encoder_last_activation": "relu"}, "multi-layer perceptrons with ReLU;"),
+        ({"rhvae__fixed_point_tolerance": 1e-5}, "implicit equations of generalized steps solved to 1e-05"),
+        (
+            {"rhvae__start_at_mean_image": True},
+            "with the decoder at the mean image first, ran until the training",
+        ),
+        (
+            {"rhvae__hold_out_fraction": 0.2},
+            "ran until the loss of a random 0.2 of these images, on which it was",
+        ),
         ({"synthetic__count": "per_class"}, "of each of the two classes"),
         ({"cnn__learning_rate": 0.005}, "learning rate 0.005"),
         ({"cnn__optimized": "searched"}, "this study's own random search"),

@@ -1,6 +1,7 @@
 import dataclasses
 import os
 import signal
+from functools import partial
 
 import numpy
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from rhvae_mri.generators.rhvae.networks import Networks, build_networks
-from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
+from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings, split_settings
 from rhvae_mri.generators.rhvae.training import TrainingRun, train_rhvae
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.runtime.interrupts import TrainingInterrupted
@@ -68,8 +69,24 @@ def test_the_history_names_the_terms_of_the_loss():
         assert (row["learning_rate"], row["leapfrog_step_size"]) == (5e-3, 1e-3)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_an_interrupted_and_resumed_training_equals_an_uninterrupted_one(tmp_path, monkeypatch, number):
+#: Settings of each option, and of none.
+OPTIONS = {
+    "none": {},
+    "activation": {"encoder_last_activation": "relu"},
+    "mean image": {"start_at_mean_image": True},
+    "hold-out": {"hold_out_fraction": 0.25},
+    "tolerance": {"integrator": "generalized", "fixed_point_tolerance": 1e-6, "leapfrog_step_size": 0.05},
+}
+
+
+@pytest.mark.parametrize(
+    ("number", "option"), [(signal.SIGTERM, name) for name in OPTIONS] + [(signal.SIGUSR1, "none")]
+)
+def test_an_interrupted_and_resumed_training_equals_an_uninterrupted_one(
+    tmp_path, monkeypatch, number, option
+):
+    given = dataclasses.asdict(SETTINGS) | dataclasses.asdict(TRAINING) | OPTIONS[option]
+    train = partial(train_rhvae, discs(), *split_settings(given), seed=1)
     whole = train()
     checkpoint = tmp_path / "checkpoint.safetensors"
     one_epoch = TrainingRun.train_epoch
@@ -126,6 +143,71 @@ def test_training_stops_when_the_loss_no_longer_falls_and_keeps_the_best_weights
     assert losses[stopped.best_epoch - 1] == min(losses)
     exact = train(dataclasses.replace(TRAINING, max_epochs=stopped.best_epoch))
     assert same_weights(stopped.model, exact.model)
+
+
+HELD_OUT = dataclasses.replace(TRAINING, hold_out_fraction=0.25, max_epochs=60)
+
+
+def test_images_that_are_held_out_are_not_trained_on_and_decide_when_it_stops():
+    images = discs() * numpy.linspace(0.5, 1, 8, dtype=numpy.float32)[:, None, None]  # all different
+    run = TrainingRun(images, SETTINGS, HELD_OUT, 1, "cpu", None)
+    held = [
+        number for number, image in enumerate(images) if (run.held_out.numpy() == image).all((1, 2)).any()
+    ]
+    assert (len(held), len(run.images)) == (2, 6)
+    trained = train(HELD_OUT, images=images)
+    assert trained.model.centroids.shape == (6, 2)
+    losses = [row["hold_out_loss"] for row in trained.history]
+    assert losses[trained.best_epoch - 1] == min(losses)
+    # other images in their place alter nothing but their own loss
+    images[held] = 1 - images[held]
+    other = train(dataclasses.replace(HELD_OUT, patience=60), images=images)
+    rows = zip(trained.history, other.history, strict=False)
+    assert all({**row, "hold_out_loss": 0} == {**same, "hold_out_loss": 0} for row, same in rows)
+    assert losses[0] != other.history[0]["hold_out_loss"]
+    assert train(HELD_OUT, images=images, seed=2).history[0] != other.history[0]
+
+
+def test_the_held_out_loss_stops_training_and_one_that_is_not_finite_is_never_the_best(monkeypatch):
+    losses = iter([float("nan"), 5.0, 4.0, float("nan"), 6.0, 7.0])
+    mean_loss = TrainingRun._mean_loss
+
+    def scripted(run, stack, name):
+        return next(losses) if name == "hold_out_loss" else mean_loss(run, stack, name)
+
+    monkeypatch.setattr(TrainingRun, "_mean_loss", scripted)
+    stopped = train(dataclasses.replace(HELD_OUT, patience=3))
+    assert stopped.best_epoch == 3
+    assert [row["hold_out_loss"] for row in stopped.history] == [float("inf"), 5, 4, float("inf"), 6, 7]
+
+
+def test_a_hold_out_that_leaves_too_few_images_is_refused():
+    with pytest.raises(StudyError, match="Of 8 images 7 would be held out, which leaves 1") as raised:
+        train(dataclasses.replace(HELD_OUT, hold_out_fraction=0.9))
+    assert raised.value.where == "hold_out_fraction"
+
+
+def test_a_decoder_may_begin_at_the_mean_image_of_what_is_trained_on():
+    mean_start = dataclasses.replace(HELD_OUT, start_at_mean_image=True)
+    run = TrainingRun(discs(), SETTINGS, mean_start, 1, "cpu", None)
+    usual = TrainingRun(discs(), SETTINGS, HELD_OUT, 1, "cpu", None)
+    bias, mean = run.model.decoder.logits.bias, run.images.mean(0).flatten()
+    assert {0, 1} < set(mean.tolist())  # whose logits are not finite
+    torch.testing.assert_close(bias.sigmoid(), mean.clamp(1e-3, 1 - 1e-3))
+    weights, others = run.model.state_dict(), usual.model.state_dict()
+    assert {name for name in weights if not torch.equal(weights[name], others[name])} == {
+        "decoder.logits.bias"
+    }
+    assert run.train_epoch() and usual.train_epoch()
+    assert run.history[0]["loss"] < 0.8 * usual.history[0]["loss"]
+
+
+def test_a_decoder_without_a_bias_for_each_voxel_cannot_begin_at_the_mean_image():
+    convolutional = dataclasses.replace(SETTINGS, networks="convolutional", channels=(2,))
+    images = numpy.stack([discs()] * 9, axis=3)
+    with pytest.raises(StudyError, match="ConvolutionalDecoder has no bias for each voxel") as raised:
+        train(dataclasses.replace(TRAINING, start_at_mean_image=True), convolutional, images)
+    assert raised.value.where == "start_at_mean_image"
 
 
 def test_a_number_that_is_not_finite_sends_training_back_with_smaller_steps(monkeypatch, caplog):

@@ -18,7 +18,7 @@ from rhvae_mri.generators.rhvae.kernels.voxel_layers import (
 )
 from rhvae_mri.generators.rhvae.model import RHVAE
 from rhvae_mri.generators.rhvae.networks import Decoder, Networks, build_networks
-from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
+from rhvae_mri.generators.rhvae.settings import RHVAESettings, split_settings
 from rhvae_mri.generators.rhvae.training import TrainingRun
 
 SETTINGS = RHVAESettings(latent_dimension=3, encoder_layers=(9, 7), decoder_layers=(6, 8), metric_layers=(5,))
@@ -126,15 +126,18 @@ def test_the_bound_is_no_less_than_the_norm_and_shows_what_is_not_finite():
         {"integrator": "generalized", "fixed_point_tolerance": 1e-9, "leapfrog_step_size": 0.1},
         {"leapfrog_steps": 0},
         {"networks": "convolutional", "channels": (2, 3)},
+        {"encoder_last_activation": "relu"},
+        {"encoder_layers": (9,), "start_at_mean_image": True, "hold_out_fraction": 0.3},
     ],
 )
 def test_a_training_without_kernels_is_the_same(monkeypatch, changes):
-    settings = dataclasses.replace(SETTINGS, **changes)
+    given = {"learning_rate": 1e-2, "batch_size": 3, **dataclasses.asdict(SETTINGS), **changes}
+    settings, training = split_settings(given)
     images = numpy.random.default_rng(0).random((7, *SHAPE))
     trained = []
     for enabled in (True, False):
         monkeypatch.setattr(kernels, "enabled", enabled)
-        run = TrainingRun(images, settings, TrainingSettings(1e-2, 3), 1, "cpu", None)
+        run = TrainingRun(images, settings, training, 1, "cpu", None)
         assert isinstance(run.optimizer, Adam if enabled else torch.optim.Adam)
         assert any(isinstance(layer, VoxelLinear) for layer in run.model.modules()) == (
             enabled and settings.networks == "mlp"

@@ -167,8 +167,9 @@ def _loss_source(
         name = f"the RHVAE of {model[1]} on {model[0]}"
         check_columns(history, ["epoch", *_TERMS[0], *_TERMS[1], *_STEP_SIZES], where=name)
         steps = history[_STEP_SIZES]
+        judged = "hold_out_loss" if "hold_out_loss" in history else "loss"
         tables[model] = history.assign(
-            selected=(history.index == history["loss"].idxmin()).astype(int),
+            selected=(history.index == history[judged].idxmin()).astype(int),
             recovered=(steps < steps.shift()).any(axis="columns").astype(int),
         )
     names = ["training_set", "diagnosis"]

@@ -38,7 +38,7 @@ FIXED = (
     (
         "optimizer of the RHVAE",
         "Adam, until the training loss has not improved for `rhvae.patience` epochs",
-        "[D] Adam in the public code; the study's own settings are not known",
+        "[C/D] Adam in the public code; the study's own settings are not known",
         "rhvae_mri.generators.rhvae.training",
     ),
     (

@@ -337,6 +337,13 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     yield from _generators(config)
     if len(trained) == 1:
         yield from _replicates(config)
+    for place, given in (("rhvae", {}), ("generators.vae", config["generators"].get("vae", {}))):
+        fitted = {**config["rhvae"], **given}
+        if fitted["start_at_mean_image"] and fitted["networks"] != "mlp":
+            yield (
+                f"`{place}.start_at_mean_image` needs `networks: mlp`: the last layer of convolutions has "
+                "no bias for each voxel."
+            )
     for excluded in idle_exclusions(config["grid"], config["synthetic"]["sizes"]):
         names = ", ".join(f"{name}: {value}" for name, value in excluded.items())
         yield f"`grid.exclude` leaves out {{{names}}}, but the grid has no such condition."

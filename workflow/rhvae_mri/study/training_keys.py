@@ -91,15 +91,21 @@ class RHVAE(Section):
     reconstruction: Literal["bce", "mse"] = key("bce", "C")
     """Reconstruction term: `bce` as in Pyraug, `mse` (half the summed squared error) as in pythae."""
     learning_rate: Positive = key(
-        0.002, "D", study="1e-5 to 1e-4", known="1e-5 to 1e-4 in the public examples"
+        0.002, "C/D", study="1e-4", known="1e-4 in Pyraug's default; 1e-5 to 1e-4 in the public examples"
     )
     """Learning rate of Adam."""
-    batch_size: int = key(8, "D", known="not known", ge=2)
+    batch_size: int = key(8, "C/D", study=50, known="50 in Pyraug's default", ge=2)
     """Images per step."""
-    max_epochs: Count = key(160, "D", known="not known")
+    max_epochs: Count = key(160, "C/D", study=10_000, known="10,000 in Pyraug's default")
     """Most epochs."""
-    patience: Count = key(50, "D", study=50, known="50 in the public code")
-    """Epochs without a better training loss before training stops."""
+    patience: Count = key(50, "C/D", study=50, known="50 in Pyraug's default")
+    """Epochs without a better loss before training stops: of the training images, or of those held out."""
+    hold_out_fraction: float = key(0.0, "ours", ge=0, lt=1)
+    """Share of each training set that the generator is not trained on: the loss of these images then decides
+    when training stops and which weights are the best. 0: the training loss does, as in the public code."""
+    start_at_mean_image: bool = key(False, "ours")
+    """Whether the decoder begins at the mean training image, by the biases of its last layer, which otherwise
+    are random (`networks: mlp` only)."""
     replicates: int = key(1, "ours", ge=1, le=100)
     """Models of each generator (the RHVAE or another) per class and training set, each with synthetic images
     of its own: run s of a condition is trained with those of model s modulo their number. With one, as

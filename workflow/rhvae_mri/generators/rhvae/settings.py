@@ -76,6 +76,11 @@ class TrainingSettings:
     batch_size: int = 100  #: images per optimizer step; their means are the metric's centroids in that step
     max_epochs: int = 5000  #: passes over the training set, at most
     patience: int = 50  #: training stops when the training loss has not improved for this many epochs
+    #: share of the images that are not trained on; their loss then decides when training stops, and which
+    #: weights are the best. 0: the training loss does
+    hold_out_fraction: float = 0.0
+    #: begin with the decoder's last biases at the logits of the mean image, instead of random ones
+    start_at_mean_image: bool = False
     #: how often training may go back to its best weights with half the learning rate or half the leapfrog
     #: step, after a number that is not finite, an exploded loss or a jump of the latent positions
     max_recoveries: int = 10
@@ -84,6 +89,9 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         _check_positive(self, "learning_rate", "checkpoint_seconds")
         _check_counts(self, batch_size=1, max_epochs=1, patience=1, max_recoveries=0)
+        _check_fractions(self, "hold_out_fraction")
+        if not isinstance(self.start_at_mean_image, bool):
+            raise _outside(self, "start_at_mean_image", "true or false")
 
 
 @dataclass(frozen=True)

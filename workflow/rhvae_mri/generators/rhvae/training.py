@@ -1,4 +1,6 @@
-"""Training of an RHVAE or VAE: deterministic from a seed, resumable, and stopped early on the training loss.
+"""Training of an RHVAE or VAE: deterministic from a seed, resumable, and stopped early.
+
+What stops it is the training loss, or the loss of images that are held out.
 
 `TrainingRun.train_epoch` is the loop. What surrounds it keeps a training on its path: a batch whose loss or
 latent positions have left it sends the training back to its best weights, with smaller steps.
@@ -25,7 +27,7 @@ from rhvae_mri.generators.rhvae.checks import check_images, check_networks
 from rhvae_mri.generators.rhvae.kernels.adam import Adam
 from rhvae_mri.generators.rhvae.kernels.voxel_layers import collected_factors, factor_norms
 from rhvae_mri.generators.rhvae.model import RHVAE, Autoencoder
-from rhvae_mri.generators.rhvae.networks import Networks
+from rhvae_mri.generators.rhvae.networks import Decoder, Networks
 from rhvae_mri.generators.rhvae.settings import RHVAESettings, TrainingSettings
 from rhvae_mri.io.errors import StudyError
 from rhvae_mri.runtime.checkpoints import RegularCheckpoints, TrainingState, run_digest
@@ -46,6 +48,10 @@ LATENT_JUMP = 10.0
 #: How many epochs are recent.
 RECENT_EPOCHS = 10
 
+#: Voxels that are empty in all images would begin with an infinite logit, so mean values are kept this far
+#: from 0 and 1 [ours].
+LEAST_MEAN = 1e-3
+
 #: The step sizes that training may halve, in words.
 STEP_SIZES = {"learning_rate": "learning rate", "leapfrog_step_size": "leapfrog step"}
 
@@ -54,10 +60,11 @@ STEP_SIZES = {"learning_rate": "learning rate", "leapfrog_step_size": "leapfrog 
 class Trained:
     """A trained model and how it came about."""
 
-    #: with the weights of the epoch of lowest training loss, and an RHVAE's final metric, in evaluation mode
+    #: with the weights of the epoch of lowest loss, and an RHVAE's final metric, in evaluation mode
     model: Any
     #: one row per epoch: epoch (from 1), the training loss and its terms (means over the images), the largest
-    #: latent_norm of z_K, learning_rate and, with a flow, leapfrog_step_size
+    #: latent_norm of z_K, learning_rate, with a flow leapfrog_step_size, and with images that are held out
+    #: hold_out_loss
     history: list[dict[str, float]]
     best_epoch: int  #: the epoch whose weights were kept
     #: where training went back to its last good weights: epoch, batch (0: when the model was finished),
@@ -131,6 +138,7 @@ def train_rhvae(
         "images_and_code": digest,
         "settings": asdict(settings),
         "optimizer": [training.learning_rate, training.batch_size],
+        "start": [training.hold_out_fraction, training.start_at_mean_image],
         "seed": seed,
         "images": [str(images.dtype), *images.shape, hashlib.sha256(images.data).hexdigest()],
         # the structure of the user's own modules, and their weights by name and shape
@@ -174,12 +182,18 @@ class TrainingRun:
     ) -> None:
         self.training = training
         self.seed = seed
-        self.images = torch.tensor(images, device=device)  # all of them, at once
+        held_out = _choose_held_out(len(images), training.hold_out_fraction, seed)
+        kept = images[~held_out] if held_out.any() else images  # without a copy
+        self.images = torch.tensor(kept, device=device)  # all of them, at once
+        self.held_out = torch.tensor(images[held_out], device=device)
+        self._judged = "hold_out_loss" if len(self.held_out) else "loss"  # its column in the history
         self.generator = torch.Generator().manual_seed(seed)
         if networks is not None:
             check_networks(networks, settings, images.shape[1:])
         self.model = kind(settings, images.shape[1:], networks, self.generator)
         self.model.to(device=device, dtype=self.images.dtype)
+        if training.start_at_mean_image:
+            self._start_at_mean_image()
         self.optimizer = self._new_optimizer(training.learning_rate)
         self.lowest_loss = math.inf  # up to the batch under way, and
         self.largest_norm = 0.0  # the largest norm of z_K in the epoch under way
@@ -222,7 +236,7 @@ class TrainingRun:
         """Pass once over the training set; False if a batch had a fault and training went back."""
         n, size, device = len(self.images), self.training.batch_size, self.images.device
         order = torch.randperm(n, generator=self.generator).to(device)
-        noise = self._noise(self.generator)
+        noise = self._noise(self.generator, n)
         terms = self.model.loss_terms
         totals = torch.zeros(len(terms), dtype=torch.float64, device=device)
         self.lowest_loss = self._lowest_loss()
@@ -241,9 +255,12 @@ class TrainingRun:
             means = [getattr(output, name).detach().mean() for name in terms]
             totals += len(chosen) * torch.stack(means).double()
         row = {"epoch": self.epoch + 1, **dict(zip(terms, (totals / n).tolist(), strict=True))}
-        self.history.append(row | {"latent_norm": self.largest_norm} | self._step_sizes())
+        row |= {"latent_norm": self.largest_norm} | self._step_sizes()
+        if len(self.held_out):
+            row["hold_out_loss"] = self._hold_out_loss()
+        self.history.append(row)
         best = self.best.epoch
-        if not best or row["loss"] < self.history[best - 1]["loss"]:
+        if not best or row[self._judged] < self.history[best - 1][self._judged]:
             self.best.propose(self.epoch)
         return True
 
@@ -278,17 +295,40 @@ class TrainingRun:
         values = self.model.state_dict().values()
         return all(bool(value.isfinite().all()) for value in values if value.is_floating_point())
 
-    @torch.no_grad()
     def _final_loss(self) -> float:
-        noise = self._noise(torch.Generator().manual_seed(derive_seed(self.seed, "final_loss")))
-        size = self.training.batch_size
-        batches = zip(self.images.split(size), noise.split(size, dim=1), strict=True)
-        total = sum(len(images) * self.model(images, *drawn).loss.item() for images, drawn in batches)
-        return total / len(self.images)
+        return self._mean_loss(self.images, "final_loss")
 
-    def _noise(self, generator: torch.Generator) -> Tensor:
-        """Draw what the model needs for each image, on the CPU."""
-        shape = (self.model.n_draws, len(self.images), self.model.settings.latent_dimension)
+    def _hold_out_loss(self) -> float:
+        """The loss of the held-out images, infinite if it is not finite, so that no epoch is worse."""
+        self.model.eval()  # so that modules of the user learn nothing from them,
+        self.model.training = True  # with the metric of the batch, as in the training loss
+        loss = self._mean_loss(self.held_out, "hold_out_loss")
+        return loss if math.isfinite(loss) else math.inf
+
+    @torch.no_grad()
+    def _mean_loss(self, stack: Tensor, name: str) -> float:
+        """The loss of images with draws that are the same at each call, so that weights can be compared."""
+        noise = self._noise(torch.Generator().manual_seed(derive_seed(self.seed, name)), len(stack))
+        size = self.training.batch_size
+        batches = zip(stack.split(size), noise.split(size, dim=1), strict=True)
+        total = sum(len(images) * self.model(images, *drawn).loss.item() for images, drawn in batches)
+        return total / len(stack)
+
+    @torch.no_grad()
+    def _start_at_mean_image(self) -> None:
+        """Start the decoder near the mean image, which the first epochs learn before anything else [ours]."""
+        decoder = self.model.decoder
+        if not isinstance(decoder, Decoder):
+            raise StudyError(
+                f"A {type(decoder).__name__} has no bias for each voxel to start at the mean image.",
+                where="start_at_mean_image",
+                remedy="Switch it off, or set `networks: mlp`.",
+            )
+        decoder.logits.bias.copy_(torch.logit(self.images.mean(0).flatten(), eps=LEAST_MEAN))
+
+    def _noise(self, generator: torch.Generator, n: int) -> Tensor:
+        """Draw what the model needs for each of n images, on the CPU."""
+        shape = (self.model.n_draws, n, self.model.settings.latent_dimension)
         return torch.randn(*shape, generator=generator, dtype=self.images.dtype).to(self.images.device)
 
     def _lowest_loss(self) -> float:
@@ -377,3 +417,17 @@ class TrainingRun:
         gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
         norms = [torch.linalg.vector_norm(gradient) for gradient in gradients]
         return torch.stack([*norms, *factor_norms(self.model.voxel_layers())]).sum()
+
+
+def _choose_held_out(n: int, fraction: float, seed: int) -> numpy.ndarray:
+    """Draw which of n images are held out, as (n,) bool: with a fraction at least one, without it none."""
+    count = max(1, round(fraction * n)) if fraction else 0
+    if n - count < 2:
+        raise StudyError(
+            f"Of {n} images {count} would be held out, which leaves {n - count} to train on.",
+            where="hold_out_fraction",
+            remedy="Lower it, or set it to 0: an RHVAE needs at least two images.",
+        )
+    chosen = numpy.zeros(n, dtype=bool)
+    chosen[numpy.random.default_rng(derive_seed(seed, "hold_out")).permutation(n)[:count]] = True
+    return chosen
