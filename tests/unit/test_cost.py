@@ -20,6 +20,7 @@ def config(load_config):
     config["grid"] |= {
         "architectures": ["baseline", "optimized"],
         "training_sets": ["train-20", "train-full"],
+        "generators": ["rhvae"],
     }
     return config
 
@@ -160,6 +161,21 @@ def test_the_threads_of_a_conversion_are_those_of_its_rule(config, paper):
     for study, threads in ((config, 1), (paper, 2)):
         jobs = list_jobs(study, expected_sizes(study, 1.0))
         assert {job.threads for job in jobs if job.rule == "convert_to_bids"} == {threads}
+
+
+def test_every_replicate_of_a_generator_is_a_job(config):
+    several = copy.deepcopy(config)
+    several["rhvae"]["replicates"] = 3
+    once, thrice = ([*list_jobs(each, expected_sizes(each, 1.0))] for each in (config, several))
+    for rule in ("train_generator", "generate_synthetic", "measure_generation"):
+        keys = [{job.key for job in jobs if job.rule == rule} for jobs in (once, thrice)]
+        assert len(keys[0]) == 4
+        assert len(keys[1]) == 12
+        assert keys[0] < keys[1]
+    trained = [{job for job in jobs if job.rule == "train_cnn"} for jobs in (once, thrice)]
+    assert trained[0] == trained[1]
+    stored = [disk_work(each, expected_sizes(each, 1.0)) for each in (config, several)]
+    assert stored[1]["synthetic"] == 3 * stored[0]["synthetic"]
 
 
 def test_a_network_that_the_reference_has_not_trained_is_taken_as_another_one(config, paper, tmp_path):

@@ -17,12 +17,14 @@ from rhvae_mri.study.grid import (
     OWN_GENERATOR,
     batch_seeds,
     condition_path,
+    count_replicates,
     generated_sets,
     is_simulated,
     list_cohorts,
     list_conditions,
     model_folder,
     other_generator,
+    replicate_part,
     saliency_conditions,
     synthetic_per_class,
 )
@@ -73,7 +75,12 @@ class _Parts:
         self.per_mm = voxel_size**-3
         self.conditions = list_conditions(config["grid"], config["synthetic"]["sizes"])
         self.resolutions = list(dict.fromkeys(each["resolution"] for each in self.conditions))
-        self.generated = generated_sets(self.conditions)
+        replication = config["rhvae"]["replicates"], config["split"]["redraw_subsets"]
+        self.generated = [
+            (generator, training_set, replicate)
+            for generator, training_set in generated_sets(self.conditions)
+            for replicate in range(count_replicates(generator, training_set, *replication))
+        ]
         self.per_class = synthetic_per_class(config["synthetic"]["sizes"], config["synthetic"]["count"])
         self.voxels = {"full": _CROP * self.per_mm, "downsampled": _HALF * self.per_mm}
         # those of real cohorts measure 1 mm
@@ -136,7 +143,7 @@ def disk_work(config: Mapping[str, Any], sizes: StudySizes) -> dict[str, float]:
     stored = {"float32": 4, "float16": 2}
     tensor = sum(parts.voxels[name] for name in parts.resolutions)
     n_synthetic = max(parts.per_class.values())
-    trained = len(CLASSES) * sum(generator == OWN_GENERATOR for generator, _ in parts.generated)
+    trained = len(CLASSES) * sum(generator == OWN_GENERATOR for generator, *_ in parts.generated)
     return {
         "bids": sum(sizes.scans.values()) * parts.scan,
         "derivatives": images * (parts.scan + (_HEAD + _CROP) * parts.per_mm),
@@ -179,7 +186,7 @@ def _preprocessing(config: Mapping[str, Any], sizes: StudySizes, parts: _Parts) 
 def _generation(config: Mapping[str, Any], sizes: StudySizes, parts: _Parts) -> Iterator[Job]:
     settings, sampler, weights = config["rhvae"], config["synthetic"], parts.weights
     steps = sampler["steps"] * sampler["leapfrog_steps"]
-    for generator, name in parts.generated:
+    for generator, name, replicate in parts.generated:
         part = other_generator(generator)
         for diagnosis in CLASSES:
             images = sizes.training[name, diagnosis]
@@ -193,7 +200,7 @@ def _generation(config: Mapping[str, Any], sizes: StudySizes, parts: _Parts) -> 
                 epochs = fit_settings(config, generator)["max_epochs"]
                 works["train_generator", f"{model_folder(generator)}/"] = epochs * images * weights
             for (rule, place), work in works.items():
-                key = f"{place.strip('/')}/training_set-{name}_diagnosis-{diagnosis}".strip("/")
+                key = f"{place.strip('/')}/training_set-{name}{replicate_part(replicate)}_diagnosis-{diagnosis}".strip("/")
                 yield Job(f"{rule} ({generator})", work, weights, key, settings["threads"])
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pandas
 
-from rhvae_mri.study.grid import CONTROLS
-
 #: From which unexplained variance on, and below which part of the real images' variance, there is a flag.
 UNEXPLAINED, VARIED = 0.95, 0.2
 
@@ -15,14 +13,13 @@ COLUMNS = ("generator", "training_set", "flags")
 def list_flags(table: pandas.DataFrame) -> pandas.DataFrame:
     """List the flags of each generator and training set that has any, by diagnosis, in words.
 
-    Controls and the oracle have none: what to expect of them is known.
     ``table`` has the rows of `measures.measure_generation` of all models, with their generator, training set,
     replicate and diagnosis. The columns are `COLUMNS`.
     """
     found: dict[tuple[str, str], list[str]] = {}
     for row in table.itertuples():
         flag = _flag(row.measure, row.images, row.value)
-        if flag and row.generator not in (*CONTROLS, "oracle"):
+        if flag:
             model = row.diagnosis + (f", replicate {row.replicate}" if row.replicate else "")
             found.setdefault((row.generator, row.training_set), []).append(f"{model}: {flag}")
     rows = [(*key, "; ".join(flags)) for key, flags in found.items()]
