@@ -47,6 +47,8 @@ def study(tmp_path_factory):
     for name, text in texts.items():
         write_text(results / name, text)
     table = made_up_study.confusions(grid).assign(verdict=["reproduced"] * 11 + ["<not> comparable"])
+    table = table.assign(level_percent=5.0, margin_percent=5.0, p_equivalence_holm=[0.01] * 3 + [0.5] * 9)
+    table["p_difference_holm"] = [0.04] * 2 + [0.06] * 9 + [None]
     write_tsv(results / "tables" / "published.tsv", table)
     flags = {
         "generator": ["ppca", "rhvae"],
@@ -119,6 +121,8 @@ def test_figures_are_inside_the_page(study, page):
 def test_the_index_counts_the_verdicts_and_escapes_texts(page):
     assert re.search(r"<dt>reproduced</dt><dd>11</dd>", page)
     assert "&lt;not&gt; comparable" in page
+    assert "<p>At a family-wise level of 5 % (Holm), 2 of the 11 published numbers" in page
+    assert "and 3 are equivalent within ±5 points" in page
     assert "A &lt;study&gt;" in page
     assert "<study>" not in page
     assert "Simulated data:" in page

@@ -5,6 +5,7 @@ from scipy import stats
 from rhvae_mri.statistics.inference import (
     benjamini_hochberg,
     cohens_d,
+    equivalence_power,
     equivalence_test,
     holm,
     interval_over_resamples,
@@ -35,6 +36,19 @@ def test_equivalence_by_hand():
     assert equivalence_test(-1, 2, 7, 5) == pytest.approx(stats.t.sf(2, 7))
     assert equivalence_test(5, 1, 7, 5) == pytest.approx(0.5)
     assert equivalence_test(8, 1, 7, 5) > 0.99
+
+
+def test_the_power_of_equivalence_by_hand_and_in_repeated_studies():
+    # 5 / 2 - 1.64485 = 0.85515; the normal distribution has 0.80377 below it
+    assert equivalence_power(2, numpy.inf, 5, 0.05) == pytest.approx(2 * 0.80377 - 1, abs=1e-4)
+    # Student's quantile of 10 degrees of freedom is 1.81246
+    assert equivalence_power(1, 10, 5, 0.05) == pytest.approx(2 * stats.t.cdf(5 - 1.81246, 10) - 1, abs=1e-5)
+    assert equivalence_power([4, 0], 10, 5, 0.05).tolist() == [0, 1]
+    random = numpy.random.default_rng(0)
+    difference = random.normal(scale=2, size=100_000)
+    errors = 2 * numpy.sqrt(random.chisquare(40, difference.shape) / 40)
+    share = (equivalence_test(difference, errors, 40, 5) < 0.05).mean()
+    assert equivalence_power(errors, 40, 5, 0.05).mean() == pytest.approx(share, abs=0.02)
 
 
 def test_intervals_and_the_t_test_are_those_of_scipy():

@@ -16,7 +16,7 @@ from rhvae_mri.statistics.conditions import list_doubts
 from rhvae_mri.statistics.estimates import estimate_performance
 from rhvae_mri.statistics.predictions import read_predictions
 from rhvae_mri.statistics.published import read_published
-from rhvae_mri.statistics.replication import compare_with_published
+from rhvae_mri.statistics.replication import compare_with_published, overall_statement
 
 
 @pytest.fixture(scope="module")
@@ -96,12 +96,16 @@ def test_every_published_number_has_its_row_with_verdict_and_reason(tables):
     counts, *panels = replication_sheets(tables[1])
     assert sum(int(count) for _, count in counts.rows) == 168
     assert [len(sheet.rows) for sheet in panels] == [84, 84]
-    reasons = [row[8] for sheet in panels for row in sheet.rows]
+    reasons = [row[9] for sheet in panels for row in sheet.rows]
     assert all(reasons)
+    judged = [row for sheet in panels for row in sheet.rows if row[1].endswith("balanced accuracy")]
+    assert {row[7] for row in judged} <= {"reproduced", "not reproduced", "inconclusive", "not run"}
+    assert counts.caption == f"Of 168 published numbers. {overall_statement(tables[1])}"
     not_run = [row for sheet in panels for row in sheet.rows if row[7] == "not run"]
     assert len(not_run) == 168 - 2 * 2 * 2 * 6  # real and one of six sizes were run
     assert not_run[0][4:7] == ("n/a",) * 3
-    assert not_run[0][9:] == ("n/a",) * 4
+    assert not_run[0][8] == "n/a"
+    assert not_run[0][10:] == ("n/a",) * 7
 
 
 def test_the_pages_can_be_written_in_every_format(tables, tmp_path):

@@ -18,6 +18,7 @@ from rhvae_mri.io.files import read_tsv, write_text
 from rhvae_mri.pages.sheets import interval, number, p_value
 from rhvae_mri.pages.templates import html_page
 from rhvae_mri.statistics.conditions import CONDITION, METRIC_LABELS, describe, list_doubts
+from rhvae_mri.statistics.replication import overall_statement
 
 STYLE_SHEET = Path(__file__).parents[2] / "style" / "index.css"
 
@@ -109,14 +110,15 @@ def write_index(
         for link in found
         if (cohort := re.fullmatch(r"audit/cohort-(\w+)", link))
     ]
-    verdicts = read_tsv(found["tables/published.tsv"])["verdict"] if "tables/published.tsv" in found else None
+    published = read_tsv(found["tables/published.tsv"]) if "tables/published.tsv" in found else None
     compared = "tables/comparisons.tsv"
     comparisons = read_tsv(found[compared]) if compared in found else None
     question, answers = ("", []) if comparisons is None else _answer(comparisons)
     sections: dict[str, dict[str, Any]] = {
         "Start here": {
             "pages": [(text, link) for link, text in _START.items() if link in found],
-            "verdicts": {} if verdicts is None else verdicts.value_counts().to_dict(),
+            "verdicts": {} if published is None else published["verdict"].value_counts().to_dict(),
+            "overall": "" if published is None else overall_statement(published),
             "question": question,
             "answers": answers,
             "doubts": [] if comparisons is None else list_doubts(comparisons),

@@ -29,7 +29,7 @@ from rhvae_mri.statistics.conditions import (
     list_generators,
     ordered,
 )
-from rhvae_mri.statistics.replication import VERDICTS, count_verdicts
+from rhvae_mri.statistics.replication import VERDICTS, count_verdicts, overall_statement
 
 #: The metrics that the paper's tables show.
 SHOWN_METRICS = ("sensitivity", "specificity", "balanced_accuracy")
@@ -94,11 +94,17 @@ _GENERATOR_NOTE = (
 _REPLICATION_NOTES = (
     *(f"{verdict[0].upper()}{verdict[1:]}: {meaning}." for verdict, meaning in VERDICTS.items()),
     "Our interval is over participants and runs; the published one is Student's over the 20 published runs, "
-    "with the published participants, whose share in the uncertainty cannot be known.",
-    "The difference is ours less the published mean, in percentage points; p (equivalence) is that of two "
-    "one-sided tests against the margin of the configuration (statistics.equivalence_margin).",
-    "No correction for many tests: each published number has a verdict of its own, and some of many verdicts "
-    "are wrong by chance.",
+    "with the published participants.",
+    "The difference is ours less the published mean, in percentage points. Its interval and p-values are "
+    "over participants and runs of both studies; the published participants' part is estimated by ours, "
+    "scaled to their numbers. For participants whom both studies have it is too large: verdicts are cautious "
+    "then. What is left out is named; it lets more numbers differ by chance than the level says.",
+    "p (equivalence) is that of two one-sided tests against the margin of the configuration "
+    "(statistics.equivalence_margin). Power is the chance, in percent, that a study with the published true "
+    "mean is called reproduced, given the uncertainty of the row; where it is low, an inconclusive verdict "
+    "says nothing against either study.",
+    "A verdict is on its number alone, and some of many are wrong by chance. p (Holm) are corrected for all "
+    "numbers that can be compared, of every metric, and what is said of all together rests on them.",
 )
 
 
@@ -254,7 +260,7 @@ def _comparison_row(row: Any, named: bool) -> dict[str, str]:
 def replication_sheets(table: pandas.DataFrame) -> list[Sheet]:
     """Arrange the verdicts: first their counts, then one table for each architecture."""
     counts = tuple((verdict, str(count)) for verdict, count in count_verdicts(table).items())
-    caption = f"Of {len(table)} published numbers."
+    caption = f"Of {len(table)} published numbers. {overall_statement(table)}"
     sheets = [Sheet("Verdicts", caption, ("Verdict", "Published numbers"), counts)]
     for architecture in ordered("architecture", table["architecture"]):
         rows = table[table["architecture"] == architecture].itertuples()
@@ -263,7 +269,7 @@ def replication_sheets(table: pandas.DataFrame) -> list[Sheet]:
                 f"{architecture.capitalize()} architecture",
                 "Mean ± SD over runs in percent, with intervals.",
                 map(_replication_row, rows),
-                texts=("Reason",),
+                texts=("Reason", "Left out"),
                 labels=("Test set and metric", "Verdict"),
             )
         )
@@ -281,11 +287,15 @@ def _replication_row(row: Any) -> dict[str, str]:
         "Our interval": interval(row.low_percent, row.high_percent),
         "Runs": number(row.n_seeds, 0),
         "Verdict": row.verdict,
+        "Power": number(row.power_percent, 0),
         "Reason": row.reason,
+        "Left out": _or_nothing(row.interval_leaves_out),
         "Published in our interval": _or_nothing(row.published_in_our_interval),
         "Ours in the published one": _or_nothing(row.ours_in_published_interval),
         "p (difference)": p_value(row.p_difference),
+        "p (Holm)": p_value(row.p_difference_holm),
         "p (equivalence)": p_value(row.p_equivalence),
+        "p (equivalence, Holm)": p_value(row.p_equivalence_holm),
     }
 
 

@@ -20,6 +20,10 @@ PUBLISHED_RESOLUTION = "downsampled"
 #: Runs behind each published mean and standard deviation.
 N_PUBLISHED_RUNS = 20
 
+#: Participants with AD and CN behind each published number: of ADNI published [P], of AIBL those of the
+#: group's public lists [C].
+PUBLISHED_SIZES = {"ADNI": (100, 100), "AIBL": (76, 429)}
+
 #: The columns that a published number and one of ours have in common.
 PUBLISHED_KEY = (*(column for column in CONDITION if column != "resolution"), "test_cohort", "metric")
 
