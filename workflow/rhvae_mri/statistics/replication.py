@@ -136,7 +136,8 @@ def overall_statement(table: pandas.DataFrame) -> str:
     return (
         f"At a family-wise level of {level:g} % (Holm), {differ} of the {n} published numbers that can be "
         f"compared differ from ours, and {equivalent} are equivalent within ±{margin:g} points: were all the "
-        f"same in truth, the chance that even one is found to differ would be {level:g} % at most."
+        f"same in truth, even one would be found to differ with a chance of {level:g} % at most, as far as the "
+        "intervals leave nothing out."
     )
 
 
