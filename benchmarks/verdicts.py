@@ -71,7 +71,7 @@ def simulate_verdicts(
     ]
     table = pandas.concat(tables).query("metric == 'balanced_accuracy'")
     false = (table["verdict"] == NOT_REPRODUCED).mean()
-    return {
+    found = {
         "false": 100 * false,
         "plus_minus": 200 * numpy.sqrt(false * (1 - false) / len(table)),
         "reproduced": 100 * (table["verdict"] == REPRODUCED).mean(),
@@ -79,6 +79,7 @@ def simulate_verdicts(
         "se": table["difference_se_percent"].mean(),
         "true_se": table["difference_percent"].std(),
     }
+    return {key: float(value) for key, value in found.items()}
 
 
 def judge_studies(

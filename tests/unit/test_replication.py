@@ -126,6 +126,12 @@ def test_the_published_participants_are_ours_scaled_to_their_numbers(published):
     of_ad, of_cn = 0.8 * 4 * 38 / 100, 0.8 * 2.25 * 143 / 100
     variance = 6.44 + of_ad + of_cn + adni["published_sd_percent"] ** 2 / 20
     numpy.testing.assert_allclose(adni["difference_se_percent"], numpy.sqrt(variance), atol=1e-4)
+    # of a single run the participants' part cannot be told from that of the pairs, and is the total
+    single = our_results(published, 1.0, 2.5, 1, **parts | {"se_seeds_percent": numpy.nan})
+    adni = compare_with_published(single, published, **OPTIONS).query("test_cohort == 'ADNI'")
+    variance = 6.25 + 4 * 38 / 100 + 2.25 * 143 / 100 + adni["published_sd_percent"] ** 2 / 20
+    numpy.testing.assert_allclose(adni["difference_se_percent"], numpy.sqrt(variance), atol=1e-4)
+    assert adni["p_difference"].notna().all()
 
 
 @pytest.mark.parametrize(
@@ -138,7 +144,8 @@ def test_the_published_study_has_one_generator(published, n_replicates, of_ours,
     runs = table["published_sd_percent"] ** 2 / 20
     variance = 1 + of_published + runs
     numpy.testing.assert_allclose(table["difference_se_percent"], numpy.sqrt(variance), atol=1e-4)
-    terms = 1 / 100 + runs**2 / 19 + ((1 + of_published) ** 2 - 1) / max(n_replicates - 1, 1)
+    # the variance between our means of replicates counts once in ours, and K times in the published study
+    terms = 1 / 100 + runs**2 / 19 + (0 if n_replicates == 1 else ((1 + n_replicates) ** 2 - 1) / 4)
     numpy.testing.assert_allclose(table["degrees_of_freedom"], variance**2 / terms, atol=0.01)
     assert set(table["interval_leaves_out"]) == {"other models of rhvae"}
 

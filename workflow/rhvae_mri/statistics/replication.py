@@ -136,8 +136,8 @@ def overall_statement(table: pandas.DataFrame) -> str:
     return (
         f"At a family-wise level of {level:g} % (Holm), {differ} of the {n} published numbers that can be "
         f"compared differ from ours, and {equivalent} are equivalent within ±{margin:g} points: were all the "
-        f"same in truth, even one would be found to differ with a chance of {level:g} % at most, as far as the "
-        "intervals leave nothing out."
+        f"same in truth, even one would be found to differ with a chance of {level:g} % at most, as far as "
+        "the intervals leave nothing out."
     )
 
 
@@ -165,10 +165,11 @@ def _uncertainty(table: pandas.DataFrame) -> tuple[pandas.Series, pandas.Series]
         of_published = without_pairs * ours * n / n_published
         variance += of_published
         terms += ((ours + of_published) ** 2 - ours**2) / (n - 1).clip(1)
-    n_replicates = table["n_replicates"]
-    of_published = n_replicates * replicates.fillna(runs).where(n_replicates > 1, 0)
-    variance += of_published
-    terms += ((runs + of_published) ** 2 - runs**2) / (n_replicates - 1).clip(1)
+    n_replicates, runs = table["n_replicates"], runs.fillna(0)  # there is none of a single run
+    factor = n_replicates.where(n_replicates > 1, 0)
+    variance += factor * replicates.fillna(runs)
+    # the runs in each replicate, which are taken off, vary little beside replicates
+    terms += ((1 + factor) ** 2 - 1) * runs**2 / (n_replicates - 1).clip(1)
     return numpy.sqrt(variance), variance**2 / terms
 
 
