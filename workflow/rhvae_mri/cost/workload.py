@@ -200,7 +200,9 @@ def _generation(config: Mapping[str, Any], sizes: StudySizes, parts: _Parts) -> 
                 epochs = fit_settings(config, generator)["max_epochs"]
                 works["train_generator", f"{model_folder(generator)}/"] = epochs * images * weights
             for (rule, place), work in works.items():
-                key = f"{place.strip('/')}/training_set-{name}{replicate_part(replicate)}_diagnosis-{diagnosis}".strip("/")
+                key = f"{place.strip('/')}/training_set-{name}{replicate_part(replicate)}_diagnosis-{diagnosis}".strip(
+                    "/"
+                )
                 yield Job(f"{rule} ({generator})", work, weights, key, settings["threads"])
 
 
