@@ -200,9 +200,8 @@ def _generation(config: Mapping[str, Any], sizes: StudySizes, parts: _Parts) -> 
                 epochs = fit_settings(config, generator)["max_epochs"]
                 works["train_generator", f"{model_folder(generator)}/"] = epochs * images * weights
             for (rule, place), work in works.items():
-                key = f"{place.strip('/')}/training_set-{name}{replicate_part(replicate)}_diagnosis-{diagnosis}".strip(
-                    "/"
-                )
+                model = f"training_set-{name}{replicate_part(replicate)}_diagnosis-{diagnosis}"
+                key = f"{place.strip('/')}/{model}".strip("/")
                 yield Job(f"{rule} ({generator})", work, weights, key, settings["threads"])
 
 
