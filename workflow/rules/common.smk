@@ -67,6 +67,7 @@ from rhvae_mri.provenance.study import code_revision, packages_digest
 from rhvae_mri.study.checks import check_configuration, result_settings
 from rhvae_mri.study.names import CLASSES
 from rhvae_mri.study.grid import (
+    CONTROLS,
     NO_GENERATOR,
     OWN_GENERATOR,
     batch_seeds,
@@ -187,9 +188,13 @@ REPLICATION = config["rhvae"]["replicates"], config["split"]["redraw_subsets"]
 RHVAE_TRAINING_SETS = [
     training_set for generator, training_set in GENERATED if generator == OWN_GENERATOR
 ]
+#: The generators whose images are measured and shown, with their training sets: of controls it is known what they are.
+MEASURED = [
+    (name, training_set) for name, training_set in GENERATED if name not in CONTROLS
+]
 #: The training set whose synthetic images the figures show, by what names the generator in a path: its last one.
 PICTURED_TRAINING_SETS = {
-    other_generator(generator): training_set for generator, training_set in GENERATED
+    other_generator(generator): training_set for generator, training_set in MEASURED
 }
 #: The conditions whose networks the figure of saliency shows.
 SALIENCY_CONDITIONS = saliency_conditions(CONDITIONS)

@@ -54,7 +54,7 @@ rule compute_statistics:
             seeds=SEED_BATCHES,
         ),
         published=workflow_file("../../resources/published_results.tsv"),
-        flags=branch(GENERATED != [], then="<results>/tables/flags.tsv"),
+        flags=branch(MEASURED != [], then="<results>/tables/flags.tsv"),
     output:
         histories="<results>/tables/histories.tsv",
         runs="<results>/tables/runs.tsv",

@@ -17,7 +17,7 @@ FIGURE_ARGUMENTS = {
     "cohorts": COHORTS,
     "conditions": CONDITIONS,
     "generated_per_class": N_SYNTHETIC,
-    "generators": GENERATORS,
+    "generators": [name for name in GENERATORS if name not in CONTROLS],
     "models": list(product(RHVAE_TRAINING_SETS, CLASSES)),
     "n_seeds": config["cnn"]["seeds"],
     "seed": SEED,
@@ -26,7 +26,7 @@ FIGURE_ARGUMENTS = {
 #: Whether the study has what figures need.
 FIGURE_NEEDS = {
     "": True,
-    "synthetic images": GENERATED != [],
+    "synthetic images": MEASURED != [],
     "RHVAE": RHVAE_TRAINING_SETS != [],
     "saliency": SALIENCY_CONDITIONS != [],
     "search": False,  # a target of its own

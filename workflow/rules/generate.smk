@@ -102,7 +102,7 @@ rule tabulate_generation:
     input:
         tables=[
             f"<results>/synthetic{other_generator(generator)}/training_set-{training_set}{replicate_part(replicate)}/diagnosis-{diagnosis}/quality.tsv"
-            for generator, training_set in GENERATED
+            for generator, training_set in MEASURED
             for replicate in range(
                 count_replicates(generator, training_set, *REPLICATION)
             )

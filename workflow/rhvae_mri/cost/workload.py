@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from rhvae_mri.generators.registry import fit_settings
 from rhvae_mri.io.files import read_tsv
 from rhvae_mri.study.grid import (
+    CONTROLS,
     OWN_GENERATOR,
     batch_seeds,
     condition_path,
@@ -194,8 +195,9 @@ def _generation(config: Mapping[str, Any], sizes: StudySizes, parts: _Parts) -> 
             made = (0 if part else steps * images * settings["latent_dimension"] ** 2) + weights
             works = {
                 ("generate_synthetic", part): max(parts.per_class.values()) * made,
-                ("measure_generation", part): (images + sizes.validation[diagnosis]) * weights,
             }
+            if generator not in CONTROLS:
+                works["measure_generation", part] = (images + sizes.validation[diagnosis]) * weights
             if generator in (OWN_GENERATOR, "vae"):  # the others are fitted in seconds, or are the user's
                 epochs = fit_settings(config, generator)["max_epochs"]
                 works["train_generator", f"{model_folder(generator)}/"] = epochs * images * weights

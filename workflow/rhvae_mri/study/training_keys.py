@@ -145,9 +145,9 @@ class Synthetic(Section):
 class Epochs(Section):
     """Epochs of each network."""
 
-    baseline: Count = key(30, "P", study=100, decides=True)
+    baseline: Count = key(20, "P", study=100, decides=True)
     """Epochs of the baseline network."""
-    optimized: Count = key(30, "P", study=50, decides=True)
+    optimized: Count = key(20, "P", study=50, decides=True)
     """Epochs of the optimized network."""
 
 
