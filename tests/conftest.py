@@ -14,7 +14,9 @@ from rhvae_mri.study.checks import complete
 ROOT = Path(__file__).parents[1]
 SNAKEFILE = ROOT / "workflow" / "Snakefile"
 #: The tests that run the small study (fixture `undisturbed`); all others of whole studies are of the demo.
-SMALL_STUDY = ("tests/integration/test_faults.py", "tests/slurm/test_slurm.py")
+SMALL_STUDY = tuple(
+    f"tests/{name}.py" for name in ("integration/test_faults", "integration/test_flags", "slurm/test_slurm")
+)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -103,9 +105,15 @@ def run_snakemake(snakemake_command):
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory):
-    """The small study, run to its end without any disturbance: the digest of every result, by its path."""
+def undisturbed_study(tmp_path_factory):
+    """The small study, run to its end without any disturbance."""
     study = Study(tmp_path_factory.mktemp("undisturbed"), target="all")
     run = study.start()
     assert run.wait() == 0, run.output
-    return study.digests()
+    return study
+
+
+@pytest.fixture(scope="session")
+def undisturbed(undisturbed_study):
+    """The digest of every result of the small study, by its path."""
+    return undisturbed_study.digests()

@@ -155,7 +155,9 @@ def _answer(comparisons: pandas.DataFrame) -> tuple[str, list[str]]:
     first = primary.to_dict("records")[0]
     same = [*CONDITION, "test_cohort", "metric"]
     rows = comparisons[(comparisons[same] == primary.iloc[0][same]).all(axis=1)].sort_values("role")
-    question = f"{METRIC_LABELS[first['metric']].capitalize()} on {first['test_cohort']}, {describe(first)}:"
+    question = f"{METRIC_LABELS[first['metric']].capitalize()} on {first['test_cohort']}, {describe(first)}"
+    if not pandas.isna(left_out := first["interval_leaves_out"]):
+        question += f" (intervals leave out {left_out})"
     answers = []
     for row in rows.itertuples():
         against = "real images alone" if row.reference == "real" else row.reference
@@ -163,7 +165,7 @@ def _answer(comparisons: pandas.DataFrame) -> tuple[str, list[str]]:
         gain += f" ({interval(row.low_percent, row.high_percent, sign=True)}), p {p_value(row.p_value)}"
         means = f"{number(row.mean_percent)} % against {number(row.reference_mean_percent)} %"
         answers.append(f"{row.role} test, against {against}: {means}, {gain}")
-    return question, answers
+    return f"{question}:", answers
 
 
 def _figures(files: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
