@@ -39,6 +39,7 @@ GRID = {
     "architectures": ["baseline", "optimized"],
     "training_sets": ["train-20", "train-full"],
     "training_data": ["real", "synthetic", "augmented"],
+    "generators": ["rhvae"],
 }
 NO_SYNTHETIC = [
     {"architecture": "optimized", "training_data": "synthetic"},
@@ -121,7 +122,7 @@ def test_a_further_cohort_is_converted_or_taken_as_it_is_and_evaluated(dry_run, 
     jobs = dry_run(tmp_path, config, "all")
     assert jobs["list_images"] == jobs["check_quality"] == jobs["pack_tensors"] == jobs["draw_audit"] == 3
     assert jobs["convert_to_bids"] == 2
-    assert jobs["train_cnn"] == jobs["evaluate"] == 3
+    assert jobs["train_cnn"] == jobs["evaluate"] == 5
     config["cohorts"]["OASIS3"]["source"] = "none"
     assert dry_run(tmp_path, config, "all")["list_images"] == 2
     tables = tmp_path / "tables"

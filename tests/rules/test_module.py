@@ -78,7 +78,7 @@ def test_the_whole_study_can_be_planned_in_a_folder_that_its_configuration_names
     source = repr(str(root / "workflow" / "Snakefile"))
     _, output = use_as_module(source, "", "--dry-run", results="elsewhere/study")
     jobs = dict(re.findall(r"^(study_[a-z_]+) +(\d+)$", output, re.MULTILINE))
-    assert jobs["study_train_cnn"] == "3"
+    assert jobs["study_train_cnn"] == "5"
     assert "    output: elsewhere/study/tables/histories.tsv, " in output
     assert " results/" not in output
     assert "    log: of_this_workflow/ADNI.log" in output

@@ -81,6 +81,8 @@ RERUNS = {
     "split.n_test_per_class": (25, "split_cohort"),
     "split.validation_fraction": (0.1, "split_cohort"),
     "split.train_subsets": ([20, 21], "split_cohort"),
+    "split.redraw_subsets": (True, "compute_statistics split_cohort"),
+    "split.n_oracle_per_class": (1, "split_cohort"),
     "split.aibl_per_class": (3, "select_test_cohorts"),
     "split.p_threshold": (0.4, "split_cohort"),
     "split.site_threshold": (0.025, "split_cohort"),
@@ -106,6 +108,7 @@ RERUNS = {
     "rhvae.batch_size": (9, "train_generator"),
     "rhvae.max_epochs": (161, "train_generator"),
     "rhvae.patience": (51, "train_generator"),
+    "rhvae.replicates": (2, "compute_statistics measure_generation tabulate_generation train_cnn"),
     "rhvae.threads": (2, ""),
     "generators": ({"vae": {"latent_dimension": 5}}, ""),  # of one that the grid does not have
     "synthetic.sizes": ([90, 120], f"{CONDITIONS} generate_synthetic"),
@@ -149,6 +152,14 @@ RERUNS = {
     "search.space.weight_decay_probability": (0.25, "rank_candidates train_candidates"),
     "search.space.max_parameters": (None, "rank_candidates train_candidates"),
     "saliency.steps": (65, "measure_saliency"),
+    **{
+        f"statistics.primary.{name}": (value, "")  # what it is without being named
+        for name, value in (
+            *(("architecture", "baseline"), ("training_set", "train-full"), ("n_synthetic", 90)),
+            *(("generator", "rhvae"), ("against", "real_steps")),
+        )
+    },
+    "statistics.primary.metric": ("auc", "compute_statistics"),
     "statistics.resamples": (2001, "compute_statistics"),
     "statistics.confidence": (0.9, "compute_statistics tabulate_results"),
     "statistics.equivalence_margin": (2.5, "tabulate_results"),
@@ -179,6 +190,7 @@ STUDIES = {
     "cohorts.ADNI.bids": BIDS,
     "cohorts.ADNI.images": DOWNLOAD,
     "cohorts.ADNI.tables": DOWNLOAD,
+    "split.redraw_subsets": {"rhvae": {"replicates": 2}},
     "template.source": BIDS,
     "template.file": {**BIDS, "template": {"source": "file", "file": "first.nii"}},
     "quality.deep.file": {"quality": {"deep": {"source": "file", "file": "first.nii"}}},
@@ -249,7 +261,8 @@ def kinds_of_jobs(config):
     ):
         named = {"cohort": cohort, "architecture": architecture, "training_data": data}
         named |= {"n_synthetic": n_synthetic.get(data, "0"), "training_set": "train-full"}
-        named |= {"model_folder": "rhvae", "other_generator": ""}
+        named |= {"model_folder": "rhvae", "other_generator": "", "seeds": "0-5"}
+        named |= {"replicate": "/replicate-1" if config["rhvae"]["replicates"] > 1 else ""}
         yield Wildcards(fromdict=named | {"resolution": "downsampled"})
 
 

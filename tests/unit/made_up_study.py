@@ -12,7 +12,7 @@ SIZES = (20, 40)
 
 
 #: Of a study that compares generators.
-GENERATORS = ("rhvae", "vae", "ppca", "class_mean")
+GENERATORS = ("rhvae", "vae", "ppca", "oracle")
 
 
 def conditions(

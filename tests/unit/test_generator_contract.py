@@ -205,7 +205,7 @@ def test_built_in_generators_take_the_settings_that_the_configuration_gives(name
 
 def test_the_configuration_knows_the_built_in_generators():
     for some in (list(BUILT_IN)[:5], list(BUILT_IN)[5:]):
-        check_configuration({"grid": {"generators": some}})
+        check_configuration({"grid": {"generators": some}, "split": {"n_oracle_per_class": 45}})
 
 
 def without_threads(config):
@@ -214,7 +214,9 @@ def without_threads(config):
 
 def test_settings_of_a_built_in_generator_go_over_those_of_the_rhvae():
     config = complete({"generators": {"vae": {"latent_dimension": 4}, "mine": {"model": "a:B", "width": 3}}})
-    assert fit_settings(config, "vae") == config["rhvae"] | {"latent_dimension": 4}
+    own = {name: value for name, value in config["rhvae"].items() if name != "replicates"}
+    assert fit_settings(config, "rhvae") == own
+    assert fit_settings(config, "vae") == own | {"latent_dimension": 4}
     assert fit_settings(config, "ppca") == {"latent_dimension": config["rhvae"]["latent_dimension"]}
     assert (class_path(config, "mine"), fit_settings(config, "mine")) == ("a:B", {"width": 3})
 

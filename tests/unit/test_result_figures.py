@@ -53,7 +53,7 @@ def test_strips_show_every_run_and_the_published_means(name, published, tmp_path
         marks = [mark for ax in figure.axes for mark in marked(ax, "D")]
         assert sorted(mark for mark in marks if numpy.isfinite(mark)) == [77.7, 78.4, 81.9, 85.5]
     if name == "generators":
-        assert texts.count("class_mean, 40") == 2  # synthetic, and with real images
+        assert texts.count("oracle, 40") == 2  # synthetic, and with real images
     assert any("rhvae" in text for text in texts) == name.startswith("generators")
 
 
@@ -128,7 +128,7 @@ def test_the_sizes_of_a_generator_are_in_one_row_where_it_holds_them():
     grid = made_up_study.conditions((20, 40), ("train-8",), generators=made_up_study.GENERATORS)
     rows = arrange_conditions(pandas.DataFrame(grid), 5, together=True)
     named = [[part["generator"].iloc[0] for _, part in row] for row in rows]
-    pairs = [["rhvae", "rhvae", "vae", "vae"], ["ppca", "ppca", "class_mean", "class_mean"]]
+    pairs = [["rhvae", "rhvae", "vae", "vae"], ["ppca", "ppca", "oracle", "oracle"]]
     assert named == [["none", "none"], *pairs * 2]
     rows = arrange_conditions(pandas.DataFrame(made_up_study.conditions()[:14]), 4, together=True)
     assert [len(row) for row in rows] == [2, 4, 2, 4, 2]

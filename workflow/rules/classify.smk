@@ -26,8 +26,7 @@ rule train_cnn:
         gpu=GPUS,
     params:
         n_synthetic_per_class=lookup("{n_synthetic}", within=SYNTHETIC_PER_CLASS),
-        replicates=batch_replicates,
-        redraws=lookup("split/redraw_subsets", within=config),
+        training_sets=batch_training_sets,
         epochs=lookup("cnn/epochs/{architecture}", within=config),
         cnn=settings("cnn", "learning_rate", "weight_decay", "batch_size", "precision"),
         seed=SEED,

@@ -358,6 +358,15 @@ def batch_replicates(wildcards):
     return group_runs(wildcards.seeds, n)
 
 
+def batch_training_sets(wildcards):
+    """For each replicate of a batch its training set, as the split has it, and the numbers of its runs."""
+    redraws = config["split"]["redraw_subsets"]
+    return [
+        (drawn_set(wildcards.training_set, replicate if redraws else 0), runs)
+        for replicate, runs in batch_replicates(wildcards).items()
+    ]
+
+
 def synthetic_sets(wildcards):
     """The synthetic images of both classes, for the conditions that train on them; of each replicate in turn."""
     if wildcards.n_synthetic == "0":

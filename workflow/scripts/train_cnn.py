@@ -10,7 +10,7 @@ from rhvae_mri.runtime.checkpoints import run_digest
 from rhvae_mri.runtime.devices import choose_device
 from rhvae_mri.runtime.logs import log_job
 from rhvae_mri.search.leaderboard import choose_network
-from rhvae_mri.study.grid import drawn_set, seeds_of_batch
+from rhvae_mri.study.grid import seeds_of_batch
 from rhvae_mri.study.names import CLASSES
 
 with log_job(snakemake.log[0]):
@@ -25,8 +25,8 @@ with log_job(snakemake.log[0]):
     condition = [value for name, value in names.items() if value and name != "seeds"]
     seeds = seeds_of_batch(names.seeds, params.seed, condition)
     trained = {}
-    for place, (replicate, runs) in enumerate(params.replicates.items()):
-        training_set = drawn_set(names.training_set, replicate if params.redraws else 0)
+    for place, (training_set, runs) in enumerate(params.training_sets):
+        # of each replicate in turn
         synthetic = given.synthetic[len(CLASSES) * place :][: len(CLASSES)]
         sets = (training_set, names.training_data, synthetic, params.n_synthetic_per_class)
         train, validation = build_training_sets(given.stack, given.split, *sets)
