@@ -372,6 +372,22 @@ def test_the_primary_test_is_one_and_is_no_part_of_the_other_families(sets, publ
     pandas.testing.assert_frame_equal(chosen[columns], table[columns])
 
 
+def test_the_primary_test_has_the_reference_that_it_names(several, published):
+    key = {"architecture": "baseline", "training_set": "train-50", "resolution": "downsampled"}
+    primary = key | {"training_data": "augmented", "generator": "rhvae", "n_synthetic": 500}
+    primary |= {"reference": "vae", "test_cohort": "ADNI", "metric": "balanced_accuracy"}
+    usual, chosen = compare(several, published), compare(several, published, primary=primary)
+    row = chosen[chosen["role"] == "primary"].iloc[0]
+    assert row[[*primary]].to_dict() == primary
+    turned = where(usual, **primary | {"generator": "vae", "reference": "rhvae"}).iloc[0]
+    assert row["difference_percent"] == -turned["difference_percent"]
+    assert row["p_value"] == pytest.approx(turned["p_value"])
+    assert (row["low_percent"], row["high_percent"]) == pytest.approx(
+        (-turned["high_percent"], -turned["low_percent"])
+    )
+    assert len(chosen) == len(usual)
+
+
 def test_without_real_images_there_is_nothing_to_compare(tmp_path, published):
     files = write_predictions(tmp_path, grid=GRID | {"training_data": ["synthetic"]})
     sets = [each for each in read_predictions(files) if each.set == "test"]

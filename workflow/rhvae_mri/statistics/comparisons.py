@@ -90,7 +90,8 @@ def compare_conditions(
     """
     rows: list[dict[str, Any]] = []
     for each in sets:
-        rows += _compare_on(each, resampled[each.test_cohort], confidence, n_permutations, seed)
+        pairs = pair_conditions(each.conditions, primary)
+        rows += _compare_on(each, pairs, resampled[each.test_cohort], confidence, n_permutations, seed)
     if not rows:
         return pandas.DataFrame(columns=list(COMPARISON_COLUMNS))
     table = pandas.DataFrame(rows)
@@ -108,8 +109,13 @@ def compare_conditions(
     return table[list(COMPARISON_COLUMNS)]
 
 
-def pair_conditions(conditions: pandas.DataFrame) -> list[tuple[int, int]]:
-    """Return the positions of what is compared, and of what with: real images, and earlier generators."""
+def pair_conditions(
+    conditions: pandas.DataFrame, primary: Mapping[str, Any] | None = None
+) -> list[tuple[int, int]]:
+    """Return the positions of what is compared, and of what with: real images, and earlier generators.
+
+    Of the ``primary`` comparison the reference is the one that it names.
+    """
     same = conditions[["architecture", "training_set", "resolution"]].apply(tuple, axis=1)
     is_reference = conditions["training_data"] == REFERENCE
     references = {key: place for place, key in same[is_reference].items()}
@@ -117,14 +123,22 @@ def pair_conditions(conditions: pandas.DataFrame) -> list[tuple[int, int]]:
     # conditions are in the order of the tables, and so are their generators
     for _, alike in conditions.groupby([name for name in CONDITION if name != "generator"], sort=False):
         pairs += [(later, earlier) for earlier, later in combinations(alike.index, 2)]
-    return pairs
+    if primary is None:
+        return pairs
+    is_tested = (conditions[list(CONDITION)] == pandas.Series(primary)[list(CONDITION)]).all(axis=1)
+    is_reference = conditions["generator"] == primary["reference"]
+    return [pair[::-1] if is_reference[pair[0]] and is_tested[pair[1]] else pair for pair in pairs]
 
 
 def _compare_on(
-    each: SetPredictions, resampled: numpy.ndarray, confidence: float, n_permutations: int, seed: int
+    each: SetPredictions,
+    pairs: Sequence[tuple[int, int]],
+    resampled: numpy.ndarray,
+    confidence: float,
+    n_permutations: int,
+    seed: int,
 ) -> Iterator[dict[str, Any]]:
     """Compare the conditions on one test set, one row for each metric and pair."""
-    pairs = pair_conditions(each.conditions)
     if not pairs:
         return
     for position, (metric, runs) in enumerate(metrics_by_run(each.labels, each.probabilities).items()):
