@@ -94,7 +94,7 @@ def write_study(folder: Path) -> None:
     for cohort, counts in PUBLISHED.items():
         bids = folder / "bids" / cohort
         config["cohorts"][cohort] |= {"source": "bids", "bids": f"bids/{cohort}"}
-        lines = ["\t".join(COLUMNS)]
+        lines, contents = ["\t".join(COLUMNS)], ["path\tcontent"]
         for diagnosis, count in counts.items():
             for number in range(count):
                 name = f"sub-{cohort}{diagnosis}{number:04d}"
@@ -115,9 +115,11 @@ def write_study(folder: Path) -> None:
                     "0",
                 ]
                 lines.append("\t".join([*cells, str(path.relative_to(folder)), "kept", "n/a"]))
+                contents.append(f"{path.relative_to(folder)}\t{name}")
         table = folder / config["pathvars"]["results"] / "cohorts" / f"cohort-{cohort}" / "images.tsv"
         table.parent.mkdir(parents=True)
-        table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        for name, text in (("images", lines), ("image_files", contents), ("values", ["table"])):
+            table.with_stem(name).write_text("\n".join(text) + "\n", encoding="utf-8")
     (folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
