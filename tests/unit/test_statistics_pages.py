@@ -26,6 +26,7 @@ def tables(tmp_path_factory, root):
     estimates = estimate_performance(sets, 200, 0.95, 1)
     published = read_published(root / "resources/published_results.tsv")
     primary = {"architecture": "baseline", "training_set": "train-50", "training_data": "augmented"}
+    primary |= {"generator": "rhvae", "n_synthetic": 500, "resolution": "downsampled"}
     primary |= {"reference": "real", "test_cohort": "ADNI", "metric": "balanced_accuracy"}
     options = {"confidence": 0.95, "n_permutations": 99, "seed": 1, "primary": primary}
     comparisons = compare_conditions(sets, estimates.resampled, published, **options)
