@@ -97,7 +97,7 @@ def test_with_the_winner_as_the_optimized_network_only_that_one_is_trained(demo,
     jobs = plan(config, "all")
     conditions = len(
         read_tsv(demo.results / "tables/runs.tsv")[
-            ["training_set", "n_synthetic", "training_data"]
+            ["training_set", "n_synthetic", "training_data", "generator"]
         ].drop_duplicates()
     )
     assert jobs["train_cnn"] == jobs["evaluate"] == conditions
