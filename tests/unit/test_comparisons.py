@@ -320,18 +320,16 @@ def test_runs_of_one_generator_count_as_one_in_intervals_and_tests(sets, publish
     assert of_reals["se_replicates_percent"].isna().all()
 
 
+def outcomes_of(made, key, data, metric):
+    place = where(made.conditions, **key, training_data=data).index[0]
+    return outcomes(made.labels, made.probabilities[place], metric)
+
+
 def test_draws_of_a_training_set_that_conditions_have_in_common_are_paired(sets, published):
     made, _, table = with_replicates(sets, published, 3, redraws=True)
     metric = "specificity"
     row = where(table, **KEY, training_data="augmented", metric=metric).iloc[0]
-    one, real = (
-        outcomes(
-            made.labels,
-            made.probabilities[where(made.conditions, **KEY, training_data=name).index[0]],
-            metric,
-        )
-        for name in ("augmented", "real")
-    )
+    one, real = (outcomes_of(made, KEY, name, metric) for name in ("augmented", "real"))
     difference = ((one - real)[:3] + (one - real)[3:]) / 2
     total = split_variance(made.labels, difference, metric).total
     assert row["se_percent"] == pytest.approx(100 * numpy.sqrt(total), abs=1e-4)
@@ -339,14 +337,7 @@ def test_draws_of_a_training_set_that_conditions_have_in_common_are_paired(sets,
     # train-full is the same for all, so that its real images have no replicates
     full = KEY | {"training_set": "train-full"}
     row = where(table, **full, training_data="augmented", metric=metric).iloc[0]
-    one, real = (
-        outcomes(
-            made.labels,
-            made.probabilities[where(made.conditions, **full, training_data=name).index[0]],
-            metric,
-        )
-        for name in ("augmented", "real")
-    )
+    one, real = (outcomes_of(made, full, name, metric) for name in ("augmented", "real"))
     total = split_variance(made.labels, (one[:3] + one[3:]) / 2, metric, real).total
     assert row["se_percent"] == pytest.approx(100 * numpy.sqrt(total), abs=1e-4)
 
