@@ -349,37 +349,6 @@ def of_cohort_and_training(path):
     return files
 
 
-def batch_replicates(wildcards):
-    """The replicates that the runs of a batch are of, each with the numbers of its runs."""
-    generator = generator_of(wildcards.other_generator)
-    if wildcards.n_synthetic == "0":
-        generator = NO_GENERATOR
-    n = count_replicates(generator, wildcards.training_set, *REPLICATION)
-    return group_runs(wildcards.seeds, n)
-
-
-def batch_training_sets(wildcards):
-    """For each replicate of a batch its training set, as the split has it, and the numbers of its runs."""
-    redraws = config["split"]["redraw_subsets"]
-    return [
-        (drawn_set(wildcards.training_set, replicate if redraws else 0), runs)
-        for replicate, runs in batch_replicates(wildcards).items()
-    ]
-
-
-def synthetic_sets(wildcards):
-    """The synthetic images of both classes, for the conditions that train on them; of each replicate in turn."""
-    if wildcards.n_synthetic == "0":
-        return []
-    return expand(
-        "<results>/synthetic{other_generator}/training_set-{training_set}{replicate}/diagnosis-{diagnosis}/images.safetensors",
-        other_generator=wildcards.other_generator,
-        training_set=wildcards.training_set,
-        replicate=map(replicate_part, batch_replicates(wildcards)),
-        diagnosis=CLASSES,
-    )
-
-
 def searched_architecture(wildcards):
     """The outcome of the search, for networks that take their architecture from it."""
     if (
@@ -426,57 +395,3 @@ def fail_if_jobs_remain():
             remedy="Start the same command again.",
         )
         raise WorkflowError(f"{error}")
-
-
-def grows_with_attempt(amount):
-    """Memory in MB or time in minutes that is enough for a job; a further attempt gets more of it."""
-
-    def resource(wildcards, attempt):
-        return attempt * amount
-
-    return resource
-
-
-def pool_memory(wildcards, threads, attempt):
-    """Memory in MB of a pool of processes that each hold the volumes of one image at 1 mm."""
-    return attempt * (1000 + 1000 * threads)
-
-
-def image_memory(wildcards, attempt):
-    """Memory of an image's preprocessing in MB: 2000 for the registration, or what N4 takes.
-
-    That is for a head of 256 mm with voxels of 1 mm; measured in benchmarks/README.md.
-    """
-    simulated = config["cohorts"][wildcards.cohort]["source"] == "simulated"
-    voxel_size = config["template"]["voxel_size"] if simulated else 1.0
-    if config["bias_correction"]["padding"] == "coarse":
-        return attempt * max(2000, 500 + int(30e-6 * (256 / voxel_size) ** 3))
-    # ANTs pads the image to whole spline distances, at 24 bytes a voxel and something in reserve
-    distance = config["bias_correction"]["spline_distance"]
-    extent = distance * -(-256 // distance)
-    return attempt * max(2000, 500 + int(26e-6 * (extent / voxel_size) ** 3))
-
-
-def cnn_memory(wildcards, attempt):
-    """Memory of a network's training in MB: activations, and the images that stay in memory (20,000 at most)."""
-    voxels = 169 * 208 * 179 if wildcards.resolution == "full" else 84 * 104 * 89
-    voxels = voxels / config["template"]["voxel_size"] ** 3
-    images = min(1000 * config["cnn"]["resident_gb"], 20_000 * 4e-6 * voxels)
-    activations = 300e-6 * voxels * config["cnn"]["batch_size"]
-    return attempt * (2000 + int(images + activations))
-
-
-def search_memory(wildcards, attempt):
-    """Memory of a candidate's training in MB: maps of the widest first block, and the largest network."""
-    voxels = 169 * 208 * 179 if wildcards.resolution == "full" else 84 * 104 * 89
-    voxels = voxels / config["template"]["voxel_size"] ** 3
-    space = config["search"]["space"]
-    maps = 25e-6 * voxels * max(space["first_channels"]) * config["cnn"]["batch_size"]
-    # weights, gradients, both moments of Adam, the best weights, and a checkpoint of them; without a limit
-    # further attempts find the memory
-    return attempt * (2000 + int(maps + 36e-6 * (space["max_parameters"] or 0)))
-
-
-def training_runtime(wildcards, attempt):
-    """Minutes that a training job may take; it saves its state, so a further attempt goes on from there."""
-    return attempt * 720

@@ -1,4 +1,4 @@
-"""What the rules of generate.smk are given: by the wildcards of a path, which generator it is of, its class, settings and code."""
+"""What generators and what is trained on their images are given: class, settings, code, training sets and synthetic images."""
 
 from rhvae_mri.generators.registry import module_digest
 
@@ -71,20 +71,32 @@ def trained_generator(wildcards):
     return f"<results>/{folder}/training_set-{wildcards.training_set}{wildcards.replicate}/diagnosis-{wildcards.diagnosis}/model.safetensors"
 
 
-def generator_memory(wildcards, attempt):
-    """Memory of a generator's training in MB: that of an RHVAE.
+def batch_replicates(wildcards):
+    """The replicates that the runs of a batch are of, each with the numbers of its runs."""
+    generator = generator_of(wildcards.other_generator)
+    if wildcards.n_synthetic == "0":
+        generator = NO_GENERATOR
+    n = count_replicates(generator, wildcards.training_set, *REPLICATION)
+    return group_runs(wildcards.seeds, n)
 
-    Counted are four float32 copies of the weights (the live and the best ones, both moments of Adam), four
-    more while a checkpoint is written, and the voxels of a batch along the flow.
-    """
-    voxels = 84 * 104 * 89 / config["template"]["voxel_size"] ** 3
-    layers = config["rhvae"]
-    if layers["networks"] == "convolutional":
-        return attempt * (2000 + int(1.2e-3 * voxels * layers["batch_size"]))
-    widths = (
-        layers["encoder_layers"][0]
-        + layers["decoder_layers"][-1]
-        + layers["metric_layers"][0]
+
+def batch_training_sets(wildcards):
+    """For each replicate of a batch its training set, as the split has it, and the numbers of its runs."""
+    redraws = config["split"]["redraw_subsets"]
+    return [
+        (drawn_set(wildcards.training_set, replicate if redraws else 0), runs)
+        for replicate, runs in batch_replicates(wildcards).items()
+    ]
+
+
+def synthetic_sets(wildcards):
+    """The synthetic images of both classes, for the conditions that train on them; of each replicate in turn."""
+    if wildcards.n_synthetic == "0":
+        return []
+    return expand(
+        "<results>/synthetic{other_generator}/training_set-{training_set}{replicate}/diagnosis-{diagnosis}/images.safetensors",
+        other_generator=wildcards.other_generator,
+        training_set=wildcards.training_set,
+        replicate=map(replicate_part, batch_replicates(wildcards)),
+        diagnosis=CLASSES,
     )
-    flow = layers["batch_size"] * (layers["leapfrog_steps"] + 1)
-    return attempt * (2000 + int(34e-6 * voxels * widths + 20e-6 * voxels * flow))
